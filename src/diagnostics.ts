@@ -1,0 +1,156 @@
+/**
+ * Every error and refusal of the compiler, in one table: a code, what it means, what to do about it.
+ * Tests assert codes, users search for them, the README never lists them by hand.
+ */
+
+/** What a code means and how a user gets past it. */
+export interface DiagnosticKind {
+  readonly summary: string;
+  readonly remedy: string;
+}
+
+/** Errors: the input or the call cannot be carried out. One row per code. */
+export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
+  'bad-usage': { summary: 'the command line or an option is not valid', remedy: 'see --help for the accepted form' },
+  'file-missing': { summary: 'a file cannot be opened', remedy: 'check the path and its permissions' },
+  'not-onnx': { summary: 'the file is not an ONNX model', remedy: 'pass a .onnx file exported from the model' },
+  truncated: { summary: 'the file ends before its contents do', remedy: 'copy or export the file again' },
+  'too-deep': { summary: 'messages are nested deeper than any exporter writes', remedy: 'export the model again' },
+  'message-too-large': { summary: 'a protobuf message would pass its 2 GiB limit', remedy: 'store the weights as external data' },
+  'external-missing': { summary: 'an external data file is missing', remedy: 'put the data file beside the model' },
+  'external-short': { summary: 'an external data file ends before a tensor does', remedy: 'copy or export the data file again' },
+  'external-path': { summary: 'an external data location leaves the folder of the model', remedy: 'store the data beside the model under a plain file name' },
+  'external-range': { summary: 'an external data range is not a valid offset and length', remedy: 'export the model again' },
+  'external-overlap': { summary: 'two tensors share part of a byte range', remedy: 'export the model again' },
+  'tensor-size': { summary: 'the bytes of a tensor do not fit its shape and type', remedy: 'export the model again' },
+  'unknown-dtype': { summary: 'a tensor has an element type this version does not know', remedy: 'export the model with ordinary element types' },
+  'duplicate-name': { summary: 'two values of one graph have the same name', remedy: 'export the model again' },
+  'unknown-value': { summary: 'a node reads a value that nothing makes', remedy: 'export the model again' },
+  'cyclic-graph': { summary: 'the nodes of a graph form a cycle', remedy: 'export the model again' },
+  'invalid-graph': { summary: 'the graph breaks a rule of the ONNX format', remedy: 'export the model again' },
+  'not-finite': { summary: 'a weight is NaN or infinite', remedy: 'repair the checkpoint and export it again' },
+  'no-ffn': { summary: 'no gated feed-forward block was found', remedy: 'run `matquant inspect` to see what was refused and why' },
+  'already-quantized': { summary: 'the model is quantized already', remedy: 'start from the float export' },
+  'strict-skipped': { summary: 'something in scope was skipped while --strict is on', remedy: 'drop --strict or narrow the scope' },
+  recipe: { summary: 'the recipe is not valid', remedy: 'compare it with the published recipe schema' },
+  'bits-file': { summary: 'the bits file is not valid', remedy: 'give one of the precisions of the set to every layer' },
+  'not-a-set': { summary: 'the file is not a nested set', remedy: 'pass the .json written by `matquant compile`' },
+  'precision-missing': { summary: 'the data file is too short for the precision', remedy: 'append the missing bytes with `matquant append`' },
+  'scale-range': { summary: 'a scale cannot be stored in the type of the graph', remedy: 'use a float32 or bfloat16 export' },
+  'empty-text': { summary: 'the text has too few tokens', remedy: 'give more text' },
+  'bad-ids': { summary: 'the token ids are not valid for the model', remedy: 'use the tokenizer that belongs to the model' },
+  'bad-tokenizer': { summary: 'the tokenizer cannot be read', remedy: 'pass the tokenizer.json of the model' },
+  'unsupported-model': { summary: 'the model has an input or output this tool cannot feed', remedy: 'export a decoder with input_ids and logits' },
+  'runtime-failed': { summary: 'ONNX Runtime refused or failed to run a model', remedy: 'check that the original model runs in ONNX Runtime' },
+  parity: { summary: 'an emitted file does not compute what it should', remedy: 'please report this with the model' },
+  'output-exists': { summary: 'the output cannot be written there', remedy: 'choose another output path' },
+  'disk-full': { summary: 'the disk has no room for the output', remedy: 'free some space or choose another disk' },
+  'unsupported-target': { summary: 'the target runtime cannot run the requested form', remedy: 'choose other bits or another target' },
+  statistics: { summary: 'the statistics do not belong to this model', remedy: 'capture them again' },
+  numeric: { summary: 'a computation lost its footing', remedy: 'use more calibration text or larger damping' },
+};
+
+export type ErrorCode =
+  | 'bad-usage'
+  | 'file-missing'
+  | 'not-onnx'
+  | 'truncated'
+  | 'too-deep'
+  | 'message-too-large'
+  | 'external-missing'
+  | 'external-short'
+  | 'external-path'
+  | 'external-range'
+  | 'external-overlap'
+  | 'tensor-size'
+  | 'unknown-dtype'
+  | 'duplicate-name'
+  | 'unknown-value'
+  | 'cyclic-graph'
+  | 'invalid-graph'
+  | 'not-finite'
+  | 'no-ffn'
+  | 'already-quantized'
+  | 'strict-skipped'
+  | 'recipe'
+  | 'bits-file'
+  | 'not-a-set'
+  | 'precision-missing'
+  | 'scale-range'
+  | 'empty-text'
+  | 'bad-ids'
+  | 'bad-tokenizer'
+  | 'unsupported-model'
+  | 'runtime-failed'
+  | 'parity'
+  | 'output-exists'
+  | 'disk-full'
+  | 'unsupported-target'
+  | 'statistics'
+  | 'numeric';
+
+/** Refusals: a projection or tensor stays as it is, and the report says why. One row per code. */
+export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
+  'weight-not-constant': { summary: 'the weight is computed at run time', remedy: 'export with constant folding' },
+  'weight-overridable': { summary: 'the weight is also a graph input, so a caller may replace it', remedy: 'remove the input entry' },
+  'weight-shared': { summary: 'the weight has another user that would keep it in float', remedy: 'none needed' },
+  'weight-rank': { summary: 'the weight does not have rank 2', remedy: 'none' },
+  'weight-dtype': { summary: 'the weight is not a float tensor', remedy: 'none' },
+  'weight-not-finite': { summary: 'the weight has NaN or infinite elements', remedy: 'repair the checkpoint' },
+  'gemm-form': { summary: 'the Gemm is not a plain product: transA, alpha or beta', remedy: 'none' },
+  'graph-output': { summary: 'a value inside the projection is a graph output', remedy: 'export without that output' },
+  'already-quantized': { summary: 'the projection is quantized already', remedy: 'start from the float export' },
+  'no-gated-ffn': { summary: 'the product is not part of a gated feed-forward block', remedy: 'none' },
+  'out-of-scope': { summary: 'the projection is outside the requested scope', remedy: 'widen --scope' },
+  'tied-head': { summary: 'the head shares its weight with the embedding', remedy: 'use --embedding-bits' },
+  'lm-head': { summary: 'the projection is the language-model head', remedy: 'use --embedding-bits' },
+  'expert-weights': { summary: 'the weight holds several experts', remedy: 'none' },
+  excluded: { summary: 'an override of the recipe excludes it', remedy: 'change the override' },
+};
+
+export type RefusalCode =
+  | 'weight-not-constant'
+  | 'weight-overridable'
+  | 'weight-shared'
+  | 'weight-rank'
+  | 'weight-dtype'
+  | 'weight-not-finite'
+  | 'gemm-form'
+  | 'graph-output'
+  | 'already-quantized'
+  | 'no-gated-ffn'
+  | 'out-of-scope'
+  | 'tied-head'
+  | 'lm-head'
+  | 'expert-weights'
+  | 'excluded';
+
+/** A finding with a code, a place and a sentence. */
+export interface Diagnostic {
+  readonly code: ErrorCode;
+  readonly at: string;
+  readonly message: string;
+}
+
+/** The one error class of the compiler: bad input, exit code 2. Anything else thrown is a bug, exit code 1. */
+export class CompilerError extends Error implements Diagnostic {
+  override readonly name = 'CompilerError';
+  readonly code: ErrorCode;
+  readonly at: string;
+
+  constructor(code: ErrorCode, at: string, message: string) {
+    super(message);
+    this.code = code;
+    this.at = at;
+  }
+
+  /** The sentence a user sees: what, where, what to do. */
+  get sentence(): string {
+    return `${this.message} [${this.code}] at ${this.at}; ${ERRORS[this.code].remedy}.`;
+  }
+}
+
+/** Throws a `CompilerError`; reads as an expression. */
+export function fail(code: ErrorCode, at: string, message: string): never {
+  throw new CompilerError(code, at, message);
+}

@@ -1,0 +1,77 @@
+/** Tensors are a type, a shape and borrowed bytes: nothing is read until someone asks for numbers. */
+import { byteLengthOf, type DType, elementCount } from './dtype.js';
+
+export interface Tensor {
+  readonly dtype: DType;
+  /** Dimensions, outermost first; [] is a scalar. */
+  readonly shape: readonly number[];
+  /** Length of the raw little-endian bytes. */
+  readonly byteLength: number;
+  /**
+   * Raw bytes [start, end) in ONNX `raw_data` layout. A view when they are in memory, a fresh read when they are on disk:
+   * callers must not write to them, and should ask for ranges when the tensor is large.
+   */
+  bytes(start?: number, end?: number): Uint8Array;
+  /** Tensors that share one range of bytes share this object; exporting writes such a range once. */
+  readonly storage: object;
+  /** Strings of a `string` tensor; undefined for every other type. */
+  readonly strings?: readonly Uint8Array[];
+}
+
+/** A tensor over bytes in memory. The bytes are borrowed, not copied. */
+export function tensorOf(dtype: DType, shape: readonly number[], data: ArrayBufferView): Tensor {
+  const view = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+  const expected = byteLengthOf(dtype, shape);
+  if (view.byteLength !== expected) {
+    throw new RangeError(`tensor [${shape}] of ${dtype} takes ${expected} bytes, got ${view.byteLength}`);
+  }
+  return { dtype, shape, byteLength: expected, bytes: (start = 0, end = expected) => view.subarray(start, end), storage: view };
+}
+
+/** A tensor whose bytes are made on demand: `read` returns exactly the bytes [start, end). */
+export function lazyTensor(
+  dtype: DType,
+  shape: readonly number[],
+  read: (start: number, end: number) => Uint8Array,
+  storage: object = {},
+): Tensor {
+  const byteLength = byteLengthOf(dtype, shape);
+  return { dtype, shape, byteLength, bytes: (start = 0, end = byteLength) => read(start, end), storage };
+}
+
+/** A one-dimensional int64 tensor, the form of shapes, axes and pads. */
+export function int64s(values: readonly number[]): Tensor {
+  return tensorOf('int64', [values.length], BigInt64Array.from(values, BigInt));
+}
+
+/** An int64 scalar. */
+export function int64Scalar(value: number): Tensor {
+  return tensorOf('int64', [], BigInt64Array.of(BigInt(value)));
+}
+
+/** A float32 tensor; the shape defaults to one dimension. */
+export function float32s(values: Float32Array, shape: readonly number[] = [values.length]): Tensor {
+  return tensorOf('float32', shape, values);
+}
+
+/** A float32 scalar. */
+export function float32Scalar(value: number): Tensor {
+  return tensorOf('float32', [], Float32Array.of(value));
+}
+
+/** True when both tensors have the same type, shape and bytes; compares in pieces, so large tensors stay on disk. */
+export function sameTensor(a: Tensor, b: Tensor): boolean {
+  if (a === b || (a.storage === b.storage && a.dtype === b.dtype && String(a.shape) === String(b.shape))) return true;
+  if (a.dtype !== b.dtype || String(a.shape) !== String(b.shape) || a.byteLength !== b.byteLength) return false;
+  const step = 1 << 22;
+  for (let at = 0; at < a.byteLength; at += step) {
+    const end = Math.min(at + step, a.byteLength);
+    if (Buffer.compare(a.bytes(at, end), b.bytes(at, end)) !== 0) return false;
+  }
+  return (a.strings?.length ?? 0) === (b.strings?.length ?? 0);
+}
+
+/** Number of elements. */
+export function sizeOf(tensor: Tensor): number {
+  return elementCount(tensor.shape);
+}
