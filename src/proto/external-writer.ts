@@ -1,0 +1,93 @@
+/** Writes the bytes of tensors into one data file, one after another, in chunks: nothing is held as a whole. */
+import { createHash, type Hash } from 'node:crypto';
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { chunksOf, type Payload } from './payload.js';
+
+/** Large tensors start at a page, so that a runtime can map them; small ones are packed, kept at 16 bytes for vector loads. */
+const LARGE = 64 * 1024;
+const PAGE = 4096;
+const SMALL_ALIGNMENT = 16;
+
+/** Where bytes are in the data file. */
+export interface Placed {
+  readonly offset: number;
+  readonly length: number;
+}
+
+export class ExternalWriter {
+  readonly #descriptor: number;
+  readonly #placed: Map<object, Placed[]> = new Map();
+  readonly #hash: Hash | undefined;
+  #position = 0;
+
+  /** `digest`: also compute the SHA-1 of the file, for models whose tensors carry a checksum. */
+  constructor(path: string, digest = false) {
+    this.#descriptor = openSync(path, 'wx');
+    this.#hash = digest ? createHash('sha1') : undefined;
+  }
+
+  /** Bytes written so far. */
+  get length(): number {
+    return this.#position;
+  }
+
+  /** Appends the bytes, unless the same `storage` was written before. */
+  add(payload: Payload, storage: object): Placed {
+    const earlier = this.#placed.get(storage) ?? [];
+    const same = earlier.find((placed) => placed.length === payload.length);
+    if (same !== undefined) return same;
+    this.#align(payload.length >= LARGE ? PAGE : SMALL_ALIGNMENT);
+    const placed = { offset: this.#position, length: payload.length };
+    for (const chunk of chunksOf(payload)) this.#write(chunk);
+    this.#placed.set(storage, [...earlier, placed]);
+    return placed;
+  }
+
+  /** Closes the file; gives the SHA-1 in hex when it was asked for. */
+  close(): string | undefined {
+    closeSync(this.#descriptor);
+    return this.#hash?.digest('hex');
+  }
+
+  #align(alignment: number): void {
+    const padding = (alignment - (this.#position % alignment)) % alignment;
+    if (padding > 0) this.#write(new Uint8Array(padding));
+  }
+
+  #write(bytes: Uint8Array): void {
+    writeAll(this.#descriptor, bytes);
+    this.#hash?.update(bytes);
+    this.#position += bytes.length;
+  }
+}
+
+/** Writes pieces to a new file one after another. */
+export function writePieces(path: string, pieces: readonly Payload[]): void {
+  const descriptor = openSync(path, 'wx');
+  try {
+    for (const run of runsOf(pieces)) writeAll(descriptor, run);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function writeAll(descriptor: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done, bytes.length - done);
+}
+
+/** Small pieces are gathered to 1 MiB, so that a graph of many small tensors does not cost a system call each. */
+function* runsOf(pieces: readonly Payload[]): Generator<Uint8Array> {
+  let run: Uint8Array[] = [];
+  let length = 0;
+  for (const piece of pieces) {
+    for (const chunk of chunksOf(piece)) {
+      run.push(chunk);
+      length += chunk.length;
+      if (length < 1 << 20) continue;
+      yield run.length === 1 ? chunk : Buffer.concat(run, length);
+      run = [];
+      length = 0;
+    }
+  }
+  if (length > 0) yield Buffer.concat(run, length);
+}

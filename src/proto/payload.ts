@@ -1,0 +1,44 @@
+/** Ranges of bytes that are read when someone asks: the large parts of a message never enter memory as a whole. */
+
+export interface Payload {
+  /** Number of bytes. */
+  readonly length: number;
+  /** The bytes [start, end): a view or a fresh read, not to be written to. */
+  read(start: number, end: number): Uint8Array;
+}
+
+/** A payload over bytes in memory. */
+export function bytesPayload(bytes: Uint8Array): Payload {
+  return { length: bytes.length, read: (start, end) => bytes.subarray(start, end) };
+}
+
+/** The range [start, start + length) of another payload. */
+export function rangeOf(source: Payload, start: number, length: number): Payload {
+  return { length, read: (from, to) => source.read(start + from, start + to) };
+}
+
+/** Total length of pieces. */
+export function lengthOf(pieces: readonly Payload[]): number {
+  return pieces.reduce((sum, piece) => sum + piece.length, 0);
+}
+
+/** All pieces as one array. */
+export function join(pieces: readonly Payload[]): Uint8Array {
+  const whole = new Uint8Array(lengthOf(pieces));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece.read(0, piece.length), at);
+    at += piece.length;
+  }
+  return whole;
+}
+
+/** How much is read at a time while streaming. */
+export const CHUNK: number = 4 << 20;
+
+/** The bytes of a payload in chunks of at most 4 MiB. */
+export function* chunksOf(payload: Payload): Generator<Uint8Array> {
+  for (let at = 0; at < payload.length; at += CHUNK) {
+    yield payload.read(at, Math.min(at + CHUNK, payload.length));
+  }
+}

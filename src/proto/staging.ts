@@ -1,0 +1,157 @@
+/**
+ * Output is written beside its target under a temporary name and renamed when complete: whoever looks at the target sees the
+ * old file or the new one, never half of one.
+ */
+import { randomBytes } from 'node:crypto';
+import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { CompilerError, type ErrorCode, fail } from '../diagnostics.js';
+
+/** Writes one file: `write` gets the temporary path. */
+export function staged<T>(target: string, write: (temporary: string) => T): T {
+  return stagedFiles([target], ([temporary]) => write(temporary as string));
+}
+
+/**
+ * Writes several files: `write` gets their temporary paths in the same order. They are renamed in that order once all are
+ * complete, so name data files before the graphs that need them. A file that `write` did not make is left out.
+ */
+export function stagedFiles<T>(targets: readonly string[], write: (temporaries: readonly string[]) => T): T {
+  const stage = openStage(targets);
+  try {
+    const result = write(stage.temporaries);
+    stage.publish();
+    return result;
+  } catch (error) {
+    throw stage.abandon(error);
+  }
+}
+
+/** `stagedFiles` for writers that wait. */
+export async function stagedFilesAsync<T>(
+  targets: readonly string[],
+  write: (temporaries: readonly string[]) => Promise<T>,
+): Promise<T> {
+  const stage = openStage(targets);
+  try {
+    const result = await write(stage.temporaries);
+    stage.publish();
+    return result;
+  } catch (error) {
+    throw stage.abandon(error);
+  }
+}
+
+/**
+ * Writes a whole folder: `write` fills a temporary folder beside the target. When the target exists its other files stay and
+ * files of the same name are replaced one by one, in sorted order, `last` at the end.
+ */
+export async function stagedFolder<T>(
+  target: string,
+  write: (temporary: string) => Promise<T>,
+  last: readonly string[] = [],
+): Promise<T> {
+  const stage = openStage([target]);
+  const [temporary] = stage.temporaries as [string];
+  try {
+    mkdirSync(temporary);
+    const result = await write(temporary);
+    publishFolder(temporary, target, last);
+    return result;
+  } catch (error) {
+    throw stage.abandon(error);
+  }
+}
+
+interface Stage {
+  readonly temporaries: readonly string[];
+  publish(): void;
+  /** Removes what was written and says what to throw. */
+  abandon(error: unknown): unknown;
+}
+
+/** Temporary paths not yet published, removed when the process is told to exit in between. */
+const pending: Set<string> = new Set();
+
+function openStage(targets: readonly string[]): Stage {
+  const temporaries = targets.map((target) => {
+    const name = `.${basename(target)}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
+    return join(dirname(target), name);
+  });
+  if (pending.size === 0) process.once('exit', removePending);
+  for (const path of temporaries) pending.add(path);
+  return {
+    temporaries,
+    publish: () => {
+      temporaries.forEach((path, index) => publish(path, targets[index] as string));
+      forget(temporaries);
+    },
+    abandon: (error) => {
+      for (const path of temporaries) rmSync(path, { recursive: true, force: true });
+      forget(temporaries);
+      return explained(error, targets[0] ?? '');
+    },
+  };
+}
+
+function publish(temporary: string, target: string): void {
+  if (!exists(temporary)) return;
+  if (exists(target) && statSync(target).isDirectory()) fail('output-exists', target, 'a folder has this name');
+  sync(temporary);
+  renameSync(temporary, target);
+}
+
+function publishFolder(temporary: string, target: string, last: readonly string[]): void {
+  const files = readdirSync(temporary, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(temporary.length + 1))
+    .sort((a, b) => Number(last.includes(a)) - Number(last.includes(b)) || (a < b ? -1 : 1));
+  for (const file of files) sync(join(temporary, file));
+  if (exists(target)) {
+    for (const file of files) {
+      mkdirSync(dirname(join(target, file)), { recursive: true });
+      publish(join(temporary, file), join(target, file));
+    }
+    rmSync(temporary, { recursive: true, force: true });
+  } else renameSync(temporary, target);
+  forget([temporary]);
+}
+
+function sync(path: string): void {
+  const descriptor = openSync(path, 'r+');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function exists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+function forget(paths: readonly string[]): void {
+  for (const path of paths) pending.delete(path);
+  if (pending.size === 0) process.removeListener('exit', removePending);
+}
+
+function removePending(): void {
+  for (const path of pending) rmSync(path, { recursive: true, force: true });
+}
+
+const REASONS: Readonly<Record<string, ErrorCode>> = {
+  ENOSPC: 'disk-full',
+  EDQUOT: 'disk-full',
+  EACCES: 'output-exists',
+  EPERM: 'output-exists',
+  EROFS: 'output-exists',
+  ENOENT: 'output-exists',
+  ENOTDIR: 'output-exists',
+  EISDIR: 'output-exists',
+};
+
+function explained(error: unknown, target: string): unknown {
+  const code = REASONS[(error as NodeJS.ErrnoException | undefined)?.code ?? ''];
+  if (error instanceof CompilerError || code === undefined) return error;
+  return new CompilerError(code, target, `the output cannot be written: ${(error as Error).message}`);
+}
