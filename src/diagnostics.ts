@@ -16,38 +16,81 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
   'not-onnx': { summary: 'the file is not an ONNX model', remedy: 'pass a .onnx file exported from the model' },
   truncated: { summary: 'the file ends before its contents do', remedy: 'copy or export the file again' },
   'too-deep': { summary: 'messages are nested deeper than any exporter writes', remedy: 'export the model again' },
-  'message-too-large': { summary: 'a protobuf message would pass its 2 GiB limit', remedy: 'store the weights as external data' },
+  'message-too-large': {
+    summary: 'a protobuf message would pass its 2 GiB limit',
+    remedy: 'store the weights as external data',
+  },
   'external-missing': { summary: 'an external data file is missing', remedy: 'put the data file beside the model' },
-  'external-short': { summary: 'an external data file ends before a tensor does', remedy: 'copy or export the data file again' },
-  'external-path': { summary: 'an external data location leaves the folder of the model', remedy: 'store the data beside the model under a plain file name' },
-  'external-range': { summary: 'an external data range is not a valid offset and length', remedy: 'export the model again' },
+  'external-short': {
+    summary: 'an external data file ends before a tensor does',
+    remedy: 'copy or export the data file again',
+  },
+  'external-path': {
+    summary: 'an external data location leaves the folder of the model',
+    remedy: 'store the data beside the model under a plain file name',
+  },
+  'external-range': {
+    summary: 'an external data range is not a valid offset and length',
+    remedy: 'export the model again',
+  },
   'external-overlap': { summary: 'two tensors share part of a byte range', remedy: 'export the model again' },
   'tensor-size': { summary: 'the bytes of a tensor do not fit its shape and type', remedy: 'export the model again' },
-  'unknown-dtype': { summary: 'a tensor has an element type this version does not know', remedy: 'export the model with ordinary element types' },
+  'unknown-dtype': {
+    summary: 'a tensor has an element type this version does not know',
+    remedy: 'export the model with ordinary element types',
+  },
   'duplicate-name': { summary: 'two values of one graph have the same name', remedy: 'export the model again' },
   'unknown-value': { summary: 'a node reads a value that nothing makes', remedy: 'export the model again' },
   'cyclic-graph': { summary: 'the nodes of a graph form a cycle', remedy: 'export the model again' },
   'invalid-graph': { summary: 'the graph breaks a rule of the ONNX format', remedy: 'export the model again' },
   'not-finite': { summary: 'a weight is NaN or infinite', remedy: 'repair the checkpoint and export it again' },
-  'no-ffn': { summary: 'no gated feed-forward block was found', remedy: 'run `matquant inspect` to see what was refused and why' },
+  'no-ffn': {
+    summary: 'no gated feed-forward block was found',
+    remedy: 'run `matquant inspect` to see what was refused and why',
+  },
   'already-quantized': { summary: 'the model is quantized already', remedy: 'start from the float export' },
-  'strict-skipped': { summary: 'something in scope was skipped while --strict is on', remedy: 'drop --strict or narrow the scope' },
+  'strict-skipped': {
+    summary: 'something in scope was skipped while --strict is on',
+    remedy: 'drop --strict or narrow the scope',
+  },
   recipe: { summary: 'the recipe is not valid', remedy: 'compare it with the published recipe schema' },
-  'bits-file': { summary: 'the bits file is not valid', remedy: 'give one of the precisions of the set to every layer' },
+  'bits-file': {
+    summary: 'the bits file is not valid',
+    remedy: 'give one of the precisions of the set to every layer',
+  },
   'not-a-set': { summary: 'the file is not a nested set', remedy: 'pass the .json written by `matquant compile`' },
-  'precision-missing': { summary: 'the data file is too short for the precision', remedy: 'append the missing bytes with `matquant append`' },
-  'scale-range': { summary: 'a scale cannot be stored in the type of the graph', remedy: 'use a float32 or bfloat16 export' },
+  'precision-missing': {
+    summary: 'the data file is too short for the precision',
+    remedy: 'append the missing bytes with `matquant append`',
+  },
+  'scale-range': {
+    summary: 'a scale cannot be stored in the type of the graph',
+    remedy: 'use a float32 or bfloat16 export',
+  },
   'empty-text': { summary: 'the text has too few tokens', remedy: 'give more text' },
-  'bad-ids': { summary: 'the token ids are not valid for the model', remedy: 'use the tokenizer that belongs to the model' },
+  'bad-ids': {
+    summary: 'the token ids are not valid for the model',
+    remedy: 'use the tokenizer that belongs to the model',
+  },
   'bad-tokenizer': { summary: 'the tokenizer cannot be read', remedy: 'pass the tokenizer.json of the model' },
-  'unsupported-model': { summary: 'the model has an input or output this tool cannot feed', remedy: 'export a decoder with input_ids and logits' },
-  'runtime-failed': { summary: 'ONNX Runtime refused or failed to run a model', remedy: 'check that the original model runs in ONNX Runtime' },
+  'unsupported-model': {
+    summary: 'the model has an input or output this tool cannot feed',
+    remedy: 'export a decoder with input_ids and logits',
+  },
+  'runtime-failed': {
+    summary: 'ONNX Runtime refused or failed to run a model',
+    remedy: 'check that the original model runs in ONNX Runtime',
+  },
   parity: { summary: 'an emitted file does not compute what it should', remedy: 'please report this with the model' },
   'output-exists': { summary: 'the output cannot be written there', remedy: 'choose another output path' },
   'disk-full': { summary: 'the disk has no room for the output', remedy: 'free some space or choose another disk' },
-  'unsupported-target': { summary: 'the target runtime cannot run the requested form', remedy: 'choose other bits or another target' },
+  'unsupported-target': {
+    summary: 'the target runtime cannot run the requested form',
+    remedy: 'choose other bits or another target',
+  },
   statistics: { summary: 'the statistics do not belong to this model', remedy: 'capture them again' },
   numeric: { summary: 'a computation lost its footing', remedy: 'use more calibration text or larger damping' },
+  memory: { summary: 'a projection is too large for the kernels', remedy: 'use the data-free method for it' },
 };
 
 export type ErrorCode =
@@ -87,12 +130,16 @@ export type ErrorCode =
   | 'disk-full'
   | 'unsupported-target'
   | 'statistics'
-  | 'numeric';
+  | 'numeric'
+  | 'memory';
 
 /** Refusals: a projection or tensor stays as it is, and the report says why. One row per code. */
 export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
   'weight-not-constant': { summary: 'the weight is computed at run time', remedy: 'export with constant folding' },
-  'weight-overridable': { summary: 'the weight is also a graph input, so a caller may replace it', remedy: 'remove the input entry' },
+  'weight-overridable': {
+    summary: 'the weight is also a graph input, so a caller may replace it',
+    remedy: 'remove the input entry',
+  },
   'weight-shared': { summary: 'the weight has another user that would keep it in float', remedy: 'none needed' },
   'weight-rank': { summary: 'the weight does not have rank 2', remedy: 'none' },
   'weight-dtype': { summary: 'the weight is not a float tensor', remedy: 'none' },

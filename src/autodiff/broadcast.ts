@@ -1,7 +1,7 @@
 /** Un-broadcasting, in one place: a gradient of a broadcast result becomes a gradient of the operand. */
 import { ints } from '../ir/attribute.js';
-import { int64s } from '../ir/tensor.js';
 import type { Value } from '../ir/graph.js';
+import { int64s } from '../ir/tensor.js';
 import type { Emitter } from './emitter.js';
 
 /**
@@ -18,7 +18,9 @@ export function unbroadcast(emit: Emitter, gradient: Value, from: readonly numbe
 
 /** ReduceSum in the form the graph's operator set knows: axes became an input in opset 13. */
 export function reduceSum(emit: Emitter, value: Value, axes: readonly number[], keepdims: boolean): Value {
-  return emit.op('ReduceSum', [value, emit.constant(int64s(axes))], { keepdims: { kind: 'int', value: keepdims ? 1n : 0n } });
+  return emit.op('ReduceSum', [value, emit.constant(int64s(axes))], {
+    keepdims: { kind: 'int', value: keepdims ? 1n : 0n },
+  });
 }
 
 /** ReduceMean over the given axes; axes became an input in opset 18. */

@@ -9,7 +9,12 @@ export interface Emitter {
   /** Adds a node of the default domain and returns its first output. */
   op(op: string, inputs: readonly (Value | undefined)[], attributes?: Readonly<Record<string, Attribute>>): Value;
   /** Adds a node with several outputs. */
-  ops(op: string, inputs: readonly (Value | undefined)[], outputs: number, attributes?: Readonly<Record<string, Attribute>>): readonly Value[];
+  ops(
+    op: string,
+    inputs: readonly (Value | undefined)[],
+    outputs: number,
+    attributes?: Readonly<Record<string, Attribute>>,
+  ): readonly Value[];
   constant(tensor: Tensor): Value;
   /** The concrete shape of a value of the forward graph, as observed in one run with the training shapes. */
   shape(value: Value): readonly number[];
@@ -23,4 +28,8 @@ export interface Emitter {
  * The gradient of one operator: given the gradients of its outputs (undefined where nothing flows), one gradient per input
  * (undefined where none is defined or wanted).
  */
-export type GradRule = (node: import('../ir/graph.js').Node, dy: readonly (Value | undefined)[], emit: Emitter) => readonly (Value | undefined)[];
+export type GradRule = (
+  node: import('../ir/graph.js').Node,
+  dy: readonly (Value | undefined)[],
+  emit: Emitter,
+) => readonly (Value | undefined)[];

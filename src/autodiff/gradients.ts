@@ -3,7 +3,7 @@
  * one walk from the loss back, each operator's rule applied once, gradients of a value with several uses summed.
  */
 import { fail } from '../diagnostics.js';
-import { placeOf, type Node, type Value } from '../ir/graph.js';
+import { type Node, placeOf, type Value } from '../ir/graph.js';
 import { float32Scalar } from '../ir/tensor.js';
 import type { Emitter, GradRule } from './emitter.js';
 import { RULES } from './rules.js';

@@ -1,5 +1,5 @@
 /** Gradient rules of elementwise operators, and the one straight-through rule. */
-import { floatAttribute, stringAttribute, type Node, type Value } from '../ir/graph.js';
+import { floatAttribute, type Node, stringAttribute, type Value } from '../ir/graph.js';
 import { float32Scalar } from '../ir/tensor.js';
 import { unbroadcast } from './broadcast.js';
 import type { Emitter, GradRule } from './emitter.js';
@@ -11,11 +11,15 @@ const output = (node: Node): Value => node.outputs[0] as Value;
 
 /** A one-input rule: dx = dy * factor(x, y). */
 function unary(factor: (emit: Emitter, x: Value, y: Value, node: Node) => Value): GradRule {
-  return (node, [dy], emit) => (dy === undefined ? [] : [mul(emit, dy, factor(emit, input(node, 0), output(node), node))]);
+  return (node, [dy], emit) =>
+    dy === undefined ? [] : [mul(emit, dy, factor(emit, input(node, 0), output(node), node))];
 }
 
 /** A two-input broadcasting rule: each side gives the gradient in the result's shape, un-broadcast here. */
-function binary(left: (emit: Emitter, dy: Value, node: Node) => Value, right: (emit: Emitter, dy: Value, node: Node) => Value): GradRule {
+function binary(
+  left: (emit: Emitter, dy: Value, node: Node) => Value,
+  right: (emit: Emitter, dy: Value, node: Node) => Value,
+): GradRule {
   return (node, [dy], emit) => {
     if (dy === undefined) return [];
     return [left, right].map((side, slot) => {
@@ -63,7 +67,11 @@ function geluTanhSlope(emit: Emitter, x: Value): Value {
 
 /** d gelu(x)/dx = Phi(x) + x phi(x), with Phi by Erf. */
 function geluSlope(emit: Emitter, x: Value): Value {
-  const phi = mul(emit, emit.op('Exp', [mul(emit, mul(emit, x, x), scalar(emit, -0.5))]), scalar(emit, 1 / Math.sqrt(2 * Math.PI)));
+  const phi = mul(
+    emit,
+    emit.op('Exp', [mul(emit, mul(emit, x, x), scalar(emit, -0.5))]),
+    scalar(emit, 1 / Math.sqrt(2 * Math.PI)),
+  );
   const erf = emit.op('Erf', [mul(emit, x, scalar(emit, Math.SQRT1_2))]);
   const cdf = mul(emit, emit.op('Add', [erf, scalar(emit, 1)]), scalar(emit, 0.5));
   return emit.op('Add', [cdf, mul(emit, x, phi)]);
@@ -92,7 +100,10 @@ const where: GradRule = (node, [dy], emit) => {
   const zero = scalar(emit, 0);
   const condition = input(node, 0);
   const sides = [emit.op('Where', [condition, dy, zero]), emit.op('Where', [condition, zero, dy])];
-  return [undefined, ...sides.map((side, at) => unbroadcast(emit, side, emit.shape(output(node)), emit.shape(input(node, at + 1))))];
+  return [
+    undefined,
+    ...sides.map((side, at) => unbroadcast(emit, side, emit.shape(output(node)), emit.shape(input(node, at + 1)))),
+  ];
 };
 
 /** Operators that are constant almost everywhere: no gradient flows, and that is said here, not forgotten. */
@@ -102,9 +113,18 @@ const none: GradRule = (node) => node.inputs.map(() => undefined);
 export const straightThrough: GradRule = (_node, dy) => [dy[0]];
 
 export const ELEMENTWISE_RULES: Readonly<Record<string, GradRule>> = {
-  Add: binary((_, dy) => dy, (_, dy) => dy),
-  Sub: binary((_, dy) => dy, (emit, dy) => emit.op('Neg', [dy])),
-  Mul: binary((emit, dy, node) => mul(emit, dy, input(node, 1)), (emit, dy, node) => mul(emit, dy, input(node, 0))),
+  Add: binary(
+    (_, dy) => dy,
+    (_, dy) => dy,
+  ),
+  Sub: binary(
+    (_, dy) => dy,
+    (emit, dy) => emit.op('Neg', [dy]),
+  ),
+  Mul: binary(
+    (emit, dy, node) => mul(emit, dy, input(node, 1)),
+    (emit, dy, node) => mul(emit, dy, input(node, 0)),
+  ),
   Div: binary(
     (emit, dy, node) => emit.op('Div', [dy, input(node, 1)]),
     (emit, dy, node) => emit.op('Neg', [emit.op('Div', [mul(emit, dy, output(node)), input(node, 1)])]),
@@ -122,12 +142,18 @@ export const ELEMENTWISE_RULES: Readonly<Record<string, GradRule>> = {
   Abs: unary((emit, x) => emit.op('Sign', [x])),
   Sin: unary((emit, x) => emit.op('Cos', [x])),
   Cos: unary((emit, x) => emit.op('Neg', [emit.op('Sin', [x])])),
-  Erf: unary((emit, x) => mul(emit, emit.op('Exp', [emit.op('Neg', [mul(emit, x, x)])]), scalar(emit, 2 / Math.sqrt(Math.PI)))),
+  Erf: unary((emit, x) =>
+    mul(emit, emit.op('Exp', [emit.op('Neg', [mul(emit, x, x)])]), scalar(emit, 2 / Math.sqrt(Math.PI))),
+  ),
   Tanh: unary((emit, _x, y) => emit.op('Sub', [scalar(emit, 1), mul(emit, y, y)])),
   Sigmoid: unary((emit, _x, y) => mul(emit, y, emit.op('Sub', [scalar(emit, 1), y]))),
-  Relu: unary((emit, x) => emit.op('Cast', [emit.op('Greater', [x, scalar(emit, 0)])], { to: { kind: 'int', value: 1n } })),
+  Relu: unary((emit, x) =>
+    emit.op('Cast', [emit.op('Greater', [x, scalar(emit, 0)])], { to: { kind: 'int', value: 1n } }),
+  ),
   Softplus: unary((emit, x) => emit.op('Sigmoid', [x])),
-  Gelu: unary((emit, x, _y, node) => (stringAttribute(node, 'approximate', 'none') === 'tanh' ? geluTanhSlope(emit, x) : geluSlope(emit, x))),
+  Gelu: unary((emit, x, _y, node) =>
+    stringAttribute(node, 'approximate', 'none') === 'tanh' ? geluTanhSlope(emit, x) : geluSlope(emit, x),
+  ),
   Swish: unary((emit, x, _y, node) => swishSlope(emit, x, floatAttribute(node, 'alpha', 1))),
   'com.microsoft::QuickGelu': unary((emit, x, _y, node) => swishSlope(emit, x, floatAttribute(node, 'alpha', 1.702))),
   'com.microsoft::Gelu': unary((emit, x) => geluSlope(emit, x)),

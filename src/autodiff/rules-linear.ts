@@ -15,8 +15,13 @@ function swap(emit: Emitter, value: Value, rank: number): Value {
   return emit.op('Transpose', [value], { perm: { kind: 'ints', value: order.map(BigInt) } });
 }
 
-const batchOf = (shape: readonly number[], rows: number, cols: number): readonly number[] => [...shape.slice(0, -2), rows, cols];
-const flatten = (emit: Emitter, value: Value, cols: number): Value => emit.op('Reshape', [value, emit.constant(int64s([-1, cols]))]);
+const batchOf = (shape: readonly number[], rows: number, cols: number): readonly number[] => [
+  ...shape.slice(0, -2),
+  rows,
+  cols,
+];
+const flatten = (emit: Emitter, value: Value, cols: number): Value =>
+  emit.op('Reshape', [value, emit.constant(int64s([-1, cols]))]);
 
 /** Y = A . B: dA = dY . Bt, dB = At . dY, both un-broadcast over the batch axes. A weight of rank 2 takes one flat product. */
 const matMul: GradRule = (node, [dy], emit) => {
@@ -42,7 +47,8 @@ const gemm: GradRule = (node, [dy], emit) => {
   const [a, b, c] = [input(node, 0), input(node, 1), node.inputs[2]];
   const [transA, transB] = [intAttribute(node, 'transA', 0), intAttribute(node, 'transB', 0)];
   const alpha = float(floatAttribute(node, 'alpha', 1));
-  const product = (x: Value, y: Value, tx: number, ty: number): Value => emit.op('Gemm', [x, y], { transA: int(tx), transB: int(ty), alpha });
+  const product = (x: Value, y: Value, tx: number, ty: number): Value =>
+    emit.op('Gemm', [x, y], { transA: int(tx), transB: int(ty), alpha });
   const dA = transA === 0 ? product(dy, b, 0, 1 - transB) : product(b, dy, transB, 1);
   const dB = transB === 0 ? product(a, dy, 1 - transA, 0) : product(dy, a, 1, transA);
   const scaled = emit.op('Mul', [dy, emit.constant(float32Scalar(floatAttribute(node, 'beta', 1)))]);
@@ -53,7 +59,8 @@ const gemm: GradRule = (node, [dy], emit) => {
 /** The reduced axes of a reduction node, non-negative; all axes when none are given. */
 function reducedAxes(node: Node, emit: Emitter): readonly number[] {
   const rank = emit.shape(input(node, 0)).length;
-  const axes = emit.integers(node.inputs[1]) ?? intsAttribute(node, 'axes') ?? Array.from({ length: rank }, (_, axis) => axis);
+  const axes =
+    emit.integers(node.inputs[1]) ?? intsAttribute(node, 'axes') ?? Array.from({ length: rank }, (_, axis) => axis);
   return axes.map((axis) => (axis < 0 ? axis + rank : axis));
 }
 
@@ -106,7 +113,9 @@ const rmsNorm: GradRule = (node, [dy], emit) => {
   const g = emit.op('Mul', [dy, w]);
   const pull = emit.op('Mul', [reduceMean(emit, emit.op('Mul', [g, x]), [last]), emit.op('Mul', [r, r])]);
   const dx = emit.op('Mul', [r, emit.op('Sub', [g, emit.op('Mul', [x, pull])])]);
-  const dw = emit.wants(w) ? unbroadcast(emit, emit.op('Mul', [dy, emit.op('Mul', [x, r])]), emit.shape(x), emit.shape(w)) : undefined;
+  const dw = emit.wants(w)
+    ? unbroadcast(emit, emit.op('Mul', [dy, emit.op('Mul', [x, r])]), emit.shape(x), emit.shape(w))
+    : undefined;
   return [dx, dw];
 };
 

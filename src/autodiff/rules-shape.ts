@@ -44,7 +44,8 @@ const slice: GradRule = (node, [dy], emit) => {
   const starts = emit.integers(node.inputs[1]) ?? [];
   const axes = emit.integers(node.inputs[3]) ?? starts.map((_, axis) => axis);
   const steps = emit.integers(node.inputs[4]) ?? starts.map(() => 1);
-  if (steps.some((step) => step !== 1)) throw new Error(`Slice ${node.name} with a step other than 1 has no gradient rule`);
+  if (steps.some((step) => step !== 1))
+    throw new Error(`Slice ${node.name} with a step other than 1 has no gradient rule`);
   const before = shape.map((dim, axis) => {
     const at = axes.findIndex((each) => positive(each, shape.length) === axis);
     return at < 0 ? 0 : Math.min(Math.max(positive(starts[at] ?? 0, dim), 0), dim);
@@ -86,9 +87,17 @@ const gather: GradRule = (node, [dy], emit) => {
   const count = emit.shape(indices).reduce((product, dim) => product * dim, 1);
   const flatShape = [...shape.slice(0, axis), count, ...shape.slice(axis + 1)];
   const rows = emit.op('Reshape', [dy, emit.constant(int64s(flatShape))]);
-  const column = emit.op('Reshape', [indices, emit.constant(int64s(flatShape.map((_, at) => (at === axis ? count : 1))))]);
+  const column = emit.op('Reshape', [
+    indices,
+    emit.constant(int64s(flatShape.map((_, at) => (at === axis ? count : 1)))),
+  ]);
   const places = emit.op('Expand', [column, emit.constant(int64s(flatShape))]);
-  return [emit.op('ScatterElements', [zeros(emit, data), places, rows], { axis: int(axis), reduction: { kind: 'string', value: 'add' } })];
+  return [
+    emit.op('ScatterElements', [zeros(emit, data), places, rows], {
+      axis: int(axis),
+      reduction: { kind: 'string', value: 'add' },
+    }),
+  ];
 };
 
 export const SHAPE_RULES: Readonly<Record<string, GradRule>> = {

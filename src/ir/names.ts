@@ -1,5 +1,5 @@
 /** One authority for names: every name of the model is known, and a fresh one never collides in any graph. */
-import { graphsOf, type Graph } from './graph.js';
+import { type Graph, graphsOf } from './graph.js';
 
 export class Names {
   readonly #taken: Set<string> = new Set();

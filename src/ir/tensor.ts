@@ -25,7 +25,13 @@ export function tensorOf(dtype: DType, shape: readonly number[], data: ArrayBuff
   if (view.byteLength !== expected) {
     throw new RangeError(`tensor [${shape}] of ${dtype} takes ${expected} bytes, got ${view.byteLength}`);
   }
-  return { dtype, shape, byteLength: expected, bytes: (start = 0, end = expected) => view.subarray(start, end), storage: view };
+  return {
+    dtype,
+    shape,
+    byteLength: expected,
+    bytes: (start = 0, end = expected) => view.subarray(start, end),
+    storage: view,
+  };
 }
 
 /** A tensor whose bytes are made on demand: `read` returns exactly the bytes [start, end). */

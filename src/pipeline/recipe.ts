@@ -11,7 +11,10 @@ const BITS = [2, 3, 4, 5, 6, 7, 8] as const;
 const overrideSchema = z.strictObject({
   match: z.string().describe('Regular expression over projection ids such as layers.3.down.'),
   exclude: z.boolean().default(false).describe('Leave matching projections in float.'),
-  minBits: z.union(BITS.map((bits) => z.literal(bits))).optional().describe('Lowest precision of matching projections in every model of the set.'),
+  minBits: z
+    .union(BITS.map((bits) => z.literal(bits)))
+    .optional()
+    .describe('Lowest precision of matching projections in every model of the set.'),
 });
 
 const shape = {
@@ -25,21 +28,42 @@ const shape = {
     .default(128)
     .describe('Columns of a weight row that share a scale and an offset.'),
   scope: z.enum(['ffn', 'ffn+attention']).default('ffn').describe('Which projections are quantized.'),
-  attentionBits: z.number().int().min(2).max(8).default(4).describe('Lowest precision of attention projections, whatever the model.'),
+  attentionBits: z
+    .number()
+    .int()
+    .min(2)
+    .max(8)
+    .default(4)
+    .describe('Lowest precision of attention projections, whatever the model.'),
   embeddingBits: z
     .union([z.literal('keep'), z.literal(16), z.literal(8), z.literal(4)])
     .default('keep')
     .describe('Storage of the token embedding and the head.'),
-  floatStorage: z.enum(['keep', 'float16']).default('keep').describe('Storage of what stays float; float16 is cast back when the session loads.'),
+  floatStorage: z
+    .enum(['keep', 'float16'])
+    .default('keep')
+    .describe('Storage of what stays float; float16 is cast back when the session loads.'),
   method: z
     .enum(['data-free', 'best', 'rtn', 'gptq', 'matgptq', 'sliced-minmax'])
     .default('best')
     .describe('How codes and tables are chosen; all but data-free, rtn and sliced-minmax need calibration text.'),
-  slice: z.enum(['prefix', 'paper', 'extra']).default('prefix').describe('How a smaller code is cut from the parent (only prefix makes a nested file).'),
-  decode: z.enum(['ab', 'mid', 'signed', 'tied']).default('ab').describe('Per-block decode: scale and offset, scale about the mid-point, signed scale, or the parent\'s own.'),
-  tables: z.enum(['fp16', 'c8']).default('c8').describe('Storage of scales and offsets: float16, or 8 bit with float16 super-scales.'),
+  slice: z
+    .enum(['prefix', 'paper', 'extra'])
+    .default('prefix')
+    .describe('How a smaller code is cut from the parent (only prefix makes a nested file).'),
+  decode: z
+    .enum(['ab', 'mid', 'signed', 'tied'])
+    .default('ab')
+    .describe("Per-block decode: scale and offset, scale about the mid-point, signed scale, or the parent's own."),
+  tables: z
+    .enum(['fp16', 'c8'])
+    .default('c8')
+    .describe('Storage of scales and offsets: float16, or 8 bit with float16 super-scales.'),
   symmetric: z.boolean().default(false).describe('Symmetric parent grid (zero point 128).'),
-  range: z.enum(['minmax', 'grid']).default('grid').describe('Range of the parent: the block\'s extremes, or the best clip ratio on a grid.'),
+  range: z
+    .enum(['minmax', 'grid'])
+    .default('grid')
+    .describe("Range of the parent: the block's extremes, or the best clip ratio on a grid."),
   lambda: z
     .union([z.number().positive(), z.record(z.string().regex(/^[2-8]$/), z.number().nonnegative())])
     .default(2)
@@ -48,8 +72,16 @@ const shape = {
   rounds: z.number().int().min(0).default(2).describe('Rounds of refit and coordinate descent.'),
   sweeps: z.number().int().min(0).default(3).describe('Coordinate-descent sweeps per round.'),
   tokens: z.number().int().positive().default(32768).describe('Calibration tokens.'),
-  window: z.number().int().min(8).default(512).describe('Calibration window in tokens, with its beginning-of-sequence token.'),
-  accuracyLevel: z.union([z.literal(0), z.literal(4)]).default(4).describe('MatMulNBits accuracy_level: 4 computes with int8 activations, 0 in float.'),
+  window: z
+    .number()
+    .int()
+    .min(8)
+    .default(512)
+    .describe('Calibration window in tokens, with its beginning-of-sequence token.'),
+  accuracyLevel: z
+    .union([z.literal(0), z.literal(4)])
+    .default(4)
+    .describe('MatMulNBits accuracy_level: 4 computes with int8 activations, 0 in float.'),
   shareTiedHead: z.boolean().default(false).describe('Store a head that repeats the embedding only once.'),
   overrides: z.array(overrideSchema).default([]).describe('Exceptions by projection id; the last match wins.'),
 };
@@ -88,7 +120,9 @@ export interface Recipe {
 
 export type Bits = (typeof BITS)[number];
 /** A recipe as users write it: every field may be left to its default. */
-export type RecipeInput = Partial<Omit<Recipe, 'overrides'>> & { readonly overrides?: readonly (Partial<Override> & { readonly match: string })[] };
+export type RecipeInput = Partial<Omit<Recipe, 'overrides'>> & {
+  readonly overrides?: readonly (Partial<Override> & { readonly match: string })[];
+};
 
 const schema: z.ZodType<Recipe> = z.strictObject(shape);
 
@@ -98,20 +132,48 @@ export const PRESETS: Readonly<Record<string, RecipeInput>> = {
   fast: { method: 'best', rounds: 0, sweeps: 0, range: 'minmax' },
   best: { method: 'best' },
   'best-int2': { method: 'best', lambda: 1.5 },
-  'deploy-int8': { method: 'best', scope: 'ffn+attention', bits: [8], embeddingBits: 8, floatStorage: 'float16', shareTiedHead: true },
-  'deploy-int4': { method: 'best', scope: 'ffn+attention', bits: [4], block: 32, embeddingBits: 4, floatStorage: 'float16', shareTiedHead: true },
-  'deploy-int2': { method: 'best', scope: 'ffn+attention', bits: [4, 2], block: 64, embeddingBits: 4, floatStorage: 'float16', shareTiedHead: true },
+  'deploy-int8': {
+    method: 'best',
+    scope: 'ffn+attention',
+    bits: [8],
+    embeddingBits: 8,
+    floatStorage: 'float16',
+    shareTiedHead: true,
+  },
+  'deploy-int4': {
+    method: 'best',
+    scope: 'ffn+attention',
+    bits: [4],
+    block: 32,
+    embeddingBits: 4,
+    floatStorage: 'float16',
+    shareTiedHead: true,
+  },
+  'deploy-int2': {
+    method: 'best',
+    scope: 'ffn+attention',
+    bits: [4, 2],
+    block: 64,
+    embeddingBits: 4,
+    floatStorage: 'float16',
+    shareTiedHead: true,
+  },
 };
 
 /** Fills defaults and checks a recipe; `at` names its origin in messages. */
 export function parseRecipe(input: unknown, at: string): Recipe {
   const result = schema.safeParse(input);
-  if (!result.success) fail('recipe', at, `The recipe is not valid: ${z.prettifyError(result.error).replaceAll(/\s*\n\s*/g, ' ')}`);
+  if (!result.success)
+    fail('recipe', at, `The recipe is not valid: ${z.prettifyError(result.error).replaceAll(/\s*\n\s*/g, ' ')}`);
   const recipe = result.data;
   if (recipe.slice === 'prefix' || recipe.bits.length === 1) {
     return { ...recipe, bits: [...new Set(recipe.bits)].sort((a, b) => b - a) };
   }
-  return fail('recipe', at, `Slices of kind ${recipe.slice} are not bit prefixes, so they cannot share a nested file: compile with prefix, or slice the set with --standalone --slice ${recipe.slice}`);
+  return fail(
+    'recipe',
+    at,
+    `Slices of kind ${recipe.slice} are not bit prefixes, so they cannot share a nested file: compile with prefix, or slice the set with --standalone --slice ${recipe.slice}`,
+  );
 }
 
 /** Reads a recipe file (JSON); a `preset` key names the preset it starts from. */
@@ -130,7 +192,10 @@ export function readRecipe(path: string): RecipeInput {
 
 /** The preset with this name. */
 export function presetOf(name: string, at = '--preset'): RecipeInput {
-  return PRESETS[name] ?? fail('recipe', at, `There is no preset ${name}; the presets are ${Object.keys(PRESETS).join(', ')}`);
+  return (
+    PRESETS[name] ??
+    fail('recipe', at, `There is no preset ${name}; the presets are ${Object.keys(PRESETS).join(', ')}`)
+  );
 }
 
 /** The weight of each precision in the objective (ALGORITHM: base t means t^(r-2)). */
