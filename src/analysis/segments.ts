@@ -158,39 +158,46 @@ function liveCounts(flow: Flow): Int32Array {
 
 /**
  * The starts of the segments: the cheapest cuts such that the weights between two of them stay within the bound.
- * A cut costs 1 + (live values)², and half a unit more inside a layer. Dynamic programming over the heavy nodes; the inner
- * loop ends where the weights no longer fit, so it looks back about one layer.
+ * A cut costs 1 + (live values)², and half a unit more inside a layer. Dynamic programming over the heavy nodes; looking back
+ * ends where the weights no longer fit, after about one layer.
  */
 function chooseCuts(flow: Flow, options: SegmentOptions): readonly number[] {
   const count = flow.heavy.length;
   const weights = flow.heavy.map((node) => countedBytes(flow, node, options.maxWeightBytes));
-  if (fits(sum(weights), Math.max(...weights), options)) return [0];
   const live = liveCounts(flow);
   const inside = insideLayers(flow, options);
-  const best = new Float64Array(count + 1).fill(Number.POSITIVE_INFINITY);
+  const best = new Float64Array(count + 1);
   const from = new Int32Array(count + 1);
-  best[0] = 0;
+  const reach = startsThatFit(weights, options.maxWeightBytes);
   for (let end = 1; end <= count; end++) {
-    const cost = end === count ? 0 : 1 + (live[end] ?? 0) ** 2 + (inside[end] ? 0.5 : 0);
-    let total = 0;
-    let largest = 0;
-    for (let start = end - 1; start >= 0; start--) {
-      total += weights[start] ?? 0;
-      largest = Math.max(largest, weights[start] ?? 0);
-      if (!fits(total, largest, options)) break;
-      const candidate = (best[start] ?? 0) + cost;
-      if (candidate >= (best[end] ?? 0)) continue;
-      best[end] = candidate;
-      from[end] = start;
-    }
+    const first = reach[end] ?? 0;
+    let start = first;
+    for (let at = first + 1; at < end; at++) if ((best[at] ?? 0) < (best[start] ?? 0)) start = at;
+    from[end] = start;
+    best[end] = (best[start] ?? 0) + 1 + (live[end] ?? 0) ** 2 + (inside[end] ? 0.5 : 0);
   }
   const cuts: number[] = [];
   for (let end = count; end > 0; end = from[end] ?? 0) cuts.push(from[end] ?? 0);
   return cuts.reverse();
 }
 
-const fits = (total: number, largest: number, options: SegmentOptions): boolean =>
-  total <= options.maxWeightBytes || total === largest;
+/** For every end, the first start such that the weights of [start, end) are within the bound or a single one. */
+function startsThatFit(weights: readonly number[], bound: number): Int32Array {
+  const reach = new Int32Array(weights.length + 1);
+  let start = 0;
+  let total = 0;
+  let counted = 0;
+  weights.forEach((bytes, at) => {
+    total += bytes;
+    counted += bytes > 0 ? 1 : 0;
+    for (; total > bound && counted > 1; start++) {
+      total -= weights[start] ?? 0;
+      counted -= (weights[start] ?? 0) > 0 ? 1 : 0;
+    }
+    reach[at + 1] = start;
+  });
+  return reach;
+}
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
 
