@@ -1,0 +1,2 @@
+export { convertRows } from './convert';
+export { dataFree } from './datafree';
