@@ -1,0 +1,77 @@
+/** The first stages of every verb that starts from a float export: read, import, analyse, and choose what is in scope. */
+import type { ModelAnalysis, Projection, Refusal } from '../analysis/projection.js';
+import { analyse } from '../analysis/projections.js';
+import { importModel } from '../convert/import.js';
+import { fail, REFUSALS, type RefusalCode } from '../diagnostics.js';
+import type { Model } from '../ir/graph.js';
+import type { Bits, Recipe } from './recipe.js';
+
+/** A projection that will be quantized, with the lowest precision it may have in any model of the set. */
+export interface Chosen {
+  readonly projection: Projection;
+  readonly floor: Bits;
+}
+
+/** A float export, understood. */
+export interface Source {
+  readonly path: string;
+  readonly model: Model;
+  readonly analysis: ModelAnalysis;
+  readonly chosen: readonly Chosen[];
+  /** Everything with a constant weight that stays as it is, with a reason: the finder's refusals and the recipe's. */
+  readonly left: readonly Refusal[];
+}
+
+const FFN_ROLES = new Set(['gate', 'up', 'down']);
+
+/** Reads and analyses a model and applies the recipe's scope and overrides. Does not fail when nothing is found. */
+export function openSource(path: string, recipe: Recipe): Source {
+  const model = importModel(path);
+  const analysis = analyse(model);
+  const chosen: Chosen[] = [];
+  const left: Refusal[] = [...analysis.refusals];
+  for (const projection of analysis.projections) {
+    const verdict = judge(projection, recipe);
+    if (typeof verdict === 'string') left.push(refuse(projection, verdict));
+    else chosen.push({ projection, floor: verdict });
+  }
+  return { path, model, analysis, chosen, left };
+}
+
+/** Fails with the reason a user needs when a source holds nothing to quantize. */
+export function requireFfn(source: Source): void {
+  if (source.chosen.some(({ projection }) => FFN_ROLES.has(projection.role))) return;
+  const quantized = source.left.filter((refusal) => refusal.code === 'already-quantized');
+  if (quantized.length > 0) {
+    fail('already-quantized', source.path, `The model is quantized already (${quantized.length} projections, the first is ${quantized[0]?.at})`);
+  }
+  const first = source.left.find((refusal) => refusal.role === undefined || FFN_ROLES.has(refusal.role));
+  const why = first === undefined ? '' : `; ${source.left.length} products were refused, the first (${first.at}) because ${first.reason}`;
+  fail('no-ffn', source.path, `No gated feed-forward block can be quantized${why}`);
+}
+
+/** With --strict, anything in scope that was left in float is an error. */
+export function requireComplete(source: Source, recipe: Recipe): void {
+  const harmless: ReadonlySet<RefusalCode> = new Set(['out-of-scope', 'lm-head', 'tied-head', 'excluded', 'no-gated-ffn']);
+  const skipped = source.left.filter((refusal) => !harmless.has(refusal.code) && inScope(refusal.role, recipe));
+  const first = skipped[0];
+  if (first !== undefined) fail('strict-skipped', first.at, `${skipped.length} projections in scope stay in float, the first because ${first.reason}`);
+}
+
+const inScope = (role: string | undefined, recipe: Recipe): boolean =>
+  role === undefined || FFN_ROLES.has(role) || (recipe.scope === 'ffn+attention' && role !== 'head');
+
+/** The floor of a projection that is taken, or the code of the reason it is not. */
+function judge(projection: Projection, recipe: Recipe): Bits | RefusalCode {
+  if (projection.role === 'head') return 'lm-head';
+  if (!inScope(projection.role, recipe)) return 'out-of-scope';
+  const override = recipe.overrides.findLast(({ match }) => new RegExp(match).test(projection.id));
+  if (override?.exclude) return 'excluded';
+  const floor = override?.minBits ?? (FFN_ROLES.has(projection.role) ? 2 : recipe.attentionBits);
+  return floor as Bits;
+}
+
+function refuse(projection: Projection, code: RefusalCode): Refusal {
+  const { id, role, layer, k, n } = projection;
+  return { at: id, code, reason: REFUSALS[code].summary, role, layer, k, n };
+}
