@@ -8,7 +8,11 @@ import { fileURLToPath } from 'node:url';
 import { ensureInstalled, root, run } from './install.mjs';
 
 const dist = join(root, 'dist');
-const kernels = { config: 'src/kernels/assembly/asconfig.json', folder: 'src/kernels/assembly', output: 'dist/kernels.wasm' };
+const kernels = {
+  config: 'src/kernels/assembly/asconfig.json',
+  folder: 'src/kernels/assembly',
+  output: 'dist/kernels.wasm',
+};
 
 /** Builds what is out of date. Returns true when types, kernels and installation are all in order. */
 export function build() {
@@ -27,7 +31,11 @@ function compileTypeScript() {
 }
 
 function compileKernels() {
-  if (!existsSync(join(root, kernels.config)) || newest(join(root, kernels.folder)) <= timeOf(join(root, kernels.output))) return true;
+  if (
+    !existsSync(join(root, kernels.config)) ||
+    newest(join(root, kernels.folder)) <= timeOf(join(root, kernels.output))
+  )
+    return true;
   return run(process.execPath, [join(root, 'node_modules/assemblyscript/bin/asc.js'), '--config', kernels.config]);
 }
 

@@ -6,10 +6,13 @@ import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Runs a command in the root with its output shown and nothing on stdin. Returns true when it succeeded. */
-export function run(command, args) {
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
-  if (error) console.error(`${command}: ${error.message}`);
+/**
+ * Runs a command in the root with nothing on stdin. Returns true when it succeeded. All output goes to our stdout, in order;
+ * `quiet` drops the command's own stdout (Jest prints its JSON there and what people read on stderr).
+ */
+export function run(command, args, { quiet = false } = {}) {
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', quiet ? 'ignore' : 1, 1] });
+  if (error) console.log(`${command}: ${error.message}`);
   return status === 0;
 }
 

@@ -1,0 +1,67 @@
+/**
+ * Runs every check in order: installation, build and types, format and lint, smoke test, all other tests, size budget.
+ * A check that fails does not stop those behind it, unless they cannot run without it. Each stage counts as one check and each
+ * test as one more; the last line is the sum. Plain Node, so that it runs in a fresh clone.
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { build } from './build.mjs';
+import { ensureInstalled, root, run } from './install.mjs';
+
+const bin = (path) => join(root, 'node_modules', path);
+const scratch = mkdtempSync(join(tmpdir(), 'matquant-run-'));
+const smoke = 'smoke\\.test\\.js$';
+const rows = [];
+
+/** Runs one stage and notes how it went. `work` returns whether it passed, with the counts of its tests if it has any. */
+function stage(name, work) {
+  console.log(`\n# ${name}`);
+  const start = performance.now();
+  const { passed, tests = { passed: 0, failed: 0 } } = work();
+  rows.push({ name, passed, tests, seconds: (performance.now() - start) / 1000 });
+  return passed;
+}
+
+/** Runs Jest with its results written to a file. A suite that cannot be loaded has no tests: it counts as one failure. */
+function jest(name, args) {
+  const output = join(scratch, `${name}.json`);
+  const node = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'];
+  const passed = run(
+    process.execPath,
+    [...node, bin('jest/bin/jest.js'), '--ci', '--json', '--outputFile', output, ...args],
+    {
+      quiet: true,
+    },
+  );
+  if (!existsSync(output)) return { passed: false };
+  const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites } = JSON.parse(readFileSync(output, 'utf8'));
+  return { passed, tests: { passed: numPassedTests, failed: numFailedTests + numRuntimeErrorTestSuites } };
+}
+
+function runAll() {
+  if (!stage('install', () => ({ passed: ensureInstalled() }))) return;
+  stage('build and types', () => ({ passed: build() }));
+  stage('format and lint', () => ({ passed: run(process.execPath, [bin('@biomejs/biome/bin/biome'), 'ci', '.']) }));
+  const alive = stage('smoke', () => jest('smoke', ['--testPathPatterns', smoke]));
+  if (alive) stage('tests', () => jest('tests', ['--testPathIgnorePatterns', smoke]));
+  stage('budget', () => ({ passed: run(process.execPath, [join(root, 'dist/scripts/budget.js')]) }));
+}
+
+/** Prints the table and the last line; returns how many checks failed. A failed test already counts, its stage not again. */
+function summarize() {
+  console.log('\n# summary');
+  let [passed, failed] = [0, 0];
+  for (const { name, passed: ok, tests, seconds } of rows) {
+    const counts = tests.passed + tests.failed > 0 ? `${tests.passed} passed, ${tests.failed} failed` : '';
+    console.log(`${ok ? 'pass' : 'FAIL'}  ${name.padEnd(18)}${seconds.toFixed(1).padStart(7)} s  ${counts}`.trimEnd());
+    passed += tests.passed + (ok ? 1 : 0);
+    failed += tests.failed + (!ok && tests.failed === 0 ? 1 : 0);
+  }
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed;
+}
+
+runAll();
+rmSync(scratch, { recursive: true, force: true });
+process.exitCode = summarize() === 0 ? 0 : 1;
