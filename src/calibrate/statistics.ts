@@ -1,0 +1,131 @@
+/**
+ * What the solver needs of a model's activations: for every group of projections with one input X [rows, K], the Gram matrix
+ * XᵀX and the column sums, with the number of rows. One immutable file per group and one index in a folder.
+ *
+ * The mean output of a projection is not kept: it is W · mean(X).
+ */
+import { createHash } from 'node:crypto';
+import { fail } from '../diagnostics.js';
+
+/** Sums over rows; divide by `tokens` for means. */
+export interface GroupStatistics {
+  readonly group: string;
+  /** Inner dimension K of the projections. */
+  readonly k: number;
+  /** Rows that were summed; with a weighted position 0, the sum of the weights. */
+  readonly tokens: number;
+  /** XᵀX, upper triangle by rows: element (i, j), i ≤ j, at `triangleIndex(k, i, j)`. */
+  readonly gram: Float64Array;
+  /** Column sums of X. */
+  readonly sum: Float64Array;
+  /** Xᵀ X_float [K, K], row-major, where X comes from quantized layers and X_float does not. */
+  readonly cross?: Float64Array;
+}
+
+/** What statistics were made from. */
+export interface StatisticsHeader {
+  readonly version: number;
+  /** Of everything below; names the files. */
+  readonly digest: string;
+  /** Digest of the model's weights and graph. */
+  readonly model: string;
+  /** Digest of the windows of token ids. */
+  readonly text: string;
+  readonly windows: number;
+  readonly tokens: number;
+  /** Weight of the first position of each window; 1 is its natural weight. */
+  readonly firstWeight: number;
+}
+
+/** Statistics of one capture, in memory or in a folder. */
+export interface Statistics {
+  readonly header: StatisticsHeader;
+  readonly groups: readonly string[];
+  load(group: string): Promise<GroupStatistics>;
+}
+
+/** Changes when the meaning of the numbers changes. */
+export const STATISTICS_VERSION = 1;
+
+/** Length of a packed upper triangle. */
+export const triangleLength = (k: number): number => (k * (k + 1)) / 2;
+
+/** Place of element (i, j), i ≤ j, in a packed upper triangle of order k. */
+export const triangleIndex = (k: number, i: number, j: number): number => i * k - (i * (i - 1)) / 2 + (j - i);
+
+/** H = XᵀX / tokens as a full row-major [K, K] matrix. */
+export function hessianOf({ k, gram, tokens }: GroupStatistics): Float64Array {
+  const full = new Float64Array(k * k);
+  let at = 0;
+  for (let i = 0; i < k; i++) {
+    for (let j = i; j < k; j++) {
+      const value = (gram[at++] ?? 0) / tokens;
+      full[i * k + j] = value;
+      full[j * k + i] = value;
+    }
+  }
+  return full;
+}
+
+/** The mean of X [K]. */
+export function meanOf({ sum, tokens }: GroupStatistics): Float64Array {
+  return sum.map((value) => value / tokens);
+}
+
+/** The sums of two disjoint sets of rows. */
+export function mergeGroups(a: GroupStatistics, b: GroupStatistics): GroupStatistics {
+  if (a.group !== b.group || a.k !== b.k || (a.cross === undefined) !== (b.cross === undefined)) {
+    fail('statistics', a.group, `statistics of ${a.group} [${a.k}] and ${b.group} [${b.k}] cannot be added`);
+  }
+  const merged = {
+    group: a.group,
+    k: a.k,
+    tokens: a.tokens + b.tokens,
+    gram: plus(a.gram, b.gram),
+    sum: plus(a.sum, b.sum),
+  };
+  return a.cross !== undefined && b.cross !== undefined ? { ...merged, cross: plus(a.cross, b.cross) } : merged;
+}
+
+const plus = (a: Float64Array, b: Float64Array): Float64Array => a.map((value, at) => value + (b[at] ?? 0));
+
+/** Completes a header with the version and the digest of all its fields. */
+export function headerOf(parts: Omit<StatisticsHeader, 'version' | 'digest'>): StatisticsHeader {
+  const { model, text, windows, tokens, firstWeight } = parts;
+  const made = [STATISTICS_VERSION, model, text, windows, tokens, firstWeight];
+  const digest = createHash('sha256').update(JSON.stringify(made)).digest('hex');
+  return { version: STATISTICS_VERSION, digest, model, text, windows, tokens, firstWeight };
+}
+
+/** The header of the union of captures of one model over different texts. */
+export function mergeHeaders(headers: readonly StatisticsHeader[]): StatisticsHeader {
+  const [first, ...rest] = headers;
+  if (first === undefined) fail('statistics', 'merge', 'there are no statistics to merge');
+  for (const other of rest) {
+    const same =
+      other.model === first.model && other.version === first.version && other.firstWeight === first.firstWeight;
+    if (!same) fail('statistics', other.digest, 'the statistics were made from another model or with other options');
+  }
+  const texts = headers.map((header) => header.text).sort();
+  if (new Set(texts).size !== texts.length) fail('statistics', 'merge', 'the same text was captured twice');
+  const text = rest.length === 0 ? first.text : createHash('sha256').update(texts.join('\n')).digest('hex');
+  const total = (pick: (header: StatisticsHeader) => number): number =>
+    headers.reduce((sum, each) => sum + pick(each), 0);
+  return headerOf({ ...first, text, windows: total((each) => each.windows), tokens: total((each) => each.tokens) });
+}
+
+/** Digest of windows of token ids. */
+export function digestOfWindows(windows: readonly ArrayLike<number>[]): string {
+  const hash = createHash('sha256');
+  for (const window of windows) hash.update(`${window.length}:`).update(Int32Array.from(window));
+  return hash.digest('hex');
+}
+
+/** Statistics that stay in memory, for small models and tests. */
+export function statisticsInMemory(header: StatisticsHeader, groups: ReadonlyMap<string, GroupStatistics>): Statistics {
+  return {
+    header,
+    groups: [...groups.keys()],
+    load: async (group) => groups.get(group) ?? fail('statistics', group, 'the statistics do not have this group'),
+  };
+}
