@@ -1,19 +1,21 @@
 /** A file that tensors are read from: opened on the first read, closed on request, never read as a whole. */
 import { closeSync, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
-import { fail } from '../diagnostics.js';
+import { type ErrorCode, fail } from '../diagnostics.js';
 import { type Payload, rangeOf } from './payload.js';
 
 export class DataFile implements Payload {
   readonly path: string;
   readonly length: number;
+  readonly #missing: ErrorCode;
   readonly #identity: string;
   #descriptor: number | undefined;
 
-  /** `path` must be a regular file; devices and pipes could block for ever. */
-  constructor(path: string) {
-    const stats = statOf(path);
-    if (!stats.isFile()) fail('file-missing', path, 'not a regular file');
+  /** `path` must be a regular file; devices and pipes could block for ever. `missing` is the code of what is wrong with it. */
+  constructor(path: string, missing: ErrorCode = 'file-missing') {
+    const stats = guarded(() => statSync(path), path, missing);
+    if (!stats.isFile()) fail(missing, path, 'not a regular file');
     this.path = path;
+    this.#missing = missing;
     this.length = stats.size;
     this.#identity = identityOf(stats);
   }
@@ -38,11 +40,11 @@ export class DataFile implements Payload {
 
   #open(): number {
     if (this.#descriptor !== undefined) return this.#descriptor;
-    const descriptor = openOrFail(this.path);
+    const descriptor = guarded(() => openSync(this.path, 'r'), this.path, this.#missing);
     // A file that was replaced meanwhile would give wrong weights without any sign.
     if (identityOf(fstatSync(descriptor)) !== this.#identity) {
       closeSync(descriptor);
-      fail('file-missing', this.path, 'the file has changed since the model was read');
+      fail(this.#missing, this.path, 'the file has changed since the model was read');
     }
     this.#descriptor = descriptor;
     return descriptor;
@@ -54,10 +56,10 @@ export class DataFiles {
   readonly #files: Map<string, DataFile> = new Map();
   readonly #ranges: Map<string, Payload> = new Map();
 
-  file(path: string): DataFile {
+  file(path: string, missing?: ErrorCode): DataFile {
     const known = this.#files.get(path);
     if (known !== undefined) return known;
-    const opened = new DataFile(path);
+    const opened = new DataFile(path, missing);
     this.#files.set(path, opened);
     return opened;
   }
@@ -75,24 +77,12 @@ export class DataFiles {
   }
 }
 
-function statOf(path: string): Stats {
+function guarded<T>(action: () => T, path: string, code: ErrorCode): T {
   try {
-    return statSync(path);
+    return action();
   } catch (error) {
-    return fail('file-missing', path, `the file cannot be opened (${reasonOf(error)})`);
-  }
-}
-
-function openOrFail(path: string): number {
-  try {
-    return openSync(path, 'r');
-  } catch (error) {
-    return fail('file-missing', path, `the file cannot be opened (${reasonOf(error)})`);
+    return fail(code, path, `the file cannot be opened (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
   }
 }
 
 const identityOf = (stats: Stats): string => `${stats.dev}:${stats.ino}:${stats.size}:${stats.mtimeMs}`;
-
-function reasonOf(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? String(error);
-}

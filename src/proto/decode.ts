@@ -27,7 +27,7 @@ export function decodeModel(source: Payload, at: string): ModelProto {
   const skeleton = splice(source, MODEL, (bytes) => cut(bytes, payloads), at);
   const message = decodeSkeleton(join(skeleton), at);
   visitTensors(message, MODEL, (tensor) => {
-    if (!Object.hasOwn(tensor, 'rawData') || tensor.rawData === undefined) return;
+    if (!tensor.rawData) return;
     const token = readToken(tensor.rawData);
     if ('bytes' in token) {
       // A fresh array, so that the bytes are aligned for typed arrays and do not keep the skeleton alive.

@@ -31,7 +31,7 @@ function withToken(tensor: TensorProto, payloads: Payload[]): TensorProto {
   if (tensor.payload !== undefined) {
     return copyOf(tensor, { payload: undefined, rawData: payloadToken(payloads.push(tensor.payload) - 1) });
   }
-  if (!Object.hasOwn(tensor, 'rawData') || tensor.rawData === undefined || tensor.rawData === null) return tensor;
+  if (!tensor.rawData) return tensor;
   const token = new Uint8Array(tensor.rawData.length + 1);
   token.set(tensor.rawData, 1);
   return copyOf(tensor, { rawData: token });

@@ -1,6 +1,7 @@
 /** Writes the bytes of tensors into one data file, one after another, in chunks: nothing is held as a whole. */
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
+import { DataFile } from './data-file.js';
 import { chunksOf, type Payload } from './payload.js';
 
 /** Large tensors start at a page, so that a runtime can map them; small ones are packed, kept at 16 bytes for vector loads. */
@@ -17,13 +18,10 @@ export interface Placed {
 export class ExternalWriter {
   readonly #descriptor: number;
   readonly #placed: Map<object, Placed[]> = new Map();
-  readonly #hash: Hash | undefined;
   #position = 0;
 
-  /** `digest`: also compute the SHA-1 of the file, for models whose tensors carry a checksum. */
-  constructor(path: string, digest = false) {
+  constructor(path: string) {
     this.#descriptor = openSync(path, 'wx');
-    this.#hash = digest ? createHash('sha1') : undefined;
   }
 
   /** Bytes written so far. */
@@ -43,10 +41,8 @@ export class ExternalWriter {
     return placed;
   }
 
-  /** Closes the file; gives the SHA-1 in hex when it was asked for. */
-  close(): string | undefined {
+  close(): void {
     closeSync(this.#descriptor);
-    return this.#hash?.digest('hex');
   }
 
   #align(alignment: number): void {
@@ -56,8 +52,19 @@ export class ExternalWriter {
 
   #write(bytes: Uint8Array): void {
     writeAll(this.#descriptor, bytes);
-    this.#hash?.update(bytes);
     this.#position += bytes.length;
+  }
+}
+
+/** SHA-1 of a file in hex: the `checksum` of external data. */
+export function sha1Of(path: string): string {
+  const file = new DataFile(path);
+  const hash = createHash('sha1');
+  try {
+    for (const chunk of chunksOf(file)) hash.update(chunk);
+    return hash.digest('hex');
+  } finally {
+    file.close();
   }
 }
 

@@ -161,8 +161,19 @@ if (!(onnx instanceof protobuf.Namespace)) throw new Error('the embedded schema 
 // Strings that are not UTF-8 are refused rather than changed: proto2 would let them through with replacement characters.
 for (const type of onnx.nestedArray) type.options = { features: { utf8_validation: 'VERIFY' } };
 root.resolveAll();
+forgetDefaults(onnx);
+
+/** Absent fields read as undefined: protobufjs would show default values, which cannot be told from values in the file. */
+function forgetDefaults(space: protobuf.NamespaceBase): void {
+  for (const inner of space.nestedArray) if (inner instanceof protobuf.Namespace) forgetDefaults(inner);
+  if (!(space instanceof protobuf.Type)) return;
+  const prototype = space.ctor.prototype as unknown as Record<string, unknown>;
+  for (const field of space.fieldsArray) delete prototype[field.name];
+}
 
 export const MODEL: protobuf.Type = root.lookupType('onnx.ModelProto');
+export const ATTRIBUTE: protobuf.Type = root.lookupType('onnx.AttributeProto');
+export const SPARSE: protobuf.Type = root.lookupType('onnx.SparseTensorProto');
 export const TENSOR: protobuf.Type = root.lookupType('onnx.TensorProto');
 
 /** Decodes bytes that are all of one message; unknown fields are kept at every level. Throws protobufjs's errors. */

@@ -33,7 +33,7 @@ export function mapTensors<M extends object>(message: M, type: protobuf.Type, ma
 }
 
 function childrenOf(message: object, field: TensorField): readonly object[] {
-  const value = Object.hasOwn(message, field.name) ? (message as Fields)[field.name] : undefined;
+  const value = (message as Fields)[field.name];
   if (value === undefined || value === null) return [];
   return field.repeated ? (value as object[]) : [value as object];
 }

@@ -1,0 +1,92 @@
+/** ONNX models to the IR. Nothing is lost: what the IR does not model is kept in `extras` for `exportModel`. */
+import { fail } from '../diagnostics.js';
+import type { Model } from '../ir/graph.js';
+import * as mutate from '../ir/mutate.js';
+import { DataFiles } from '../proto/data-file.js';
+import { decodeModel } from '../proto/decode.js';
+import { MODEL, type ModelProto } from '../proto/messages.js';
+import { bytesPayload } from '../proto/payload.js';
+import { mapTensors } from '../proto/tensors.js';
+import { importGraph } from './import-graph.js';
+import { TensorImporter } from './import-tensor.js';
+import { isPlainMetadata, leftovers, metadataMap } from './leftovers.js';
+
+/** What export needs to write the parts of a model that the IR does not model. */
+export interface ModelExtras {
+  /** Functions, training information and other fields the IR does not interpret; their external data turned into payloads. */
+  readonly rest: ModelProto;
+  /** The opset imports as they came. */
+  readonly opsetImport: NonNullable<ModelProto['opsetImport']>;
+}
+
+/** The open files of models that were imported from a path. */
+const filesOf: WeakMap<Model, DataFiles> = new WeakMap();
+
+/**
+ * Reads the model at `path` with its external data beside it. Weights stay in their files and are read on demand; the files
+ * are opened then and must not change while the model is in use.
+ */
+export function importModel(path: string): Model {
+  const files = new DataFiles();
+  try {
+    const model = modelOf(decodeModel(files.file(path), path), path, path, files);
+    filesOf.set(model, files);
+    return model;
+  } catch (error) {
+    files.close();
+    throw error;
+  }
+}
+
+/** Reads an encoded model in memory. External data is looked for in the folder of `path`, when given. */
+export function importBytes(bytes: Uint8Array, path?: string): Model {
+  return importMessage(decodeModel(bytesPayload(bytes), path ?? 'model'), path);
+}
+
+/** The model of a decoded message. External data is looked for in the folder of `path`, when given. */
+export function importMessage(message: ModelProto, path?: string): Model {
+  const files = new DataFiles();
+  const model = modelOf(message, path, path ?? 'model', files);
+  filesOf.set(model, files);
+  return model;
+}
+
+/** Closes the files of an imported model; reading a weight opens them again. */
+export function closeModel(model: Model): void {
+  filesOf.get(model)?.close();
+}
+
+const MODEL_FIELDS = ['irVersion', 'opsetImport', 'producerName', 'producerVersion', 'graph', 'metadataProps'] as const;
+
+function modelOf(message: ModelProto, path: string | undefined, at: string, files: DataFiles): Model {
+  const tensors = new TensorImporter(path, files);
+  if (!message.graph) fail('not-onnx', at, 'the message has no graph');
+  const graph = importGraph(message.graph, tensors, at);
+  const model = mutate.newModel(graph, message.irVersion?.toNumber() ?? 0, opsetsOf(message, at));
+  mutate.setProducer(model, message.producerName ?? '', message.producerVersion ?? '');
+  mutate.setMetadata(model, metadataMap(message.metadataProps));
+  const keys = isPlainMetadata(message.metadataProps) ? MODEL_FIELDS : MODEL_FIELDS.slice(0, -1);
+  const rest = mapTensors(leftovers(message, keys), MODEL, (tensor) => tensors.localised(tensor, at));
+  const extras: ModelExtras = { rest, opsetImport: message.opsetImport ?? [] };
+  mutate.setExtras(model, { ...extras });
+  tensors.finish();
+  return model;
+}
+
+function opsetsOf(message: ModelProto, at: string): ReadonlyMap<string, number> {
+  const opsets = new Map<string, number>();
+  for (const entry of message.opsetImport ?? []) {
+    const domain = opsetDomain(entry.domain);
+    const version = entry.version?.toNumber() ?? 0;
+    if (opsets.has(domain) && opsets.get(domain) !== version) {
+      fail('invalid-graph', at, `two versions of the operators of ${domain || 'ai.onnx'} are imported`);
+    }
+    opsets.set(domain, version);
+  }
+  return opsets;
+}
+
+/** 'ai.onnx' is the long name of the default domain. */
+export function opsetDomain(domain: string | undefined): string {
+  return domain === 'ai.onnx' ? '' : (domain ?? '');
+}
