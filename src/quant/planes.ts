@@ -1,0 +1,130 @@
+/**
+ * Bit planes: the parent's codes cut into fields, highest bits first, so that a model of r bits reads only the planes above
+ * bit 8−r. For the chain 2, 3, 4, 6, 8 the planes are 2, 1, 1, 2 and 2 bits wide. A step that is not 1, 2, 4 or 8 bits becomes
+ * several planes (5 = 4 + 1), because fields that fill bytes are what a graph of uint8 operators can join.
+ */
+import { fail } from '../diagnostics.js';
+import type { Blocks } from './grid.js';
+import { type FieldBits, packRows, rowBytes, unpackRows } from './pack.js';
+import { containerBits, type Precision } from './precision.js';
+
+/** One plane: `width` bits of the parent code, below the `above` bits that earlier planes hold. */
+export interface Plane {
+  readonly above: number;
+  readonly width: FieldBits;
+  /** The smallest precision of the chain that reads this plane. */
+  readonly precision: Precision;
+}
+
+/** How a plane's fields lie in its bytes. `join` must undo `pack`; an ONNX graph that joins the planes repeats it. */
+export interface PlaneLayout {
+  readonly name: string;
+  /** Bytes of one row of the plane. */
+  rowBytes(plane: Plane, blocks: Blocks): number;
+  /** Parent codes [rows, K] → the bytes of one plane. */
+  pack(codes: Uint8Array, rows: number, blocks: Blocks, plane: Plane): Uint8Array;
+  /** The bytes of all planes of a precision, in order → the B operand of MatMulNBits in its container. */
+  join(planes: readonly PlaneBytes[], rows: number, blocks: Blocks, bits: Precision): Uint8Array;
+}
+
+export interface PlaneBytes {
+  readonly plane: Plane;
+  readonly bytes: Uint8Array;
+}
+
+/** Padding past K is this parent code, whose every prefix is the zero point of its container. */
+const PADDING = 128;
+
+const WIDTHS: Record<number, readonly FieldBits[]> = {
+  1: [1],
+  2: [2],
+  3: [2, 1],
+  4: [4],
+  5: [4, 1],
+  6: [4, 2],
+  7: [4, 2, 1],
+  8: [8],
+};
+
+/** The planes of a chain of precisions, in storage order. The chain may be given in any order. */
+export function planPlanes(chain: readonly Precision[]): readonly Plane[] {
+  if (chain.length === 0) fail('bad-usage', 'bits', 'the chain of precisions is empty');
+  const planes: Plane[] = [];
+  let above = 0;
+  for (const precision of chain.toSorted((a, b) => a - b)) {
+    for (const width of WIDTHS[precision - above] ?? []) {
+      planes.push({ above, width, precision });
+      above += width;
+    }
+  }
+  return planes;
+}
+
+/** The planes a precision reads; an error when the chain has no boundary there. */
+export function planesFor(planes: readonly Plane[], bits: Precision): readonly Plane[] {
+  const needed = planes.filter((plane) => plane.precision <= bits);
+  const last = needed.at(-1);
+  if (last === undefined || last.above + last.width !== bits) {
+    fail('precision-missing', `int${bits}`, `the planes of this set have no boundary at ${bits} bits`);
+  }
+  return needed;
+}
+
+/** Splits parent codes [rows, K] into the bytes of every plane, in order. */
+export function splitPlanes(
+  codes: Uint8Array,
+  rows: number,
+  blocks: Blocks,
+  planes: readonly Plane[],
+  layout: PlaneLayout = simpleLayout,
+): readonly PlaneBytes[] {
+  return planes.map((plane) => ({ plane, bytes: layout.pack(codes, rows, blocks, plane) }));
+}
+
+/** Joins the planes a precision needs, out of those at hand, into the B operand of MatMulNBits. */
+export function joinPlanes(
+  stored: readonly PlaneBytes[],
+  rows: number,
+  blocks: Blocks,
+  bits: Precision,
+  layout: PlaneLayout = simpleLayout,
+): Uint8Array {
+  const needed = planesFor(
+    stored.map(({ plane }) => plane),
+    bits,
+  );
+  return layout.join(stored.slice(0, needed.length), rows, blocks, bits);
+}
+
+/** The field of one parent code in a plane. */
+export function fieldOf(code: number, { above, width }: Plane): number {
+  return (code >> (8 - above - width)) & ((1 << width) - 1);
+}
+
+/**
+ * Every plane as MatMulNBits packs codes of its width: [rows, count, block · width/8], first field lowest. A first plane of
+ * 2, 4 or 8 bits is then the weight of that model itself, with nothing to join.
+ */
+export const simpleLayout: PlaneLayout = {
+  name: 'simple',
+  rowBytes: (plane, blocks) => rowBytes(blocks, plane.width),
+  pack(codes, rows, blocks, plane) {
+    const fields = new Uint8Array(codes.length);
+    const drop = 8 - plane.above - plane.width;
+    const mask = (1 << plane.width) - 1;
+    for (let i = 0; i < fields.length; i++) fields[i] = ((codes[i] as number) >> drop) & mask;
+    return packRows(fields, rows, blocks, plane.width, fieldOf(PADDING, plane));
+  },
+  join(planes, rows, blocks, bits) {
+    const container = containerBits(bits);
+    const [first] = planes;
+    if (planes.length === 1 && first?.plane.width === container) return first.bytes;
+    const codes = new Uint8Array(rows * blocks.k);
+    for (const { plane, bytes } of planes) {
+      const fields = unpackRows(bytes, rows, blocks, plane.width);
+      const lift = container - plane.above - plane.width;
+      for (let i = 0; i < codes.length; i++) codes[i] = (codes[i] as number) | ((fields[i] as number) << lift);
+    }
+    return packRows(codes, rows, blocks, container, 2 ** (container - 1));
+  },
+};
