@@ -38,7 +38,8 @@ def half():
     up = np.nextafter(np.float16(h), np.float16(np.inf)).astype(np.float64)
     ties = np.where(np.isfinite(up), (h + np.where(np.isfinite(up), up, 0)) / 2, 65520.0).astype(np.float32)
     edges = np.array([0, -0.0, 2**-24, 2**-25, -(2**-25), 65504, 65519.996, 65520, -65520, 1e30, np.inf, -np.inf], np.float32)
-    x = np.concatenate([patterns.view(np.float32), near, ties, -ties, edges])
+    bfloat_ties = ((rng.integers(0, 0x7F7F, 100).astype(np.uint32) << 16) | 0x8000).view(np.float32)
+    x = np.concatenate([patterns.view(np.float32), near, ties, -ties, bfloat_ties, edges])
     x = x[~np.isnan(x)]
     with np.errstate(over="ignore"):
         f16 = x.astype(np.float16).view(np.uint16)

@@ -118,7 +118,7 @@ export const simpleLayout: PlaneLayout = {
   join(planes, rows, blocks, bits) {
     const container = containerBits(bits);
     const [first] = planes;
-    if (planes.length === 1 && first?.plane.width === container) return first.bytes;
+    if (first?.plane.width === container) return first.bytes; // then it is the only one
     const codes = new Uint8Array(rows * blocks.k);
     for (const { plane, bytes } of planes) {
       const fields = unpackRows(bytes, rows, blocks, plane.width);

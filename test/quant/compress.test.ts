@@ -65,6 +65,12 @@ describe('c8', () => {
     expect(Math.abs((decompressTable(plain).scale[1] ?? NaN) - 0.5)).toBeLessThan(1 / 510);
   });
 
+  it('keeps the sign of offsets', () => {
+    const { offset } = decompressTable(compressTable(table([1, 1], [0.5, -0.25]), 'c8', 'x'));
+    expect(Math.abs((offset[0] ?? NaN) - 0.5)).toBeLessThan(1 / 254);
+    expect(Math.abs((offset[1] ?? NaN) + 0.25)).toBeLessThan(1 / 254);
+  });
+
   it('decodes zeros and stores a group of zeros', () => {
     const stored = compressTable(table(new Array(20).fill(0), new Array(20).fill(0)), 'c8', 'x');
     expect(decompressTable(stored)).toEqual(table(new Array(20).fill(0)));
