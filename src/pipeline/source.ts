@@ -43,19 +43,37 @@ export function requireFfn(source: Source): void {
   if (source.chosen.some(({ projection }) => FFN_ROLES.has(projection.role))) return;
   const quantized = source.left.filter((refusal) => refusal.code === 'already-quantized');
   if (quantized.length > 0) {
-    fail('already-quantized', source.path, `The model is quantized already (${quantized.length} projections, the first is ${quantized[0]?.at})`);
+    fail(
+      'already-quantized',
+      source.path,
+      `The model is quantized already (${quantized.length} projections, the first is ${quantized[0]?.at})`,
+    );
   }
   const first = source.left.find((refusal) => refusal.role === undefined || FFN_ROLES.has(refusal.role));
-  const why = first === undefined ? '' : `; ${source.left.length} products were refused, the first (${first.at}) because ${first.reason}`;
+  const why =
+    first === undefined
+      ? ''
+      : `; ${source.left.length} products were refused, the first (${first.at}) because ${first.reason}`;
   fail('no-ffn', source.path, `No gated feed-forward block can be quantized${why}`);
 }
 
 /** With --strict, anything in scope that was left in float is an error. */
 export function requireComplete(source: Source, recipe: Recipe): void {
-  const harmless: ReadonlySet<RefusalCode> = new Set(['out-of-scope', 'lm-head', 'tied-head', 'excluded', 'no-gated-ffn']);
+  const harmless: ReadonlySet<RefusalCode> = new Set([
+    'out-of-scope',
+    'lm-head',
+    'tied-head',
+    'excluded',
+    'no-gated-ffn',
+  ]);
   const skipped = source.left.filter((refusal) => !harmless.has(refusal.code) && inScope(refusal.role, recipe));
   const first = skipped[0];
-  if (first !== undefined) fail('strict-skipped', first.at, `${skipped.length} projections in scope stay in float, the first because ${first.reason}`);
+  if (first !== undefined)
+    fail(
+      'strict-skipped',
+      first.at,
+      `${skipped.length} projections in scope stay in float, the first because ${first.reason}`,
+    );
 }
 
 const inScope = (role: string | undefined, recipe: Recipe): boolean =>
