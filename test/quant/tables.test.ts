@@ -69,7 +69,9 @@ describe('fitTable', () => {
       expect(Math.max(...close(table.scale, c.scale))).toBeLessThan(1e-6);
       expect(Math.max(...close(table.offset, c.offset))).toBeLessThan(1e-5);
       const back = decodeTable(sliceCodes(codes, slice, bits), blocks, table);
-      expect(Math.abs(squaredError(back, weights) - c.error)).toBeLessThan(1e-6 * c.error + 1e-12);
+      // The norms may differ by that of the float32 rounding of the decoded weights (triangle inequality).
+      const rounding = Math.sqrt(weights.length) * largest(weights) * 2 ** -24;
+      expect(Math.abs(Math.sqrt(squaredError(back, weights)) - Math.sqrt(c.error))).toBeLessThan(rounding);
     },
   );
 
