@@ -109,7 +109,7 @@ function ancestors(execution: Execution, values: readonly Value[]): ReadonlySet<
 
 function isConstant(value: Value, constants: ReadonlySet<Node>): boolean {
   if (value.producer !== undefined) return constants.has(value.producer);
-  return value.initializer !== undefined && !value.isInput;
+  return value.initializer !== undefined;
 }
 
 /** True for values that can be made again anywhere at little cost, and for the few integers of a shape. */
@@ -245,7 +245,7 @@ function segmentOf(flow: Flow, options: SegmentOptions, index: number, start: nu
   const open = [...own.flatMap(inputsOf), ...targets];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     const value = flow.execution.resolve(next);
-    if (value.isInput) graphInputs.add(value);
+    if (value.isInput && value.initializer === undefined) graphInputs.add(value);
     if (value.producer === undefined || nodes.has(value.producer)) continue;
     if (flow.position.has(value.producer)) {
       liveIn.add(value);

@@ -75,7 +75,7 @@ export async function readTensors(path: string, group: string, digest: string): 
     };
     const gram = await read('gram', triangleLength(k));
     const statistics = { group, k, tokens: Number(metadata.tokens), gram, sum: await read('sum', k) };
-    return tensors['cross'] === undefined ? statistics : { ...statistics, cross: await read('cross', k * k) };
+    return tensors.cross === undefined ? statistics : { ...statistics, cross: await read('cross', k * k) };
   } finally {
     await file.close();
   }
