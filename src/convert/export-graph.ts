@@ -1,6 +1,14 @@
 /** Graphs to messages: the parts of the IR, with what was left over at import put back around them. */
-import type { Graph, Node, Value } from '../ir/graph.js';
-import type { GraphProto, NodeProto, SparseTensorProto, StringStringEntryProto, TensorProto, ValueInfoProto } from '../proto/messages.js';
+import { type Graph, isOp, type Node, type Value } from '../ir/graph.js';
+import type { Tensor } from '../ir/tensor.js';
+import type {
+  GraphProto,
+  NodeProto,
+  SparseTensorProto,
+  StringStringEntryProto,
+  TensorProto,
+  ValueInfoProto,
+} from '../proto/messages.js';
 import { copyOf } from '../proto/messages.js';
 import { exportAttribute } from './export-attribute.js';
 import type { TensorExporter } from './export-tensor.js';
@@ -29,7 +37,7 @@ export function exportGraph(graph: Graph, tensors: TensorExporter): GraphProto {
 function exportNode(node: Node, tensors: TensorExporter): NodeProto {
   const rest = (node.extras.rest as NodeProto | undefined) ?? {};
   const messages = {
-    tensor: (tensor: Parameters<TensorExporter['message']>[0]) => tensors.message(tensor),
+    tensor: (tensor: Tensor) => tensors.attribute(tensor, isOp(node, 'Constant')),
     graph: (graph: Graph) => exportGraph(graph, tensors),
   };
   return restored<NodeProto>(rest, {
@@ -53,7 +61,7 @@ function initializersOf(graph: Graph, tensors: TensorExporter): Initializers {
   for (const value of graph.initializers) {
     if (value.initializer === undefined) continue;
     const sparse = sparseOrigins.get(value.initializer);
-    if (sparse === undefined) found.initializer.push(tensors.message(value.initializer, value.name));
+    if (sparse === undefined) found.initializer.push(tensors.initializer(value.initializer, value.name));
     else found.sparseInitializer.push(renamed(sparse, value.name));
   }
   return found;
@@ -83,9 +91,11 @@ function valueInfoOf(graph: Graph, extras: Partial<GraphExtras>): ValueInfoProto
   });
   const listed = new Set(came.map((info) => info.name));
   const outputs = new Set(graph.outputs);
-  const added = graph.nodes.flatMap((node) => node.outputs).filter((value) => {
-    return value?.type?.dtype !== undefined && !listed.has(value.name) && !outputs.has(value);
-  });
+  const added = graph.nodes
+    .flatMap((node) => node.outputs)
+    .filter((value) => {
+      return value?.type?.dtype !== undefined && !listed.has(value.name) && !outputs.has(value);
+    });
   return [...kept, ...added.flatMap((value) => (value === undefined ? [] : [infoOf(value, undefined)]))];
 }
 
@@ -101,7 +111,10 @@ function* valuesOf(graph: Graph): Generator<Value> {
  */
 function infoOf(value: Value, original: ValueInfoProto | undefined): ValueInfoProto {
   if (original === undefined) {
-    return restored<ValueInfoProto>({ name: value.name }, { type: typeProtoOf(value.type), metadataProps: entriesOf(value) });
+    return restored<ValueInfoProto>(
+      { name: value.name },
+      { type: typeProtoOf(value.type), metadataProps: entriesOf(value) },
+    );
   }
   const changes: { type?: ValueInfoProto['type']; metadataProps?: StringStringEntryProto[] } = {};
   if (hasNewType(value, original)) changes.type = typeProtoOf(value.type);

@@ -52,16 +52,17 @@ export class TensorExporter {
     this.#placing = placing;
   }
 
-  /** The message of a tensor. `name` is the initializer's; the tensor of an attribute keeps the name it came with. */
-  message(tensor: Tensor, name?: string): TensorProto {
-    const origin = tensorOrigins.get(tensor);
-    const named: Partial<TensorProto> = name === undefined ? {} : { name };
-    if (tensor.strings !== undefined) return origin ? copyOf(origin, named) : { ...described(tensor), ...named, stringData: [...tensor.strings] };
-    const base = copyOf(origin === undefined ? described(tensor) : copyOf(origin, DATA_FIELDS), named);
-    const external = this.#place(tensor, origin);
-    if (external !== undefined) return copyOf(base, { dataLocation: EXTERNAL, externalData: external });
-    if (origin !== undefined && hasTypedData(origin)) return copyOf(origin, named);
-    return copyOf(base, bytesOf(tensor));
+  /** The message of an initializer. */
+  initializer(tensor: Tensor, name: string): TensorProto {
+    return copyOf(this.#message(tensor, true), { name });
+  }
+
+  /**
+   * The message of an attribute's tensor, which keeps the name it came with. ONNX Runtime reads external data in the
+   * attributes of Constant nodes only, hence `mayBeExternal`.
+   */
+  attribute(tensor: Tensor, mayBeExternal: boolean): TensorProto {
+    return this.#message(tensor, mayBeExternal);
   }
 
   /** Completes the data file. Returns its length, or undefined when nothing was written to one. */
@@ -84,11 +85,25 @@ export class TensorExporter {
     this.#writer = undefined;
   }
 
+  #message(tensor: Tensor, mayBeExternal: boolean): TensorProto {
+    const origin = tensorOrigins.get(tensor);
+    if (tensor.strings !== undefined) return origin ?? { ...described(tensor), stringData: [...tensor.strings] };
+    const base = origin === undefined ? described(tensor) : copyOf(origin, DATA_FIELDS);
+    const external = mayBeExternal ? this.#place(tensor, origin) : undefined;
+    if (external !== undefined) return copyOf(base, { dataLocation: EXTERNAL, externalData: external });
+    if (origin !== undefined && hasTypedData(origin)) return origin;
+    return copyOf(base, bytesOf(tensor));
+  }
+
   #place(tensor: Tensor, origin: TensorProto | undefined): StringStringEntryProto[] | undefined {
     const placed = this.#placing.placements?.(tensor);
     if (placed !== undefined) {
       if (placed.length !== tensor.byteLength) {
-        fail('tensor-size', placed.location, `[${tensor.shape}] of ${tensor.dtype} takes ${tensor.byteLength} bytes, not ${placed.length}`);
+        fail(
+          'tensor-size',
+          placed.location,
+          `[${tensor.shape}] of ${tensor.dtype} takes ${tensor.byteLength} bytes, not ${placed.length}`,
+        );
       }
       return externalEntries(placed.location, placed.offset, placed.length);
     }
@@ -115,7 +130,8 @@ function bytesOf(tensor: Tensor): Partial<TensorProto> {
   if (tensor.byteLength >= STREAM_FROM) return { payload: payloadOf(tensor) };
   const origin = tensorOrigins.get(tensor);
   // A tensor without elements may come with empty raw_data or with nothing; both stay.
-  if (tensor.byteLength === 0 && origin !== undefined) return origin.rawData === undefined ? {} : { rawData: origin.rawData };
+  if (tensor.byteLength === 0 && origin !== undefined)
+    return origin.rawData === undefined ? {} : { rawData: origin.rawData };
   return { rawData: tensor.bytes() };
 }
 

@@ -2,7 +2,13 @@
 import type { Attribute } from '../ir/attribute.js';
 import type { Graph } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
-import { ATTRIBUTE, ATTRIBUTE_TYPE, type AttributeProto, type GraphProto, type TensorProto } from '../proto/messages.js';
+import {
+  ATTRIBUTE,
+  ATTRIBUTE_TYPE,
+  type AttributeProto,
+  type GraphProto,
+  type TensorProto,
+} from '../proto/messages.js';
 import { mapTensors } from '../proto/tensors.js';
 import { attributeOrigins } from './origins.js';
 

@@ -85,7 +85,9 @@ function graphIn(outer: Scope | undefined, message: GraphProto, tensors: TensorI
   for (const info of message.input ?? []) mutate.addInput(graph, scope.declare(info.name ?? ''));
   importInitializers(scope, message, tensors);
   const nodes = message.node ?? [];
-  const outputs = nodes.map((node) => (node.output ?? []).map((name) => (name === '' ? undefined : scope.declare(name))));
+  const outputs = nodes.map((node) =>
+    (node.output ?? []).map((name) => (name === '' ? undefined : scope.declare(name))),
+  );
   nodes.forEach((node, index) => importNode(scope, node, outputs[index] ?? [], tensors));
   for (const info of message.output ?? []) mutate.addOutput(graph, scope.resolve(info.name ?? '', at));
   const order = topologicalOrder(graph);
@@ -123,7 +125,12 @@ function initializedValue(scope: Scope, name: string): Value {
 
 const NODE_FIELDS = ['input', 'output', 'name', 'opType', 'domain', 'attribute', 'metadataProps'] as const;
 
-function importNode(scope: Scope, message: NodeProto, outputs: readonly (Value | undefined)[], tensors: TensorImporter): void {
+function importNode(
+  scope: Scope,
+  message: NodeProto,
+  outputs: readonly (Value | undefined)[],
+  tensors: TensorImporter,
+): void {
   const place = message.name || message.output?.find((name) => name !== '') || message.opType || 'node';
   const at = `${scope.at}: ${place}`;
   if (!message.opType) fail('invalid-graph', at, 'a node has no operator');

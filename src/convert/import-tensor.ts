@@ -7,7 +7,7 @@ import { externalRange, refuseOverlaps, resolveLocation, type TakenRange } from 
 import { copyOf, EXTERNAL, type TensorProto } from '../proto/messages.js';
 import { bytesPayload, type Payload } from '../proto/payload.js';
 import { tensorOrigins } from './origins.js';
-import { typedBytes, typedByteLength } from './typed-data.js';
+import { typedByteLength, typedBytes } from './typed-data.js';
 
 /** Imports the tensors of one model file. */
 export class TensorImporter {
@@ -93,7 +93,8 @@ export class TensorImporter {
 function shapeOf(message: TensorProto, dtype: DType, at: string): readonly number[] {
   const shape = (message.dims ?? []).map((dim) => dim.toNumber());
   const isValid = shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0);
-  if (!isValid || !Number.isSafeInteger(byteLengthOf(dtype, shape))) fail('tensor-size', at, `[${shape}] is not a shape`);
+  if (!isValid || !Number.isSafeInteger(byteLengthOf(dtype, shape)))
+    fail('tensor-size', at, `[${shape}] is not a shape`);
   return shape;
 }
 
@@ -105,6 +106,7 @@ function refuseSize(actual: number, expected: number, dtype: DType, shape: reado
 function stringTensor(message: TensorProto, shape: readonly number[], at: string): Tensor {
   const strings = message.stringData ?? [];
   const count = shape.reduce((product, dim) => product * dim, 1);
-  if (strings.length !== count) fail('tensor-size', at, `[${shape}] takes ${count} strings, but there are ${strings.length}`);
+  if (strings.length !== count)
+    fail('tensor-size', at, `[${shape}] takes ${count} strings, but there are ${strings.length}`);
   return { dtype: 'string', shape, byteLength: 0, bytes: () => new Uint8Array(0), storage: strings, strings };
 }

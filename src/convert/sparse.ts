@@ -14,14 +14,19 @@ export function importSparse(message: SparseTensorProto, tensors: TensorImporter
   const indices = tensors.tensor(message.indices, at);
   const shape = (message.dims ?? []).map((dim) => dim.toNumber());
   const isValid = shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0);
-  if (!isValid || !Number.isSafeInteger(byteLengthOf(values.dtype, shape))) fail('tensor-size', at, `[${shape}] is not a shape`);
-  if (DTYPES[values.dtype].bits < 8 || indices.dtype !== 'int64') fail('unknown-dtype', at, 'a sparse tensor of this type');
+  if (!isValid || !Number.isSafeInteger(byteLengthOf(values.dtype, shape)))
+    fail('tensor-size', at, `[${shape}] is not a shape`);
+  if (DTYPES[values.dtype].bits < 8 || indices.dtype !== 'int64')
+    fail('unknown-dtype', at, 'a sparse tensor of this type');
   let dense: Uint8Array | undefined;
   const tensor = lazyTensor(values.dtype, shape, (start, end) => {
     dense ??= scatter(values, indices, shape, at);
     return dense.subarray(start, end);
   });
-  sparseOrigins.set(tensor, mapTensors(message, SPARSE, (part) => tensors.localised(part, at)));
+  sparseOrigins.set(
+    tensor,
+    mapTensors(message, SPARSE, (part) => tensors.localised(part, at)),
+  );
   return tensor;
 }
 
@@ -37,7 +42,8 @@ function scatter(values: Tensor, indices: Tensor, shape: readonly number[], at: 
     let flat = 0;
     for (let axis = 0; axis < rank; axis++) {
       const coordinate = Number(numbers[index * rank + axis] ?? -1n);
-      if (coordinate < 0 || coordinate >= (dims[axis] ?? 0)) fail('tensor-size', at, 'a sparse tensor has an index out of range');
+      if (coordinate < 0 || coordinate >= (dims[axis] ?? 0))
+        fail('tensor-size', at, 'a sparse tensor has an index out of range');
       flat = flat * (dims[axis] ?? 0) + coordinate;
     }
     dense.set(source.subarray(index * width, (index + 1) * width), flat * width);

@@ -51,7 +51,8 @@ function sorted(nodes: readonly Node[], needs: readonly (readonly number[])[]): 
     }
   }
   const stuck = nodes[missing.findIndex((count) => count > 0)];
-  if (stuck !== undefined) fail('cyclic-graph', placeOf(stuck), 'the node needs its own output, directly or through others');
+  if (stuck !== undefined)
+    fail('cyclic-graph', placeOf(stuck), 'the node needs its own output, directly or through others');
   return order;
 }
 

@@ -1,5 +1,5 @@
 /** The numbers of tensors that are stored in typed fields, as the raw little-endian bytes everyone else works with. */
-import { type DType, DTYPES } from '../ir/dtype.js';
+import { DTYPES, type DType } from '../ir/dtype.js';
 import type { TensorProto } from '../proto/messages.js';
 
 type Field = 'floatData' | 'doubleData' | 'int64Data' | 'uint64Data' | 'int32Data';

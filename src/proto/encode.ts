@@ -12,7 +12,10 @@ export function encodeModelPieces(message: ModelProto, at: string): readonly Pay
   const tokens = mapTensors(message, MODEL, (tensor) => withToken(tensor, payloads));
   const expand = (token: Payload): readonly Payload[] => {
     const read = readToken(token.read(0, token.length));
-    return [('bytes' in read ? bytesPayload(read.bytes) : payloads[read.index]) ?? fail('not-onnx', at, 'a tensor has no bytes')];
+    return [
+      ('bytes' in read ? bytesPayload(read.bytes) : payloads[read.index]) ??
+        fail('not-onnx', at, 'a tensor has no bytes'),
+    ];
   };
   const pieces = splice(bytesPayload(encode(MODEL, tokens)), MODEL, expand, at);
   const length = lengthOf(pieces);

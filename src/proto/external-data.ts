@@ -17,7 +17,8 @@ export interface ExternalRange {
 export function externalRange(tensor: TensorProto, at: string): ExternalRange {
   const entries = new Map((tensor.externalData ?? []).map((entry) => [entry.key ?? '', entry.value ?? '']));
   const location = entries.get('location');
-  if (location === undefined || location === '') fail('external-path', at, 'the tensor has external data without a location');
+  if (location === undefined || location === '')
+    fail('external-path', at, 'the tensor has external data without a location');
   const offset = entries.get('offset');
   const length = entries.get('length');
   const range = {
@@ -33,14 +34,20 @@ export function externalRange(tensor: TensorProto, at: string): ExternalRange {
 }
 
 function numberOf(text: string, key: string, at: string): number {
-  if (!/^\d{1,40}$/.test(text)) fail('external-range', at, `${key} ${JSON.stringify(text.slice(0, 40))} is not a decimal number`);
+  if (!/^\d{1,40}$/.test(text))
+    fail('external-range', at, `${key} ${JSON.stringify(text.slice(0, 40))} is not a decimal number`);
   const value = BigInt(text);
   if (value > BigInt(Number.MAX_SAFE_INTEGER)) fail('external-range', at, `${key} ${text} is larger than any file`);
   return Number(value);
 }
 
 /** The entries that say where bytes are: no other keys, since ONNX Runtime refuses a model that has any. */
-export function externalEntries(location: string, offset: number, length: number, checksum?: string): StringStringEntryProto[] {
+export function externalEntries(
+  location: string,
+  offset: number,
+  length: number,
+  checksum?: string,
+): StringStringEntryProto[] {
   const entries = [
     { key: 'location', value: location },
     { key: 'offset', value: String(offset) },
@@ -68,7 +75,11 @@ function realPathOf(path: string, at: string): string {
   try {
     return realpathSync(path);
   } catch (error) {
-    return fail('external-missing', at, `data file ${path} cannot be opened (${(error as NodeJS.ErrnoException).code})`);
+    return fail(
+      'external-missing',
+      at,
+      `data file ${path} cannot be opened (${(error as NodeJS.ErrnoException).code})`,
+    );
   }
 }
 

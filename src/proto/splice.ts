@@ -52,7 +52,12 @@ function spliceMessage(walk: Walk, type: protobuf.Type, end: number, depth: numb
   return pieces;
 }
 
-function spliceField(walk: Walk, child: protobuf.Type | 'raw', size: number, depth: number): readonly Payload[] | undefined {
+function spliceField(
+  walk: Walk,
+  child: protobuf.Type | 'raw',
+  size: number,
+  depth: number,
+): readonly Payload[] | undefined {
   const start = walk.cursor.position;
   if (child !== 'raw') return spliceMessage(walk, child, start + size, depth + 1);
   walk.cursor.position += size;
@@ -83,6 +88,7 @@ export interface TensorField {
 
 /** The fields of a message type in which tensors can be. */
 export function tensorFields(type: protobuf.Type): readonly TensorField[] {
+  if (type === TENSOR) return [];
   return messageFields(type).filter((field) => reachesTensor(field.type, new Set()));
 }
 
