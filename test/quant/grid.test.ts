@@ -87,6 +87,12 @@ describe('grid', () => {
     );
   });
 
+  it('widens a one-sided range to hold zero', () => {
+    const shape = blocksOf(2, 2);
+    const grid = gridOf(minMax(Float32Array.of(1.5, 3, -1.5, -3), 2, shape), 'asymmetric', 2);
+    expect([...grid.scale, ...grid.zero]).toEqual([1, 1, 0, 3]);
+  });
+
   it('gives the larger extreme of a signed grid the exact code 0', () => {
     const w = Float32Array.of(-0.5, 2, 0.25, 1, -3, 2, 0, 1);
     const grid = gridOf(minMax(w, 2, blocksOf(4, 4)), 'signed', 2);
