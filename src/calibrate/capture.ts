@@ -97,13 +97,15 @@ function progressOf(runner: SegmentRunner, options: CaptureOptions): (segment: S
   const work = runner.segments.map((segment) => {
     const grams = runner.groupsIn(segment).reduce((total, { k }) => total + k * k, 0);
     const weights = runner.projectionsIn(segment).reduce((total, { k, n }) => total + k * n, 0);
-    return grams + weights + 1;
+    return grams + weights;
   });
-  const total = work.reduce((sum, each) => sum + each, 0);
+  // A segment without products, such as the embedding, still takes about a hundredth of the time.
+  const least = Math.max(1, ...work) / 100;
+  const total = work.reduce((sum, each) => sum + Math.max(each, least), 0);
   const start = performance.now();
   let done = 0;
   return (segment) => {
-    done = Math.min(1, done + (work[segment.index] ?? 0) / total / runner.batches.length);
+    done = Math.min(1, done + Math.max(work[segment.index] ?? 0, least) / total / runner.batches.length);
     const secondsLeft = ((performance.now() - start) / 1000 / done) * (1 - done);
     options.onProgress?.({ segment: segment.index, segments: runner.segments.length, done, secondsLeft });
   };
