@@ -9,7 +9,8 @@ const has = (nodes: readonly Node[], op: string): boolean => nodes.some((node) =
 
 /** The sigmoid approximation of GELU (Hendrycks and Gimpel, 2016) scales by 1.702 where SiLU does not scale. */
 const SIGMOID_GELU = 1.702;
-const isSigmoidGelu = (scale: number | undefined): boolean => scale !== undefined && Math.abs(scale - SIGMOID_GELU) < 0.01;
+const isSigmoidGelu = (scale: number | undefined): boolean =>
+  scale !== undefined && Math.abs(scale - SIGMOID_GELU) < 0.01;
 
 const RULES: readonly Rule[] = [
   (nodes) => (has(nodes, 'FastGelu') ? 'gelu-tanh' : undefined),
@@ -32,14 +33,27 @@ const RULES: readonly Rule[] = [
   },
   (nodes, direct) => {
     if (!has(nodes, 'Sigmoid')) return undefined;
-    if (nodes.some((node) => node.op === 'Mul' && node.inputs.some((input) => isSigmoidGelu(scalarOf(input))))) return 'gelu-sigmoid';
+    if (nodes.some((node) => node.op === 'Mul' && node.inputs.some((input) => isSigmoidGelu(scalarOf(input)))))
+      return 'gelu-sigmoid';
     return direct || nodes.some(multipliesSigmoid) ? 'silu' : 'sigmoid';
   },
   (nodes) => nodes.find((node) => OTHERS.has(node.op))?.op.toLowerCase(),
 ];
 
 const OTHERS: ReadonlySet<string> = new Set([
-  'Relu', 'LeakyRelu', 'PRelu', 'Elu', 'Celu', 'Selu', 'Softplus', 'Softsign', 'HardSigmoid', 'HardSwish', 'Mish', 'ThresholdedRelu', 'Exp',
+  'Relu',
+  'LeakyRelu',
+  'PRelu',
+  'Elu',
+  'Celu',
+  'Selu',
+  'Softplus',
+  'Softsign',
+  'HardSigmoid',
+  'HardSwish',
+  'Mish',
+  'ThresholdedRelu',
+  'Exp',
 ]);
 
 /** 0.044715, the factor of the cube in the tanh approximation of GELU. */

@@ -64,7 +64,9 @@ function decomposedOperands(flow: Flow, node: Node): Operands | undefined {
   const mixing = scores === undefined ? undefined : matmulAhead(flow, node.outputs[0]);
   const [q, k] = scores?.inputs ?? [];
   const [v, context] = [mixing?.node.inputs[mixing.slot === 0 ? 1 : 0], mixing?.node.outputs[0]];
-  return q === undefined || k === undefined || v === undefined || context === undefined ? undefined : { q, k, v, context };
+  return q === undefined || k === undefined || v === undefined || context === undefined
+    ? undefined
+    : { q, k, v, context };
 }
 
 const isInnerProduct = (flow: Flow, node: Node): boolean => MATMULS.has(keyOf(node)) && !flow.productAt.has(node);
@@ -108,7 +110,14 @@ function blockOf(flow: Flow, adapters: ReadonlySet<Product>, core: Node, operand
   const isPacked = q !== undefined && ((q === k && q === v) || (operands.k === undefined && operands.v === undefined));
   if (isPacked) return { core, q: undefined, k: undefined, v: undefined, qkv: q, o };
   const distinct = new Set([q, k, v]).size === 3;
-  return { core, q: distinct ? q : undefined, k: distinct ? k : undefined, v: distinct ? v : undefined, qkv: undefined, o };
+  return {
+    core,
+    q: distinct ? q : undefined,
+    k: distinct ? k : undefined,
+    v: distinct ? v : undefined,
+    qkv: undefined,
+    o,
+  };
 }
 
 function only(products: ReadonlySet<Product>, adapters: ReadonlySet<Product>): Product | undefined {

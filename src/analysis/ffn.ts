@@ -67,7 +67,8 @@ function nodesBetween(flow: Flow, value: Value): readonly Node[] {
   const pending = [value];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     const node = next.producer;
-    if (node === undefined || found.has(node) || flow.productAt.has(node) || flow.originOf(next).kind !== 'roots') continue;
+    if (node === undefined || found.has(node) || flow.productAt.has(node) || flow.originOf(next).kind !== 'roots')
+      continue;
     found.add(node);
     pending.push(...node.inputs.filter((input) => input !== undefined));
   }

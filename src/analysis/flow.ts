@@ -76,7 +76,8 @@ class FlowWalk implements Flow {
   #derive(node: Node, slot: number): Origin {
     if (slot === 0) {
       const product = this.#product(node);
-      if (product !== undefined) return { kind: 'roots', roots: new Map([[product, { direct: true, nonlinear: false }]]) };
+      if (product !== undefined)
+        return { kind: 'roots', roots: new Map([[product, { direct: true, nonlinear: false }]]) };
     }
     if (subgraphsOf(node).length > 0) return OPAQUE;
     const origins = node.inputs.filter((input) => input !== undefined).map((input) => this.originOf(input));
@@ -137,5 +138,8 @@ function merge(origins: readonly Origin[]): Origin {
 /** After an activation nothing arrives directly any more. */
 function bend(origin: Origin): Origin {
   if (origin.kind !== 'roots') return origin;
-  return { kind: 'roots', roots: new Map([...origin.roots.keys()].map((product) => [product, { direct: false, nonlinear: true }])) };
+  return {
+    kind: 'roots',
+    roots: new Map([...origin.roots.keys()].map((product) => [product, { direct: false, nonlinear: true }])),
+  };
 }

@@ -11,7 +11,11 @@ import { type ResolvedWeight, resolveWeight } from './weights.js';
  * The head of each graph: of the products that lead to a graph output without another product between (soft caps, casts and the
  * choice of positions may lie there), the widest one after the last block. Keys and values that go to the cache are taken before.
  */
-export function findHeads(flow: Flow, isTaken: (product: Product) => boolean, lastBlock: (node: Node) => number): readonly Product[] {
+export function findHeads(
+  flow: Flow,
+  isTaken: (product: Product) => boolean,
+  lastBlock: (node: Node) => number,
+): readonly Product[] {
   const heads = new Map<Node['graph'], Product>();
   for (const product of flow.products) {
     const { node } = product;
@@ -26,12 +30,14 @@ function leadsToOutput(flow: Flow, product: Product): boolean {
   const seen = new Set<Value>([product.output]);
   for (const value of seen) {
     if (value.isOutput) return true;
-    for (const { node } of value.uses) {
-      if (flow.productAt.has(node) || !(isElementwise(node) || isCarrier(node) || isMover(node))) continue;
-      for (const output of node.outputs) if (output !== undefined) seen.add(output);
-    }
+    for (const { node } of value.uses)
+      if (passesOn(flow, node)) for (const output of node.outputs) if (output) seen.add(output);
   }
   return false;
+}
+
+function passesOn(flow: Flow, node: Node): boolean {
+  return !flow.productAt.has(node) && (isElementwise(node) || isCarrier(node) || isMover(node));
 }
 
 /** A lookup in a constant table of rank 2, seen as [rows, columns]. */
@@ -46,7 +52,12 @@ interface Lookup {
  * The token embedding: of the lookups by something that is fed, the one whose table is the head's, else of the head's size, else
  * as wide as the model. Rotary tables are looked up too, but by positions and with another width.
  */
-export function findEmbedding(model: Model, flow: Flow, head: Product | undefined, hidden: number | undefined): Embedding | undefined {
+export function findEmbedding(
+  model: Model,
+  flow: Flow,
+  head: Product | undefined,
+  hidden: number | undefined,
+): Embedding | undefined {
   const lookups = [...lookupsOf(model, flow)].map((lookup) => ({ lookup, rank: rankOf(lookup, head, hidden) }));
   const [best] = lookups.filter(({ rank }) => rank > 0).sort((a, b) => b.rank - a.rank);
   if (best === undefined) return undefined;

@@ -8,28 +8,99 @@ export function keyOf(node: Node): string {
 
 /** Same elements, other shape or type: the first input carries the data. */
 const CARRIERS: ReadonlySet<string> = new Set([
-  'Identity', 'Cast', 'CastLike', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Dropout',
+  'Identity',
+  'Cast',
+  'CastLike',
+  'Reshape',
+  'Flatten',
+  'Squeeze',
+  'Unsqueeze',
+  'Dropout',
 ]);
 
 /** Other order or selection of elements; the first input carries the data. */
-const MOVERS: ReadonlySet<string> = new Set(['Transpose', 'Slice', 'Gather', 'GatherND', 'Split', 'Expand', 'Tile', 'GatherElements']);
+const MOVERS: ReadonlySet<string> = new Set([
+  'Transpose',
+  'Slice',
+  'Gather',
+  'GatherND',
+  'Split',
+  'Expand',
+  'Tile',
+  'GatherElements',
+]);
 
 /** Elementwise, and linear in each data input where the other is fixed (or a guard against overflow). */
 const LINEAR: ReadonlySet<string> = new Set([
-  'Add', 'Sub', 'Mul', 'Div', 'Neg', 'Sum', 'Clip', 'Min', 'Max', 'Where', 'Mean', 'Equal', 'Greater', 'Less', 'GreaterOrEqual',
-  'LessOrEqual', 'Not', 'And', 'Or', 'Xor', 'IsNaN', 'IsInf', 'com.microsoft::BiasAdd',
+  'Add',
+  'Sub',
+  'Mul',
+  'Div',
+  'Neg',
+  'Sum',
+  'Clip',
+  'Min',
+  'Max',
+  'Where',
+  'Mean',
+  'Equal',
+  'Greater',
+  'Less',
+  'GreaterOrEqual',
+  'LessOrEqual',
+  'Not',
+  'And',
+  'Or',
+  'Xor',
+  'IsNaN',
+  'IsInf',
+  'com.microsoft::BiasAdd',
 ]);
 
 /** Elementwise and not linear: what makes an activation. */
 const NONLINEAR: ReadonlySet<string> = new Set([
-  'Sigmoid', 'Tanh', 'Relu', 'LeakyRelu', 'PRelu', 'Elu', 'Celu', 'Selu', 'Softplus', 'Softsign', 'HardSigmoid', 'HardSwish', 'Mish',
-  'Gelu', 'Swish', 'Erf', 'Exp', 'Log', 'Pow', 'Sqrt', 'Reciprocal', 'Abs', 'Sign', 'ThresholdedRelu', 'Round', 'Floor', 'Ceil',
-  'com.microsoft::QuickGelu', 'com.microsoft::FastGelu', 'com.microsoft::Gelu', 'com.microsoft::BiasGelu',
+  'Sigmoid',
+  'Tanh',
+  'Relu',
+  'LeakyRelu',
+  'PRelu',
+  'Elu',
+  'Celu',
+  'Selu',
+  'Softplus',
+  'Softsign',
+  'HardSigmoid',
+  'HardSwish',
+  'Mish',
+  'Gelu',
+  'Swish',
+  'Erf',
+  'Exp',
+  'Log',
+  'Pow',
+  'Sqrt',
+  'Reciprocal',
+  'Abs',
+  'Sign',
+  'ThresholdedRelu',
+  'Round',
+  'Floor',
+  'Ceil',
+  'com.microsoft::QuickGelu',
+  'com.microsoft::FastGelu',
+  'com.microsoft::Gelu',
+  'com.microsoft::BiasGelu',
 ]);
 
 /** Statistics over an axis: Gemma 3n puts mean and deviation between the gate and its activation. */
 const REDUCERS: ReadonlySet<string> = new Set([
-  'ReduceMean', 'ReduceSum', 'ReduceSumSquare', 'ReduceL2', 'ReduceMax', 'ReduceMin', 'ReduceProd',
+  'ReduceMean',
+  'ReduceSum',
+  'ReduceSumSquare',
+  'ReduceL2',
+  'ReduceMax',
+  'ReduceMin',
+  'ReduceProd',
 ]);
 
 /** Operators that read only the shape of their input. */

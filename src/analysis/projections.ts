@@ -31,7 +31,12 @@ export function analyse(model: Model): ModelAnalysis {
   addHeads(assignments, flow, adapters, blocks);
   const head = [...assignments.values()].find(({ role }) => role === 'head')?.product;
   const embedding = findEmbedding(model, flow, head, blocks[0]?.gate.k ?? head?.k);
-  return { ...report(flow, assignments, embedding), embedding, layers: layers.count, activation: blocks[0]?.activation };
+  return {
+    ...report(flow, assignments, embedding),
+    embedding,
+    layers: layers.count,
+    activation: blocks[0]?.activation,
+  };
 }
 
 /** Layer of each block and of each attention. */
@@ -57,7 +62,8 @@ function numberLayers(blocks: readonly FfnBlock[], attention: readonly Attention
     const here = attention.filter(({ core }) => core.graph === graph);
     const own = blocks.filter(({ down }) => down.node.graph === graph);
     here.forEach((each, rank) => {
-      const next = own.length === here.length ? own[rank] : own.find(({ down }) => down.position > flow.positionOf(each.core));
+      const next =
+        own.length === here.length ? own[rank] : own.find(({ down }) => down.position > flow.positionOf(each.core));
       of.set(each, (next === undefined ? undefined : of.get(next)) ?? (own.length === 0 ? rank : byWeight.size));
     });
   }
@@ -88,7 +94,12 @@ function assignRoles(
   return found;
 }
 
-function addHeads(found: Map<Product, Assignment>, flow: Flow, adapters: ReadonlySet<Product>, blocks: readonly FfnBlock[]): void {
+function addHeads(
+  found: Map<Product, Assignment>,
+  flow: Flow,
+  adapters: ReadonlySet<Product>,
+  blocks: readonly FfnBlock[],
+): void {
   const lastBlock = (node: Node): number =>
     Math.max(-1, ...blocks.filter(({ down }) => down.node.graph === node.graph).map(({ down }) => down.position));
   const heads = findHeads(flow, (product) => found.has(product) || adapters.has(product), lastBlock);
@@ -122,14 +133,21 @@ function report(
 function refusalOf(product: Product, assignment: Assignment | undefined): Refusal {
   const { node, problem, k, n } = product;
   const code = problem?.code ?? 'no-gated-ffn';
-  const reason = problem?.reason ?? 'the product is neither part of a gated feed-forward block, nor of an attention, nor the head';
+  const reason =
+    problem?.reason ?? 'the product is neither part of a gated feed-forward block, nor of an attention, nor the head';
   return { at: placeOf(node), code, reason, role: assignment?.role, layer: assignment?.layer, k, n };
 }
 
 /** Who else reads a weight and would keep it in float: a sentence, or undefined when all readers are taken together. */
-function sharedWith(source: Value, members: readonly Assignment[], embedding: Embedding | undefined): string | undefined {
+function sharedWith(
+  source: Value,
+  members: readonly Assignment[],
+  embedding: Embedding | undefined,
+): string | undefined {
   const [first] = members;
-  const other = members.find(({ role, product }) => role !== first?.role || product.weight?.layout !== first?.product.weight?.layout);
+  const other = members.find(
+    ({ role, product }) => role !== first?.role || product.weight?.layout !== first?.product.weight?.layout,
+  );
   if (other !== undefined) return `${source.name} also serves as ${other.role} at ${placeOf(other.product.node)}`;
   const own = new Set<Node>(members.map(({ product }) => product.node));
   if (first?.role === 'head') for (const node of embedding?.nodes ?? []) own.add(node);
@@ -181,7 +199,8 @@ class Groups {
       const name = count === 1 ? hint : `${hint}.${count}`;
       const known = this.#inputs.get(name);
       if (known === undefined) this.#inputs.set(name, inputs);
-      if (known === undefined || (known.length === inputs.length && known.every((value, at) => value === inputs[at]))) return name;
+      if (known === undefined || (known.length === inputs.length && known.every((value, at) => value === inputs[at])))
+        return name;
     }
   }
 }

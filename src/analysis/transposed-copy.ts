@@ -34,7 +34,9 @@ function compare(a: Weight, b: Weight): boolean {
   const step = Math.max(1, Math.floor(PIECE / (columns * width)));
   const same = (from: number, to: number): boolean => {
     const left = a.tensor.bytes(from * columns * width, to * columns * width);
-    const right = flipped ? columnsOf(b.tensor, from, to, width) : b.tensor.bytes(from * columns * width, to * columns * width);
+    const right = flipped
+      ? columnsOf(b.tensor, from, to, width)
+      : b.tensor.bytes(from * columns * width, to * columns * width);
     return flipped ? isTranspose(left, right, to - from, columns, width) : Buffer.compare(left, right) === 0;
   };
   for (let probe = 0; probe < PROBES; probe++) {

@@ -103,7 +103,8 @@ function shapeAfter(node: Node, shape: readonly number[]): readonly number[] | u
   }
   if (node.op !== 'Reshape') return shape;
   const wanted = numbersOf(node.inputs[1]);
-  const same = wanted?.length === shape.length && wanted.every((dim, axis) => dim === -1 || dim === 0 || dim === shape[axis]);
+  const same =
+    wanted?.length === shape.length && wanted.every((dim, axis) => dim === -1 || dim === 0 || dim === shape[axis]);
   return same ? shape : undefined;
 }
 

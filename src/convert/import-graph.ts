@@ -2,12 +2,12 @@
 import { fail } from '../diagnostics.js';
 import type { Graph, Node, Value } from '../ir/graph.js';
 import * as mutate from '../ir/mutate.js';
+import { topologicalOrder } from '../ir/order.js';
 import type { GraphProto, NodeProto, ValueInfoProto } from '../proto/messages.js';
 import { importAttribute } from './import-attribute.js';
 import type { TensorImporter } from './import-tensor.js';
 import { isPlainMetadata, leftovers, metadataMap } from './leftovers.js';
 import { importSparse } from './sparse.js';
-import { topologicalOrder } from './topology.js';
 import { valueTypeOf } from './value-type.js';
 
 /** What export needs to write the parts of a graph that the IR does not model. */

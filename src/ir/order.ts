@@ -1,6 +1,6 @@
 /** The order of nodes: every node after those whose outputs it reads, itself or in the graphs it holds. */
 import { fail } from '../diagnostics.js';
-import { type Graph, graphsOf, type Node, placeOf, subgraphsOf, type Value } from '../ir/graph.js';
+import { type Graph, graphsOf, type Node, placeOf, subgraphsOf, type Value } from './graph.js';
 
 /** The nodes in topological order: as they are when that holds already, else moved as little as a stable sort can. */
 export function topologicalOrder(graph: Graph): readonly Node[] {
