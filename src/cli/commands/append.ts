@@ -1,0 +1,20 @@
+import { append } from '../../pipeline/append.js';
+import { type Command, defineCommand } from '../command.js';
+import { byteSize } from '../render.js';
+import { wholeNumber } from '../values.js';
+
+export const appendCommand: Command = defineCommand({
+  usage: 'append <set>',
+  summary: 'Append the missing bytes to a data file that was cut, so that a higher precision runs',
+  positionals: { set: { type: 'string', describe: 'The .json of the set whose data file is short', required: true } },
+  options: {
+    bits: { type: 'string', describe: 'Highest precision that is to run afterwards', required: true },
+    from: { type: 'string', describe: 'A longer data file of the same set', required: true },
+  },
+  examples: [['append small/model.json --bits 4 --from full/model.data', 'from int2 up to int4']],
+  async run({ set, bits, from }, context) {
+    const result = await append({ set, bits: wholeNumber('--bits', bits), from }, context);
+    const added = byteSize(result.appendedBytes);
+    return { data: result, text: `${result.path}: ${added} appended, ${byteSize(result.bytes)} in all.` };
+  },
+});

@@ -1,0 +1,64 @@
+import { type CompileResult, compile } from '../../pipeline/compile.js';
+import { type Command, defineCommand } from '../command.js';
+import { machineFlags, machineOf, textFlags, textOf } from '../options.js';
+import { recipeFlags, recipeOf, requireText } from '../recipe-flags.js';
+import { byteSize, duration, fileList, paragraphs, right, significant, table } from '../render.js';
+import { given, wholeNumber } from '../values.js';
+
+export const compileCommand: Command = defineCommand({
+  usage: 'compile <model>',
+  summary: 'Compile a float export into one nested set: a data file and a small graph for each precision',
+  positionals: { model: { type: 'string', describe: 'ONNX file of a float export', required: true } },
+  options: {
+    out: { type: 'string', alias: 'o', describe: 'Folder to write the set into', required: true },
+    name: { type: 'string', describe: "File name stem of the set (default: the model's)" },
+    standalone: { type: 'boolean', describe: 'Write one self-contained model per precision instead of the set' },
+    strict: { type: 'boolean', describe: 'Fail when a projection in scope stays float' },
+    ...recipeFlags,
+    ...textFlags,
+    ...machineFlags,
+    seed: { type: 'string', default: '0', describe: 'Seed of everything that is drawn', group: 'Machine:' },
+    work: { type: 'string', describe: 'Folder of results that a later run reuses', group: 'Machine:' },
+  },
+  examples: [
+    ['compile model.onnx -o out --preset data-free', 'without any text, in seconds'],
+    ['compile model.onnx -o out --text c4.txt --tokenizer tokenizer.json', 'calibrated, the default recipe'],
+    ['compile model.onnx -o out --recipe recipe.json --ids windows.jsonl', 'by a recipe file, on token ids'],
+  ],
+  async run(values, context) {
+    const text = textOf(values);
+    const recipe = recipeOf(values, text !== undefined);
+    requireText(recipe, text !== undefined);
+    const result = await compile(
+      {
+        model: values.model,
+        output: values.out,
+        ...given('name', values.name, String),
+        recipe,
+        ...(text !== undefined && { text }),
+        ...machineOf(values),
+        seed: wholeNumber('--seed', values.seed, 0),
+        standalone: values.standalone,
+        strict: values.strict,
+        ...given('work', values.work, String),
+      },
+      context,
+    );
+    return { data: result, text: render(result) };
+  },
+});
+
+function render({ files, precisions, quantized, refused, seconds }: CompileResult): string {
+  const sizes = precisions.map(({ bits, bytes, storedBitsPerWeight }) => [
+    `int${bits}`,
+    byteSize(bytes),
+    significant(storedBitsPerWeight),
+  ]);
+  const left = refused.map(({ at, code, reason }) => `  ${at}: ${reason} [${code}]`);
+  return paragraphs(
+    table([{ title: 'model' }, right('size'), right('bits/weight')], sizes),
+    left.length === 0 ? '' : ['Left as they are:', ...left].join('\n'),
+    fileList(files),
+    `${quantized} projections quantized in ${duration(seconds)}.`,
+  );
+}

@@ -1,0 +1,60 @@
+import { type InspectResult, inspect } from '../../pipeline/inspect.js';
+import { type Command, defineCommand } from '../command.js';
+import { recipeFlags, recipeOf } from '../recipe-flags.js';
+import { byteSize, type Column, paragraphs, right, significant, table } from '../render.js';
+
+export const inspectCommand: Command = defineCommand({
+  usage: 'inspect <model>',
+  summary: 'Show what would be quantized, what would not and why, and the size of each precision; writes nothing',
+  positionals: { model: { type: 'string', describe: 'ONNX file of a float export', required: true } },
+  options: recipeFlags,
+  examples: [
+    ['inspect model.onnx', 'a dry run of the default recipe'],
+    ['inspect model.onnx --scope ffn+attention --json', 'the same for a wider scope, for machines'],
+  ],
+  async run(values, context) {
+    const result = await inspect({ model: values.model, recipe: recipeOf(values, true) }, context);
+    return { data: result, text: render(result) };
+  },
+});
+
+function render(result: InspectResult): string {
+  const rows = result.projections.map(({ layer, role, node, k, n, status, code, reason }) => [
+    layer === null ? '-' : String(layer),
+    role ?? '-',
+    k === null || n === null ? '-' : `${k} x ${n}`,
+    status === 'quantizable' ? 'quantizable' : `${reason} [${code}]`,
+    node,
+  ]);
+  const columns: readonly Column[] = [
+    right('layer'),
+    { title: 'role' },
+    right('k x n'),
+    { title: 'status' },
+    { title: 'node' },
+  ];
+  const sizes = Object.entries(result.sizes).map(([name, { bytes, storedBitsPerWeight }]) => [
+    name,
+    byteSize(bytes),
+    significant(storedBitsPerWeight),
+  ]);
+  return paragraphs(
+    header(result),
+    table(columns, rows),
+    table(
+      [{ title: 'model' }, right('size'), right('bits/weight')],
+      [['float', byteSize(result.floatBytes), ''], ...sizes],
+    ),
+    `Peak memory of a compilation: about ${byteSize(result.peakMemoryBytes)}`,
+  );
+}
+
+function header({ path, producer, opset, layers, activation, embedding, budget }: InspectResult): string {
+  const origin = producer === '' ? '' : ` from ${producer}`;
+  const vocabulary = embedding === null ? '' : `, ${embedding.vocabulary} x ${embedding.hidden} embedding`;
+  const parts = Object.entries(budget).filter(([, bytes]) => bytes > 0);
+  return [
+    `${path}: opset ${opset}${origin}, ${layers} layers, ${activation ?? 'no'} activation${vocabulary}`,
+    `weights: ${parts.map(([part, bytes]) => `${part} ${byteSize(bytes)}`).join(', ')}`,
+  ].join('\n');
+}

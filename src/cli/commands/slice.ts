@@ -1,0 +1,36 @@
+import { slice } from '../../pipeline/slice.js';
+import { type Command, defineCommand } from '../command.js';
+import { fileList, paragraphs, significant } from '../render.js';
+import { wholeNumber } from '../values.js';
+
+export const sliceCommand: Command = defineCommand({
+  usage: 'slice <set>',
+  summary: 'Take one precision out of a nested set; needs no calibration and no original',
+  positionals: { set: { type: 'string', describe: 'The .json of a set', required: true } },
+  options: {
+    bits: { type: 'string', describe: 'Precision to take, such as 4', required: true },
+    out: { type: 'string', alias: 'o', describe: 'ONNX file to write', required: true },
+    standalone: { type: 'boolean', describe: 'Pack the codes as the runtime wants them: no work at load' },
+    slice: {
+      type: 'string',
+      choices: ['prefix', 'paper', 'extra'],
+      default: 'prefix',
+      describe: 'How the codes are cut; all but prefix need --standalone',
+    },
+  },
+  examples: [
+    ['slice out/model.json --bits 4 -o int4/model.onnx', 'the int4 model and a data file cut after it'],
+    ['slice out/model.json --bits 2 -o model_q2.onnx --standalone', 'self-contained, packed for the runtime'],
+  ],
+  async run({ set, bits, out, standalone, slice: kind }, context) {
+    const options = { set, bits: wholeNumber('--bits', bits), output: out, standalone, slice: sliceKind(kind) };
+    const result = await slice(options, context);
+    return {
+      data: result,
+      text: paragraphs(fileList(result.files), `${significant(result.storedBitsPerWeight)} stored bits per weight.`),
+    };
+  },
+});
+
+const sliceKind = (kind: string): 'prefix' | 'paper' | 'extra' =>
+  kind === 'paper' || kind === 'extra' ? kind : 'prefix';

@@ -1,0 +1,74 @@
+/** Options that several verbs share, and how their values become options of the pipeline. */
+import { availableParallelism } from 'node:os';
+import { fail } from '../diagnostics.js';
+import type { TextOptions } from '../pipeline/text-options.js';
+import type { DefaultedFlag, Flag, ListFlag, Values } from './command.js';
+import { byteCount, wholeNumber } from './values.js';
+
+type TextFlags = {
+  readonly text: ListFlag;
+  readonly tokenizer: Flag;
+  readonly ids: Flag;
+  readonly 'jsonl-field': DefaultedFlag;
+  readonly bos: DefaultedFlag;
+};
+
+type MachineFlags = {
+  readonly threads: Flag;
+  readonly memory: DefaultedFlag;
+};
+
+/** Where text comes from: token ids, or text and the tokenizer that belongs to the model. */
+export const textFlags: TextFlags = {
+  text: { type: 'array', describe: 'Text file, or .jsonl with one document a line; repeatable', group: 'Text:' },
+  tokenizer: { type: 'string', describe: 'tokenizer.json of the model', group: 'Text:' },
+  ids: { type: 'string', describe: 'Instead of text: a file with one JSON array of token ids a line', group: 'Text:' },
+  'jsonl-field': {
+    type: 'string',
+    default: 'text',
+    describe: 'Field of a .jsonl line that holds the text',
+    group: 'Text:',
+  },
+  bos: { type: 'string', default: 'auto', describe: 'First token of a window: auto, none or an id', group: 'Text:' },
+};
+
+export const machineFlags: MachineFlags = {
+  threads: {
+    type: 'string',
+    describe: 'Threads (default: all cores); the result does not depend on it',
+    group: 'Machine:',
+  },
+  memory: { type: 'string', default: '4GiB', describe: 'Memory to plan for, such as 800MB or 4GiB', group: 'Machine:' },
+};
+
+/** The text a command line names, if any. */
+export function textOf(values: Values<TextFlags>): TextOptions | undefined {
+  const { text, ids, tokenizer } = values;
+  if (text === undefined && ids === undefined) {
+    if (tokenizer !== undefined) fail('bad-usage', '--tokenizer', 'A tokenizer is of no use without --text');
+    return undefined;
+  }
+  if (text !== undefined && ids !== undefined) fail('bad-usage', '--ids', 'Give --text or --ids, not both');
+  if (ids !== undefined) return { ids };
+  if (tokenizer === undefined) return fail('bad-usage', '--tokenizer', '--text needs the tokenizer of the model');
+  return { files: text ?? [], tokenizer, jsonlField: values['jsonl-field'], bos: bosOf(values.bos) };
+}
+
+/** The text a command line names; an error without one. */
+export function requiredText(values: Values<TextFlags>): TextOptions {
+  return textOf(values) ?? fail('bad-usage', '--text', 'Give --text with --tokenizer, or --ids');
+}
+
+const bosOf = (value: string): 'auto' | 'none' | number =>
+  value === 'auto' || value === 'none' ? value : wholeNumber('--bos', value, 0);
+
+export function threadsOf(values: { readonly threads: string | undefined }): number {
+  return values.threads === undefined ? availableParallelism() : wholeNumber('--threads', values.threads);
+}
+
+export function machineOf(values: Values<MachineFlags>): {
+  readonly threads: number;
+  readonly memoryBytes: number;
+} {
+  return { threads: threadsOf(values), memoryBytes: byteCount('--memory', values.memory) };
+}

@@ -1,0 +1,43 @@
+/** A recipe from the command line: a preset or a file, with single fields replaced by flags. */
+import { fail } from '../diagnostics.js';
+import { PRESETS, parseRecipe, presetOf, type Recipe, readRecipe } from '../pipeline/recipe.js';
+import type { Flag, Values } from './command.js';
+import { numberList, wholeNumber } from './values.js';
+
+type RecipeFlags = Readonly<Record<'preset' | 'recipe' | 'bits' | 'block' | 'scope' | 'tokens' | 'window', Flag>>;
+
+export const recipeFlags: RecipeFlags = {
+  preset: { type: 'string', describe: `Preset recipe: ${Object.keys(PRESETS).join(', ')}`, group: 'Recipe:' },
+  recipe: { type: 'string', describe: 'Recipe file (JSON); its fields replace those of the preset', group: 'Recipe:' },
+  bits: { type: 'string', describe: 'Precisions of the set, such as 8,6,4,3,2', group: 'Recipe:' },
+  block: { type: 'string', describe: 'Columns that share a scale: 16, 32, 64, 128, 256 or channel', group: 'Recipe:' },
+  scope: { type: 'string', choices: ['ffn', 'ffn+attention'], describe: 'Projections to quantize', group: 'Recipe:' },
+  tokens: { type: 'string', describe: 'Calibration tokens', group: 'Recipe:' },
+  window: { type: 'string', describe: 'Tokens in a calibration window', group: 'Recipe:' },
+};
+
+/** Flags win over the file, the file over the preset. Without any of them: `best` with text, `data-free` without. */
+export function recipeOf(values: Values<RecipeFlags>, hasText: boolean): Recipe {
+  const { preset, recipe: file, bits, block, scope, tokens, window } = values;
+  const named = preset ?? (file === undefined ? (hasText ? 'best' : 'data-free') : undefined);
+  return parseRecipe(
+    {
+      ...(named !== undefined && presetOf(named)),
+      ...(file !== undefined && readRecipe(file)),
+      ...(bits !== undefined && { bits: numberList('--bits', bits) }),
+      ...(block !== undefined && { block: block === 'channel' ? block : wholeNumber('--block', block) }),
+      ...(scope !== undefined && { scope }),
+      ...(tokens !== undefined && { tokens: wholeNumber('--tokens', tokens) }),
+      ...(window !== undefined && { window: wholeNumber('--window', window) }),
+    },
+    file ?? `--preset ${named}`,
+  );
+}
+
+/** Methods that measure need text; say so before any work begins. */
+export function requireText(recipe: Recipe, hasText: boolean): void {
+  const free = ['data-free', 'rtn', 'sliced-minmax'];
+  if (!hasText && !free.includes(recipe.method)) {
+    fail('bad-usage', '--text', `The method ${recipe.method} needs calibration text; --preset data-free works without`);
+  }
+}

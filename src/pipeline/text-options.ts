@@ -1,0 +1,13 @@
+/** Where the tokens of a run come from. */
+export type TextOptions =
+  /** A file with one JSON array of token ids a line; each line is one window. */
+  | { readonly ids: string }
+  | {
+      /** Text files, or .jsonl files with one document a line under `jsonlField`. */
+      readonly files: readonly string[];
+      /** The tokenizer.json of the model. */
+      readonly tokenizer: string;
+      readonly jsonlField: string;
+      /** First token of every window: the tokenizer's own, none, or an id. */
+      readonly bos: 'auto' | 'none' | number;
+    };
