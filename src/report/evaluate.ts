@@ -1,0 +1,92 @@
+/**
+ * Evaluation of candidates against a reference on windows of token ids: one pass per window from an empty cache, every
+ * next-token position scored. The window loop is outermost, so a reference runs once per window for all candidates; when the
+ * models do not fit the memory together, candidates are taken in groups and the reference runs once per window and group.
+ */
+
+import { requireIdsBelow } from '../calibrate/dataset.js';
+import { type FileSizes, fileSizesOf } from '../convert/file-sizes.js';
+import { fail } from '../diagnostics.js';
+import { type Progress, silentContext } from '../log.js';
+import { mergeHints, readHints } from '../runtime/hints.js';
+import type { OpenOptions, Runtime } from '../runtime/runtime.js';
+import { evaluateGroup, type GroupSettings } from './evaluate-group.js';
+import { groupsOf } from './evaluate-groups.js';
+import { type CandidateSums, candidateResult, type ReferenceSums, referenceResult } from './evaluate-result.js';
+import type { EvalResult } from './evaluate-types.js';
+
+export interface EvaluateOptions {
+  readonly runtime: Runtime;
+  /** Path of the model that the others are compared with. */
+  readonly reference: string;
+  readonly candidates: readonly string[];
+  /** Token ids, each window scored from an empty cache. */
+  readonly windows: readonly ArrayLike<number>[];
+  /** Threads of each session; default all cores. */
+  readonly threads?: number;
+  /** Bytes that open models and logits may take together; default 4 GiB. At least two models are open at a time. */
+  readonly memory?: number;
+  /** Session option of every model; see OpenOptions. */
+  readonly accuracyLevel?: number;
+  /** Measure decoding speed; default true. */
+  readonly speed?: boolean;
+  /** Bits per weight that a model stores, from someone who understands its graph; default 0 = not known. */
+  readonly storedBitsPerWeight?: (path: string) => number | Promise<number>;
+  /** Size on disk; default: graph file and the external data it refers to. */
+  readonly sizes?: (path: string) => FileSizes;
+  readonly progress?: Progress;
+  readonly signal?: AbortSignal;
+}
+
+const DEFAULT_MEMORY = 4 * 2 ** 30;
+
+/** Scores the reference and every candidate. Fails with `bad-ids`, `empty-text`, `unsupported-model` or `runtime-failed`. */
+export async function evaluate(options: EvaluateOptions): Promise<EvalResult> {
+  const { reference, candidates, windows } = options;
+  if (windows.length === 0) fail('empty-text', reference, 'There are no windows to score');
+  requireIdsBelow(windows, Infinity, reference);
+  const settings = settingsOf(options);
+  const sizes = new Map([reference, ...candidates].map((path) => [path, (options.sizes ?? fileSizesOf)(path)]));
+  const groups = groupsOf(
+    candidates,
+    reference,
+    (path) => sizes.get(path)?.fileBytes ?? 0,
+    options.memory ?? DEFAULT_MEMORY,
+  );
+  let referenceSums: ReferenceSums | undefined;
+  const sums: CandidateSums[] = [];
+  for (const [index, group] of groups.entries()) {
+    const done = await evaluateGroup(reference, group, {
+      ...settings,
+      offset: index * windows.length,
+      total: groups.length * windows.length,
+    });
+    referenceSums ??= done.reference;
+    sums.push(...done.candidates);
+  }
+  const stored = await Promise.all(candidates.map(async (path) => (await options.storedBitsPerWeight?.(path)) ?? 0));
+  const size = (path: string): FileSizes => sizes.get(path) as FileSizes;
+  return {
+    reference: referenceResult(referenceSums as ReferenceSums, size(reference)),
+    candidates: sums.map((sum, index) =>
+      candidateResult(sum, referenceSums as ReferenceSums, size(sum.path), stored[index] ?? 0),
+    ),
+  };
+}
+
+function settingsOf(options: EvaluateOptions): Omit<GroupSettings, 'offset' | 'total'> {
+  const silent = silentContext(options.signal);
+  const open: OpenOptions = {
+    ...(options.threads === undefined ? {} : { threads: options.threads }),
+    ...(options.accuracyLevel === undefined ? {} : { accuracyLevel: options.accuracyLevel }),
+  };
+  return {
+    runtime: options.runtime,
+    windows: options.windows,
+    open,
+    hints: mergeHints(readHints(options.reference)),
+    speed: options.speed ?? true,
+    progress: options.progress ?? silent.progress,
+    signal: silent.signal,
+  };
+}

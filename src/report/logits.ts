@@ -1,0 +1,34 @@
+/** Logits of one window as a runtime gives them out: rows of float32, or of float16 bit patterns widened row by row. */
+import { fail } from '../diagnostics.js';
+import { float16ToFloat32 } from '../quant/half.js';
+import type { Decoder } from '../runtime/decoder.js';
+import { promptFeeds } from '../runtime/feeds.js';
+import type { HostTensor } from '../runtime/runtime.js';
+
+export interface Logits {
+  /** Rows: positions of the text. */
+  readonly positions: number;
+  readonly vocabulary: number;
+  /** Row `position` as float32; valid until the next call when the logits are not float32. */
+  row(position: number): Float32Array;
+}
+
+/** The rows of a logits tensor [1, n, vocabulary] of `at`. */
+export function logitsOf({ dtype, dims, data }: HostTensor, at: string): Logits {
+  const [positions, vocabulary] = dims.slice(-2);
+  if (dims.length !== 3 || dims[0] !== 1 || positions === undefined || vocabulary === undefined) {
+    return fail('unsupported-model', at, `The logits have the shape [${dims}], not [1, length, vocabulary]`);
+  }
+  const part = (position: number) => data.subarray(position * vocabulary, (position + 1) * vocabulary);
+  if (dtype === 'float32') return { positions, vocabulary, row: (position) => part(position) as Float32Array };
+  if (dtype === 'float16')
+    return { positions, vocabulary, row: (position) => float16ToFloat32(part(position) as Uint16Array) };
+  return fail('unsupported-model', at, `The logits have the type ${dtype}`);
+}
+
+/** The logits of one window from an empty cache. */
+export async function logitsFor(decoder: Decoder, ids: ArrayLike<number>): Promise<Logits> {
+  const { session, logits } = decoder;
+  const outputs = await session.run(promptFeeds(decoder, ids), [logits.name]);
+  return logitsOf(outputs[logits.name] as HostTensor, session.at);
+}

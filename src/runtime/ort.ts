@@ -1,0 +1,120 @@
+/** The runtime port over onnxruntime-node (CPU): the only file that imports it. */
+import { accessSync, constants } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import ort, { type InferenceSession, type Tensor } from 'onnxruntime-node';
+import { CompilerError, fail } from '../diagnostics.js';
+import type { DType } from '../ir/dtype.js';
+import type { Feeds, HostData, HostTensor, OpenOptions, Outputs, Runtime, Session, TensorInfo } from './runtime.js';
+
+/** Fatal only: everything else is thrown as well, so printing it would say it twice. */
+const QUIET = 4;
+
+/** The runtime of this process. */
+export const ortRuntime: Runtime = { open };
+
+async function open(model: string | Uint8Array, options: OpenOptions = {}): Promise<Session> {
+  const at = typeof model === 'string' ? model : 'model';
+  if (typeof model === 'string') requireReadable(model);
+  try {
+    const session = await ort.InferenceSession.create(model as string, sessionOptions(options));
+    return new OrtSession(session, at);
+  } catch (error) {
+    return refuse(error, at, 'ONNX Runtime cannot load the model');
+  }
+}
+
+function requireReadable(path: string): void {
+  try {
+    accessSync(path, constants.R_OK);
+  } catch {
+    fail('file-missing', path, 'The model cannot be opened');
+  }
+}
+
+function sessionOptions(options: OpenOptions): InferenceSession.SessionOptions {
+  const session: Record<string, string> = {};
+  if (options.accuracyLevel !== undefined) session['qdq_matmulnbits_accuracy_level'] = String(options.accuracyLevel);
+  return {
+    executionProviders: ['cpu'],
+    intraOpNumThreads: options.threads ?? availableParallelism(),
+    interOpNumThreads: 1,
+    graphOptimizationLevel: options.optimization ?? 'all',
+    enableMemPattern: options.memoryPattern ?? true,
+    enableCpuMemArena: options.arena ?? true,
+    logSeverityLevel: QUIET,
+    extra: { session },
+  };
+}
+
+class OrtSession implements Session {
+  readonly at: string;
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  #session: InferenceSession | undefined;
+
+  constructor(session: InferenceSession, at: string) {
+    this.#session = session;
+    this.at = at;
+    this.inputs = session.inputMetadata.map((info) => tensorInfo(info, at));
+    this.outputs = session.outputMetadata.map((info) => tensorInfo(info, at));
+  }
+
+  async run(feeds: Feeds, fetches?: readonly string[]): Promise<Outputs> {
+    const session = this.#session ?? fail('runtime-failed', this.at, 'The session is closed');
+    try {
+      const inputs = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)]));
+      const outputs = await session.run(inputs, fetches ?? session.outputNames);
+      return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, fromOrt(tensor as Tensor)]));
+    } catch (error) {
+      return refuse(error, this.at, 'ONNX Runtime cannot run the model');
+    }
+  }
+
+  async close(): Promise<void> {
+    const session = this.#session;
+    this.#session = undefined;
+    await session?.release();
+  }
+}
+
+function tensorInfo(info: InferenceSession.ValueMetadata, at: string): TensorInfo {
+  if (!info.isTensor) return fail('unsupported-model', at, `Input or output ${info.name} is not a tensor`);
+  return { name: info.name, dtype: info.type as DType, dims: info.shape };
+}
+
+/** Newer Node versions have a Float16Array, which the package then insists on; older ones take bit patterns. */
+const Half = (
+  globalThis as { Float16Array?: new (buffer: ArrayBufferLike, offset: number, length: number) => HostData }
+).Float16Array;
+
+function toOrt({ dtype, dims, data }: HostTensor): Tensor {
+  const wants = dtype === 'float16' && Half !== undefined;
+  const numbers = wants ? new Half(data.buffer, data.byteOffset, data.length) : data;
+  return new ort.Tensor(dtype as 'float32', numbers as Float32Array, dims);
+}
+
+function fromOrt(tensor: Tensor): HostTensor {
+  const data = tensor.data as HostData;
+  const dtype = tensor.type as DType;
+  if (dtype !== 'float16') return { dtype, dims: tensor.dims, data };
+  return { dtype, dims: tensor.dims, data: new Uint16Array(data.buffer as ArrayBuffer, data.byteOffset, data.length) };
+}
+
+function refuse(error: unknown, at: string, what: string): never {
+  if (error instanceof CompilerError) throw error;
+  return fail('runtime-failed', at, `${what}: ${shortened(error instanceof Error ? error.message : String(error))}`);
+}
+
+const LONGEST = 300;
+
+/** The message without the source places, signatures and stack of the library that threw it. */
+export function shortened(message: string): string {
+  const plain = message
+    .split(/\n/, 1)[0]
+    ?.replace(/\/\S*onnxruntime\S*:\d+\s+(?:[\w:<>,&*~ ]+\([^)]*\)(?: const)?(?: \[with [^\]]*\])?\s*)?/g, '')
+    .replace(/^Error: /, '')
+    .replace(/\s+/g, ' ')
+    .trim();
+  if (!plain) return 'no reason given';
+  return plain.length > LONGEST ? `${plain.slice(0, LONGEST)}…` : plain;
+}
