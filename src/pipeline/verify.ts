@@ -1,9 +1,9 @@
 /** Thresholds for continuous integration: is a candidate close enough to its original, and small enough? */
 import { writeFileSync } from 'node:fs';
 import { fileSizesOf } from '../convert/file-sizes.js';
+import { staged } from '../convert/output.js';
 import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
-import { staged } from '../proto/staging.js';
 import type { CandidateResult } from '../report/evaluate-types.js';
 import { evaluate } from './evaluate.js';
 import type { TextOptions } from './text-options.js';
@@ -50,7 +50,8 @@ export async function verify(options: VerifyOptions, context: Context): Promise<
   if (Object.keys(thresholds).length === 0) fail('bad-usage', 'verify', 'There is no threshold to check');
   const checks = [...(await qualityChecks(options, context)), ...sizeChecks(options)];
   const result = { passed: checks.every(({ passed }) => passed), checks };
-  if (options.junit !== undefined) staged(options.junit, (path) => writeFileSync(path, junitOf(options.candidate, checks)));
+  if (options.junit !== undefined)
+    staged(options.junit, (path) => writeFileSync(path, junitOf(options.candidate, checks)));
   return result;
 }
 
@@ -60,12 +61,17 @@ async function qualityChecks(options: VerifyOptions, context: Context): Promise<
   if (options.text === undefined) fail('bad-usage', '--text', 'A threshold on quality needs text to measure it on');
   const { original, candidate, text, window, windows, threads } = options;
   const limits = { ...(windows !== undefined && { windows }) };
-  const result = await evaluate({ reference: original, candidates: [candidate], text, window, threads, speed: false, ...limits }, context);
+  const result = await evaluate(
+    { reference: original, candidates: [candidate], text, window, threads, speed: false, ...limits },
+    context,
+  );
   const score = result.candidates[0] as CandidateResult;
   return [
     ...atMost('kl', score.kl, maxKl),
     ...atMost('nll-increase', score.deltaNll, maxNllIncrease),
-    ...(minTop1 === undefined ? [] : [{ name: 'top1', value: score.top1, limit: minTop1, passed: score.top1 >= minTop1 }]),
+    ...(minTop1 === undefined
+      ? []
+      : [{ name: 'top1', value: score.top1, limit: minTop1, passed: score.top1 >= minTop1 }]),
   ];
 }
 
@@ -77,7 +83,8 @@ const atMost = (name: string, value: number, limit: number | undefined): Check[]
 
 /** The checks as a JUnit suite, one test case each. */
 function junitOf(candidate: string, checks: readonly Check[]): string {
-  const escape = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
+  const escape = (text: string): string =>
+    text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
   const cases = checks.map(({ name, value, limit, passed }) => {
     const failure = passed ? '' : `<failure message="${name} is ${value}, the limit is ${limit}"/>`;
     return `  <testcase classname="matquant.verify" name="${name}">${failure}</testcase>`;

@@ -1,0 +1,117 @@
+/** Solves the chosen projections one group at a time: weights in, parent codes and tables out, nothing kept. */
+import type { Projection } from '../analysis/projection.js';
+import { hessianOf, type Statistics } from '../calibrate/statistics.js';
+import { fail } from '../diagnostics.js';
+import { loadRows, type StoredWeight } from '../kernels/load-rows.js';
+import type { KernelPool } from '../kernels/pool.js';
+import type { Context } from '../log.js';
+import { solveDataFree } from '../quant/solve/data-free.js';
+import type { Nested, Nesting } from '../quant/solve/options.js';
+import { type SolveOptions, type SolveReport, solveGroup } from '../quant/solve/solve.js';
+import { lambdaOf, type Recipe } from './recipe.js';
+import type { Chosen } from './source.js';
+
+/** A solved projection, with what the report says of it. */
+export interface SolvedProjection {
+  readonly chosen: Chosen;
+  readonly nested: Nested;
+  /** Undefined for methods that do not measure. */
+  readonly report: SolveReport | undefined;
+  readonly seconds: number;
+}
+
+/** Methods that look at weights only. */
+export const DATA_FREE_METHODS: ReadonlySet<Recipe['method']> = new Set(['data-free', 'rtn', 'sliced-minmax']);
+
+/** Yields every chosen projection once, solved, in graph order of their groups. */
+export async function* solveProjections(
+  chosen: readonly Chosen[],
+  recipe: Recipe,
+  statistics: Statistics | undefined,
+  pool: KernelPool,
+  context: Context,
+): AsyncGenerator<SolvedProjection> {
+  const total = chosen.reduce((sum, { projection }) => sum + projection.k * projection.n, 0);
+  let done = 0;
+  for (const group of groupsOf(chosen)) {
+    context.signal.throwIfAborted();
+    for await (const solved of solveOneGroup(group, recipe, statistics, pool)) {
+      yield solved;
+      const { id, k, n } = solved.chosen.projection;
+      done += k * n;
+      context.progress.update({ stage: 'solve', done, total, detail: id });
+    }
+  }
+}
+
+/** Projections that read the same input, together. */
+function groupsOf(chosen: readonly Chosen[]): readonly (readonly Chosen[])[] {
+  const groups = new Map<string, Chosen[]>();
+  for (const each of chosen) groups.set(each.projection.group, [...(groups.get(each.projection.group) ?? []), each]);
+  return [...groups.values()];
+}
+
+async function* solveOneGroup(
+  group: readonly Chosen[],
+  recipe: Recipe,
+  statistics: Statistics | undefined,
+  pool: KernelPool,
+): AsyncGenerator<SolvedProjection> {
+  if (DATA_FREE_METHODS.has(recipe.method)) {
+    for (const chosen of group) yield await withoutData(chosen, recipe, pool);
+    return;
+  }
+  if (statistics === undefined) fail('bad-usage', recipe.method, `The method ${recipe.method} needs calibration text`);
+  const name = group[0]?.projection.group ?? '';
+  const gram = hessianOf(await statistics.load(name));
+  const weights: Float32Array[] = [];
+  for (const { projection } of group) weights.push(await loadRows(pool, storedWeight(projection)));
+  const started = performance.now();
+  const items = group.map(({ projection }, at) => ({
+    name: projection.id,
+    rows: projection.n,
+    weights: weights[at] as Float32Array,
+  }));
+  const solved = await solveGroup(
+    pool,
+    items,
+    group[0]?.projection.k ?? 0,
+    gram,
+    solveOptions(group[0]?.projection.k ?? 0, recipe),
+  );
+  const seconds = (performance.now() - started) / 1000 / group.length;
+  for (const [at, chosen] of group.entries()) {
+    const result = solved[at];
+    if (result !== undefined) yield { chosen, nested: result, report: result.report, seconds };
+  }
+}
+
+async function withoutData(chosen: Chosen, recipe: Recipe, pool: KernelPool): Promise<SolvedProjection> {
+  const started = performance.now();
+  const nested = await solveDataFree(pool, storedWeight(chosen.projection), nestingOf(chosen.projection.k, recipe));
+  return { chosen, nested, report: undefined, seconds: (performance.now() - started) / 1000 };
+}
+
+/** The weight as it lies in its file. The bytes are read here and dropped with the result. */
+export function storedWeight({ id, weight, k, n }: Projection): StoredWeight {
+  return {
+    name: id,
+    bytes: weight.tensor.bytes(),
+    dtype: weight.tensor.dtype,
+    layout: weight.layout,
+    rows: n,
+    cols: k,
+  };
+}
+
+/** The shape of the parent that a recipe asks for. */
+export function nestingOf(k: number, recipe: Recipe): Nesting {
+  const { bits, block, slice, decode, symmetric } = recipe;
+  return { bits, block: block === 'channel' ? k : block, slice, decode, symmetric };
+}
+
+function solveOptions(k: number, recipe: Recipe): SolveOptions {
+  const { range, damping, rounds, sweeps } = recipe;
+  const codes = recipe.method === 'matgptq' ? 'mean' : 'gptq';
+  return { ...nestingOf(k, recipe), lambda: lambdaOf(recipe), range, codes, damping, rounds, sweeps };
+}

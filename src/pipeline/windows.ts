@@ -1,0 +1,33 @@
+/** Token windows from what the user gave: a file of ids, or text with the model's tokenizer. */
+import { readDocuments, readIds, requireIdsBelow } from '../calibrate/dataset.js';
+import { bosOf, loadTokenizer } from '../calibrate/tokenizer.js';
+import { windowsOf } from '../calibrate/tokens.js';
+import type { TextOptions } from './text-options.js';
+
+export interface WindowsOptions {
+  /** Ids per window, the first token included. */
+  readonly window: number;
+  /** Most windows; all by default. */
+  readonly limit?: number | undefined;
+  /** Ids of the model's vocabulary, when known. */
+  readonly vocabulary?: number | undefined;
+}
+
+/** The windows of a text option, in the order of the text. */
+export function readWindows(text: TextOptions, options: WindowsOptions): readonly Int32Array[] {
+  const { window, limit, vocabulary } = options;
+  if ('ids' in text) {
+    const windows = readIds(text.ids, vocabulary);
+    return limit === undefined ? windows : windows.slice(0, limit);
+  }
+  const tokenizer = loadTokenizer(text.tokenizer);
+  const documents = text.files.flatMap((file) => readDocuments(file, { field: text.jsonlField }));
+  const { windows } = windowsOf(documents, tokenizer, {
+    length: window,
+    bos: bosOf(text.bos, tokenizer),
+    ...(limit !== undefined && { limit }),
+    ...(vocabulary !== undefined && { vocabulary }),
+  });
+  if (vocabulary !== undefined) requireIdsBelow(windows, vocabulary, text.tokenizer);
+  return windows;
+}
