@@ -23,8 +23,8 @@ export interface CaptureProgress {
   readonly segments: number;
   /** Share of the whole pass that is done, by estimated work. */
   readonly done: number;
-  /** Estimated seconds to go. */
-  readonly secondsLeft: number;
+  /** Estimated seconds to go; undefined while too little is done to tell. */
+  readonly secondsLeft: number | undefined;
 }
 
 /**
@@ -92,6 +92,9 @@ async function captureAll(
   return inMemory;
 }
 
+/** Share of the work from which the time to go can be told. */
+const ENOUGH = 0.03;
+
 /** Counts work by multiplications per token: the weights of a segment and the Gram matrices of its groups. */
 function progressOf(runner: SegmentRunner, options: CaptureOptions): (segment: Segment) => void {
   const work = runner.segments.map((segment) => {
@@ -106,7 +109,8 @@ function progressOf(runner: SegmentRunner, options: CaptureOptions): (segment: S
   let done = 0;
   return (segment) => {
     done = Math.min(1, done + Math.max(work[segment.index] ?? 0, least) / total / runner.batches.length);
-    const secondsLeft = ((performance.now() - start) / 1000 / done) * (1 - done);
+    const seconds = (performance.now() - start) / 1000;
+    const secondsLeft = done < ENOUGH ? undefined : (seconds / done) * (1 - done);
     options.onProgress?.({ segment: segment.index, segments: runner.segments.length, done, secondsLeft });
   };
 }

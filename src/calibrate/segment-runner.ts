@@ -108,7 +108,7 @@ export class SegmentRunner {
   ) {
     if (windows.length === 0) fail('empty-text', 'calibration text', 'there is no window to run');
     this.plan = planCapture(model, analysis, options);
-    this.batches = batchesOf(windows, options.batch);
+    this.batches = batchesOf(windows, options.batch ?? staticBatch(model));
     this.#model = model;
     this.#analysis = analysis;
     this.#runtime = runtime;
@@ -248,6 +248,12 @@ export class SegmentRunner {
     const { grams } = this.#request(segment, { ...request, override: () => undefined });
     return { grams: [], extra: grams.map((gram) => gram.input), carry: request.advance !== false, replaced: new Map() };
   }
+}
+
+/** The number of windows that a model with a fixed batch dimension takes. */
+function staticBatch(model: Model): number | undefined {
+  const batch = model.graph.inputs.find(({ name }) => name === 'input_ids')?.type?.shape?.[0];
+  return typeof batch === 'number' && batch > 0 ? batch : undefined;
 }
 
 type ModelRequest = Pick<Parameters<typeof buildSegmentModel>[1], 'grams' | 'extra' | 'carry' | 'replaced'>;

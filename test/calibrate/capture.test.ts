@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { type CaptureOptions, capture } from '../../src/calibrate/capture.js';
 import { SegmentRunner } from '../../src/calibrate/segment-runner.js';
@@ -9,7 +9,7 @@ import { Rewriter } from '../../src/rewrite/rewriter.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
 import { integers, type OpenOptions, type Runtime } from '../../src/runtime/runtime.js';
 import { type Decoder, type DecoderSpec, decoder } from '../support/decoder.js';
-import { temporaryFolder } from '../support/paths.js';
+import { fixture, temporaryFolder } from '../support/paths.js';
 
 const spec: DecoderSpec = { layers: 2, hidden: 16, ffn: 144, vocabulary: 40 };
 const windows = [5, 9, 9, 9, 5, 7].map((length, at) =>
@@ -92,10 +92,36 @@ describe('capture', () => {
     expect(progress).toEqual(progress.toSorted((a, b) => a - b));
   });
 
+  it('agrees with an independent forward pass (scripts/make-capture-fixtures.py)', async () => {
+    const { spec: made, groups } = JSON.parse(readFileSync(fixture('calibrate/decoder-statistics.json'), 'utf8')) as {
+      readonly spec: DecoderSpec;
+      readonly groups: Readonly<Record<string, { tokens: number; gram: number[]; sum: number[] }>>;
+    };
+    const found = await run(decoder(made), { ...small, maxWeightBytes: 1 });
+    expect([...found.groups].toSorted()).toEqual(Object.keys(groups).toSorted());
+    for (const [group, { tokens, gram, sum }] of Object.entries(groups)) {
+      const statistics = await found.load(group);
+      expect(statistics.tokens).toBe(tokens);
+      expect(distance(Float64Array.from(gram), statistics.gram)).toBeLessThan(2e-5);
+      expect(distance(Float64Array.from(sum), statistics.sum)).toBeLessThan(2e-5);
+    }
+  });
+
   it('gives the same in one segment, and from a merged decoder', async () => {
     const expected = await reference(spec);
     await expectSame(await run(decoder(spec), {}), expected);
     await expectSame(await run(decoder({ ...spec, merged: true }), small), expected);
+  });
+
+  it('carries half precision across segments without loss', async () => {
+    const half = { ...spec, half: true };
+    const [cut, whole] = [await run(decoder(half), small), await run(decoder(half), {})];
+    const expected = await reference(spec);
+    for (const group of whole.groups) {
+      const [a, b] = [await cut.load(group), await whole.load(group)];
+      expect(distance(a.gram, b.gram)).toBeLessThan(1e-3);
+      expect(distance((expected.get(group) as GroupStatistics).gram, a.gram)).toBeLessThan(1e-2);
+    }
   });
 
   it('weights the first position of every window', async () => {

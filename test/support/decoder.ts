@@ -3,7 +3,8 @@ import type { ModelAnalysis, Projection, Role, Site } from '../../src/analysis/p
 import { type Attribute, float, graph as graphAttribute, int, ints } from '../../src/ir/attribute.js';
 import type { Graph, Model, Value } from '../../src/ir/graph.js';
 import { newGraph, newModel, newValue, produce } from '../../src/ir/mutate.js';
-import { float32s, int64Scalar, int64s, tensorOf } from '../../src/ir/tensor.js';
+import { float32s, int64Scalar, int64s, type Tensor, tensorOf } from '../../src/ir/tensor.js';
+import { float32ToFloat16 } from '../../src/quant/half.js';
 import { Rewriter } from '../../src/rewrite/rewriter.js';
 
 export interface DecoderSpec {
@@ -12,6 +13,8 @@ export interface DecoderSpec {
   readonly ffn: number;
   readonly vocabulary: number;
   readonly merged?: boolean;
+  /** Weights and activations in float16. */
+  readonly half?: boolean;
 }
 
 export interface Decoder {
@@ -45,7 +48,10 @@ export function decoder(spec: DecoderSpec): Decoder {
   const ids = rewriter.addInput(main, 'input_ids', type);
   const mask = rewriter.addInput(main, 'attention_mask', type);
   const parts = new Parts(rewriter, spec);
-  const outputType = { dtype: 'float32', shape: ['batch_size', 'sequence_length', spec.vocabulary] } as const;
+  const outputType = {
+    dtype: spec.half ? 'float16' : 'float32',
+    shape: ['batch_size', 'sequence_length', spec.vocabulary],
+  } as const;
   if (spec.merged !== true) {
     rewriter.addOutput(main, parts.body(main, ids, mask, 'logits'), outputType);
     return { model, analysis: parts.analysis(), weights: parts.weights };
@@ -153,14 +159,23 @@ class Parts {
     const weight = this.#constant(`${id}.weight`, tensorOf('float32', [k, n], this.weights.get(id) ?? data));
     const output = op(id, 'MatMul', [input, weight]);
     const node = output.producer as Site['node'];
-    const site: Site = { node, input, output, alpha: 1, bias: undefined, walk: [], dtype: 'float32' };
+    const site: Site = {
+      node,
+      input,
+      output,
+      alpha: 1,
+      bias: undefined,
+      walk: [],
+      dtype: this.#spec.half ? 'float16' : 'float32',
+    };
     this.#sites.set(id, [...(this.#sites.get(id) ?? []), site]);
     this.#shapes.set(id, { layer, role, k, n, group });
     return output;
   }
 
-  #constant(name: string, tensor: Value['initializer'] & object): Value {
-    const found = this.#constants.get(name) ?? this.#rewriter.initializer(this.#rewriter.model.graph, name, tensor);
+  #constant(name: string, tensor: Tensor): Value {
+    const stored = this.#spec.half && tensor.dtype === 'float32' ? halved(tensor) : tensor;
+    const found = this.#constants.get(name) ?? this.#rewriter.initializer(this.#rewriter.model.graph, name, stored);
     this.#constants.set(name, found);
     return found;
   }
@@ -181,4 +196,9 @@ class Parts {
     const embedding = { nodes: this.#embeddings, weight, vocabulary, hidden, head: 'untied' } as const;
     return { projections, refusals: [], embedding, layers, activation: 'silu' };
   }
+}
+
+function halved({ shape, byteLength, bytes }: Tensor): Tensor {
+  const floats = new Float32Array(bytes().slice().buffer, 0, byteLength / 4);
+  return tensorOf('float16', shape, float32ToFloat16(floats));
 }
