@@ -83,7 +83,11 @@ function openStage(targets: readonly string[]): Stage {
   return {
     temporaries,
     publish: () => {
-      temporaries.forEach((path, index) => publish(path, targets[index] as string));
+      const pairs = temporaries.map((path, index) => [path, targets[index] as string] as const);
+      const made = pairs.filter(([path]) => exists(path));
+      // Whatever can fail comes before the first rename.
+      for (const [path, target] of made) prepare(path, target);
+      for (const [path, target] of made) renameSync(path, target);
       forget(temporaries);
     },
     abandon: (error) => {
@@ -94,11 +98,10 @@ function openStage(targets: readonly string[]): Stage {
   };
 }
 
-function publish(temporary: string, target: string): void {
-  if (!exists(temporary)) return;
-  if (exists(target) && statSync(target).isDirectory()) fail('output-exists', target, 'a folder has this name');
+function prepare(temporary: string, target: string): void {
+  if (statSync(target, { throwIfNoEntry: false })?.isDirectory())
+    fail('output-exists', target, 'a folder has this name');
   sync(temporary);
-  renameSync(temporary, target);
 }
 
 function publishFolder(temporary: string, target: string, last: readonly string[]): void {
@@ -106,12 +109,10 @@ function publishFolder(temporary: string, target: string, last: readonly string[
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(temporary.length + 1))
     .sort((a, b) => Number(last.includes(a)) - Number(last.includes(b)) || (a < b ? -1 : 1));
-  for (const file of files) sync(join(temporary, file));
+  for (const file of files) prepare(join(temporary, file), join(target, file));
   if (exists(target)) {
-    for (const file of files) {
-      mkdirSync(dirname(join(target, file)), { recursive: true });
-      publish(join(temporary, file), join(target, file));
-    }
+    for (const file of files) mkdirSync(dirname(join(target, file)), { recursive: true });
+    for (const file of files) renameSync(join(temporary, file), join(target, file));
     rmSync(temporary, { recursive: true, force: true });
   } else renameSync(temporary, target);
   forget([temporary]);
