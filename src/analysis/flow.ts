@@ -74,21 +74,13 @@ class FlowWalk implements Flow {
   }
 
   #derive(node: Node, slot: number): Origin {
-    if (slot === 0) {
-      const product = this.#product(node);
-      if (product !== undefined)
-        return { kind: 'roots', roots: new Map([[product, { direct: true, nonlinear: false }]]) };
+    const product = slot === 0 ? this.#product(node) : undefined;
+    if (product !== undefined) {
+      return { kind: 'roots', roots: new Map([[product, { direct: true, nonlinear: false }]]) };
     }
     if (subgraphsOf(node).length > 0) return OPAQUE;
     const origins = node.inputs.filter((input) => input !== undefined).map((input) => this.originOf(input));
-    const plain = mergePlain(origins);
-    if (plain !== undefined) return readsShape(node) && plain === CONSTANT ? SHAPE : plain;
-    if (readsShape(node) || isQuantizerScale(node, slot)) return SHAPE;
-    if (isCarrier(node) || (node.op === 'DynamicQuantizeLinear' && slot === 0)) return origins[0] ?? OPAQUE;
-    if (isReducer(node)) return bend(origins[0] ?? OPAQUE);
-    if (!isElementwise(node)) return OPAQUE;
-    const merged = merge(origins);
-    return isNonlinear(node) ? bend(merged) : merged;
+    return mergePlain(node, origins) ?? mergeData(node, slot, origins);
   }
 
   /** A node is a product when its weight is made of constants and its input is not. */
@@ -111,15 +103,21 @@ class FlowWalk implements Flow {
   }
 }
 
-/** Scale and zero point of a dynamically quantized activation belong to the product, not to the data. */
-function isQuantizerScale(node: Node, slot: number): boolean {
-  return node.op === 'DynamicQuantizeLinear' && slot > 0;
-}
-
 /** The origin when no input depends on data: shapes absorb constants. */
-function mergePlain(origins: readonly Origin[]): Origin | undefined {
+function mergePlain(node: Node, origins: readonly Origin[]): Origin | undefined {
+  if (readsShape(node)) return SHAPE;
   if (origins.every((origin) => origin.kind === 'constant')) return CONSTANT;
   return origins.every((origin) => origin.kind === 'constant' || origin.kind === 'shape') ? SHAPE : undefined;
+}
+
+/** The origin when some input does. Scale and zero point of a dynamically quantized activation count as shapes: they are no data. */
+function mergeData(node: Node, slot: number, origins: readonly Origin[]): Origin {
+  const data = origins[0] ?? OPAQUE;
+  if (node.op === 'DynamicQuantizeLinear') return slot === 0 ? data : SHAPE;
+  if (isCarrier(node)) return data;
+  if (isReducer(node)) return bend(data);
+  if (!isElementwise(node)) return OPAQUE;
+  return isNonlinear(node) ? bend(merge(origins)) : merge(origins);
 }
 
 function merge(origins: readonly Origin[]): Origin {

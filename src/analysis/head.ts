@@ -30,8 +30,8 @@ function leadsToOutput(flow: Flow, product: Product): boolean {
   const seen = new Set<Value>([product.output]);
   for (const value of seen) {
     if (value.isOutput) return true;
-    for (const { node } of value.uses)
-      if (passesOn(flow, node)) for (const output of node.outputs) if (output) seen.add(output);
+    const next = [...value.uses].flatMap(({ node }) => (passesOn(flow, node) ? node.outputs : []));
+    for (const output of next) if (output !== undefined) seen.add(output);
   }
   return false;
 }
