@@ -1,8 +1,21 @@
 /** The road from a float export to the nested set. */
-import { fail } from '../diagnostics.js';
+import { statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { digestOfFile } from '../convert/digest.js';
+import { fileSizesOf } from '../convert/file-sizes.js';
+import { stagedFolder } from '../convert/output.js';
+import type { SetGraph } from '../convert/set-manifest.js';
+import { KernelPool } from '../kernels/pool.js';
 import type { Context } from '../log.js';
-import type { Recipe } from './recipe.js';
+import { type SetLayout, storedBitsAt } from '../quant/layout.js';
+import { checkGraphs, type Probe } from './check-set.js';
+import { type Measured, measure } from './measure.js';
+import { type ProjectionReport, projectionReport } from './projection-report.js';
+import type { Bits, Recipe } from './recipe.js';
+import { solveProjections } from './solve-projections.js';
+import { openSource, requireComplete, requireFfn, type Source } from './source.js';
 import type { TextOptions } from './text-options.js';
+import { makeTemplate, type Solve, writeData, writeGraph, writeSetManifest } from './write-set.js';
 
 export interface CompileOptions {
   readonly model: string;
@@ -23,18 +36,169 @@ export interface CompileOptions {
   readonly work?: string;
 }
 
-export interface CompileResult {
-  readonly files: readonly { readonly path: string; readonly bytes: number }[];
-  readonly precisions: readonly {
-    readonly bits: number;
-    readonly bytes: number;
-    readonly storedBitsPerWeight: number;
-  }[];
-  readonly quantized: number;
-  readonly refused: readonly { readonly at: string; readonly code: string; readonly reason: string }[];
-  readonly seconds: number;
+/** One model of the set. */
+export interface CompiledPrecision {
+  readonly bits: number;
+  /** Graph and the part of the data file it needs. */
+  readonly bytes: number;
+  readonly storedBitsPerWeight: number;
+  /** Comparison with the source on a short probe; absent when the source does not fit the memory. */
+  readonly probe?: Probe;
 }
 
-export async function compile(options: CompileOptions, _context: Context): Promise<CompileResult> {
-  return fail('bad-usage', options.model, 'compile is not available yet');
+export interface CompileResult {
+  readonly files: readonly { readonly path: string; readonly bytes: number }[];
+  readonly precisions: readonly CompiledPrecision[];
+  readonly quantized: number;
+  readonly refused: readonly { readonly at: string; readonly code: string; readonly reason: string }[];
+  readonly projections: readonly ProjectionReport[];
+  readonly calibrationTokens: number;
+  readonly seconds: number;
+  /** Seconds by stage. */
+  readonly stages: Readonly<Record<string, number>>;
+}
+
+/** Compiles `options.model` into a set in `options.output`. Nothing is written there unless all of it succeeds. */
+export async function compile(options: CompileOptions, context: Context): Promise<CompileResult> {
+  const clock = new Clock();
+  const { recipe } = options;
+  const source = openSource(options.model, recipe);
+  requireFfn(source);
+  if (options.strict) requireComplete(source, recipe);
+  clock.lap('read');
+  const measured = await measure(source, options, context);
+  clock.lap('capture');
+  const stem = options.name ?? basename(options.model).replace(/\.onnx$/i, '');
+  return stagedFolder(
+    options.output,
+    async (folder) => {
+      const set = await writeSet(folder, stem, source, measured, options, context, clock);
+      return resultOf(set, options, measured, clock);
+    },
+    [`${stem}.json`],
+  );
+}
+
+/** Seconds by stage. */
+class Clock {
+  readonly stages: Record<string, number> = {};
+  #last = performance.now();
+
+  lap(stage: string): void {
+    const now = performance.now();
+    this.stages[stage] = (now - this.#last) / 1000;
+    this.#last = now;
+  }
+}
+
+/** What was written into the staged folder. */
+interface WrittenFolder {
+  readonly files: readonly { readonly name: string; readonly bytes: number }[];
+  readonly precisions: readonly CompiledPrecision[];
+  readonly projections: readonly ProjectionReport[];
+  readonly source: Source;
+}
+
+async function writeSet(
+  folder: string,
+  stem: string,
+  source: Source,
+  measured: Measured,
+  options: CompileOptions,
+  context: Context,
+  clock: Clock,
+): Promise<WrittenFolder> {
+  const { recipe } = options;
+  const data = `${stem}.data`;
+  const template = makeTemplate(source, recipe);
+  const digest = digestOfFile(options.model);
+  const projections: ProjectionReport[] = [];
+  const pool = new KernelPool(options.threads);
+  try {
+    const solve: Solve = (chosen, placeOf) =>
+      solveProjections(chosen, placeOf, recipe, measured.statistics, pool, context);
+    const written = await writeData(join(folder, data), template, solve, source.chosen, (solved, place, parts) => {
+      projections.push(projectionReport(solved, place, parts));
+    });
+    clock.lap('solve');
+    const graphs = [...recipe.bits]
+      .sort((a, b) => a - b)
+      .map((bits) => writeGraph(folder, stem, bits, template, data, recipe.accuracyLevel, written.layout));
+    clock.lap('emit');
+    const quality = await probe(source, folder, graphs, measured, options, context);
+    clock.lap('check');
+    const facts = {
+      source: { name: basename(options.model), sha256: await digest },
+      recipe,
+      graphs,
+      quality,
+      provenance: provenanceOf(measured),
+    };
+    writeSetManifest(join(folder, `${stem}.json`), data, written, facts);
+    const names = [data, ...graphs.map(({ file }) => file), `${stem}.json`];
+    const files = names.map((name) => ({ name, bytes: statSync(join(folder, name)).size }));
+    const precisions = graphs.map((graph) => compiledPrecision(graph, folder, template.layout, quality));
+    return { files, precisions, projections, source };
+  } finally {
+    await pool.close();
+  }
+}
+
+/** Compares the graphs with the source where both fit the memory; otherwise says that this was not done. */
+async function probe(
+  source: Source,
+  folder: string,
+  graphs: readonly SetGraph[],
+  measured: Measured,
+  options: CompileOptions,
+  context: Context,
+): Promise<Readonly<Record<string, Probe>>> {
+  const { fileBytes } = fileSizesOf(options.model);
+  if (2 * fileBytes > options.memoryBytes) {
+    context.log.warn(
+      `The source takes ${Math.round(fileBytes / 1e6)} MB, so the graphs were not compared with it: raise --memory to do so.`,
+    );
+    return {};
+  }
+  const vocabulary = source.analysis.embedding?.vocabulary ?? 256;
+  const { threads, memoryBytes } = options;
+  return checkGraphs(
+    { source: options.model, folder, graphs, windows: measured.windows, vocabulary, threads, memoryBytes },
+    context,
+  );
+}
+
+function compiledPrecision(
+  graph: SetGraph,
+  folder: string,
+  layout: SetLayout,
+  quality: Readonly<Record<string, Probe>>,
+): CompiledPrecision {
+  const bits = graph.bits as Bits;
+  const found = quality[graph.name];
+  return {
+    bits,
+    bytes: graph.bytesNeeded + statSync(join(folder, graph.file)).size,
+    storedBitsPerWeight: storedBitsAt(layout, bits),
+    ...(found !== undefined && { probe: found }),
+  };
+}
+
+const provenanceOf = ({ statistics, tokens }: Measured): Readonly<Record<string, unknown>> => ({
+  calibrationTokens: tokens,
+  ...(statistics !== undefined && { statistics: statistics.header.digest }),
+});
+
+function resultOf(set: WrittenFolder, options: CompileOptions, measured: Measured, clock: Clock): CompileResult {
+  const { files, precisions, projections, source } = set;
+  return {
+    files: files.map(({ name, bytes }) => ({ path: join(options.output, name), bytes })),
+    precisions,
+    quantized: projections.length,
+    refused: source.left.map(({ at, code, reason }) => ({ at, code, reason })),
+    projections,
+    calibrationTokens: measured.tokens,
+    seconds: Object.values(clock.stages).reduce((sum, each) => sum + each, 0),
+    stages: clock.stages,
+  };
 }

@@ -5,6 +5,7 @@ import { fail } from '../diagnostics.js';
 import { loadRows, type StoredWeight } from '../kernels/load-rows.js';
 import type { KernelPool } from '../kernels/pool.js';
 import type { Context } from '../log.js';
+import type { ProjectionPlace } from '../quant/layout.js';
 import { solveDataFree } from '../quant/solve/data-free.js';
 import type { Nested, Nesting } from '../quant/solve/options.js';
 import { type SolveOptions, type SolveReport, solveGroup } from '../quant/solve/solve.js';
@@ -26,6 +27,7 @@ export const DATA_FREE_METHODS: ReadonlySet<Recipe['method']> = new Set(['data-f
 /** Yields every chosen projection once, solved, in graph order of their groups. */
 export async function* solveProjections(
   chosen: readonly Chosen[],
+  placeOf: (id: string) => ProjectionPlace,
   recipe: Recipe,
   statistics: Statistics | undefined,
   pool: KernelPool,
@@ -35,7 +37,7 @@ export async function* solveProjections(
   let done = 0;
   for (const group of groupsOf(chosen)) {
     context.signal.throwIfAborted();
-    for await (const solved of solveOneGroup(group, recipe, statistics, pool)) {
+    for await (const solved of solveOneGroup(group, placeOf, recipe, statistics, pool)) {
       yield solved;
       const { id, k, n } = solved.chosen.projection;
       done += k * n;
@@ -53,12 +55,13 @@ function groupsOf(chosen: readonly Chosen[]): readonly (readonly Chosen[])[] {
 
 async function* solveOneGroup(
   group: readonly Chosen[],
+  placeOf: (id: string) => ProjectionPlace,
   recipe: Recipe,
   statistics: Statistics | undefined,
   pool: KernelPool,
 ): AsyncGenerator<SolvedProjection> {
   if (DATA_FREE_METHODS.has(recipe.method)) {
-    for (const chosen of group) yield await withoutData(chosen, recipe, pool);
+    for (const chosen of group) yield await withoutData(chosen, placeOf(chosen.projection.id), recipe, pool);
     return;
   }
   if (statistics === undefined) fail('bad-usage', recipe.method, `The method ${recipe.method} needs calibration text`);
@@ -77,7 +80,7 @@ async function* solveOneGroup(
     items,
     group[0]?.projection.k ?? 0,
     gram,
-    solveOptions(group[0]?.projection.k ?? 0, recipe),
+    solveOptions(placeOf(group[0]?.projection.id ?? ''), recipe),
   );
   const seconds = (performance.now() - started) / 1000 / group.length;
   for (const [at, chosen] of group.entries()) {
@@ -86,9 +89,14 @@ async function* solveOneGroup(
   }
 }
 
-async function withoutData(chosen: Chosen, recipe: Recipe, pool: KernelPool): Promise<SolvedProjection> {
+async function withoutData(
+  chosen: Chosen,
+  place: ProjectionPlace,
+  recipe: Recipe,
+  pool: KernelPool,
+): Promise<SolvedProjection> {
   const started = performance.now();
-  const nested = await solveDataFree(pool, storedWeight(chosen.projection), nestingOf(chosen.projection.k, recipe));
+  const nested = await solveDataFree(pool, storedWeight(chosen.projection), nestingOf(place, recipe));
   return { chosen, nested, report: undefined, seconds: (performance.now() - started) / 1000 };
 }
 
@@ -104,14 +112,14 @@ export function storedWeight({ id, weight, k, n }: Projection): StoredWeight {
   };
 }
 
-/** The shape of the parent that a recipe asks for. */
-export function nestingOf(k: number, recipe: Recipe): Nesting {
-  const { bits, block, slice, decode, symmetric } = recipe;
-  return { bits, block: block === 'channel' ? k : block, slice, decode, symmetric };
+/** The shape of the parent that a recipe asks for, in the place that the set has for it. */
+export function nestingOf(place: ProjectionPlace, recipe: Recipe): Nesting {
+  const { slice, decode, symmetric } = recipe;
+  return { bits: place.chain, block: place.columns === 1 ? place.k : place.block, slice, decode, symmetric };
 }
 
-function solveOptions(k: number, recipe: Recipe): SolveOptions {
+function solveOptions(place: ProjectionPlace, recipe: Recipe): SolveOptions {
   const { range, damping, rounds, sweeps } = recipe;
   const codes = recipe.method === 'matgptq' ? 'mean' : 'gptq';
-  return { ...nestingOf(k, recipe), lambda: lambdaOf(recipe), range, codes, damping, rounds, sweeps };
+  return { ...nestingOf(place, recipe), lambda: lambdaOf(recipe), range, codes, damping, rounds, sweeps };
 }

@@ -83,13 +83,13 @@ const atMost = (name: string, value: number, limit: number | undefined): Check[]
 
 /** The checks as a JUnit suite, one test case each. */
 function junitOf(candidate: string, checks: readonly Check[]): string {
-  const escape = (text: string): string =>
+  const escaped = (text: string): string =>
     text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
   const cases = checks.map(({ name, value, limit, passed }) => {
     const failure = passed ? '' : `<failure message="${name} is ${value}, the limit is ${limit}"/>`;
     return `  <testcase classname="matquant.verify" name="${name}">${failure}</testcase>`;
   });
   const failures = checks.filter(({ passed }) => !passed).length;
-  const open = `<testsuite name="${escape(candidate)}" tests="${checks.length}" failures="${failures}">`;
+  const open = `<testsuite name="${escaped(candidate)}" tests="${checks.length}" failures="${failures}">`;
   return ['<?xml version="1.0" encoding="UTF-8"?>', open, ...cases, '</testsuite>', ''].join('\n');
 }

@@ -1,0 +1,226 @@
+/**
+ * Where every byte of a nested set lies, from shapes alone: the tensors that stay, then one section per precision with the bit
+ * planes and tables it adds. A prefix of the file up to the end of a section is that whole smaller model.
+ */
+import { fail } from '../diagnostics.js';
+import { SUPER_BLOCK, type TableForm } from './compress.js';
+import { type Blocks, blocksOf } from './grid.js';
+import { rowBytes } from './pack.js';
+import { type Plane, planPlanes } from './planes.js';
+import type { Precision } from './precision.js';
+import type { DecodeKind } from './tables.js';
+
+/** Bytes [offset, offset + length) of the data file. */
+export interface Range {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** A plane, uint8 [n, blocks, block · width/8]. */
+export interface PlanePlace extends Plane, Range {}
+
+/** Element types of a stored column; 8-bit codes come with super-scales. */
+export type ColumnType = 'float16' | 'uint8' | 'int8';
+
+/** One column of a table, [n, columns]. 8-bit codes are padded with zeros to whole groups of 16. */
+export interface ColumnPlace extends Range {
+  readonly dtype: ColumnType;
+  /** float16, one per 16 entries. */
+  readonly supers?: Range | undefined;
+}
+
+/** The decode of one precision: Ŵ = scale · (C − 2^(m−1)) + offset over codes top-aligned in their m-bit container. */
+export interface TablePlace {
+  readonly bits: Precision;
+  readonly scale: ColumnPlace;
+  /** Absent: 0 (`signed`), half a code step (`mid`), or what the parent's zero point says (`tied`). */
+  readonly offset?: ColumnPlace | undefined;
+  /** uint8 [n, columns]: the parent's zero point; `tied` only, and only when it is not 128 everywhere. */
+  readonly zero?: Range | undefined;
+}
+
+export interface ProjectionPlace {
+  readonly id: string;
+  readonly layer: number;
+  readonly role: string;
+  readonly k: number;
+  readonly n: number;
+  /** Columns of X per block as MatMulNBits sees them: 16…256. */
+  readonly block: number;
+  /** Table entries per row: the number of blocks, or 1 when a whole row shares its scale. */
+  readonly columns: number;
+  /** The precisions this projection has, smallest first. */
+  readonly chain: readonly Precision[];
+  readonly planes: readonly PlanePlace[];
+  /** One per precision of the chain; a single one of the parent for `tied`. */
+  readonly tables: readonly TablePlace[];
+}
+
+/** What a precision adds to the file; `end` is the number of bytes that its model needs. */
+export interface Section {
+  readonly bits: Precision;
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface SetLayout {
+  /** Smallest first. */
+  readonly bits: readonly Precision[];
+  readonly decode: DecodeKind;
+  readonly tables: TableForm;
+  /** In the order they were given. */
+  readonly rest: readonly Range[];
+  readonly sections: readonly Section[];
+  readonly projections: readonly ProjectionPlace[];
+  readonly byteLength: number;
+}
+
+/** A projection to be placed. */
+export interface PlannedProjection {
+  readonly id: string;
+  readonly layer: number;
+  readonly role: string;
+  readonly k: number;
+  readonly n: number;
+  /** Lowest precision of this projection in every model of the set; default the lowest of the set. */
+  readonly minBits?: number | undefined;
+}
+
+export interface LayoutOptions {
+  readonly bits: readonly Precision[];
+  readonly block: 16 | 32 | 64 | 128 | 256 | 'channel';
+  readonly decode: DecodeKind;
+  readonly tables: TableForm;
+  /** The parent's zero points are all 128, so `tied` stores none. */
+  readonly symmetric?: boolean;
+}
+
+const LARGE = 64 * 1024;
+const PAGE = 4096;
+const LINE = 64;
+
+/** Lays out a set. `rest` are the byte lengths of the tensors that are not quantized. Deterministic. */
+export function planSet(
+  projections: readonly PlannedProjection[],
+  rest: readonly number[],
+  options: LayoutOptions,
+): SetLayout {
+  const bits = options.bits.toSorted((a, b) => a - b);
+  if (bits.length === 0) fail('bad-usage', 'bits', 'the set has no precision');
+  const file = new Extent();
+  const restRanges = rest.map((length) => file.take(length));
+  const drafts = projections.map((projection) => draftOf(projection, bits, options));
+  const sections = bits.map((each): Section => {
+    const start = file.align(PAGE);
+    for (const draft of drafts) takePlanes(draft, each, file);
+    for (const draft of drafts) takeTables(draft, each, file, options);
+    return { bits: each, start, end: file.length };
+  });
+  const places = drafts.map(({ place, planes, tables }) => ({ ...place, planes, tables }));
+  const { decode, tables } = options;
+  return { bits, decode, tables, rest: restRanges, sections, projections: places, byteLength: file.length };
+}
+
+/** The precision a projection has in the model of `bits`: the smallest of its own chain that is not below. */
+export function effectiveBits(place: Pick<ProjectionPlace, 'chain'>, bits: number): Precision {
+  return place.chain.find((each) => each >= bits) ?? (place.chain.at(-1) as Precision);
+}
+
+/** How the blocks of a placed projection lie, as the runtime sees them. */
+export function placeBlocks(place: Pick<ProjectionPlace, 'k' | 'block'>): Blocks {
+  return blocksOf(place.k, place.block);
+}
+
+/** The table that decodes a projection at one of its own precisions. */
+export function tableAt(place: ProjectionPlace, bits: Precision, decode: DecodeKind): TablePlace {
+  const found = decode === 'tied' ? place.tables[0] : place.tables.find((table) => table.bits === bits);
+  return found ?? fail('precision-missing', place.id, `the set has no int${bits} table of this projection`);
+}
+
+/** Bytes of the file that the model of `bits` needs. */
+export function bytesNeeded(layout: SetLayout, bits: number): number {
+  const section = layout.sections.find((each) => each.bits === bits);
+  return section?.end ?? fail('precision-missing', `int${bits}`, `the set has int${layout.bits.join(', int')} only`);
+}
+
+/** Block of the container: the recipe's, not wider than K needs; rows with one scale run in blocks of 128 or less. */
+export function containerBlock(k: number, block: LayoutOptions['block']): number {
+  const wanted = block === 'channel' ? 128 : block;
+  let fits = 16;
+  while (fits < k && fits < wanted) fits *= 2;
+  return fits;
+}
+
+/** Hands out ranges of a growing file: large ones start at a page, small ones at a cache line. */
+class Extent {
+  length = 0;
+
+  align(to: number): number {
+    this.length = Math.ceil(this.length / to) * to;
+    return this.length;
+  }
+
+  take(length: number): Range {
+    const offset = this.align(length >= LARGE ? PAGE : LINE);
+    this.length += length;
+    return { offset, length };
+  }
+}
+
+interface Draft {
+  readonly place: Omit<ProjectionPlace, 'planes' | 'tables'>;
+  readonly wanted: readonly Plane[];
+  readonly planes: PlanePlace[];
+  readonly tables: TablePlace[];
+}
+
+function draftOf(projection: PlannedProjection, bits: readonly Precision[], options: LayoutOptions): Draft {
+  const { id, layer, role, k, n } = projection;
+  const block = containerBlock(k, options.block);
+  const columns = options.block === 'channel' ? 1 : blocksOf(k, block).count;
+  const top = bits.at(-1) as Precision;
+  const floor = Math.min(projection.minBits ?? 0, top);
+  const chain = bits.filter((each) => each >= floor);
+  return { place: { id, layer, role, k, n, block, columns, chain }, wanted: planPlanes(chain), planes: [], tables: [] };
+}
+
+function takePlanes(draft: Draft, section: Precision, file: Extent): void {
+  const blocks = placeBlocks(draft.place);
+  for (const plane of draft.wanted) {
+    if (plane.precision > effectiveBits(draft.place, section) || draft.planes.some((p) => p.above === plane.above)) continue;
+    draft.planes.push({ ...plane, ...file.take(draft.place.n * rowBytes(blocks, plane.width)) });
+  }
+}
+
+function takeTables(draft: Draft, section: Precision, file: Extent, options: LayoutOptions): void {
+  const bits = effectiveBits(draft.place, section);
+  if (draft.tables.some((table) => table.bits === bits)) return;
+  if (options.decode === 'tied' && draft.tables.length > 0) return;
+  const entries = draft.place.n * draft.place.columns;
+  const scale = takeColumn(entries, options.tables, options.decode === 'signed' ? 'int8' : 'uint8', file);
+  if (options.decode === 'ab') draft.tables.push({ bits, scale, offset: takeColumn(entries, options.tables, 'int8', file) });
+  else if (options.decode === 'tied' && !options.symmetric) draft.tables.push({ bits, scale, zero: file.take(entries) });
+  else draft.tables.push({ bits, scale });
+}
+
+function takeColumn(entries: number, form: TableForm, coded: 'uint8' | 'int8', file: Extent): ColumnPlace {
+  if (form === 'fp16') return { dtype: 'float16', ...file.take(2 * entries) };
+  const groups = Math.ceil(entries / SUPER_BLOCK);
+  const codes = file.take(groups * SUPER_BLOCK);
+  return { dtype: coded, ...codes, supers: file.take(2 * groups) };
+}
+
+/** Stored bits per weight of the model of `bits`: every plane and table that it reads, over all quantized weights. */
+export function storedBitsAt(layout: SetLayout, bits: number): number {
+  let bytes = 0;
+  let weights = 0;
+  for (const place of layout.projections) {
+    const own = effectiveBits(place, bits);
+    const table = tableAt(place, own, layout.decode);
+    const columns = [table.scale, table.offset].filter((column) => column !== undefined);
+    bytes += place.planes.reduce((sum, plane) => sum + (plane.precision <= own ? plane.length : 0), 0);
+    bytes += columns.reduce((sum, column) => sum + column.length + (column.supers?.length ?? 0), table.zero?.length ?? 0);
+    weights += place.n * place.k;
+  }
+  return weights === 0 ? 0 : (8 * bytes) / weights;
+}
