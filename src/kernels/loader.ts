@@ -4,9 +4,25 @@ import { readFileSync } from 'node:fs';
 /** Does rows or tiles `begin` to `end` of what the plan at address `plan` describes; see `assembly/plan.ts`. */
 export type Kernel = (plan: number, begin: number, end: number, scratch: number) => void;
 
-export type KernelName = 'convertRows' | 'dataFree';
+export type KernelName =
+  | 'convertRows'
+  | 'dataFree'
+  | 'gramCopy'
+  | 'factorFill'
+  | 'factorDiagonal'
+  | 'factorPanel'
+  | 'factorUpdate'
+  | 'factorFinish'
+  | 'blockSums'
+  | 'blockGram'
+  | 'solveRows'
+  | 'measureRows';
 
-export type Kernels = Readonly<Record<KernelName, Kernel>>;
+/** The kernels, and what a solver plan asks of its caller: scratch per thread and rows per range. */
+export type Kernels = Readonly<Record<KernelName, Kernel>> & {
+  readonly scratchBytes: (plan: number) => number;
+  readonly tileRows: (plan: number) => number;
+};
 
 /** The first 64 KiB hold the constants of the module; the arena begins behind them. */
 export const ARENA_START = 65_536;

@@ -4,7 +4,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { Arena } from './arena.js';
-import { type KernelName, kernelModule } from './loader.js';
+import { instantiate, type KernelName, type Kernels, kernelModule } from './loader.js';
 import type { Task, WorkerStart } from './pool-worker.js';
 
 /** A kernel over 0 to `count`, in ranges of `chunk`; each thread brings `scratch` bytes. */
@@ -32,6 +32,8 @@ interface Thread {
 
 export class KernelPool {
   readonly arena: Arena = new Arena();
+  /** The kernels on the calling thread: for what is too short to send away. */
+  readonly kernels: Kernels;
   readonly #threads: Thread[] = [];
   readonly #jobs: Job[] = [];
   #failure: Error | undefined;
@@ -39,6 +41,7 @@ export class KernelPool {
   /** Starts `threads` threads, at least one. */
   constructor(threads: number) {
     const start: WorkerStart = { module: kernelModule(), memory: this.arena.memory };
+    this.kernels = instantiate(start.module, start.memory);
     for (let i = 0; i < Math.max(1, threads); i++) this.#threads.push(this.#start(start));
   }
 

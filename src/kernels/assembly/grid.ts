@@ -5,19 +5,20 @@ export const ASYMMETRIC: i32 = 0;
 export const SYMMETRIC: i32 = 1;
 export const SIGNED: i32 = 2;
 
-/** Scale of a block that is zero everywhere: the smallest float16, so that no table type loses or overflows it. */
+/** Scale of a block without a range: the smallest float16, so that no table type loses or overflows it. */
 const EMPTY_SCALE: f32 = 5.9604644775390625e-8;
-const SMALLEST_SCALE: f32 = 1e-9;
+const SMALLEST_NORMAL: f32 = 1.1754943508222875e-38;
 
 /** Scale of the `bits`-bit grid that spans lo to hi. */
 export function gridScale(lo: f32, hi: f32, kind: i32, bits: i32): f32 {
-  if (lo == 0 && hi == 0) return EMPTY_SCALE;
-  const half = <f32>(1 << (bits - 1));
-  if (kind == ASYMMETRIC) return max<f32>((max<f32>(hi, 0) - min<f32>(lo, 0)) / (2 * half - 1), SMALLEST_SCALE);
-  if (kind == SYMMETRIC) return max<f32>(max<f32>(abs(lo), abs(hi)) / max<f32>(half - 1, 1), SMALLEST_SCALE);
-  const extreme = abs(lo) > abs(hi) ? lo : hi;
-  const scale = -extreme / half;
-  return abs(scale) < SMALLEST_SCALE ? SMALLEST_SCALE : scale;
+  const scale = scaleOf(lo, hi, kind, <f32>(1 << (bits - 1)));
+  return abs(scale) < SMALLEST_NORMAL ? EMPTY_SCALE : scale;
+}
+
+function scaleOf(lo: f32, hi: f32, kind: i32, half: f32): f32 {
+  if (kind == ASYMMETRIC) return (max<f32>(hi, 0) - min<f32>(lo, 0)) / (2 * half - 1);
+  if (kind == SYMMETRIC) return max<f32>(abs(lo), abs(hi)) / max<f32>(half - 1, 1);
+  return -(abs(lo) > abs(hi) ? lo : hi) / half;
 }
 
 /** Zero point of that grid: the code that stands for 0. */

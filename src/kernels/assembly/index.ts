@@ -1,2 +1,6 @@
 export { convertRows } from './convert';
 export { dataFree } from './datafree';
+export { factorDiagonal, factorFill, factorFinish, factorPanel, factorUpdate } from './factor';
+export { blockGram, blockSums, gramCopy } from './gram';
+export { scratchBytes, tileRows } from './job';
+export { measureRows, solveRows } from './solve';

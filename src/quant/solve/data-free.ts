@@ -4,16 +4,8 @@
  */
 import { type StoredWeight, stageRows } from '../../kernels/load-rows.js';
 import type { KernelPool } from '../../kernels/pool.js';
-import {
-  checkNesting,
-  DECODES,
-  gridOf,
-  type Nested,
-  type Nesting,
-  type Precision,
-  parentBits,
-  SLICES,
-} from './options.js';
+import type { Precision } from '../precision.js';
+import { checkNesting, DECODES, gridOf, type Nested, type Nesting, parentBits, SLICES } from './options.js';
 
 /** Elements staged at a time; two stages are under way at once, so that copying overlaps the kernels. */
 const STAGE = 1 << 22;

@@ -1,14 +1,8 @@
 /** What a nested parent is solved for, and what comes out. */
 import { fail } from '../../diagnostics.js';
-
-/** Bits of a code. */
-export type Precision = 2 | 3 | 4 | 5 | 6 | 7 | 8;
-
-/** How an r-bit code is cut from the 8-bit parent: its leading bits, MatQuant eq. 6 (rounded, clamped), or eq. 8 (not clamped). */
-export type Slice = 'prefix' | 'paper' | 'extra';
-
-/** How a code is decoded: own scale and offset, own scale around 2^(r-1) - 1/2 or 2^(r-1), or the parent's scale. */
-export type Decode = 'ab' | 'mid' | 'signed' | 'tied';
+import type { Precision } from '../precision.js';
+import type { SliceKind } from '../slice.js';
+import type { DecodeKind, DecodeTable } from '../tables.js';
 
 /** The shape of a nested parent. */
 export interface Nesting {
@@ -16,28 +10,63 @@ export interface Nesting {
   readonly bits: readonly Precision[];
   /** Weights of one row that share a scale; at least K for one block per row. */
   readonly block: number;
-  readonly slice: Slice;
-  readonly decode: Decode;
+  readonly slice: SliceKind;
+  readonly decode: DecodeKind;
   /** Parent with its zero point at the middle code; together with `signed` its scale may be negative. */
   readonly symmetric: boolean;
 }
 
-/** Scale and offset per row and block [N, blocks]: w = scale * code + offset. */
-export interface Table {
-  readonly scale: Float32Array;
-  readonly offset: Float32Array;
+/** Everything the calibrated solver is told. */
+export interface SolveOptions extends Nesting {
+  /** Weight of each precision in the shared objective on squared errors. */
+  readonly lambda: Readonly<Record<number, number>>;
+  /** Grid of the parent: the extremes of a block, or the clipping that errs least under the block diagonal of H. */
+  readonly range: 'minmax' | 'grid';
+  /** Plain rounding, GPTQ with one error-compensated copy per precision, or with one copy and the mean residual (MatGPTQ). */
+  readonly codes: 'round' | 'gptq' | 'mean';
+  /** Part of the mean diagonal of H added before it is factored. */
+  readonly damping: number;
+  /** Times that tables are fitted and codes descended, and sweeps of descent each time. */
+  readonly rounds: number;
+  readonly sweeps: number;
+}
+
+/** Error of a precision as tr (W - Ŵ) H (W - Ŵ)ᵀ / tr W H Wᵀ, on at most 32 rows: of rounding it alone, and as solved. */
+export interface PrecisionError {
+  readonly before: number;
+  readonly after: number;
+}
+
+/** How a solution came out. */
+export interface SolveReport {
+  readonly error: ReadonlyMap<Precision, PrecisionError>;
+  /** Damping that the factorization needed; 0 when nothing was factored. */
+  readonly damping: number;
+  /** Inputs that were always zero in the Gram matrix. */
+  readonly dead: number;
+  /** Time of the threads, shared evenly among projections solved together. */
+  readonly seconds: number;
+}
+
+export interface Solved extends Nested {
+  readonly report: SolveReport;
 }
 
 /** Parent codes [N, K] with their grid w = scale * (code - zero), [N, blocks], and one table per precision. */
 export interface Nested {
   readonly codes: Uint8Array;
   readonly parent: { readonly scale: Float32Array; readonly zero: Float32Array };
-  readonly tables: ReadonlyMap<Precision, Table>;
+  readonly tables: ReadonlyMap<Precision, DecodeTable>;
+}
+
+/** λ_r = base^(r-2): base 2 is the preset t2, 1.5 is t1.5. A raw squared error shrinks about four times per bit. */
+export function lambdas(bits: readonly Precision[], base = 2): Readonly<Record<number, number>> {
+  return Object.fromEntries(bits.map((r) => [r, base ** (r - 2)]));
 }
 
 /** Numbers of the slices, decodes and grids in `src/kernels/assembly/grid.ts`. */
-export const SLICES: Readonly<Record<Slice, number>> = { prefix: 0, paper: 1, extra: 2 };
-export const DECODES: Readonly<Record<Decode, number>> = { ab: 0, mid: 1, signed: 2, tied: 3 };
+export const SLICES: Readonly<Record<SliceKind, number>> = { prefix: 0, paper: 1, extra: 2 };
+export const DECODES: Readonly<Record<DecodeKind, number>> = { ab: 0, mid: 1, signed: 2, tied: 3 };
 
 export function gridOf(nesting: Nesting): number {
   if (!nesting.symmetric) return 0;

@@ -1,8 +1,9 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
 import type { StoredWeight } from '../../../src/kernels/load-rows.js';
 import { KernelPool } from '../../../src/kernels/pool.js';
+import type { Precision } from '../../../src/quant/precision.js';
 import { solveDataFree } from '../../../src/quant/solve/data-free.js';
-import { type Nested, type Nesting, type Precision, parentBits } from '../../../src/quant/solve/options.js';
+import { type Nested, type Nesting, parentBits } from '../../../src/quant/solve/options.js';
 import { encode, fitBlock, minMaxGrid, noise, slice } from './reference.js';
 
 const pool = new KernelPool(2);

@@ -1,5 +1,6 @@
 /** The arithmetic of the solver written a second time, in plain float64 and one weight at a time, for tests. */
-import type { Nesting, Precision } from '../../../src/quant/solve/options.js';
+import type { Precision } from '../../../src/quant/precision.js';
+import type { Nesting } from '../../../src/quant/solve/options.js';
 
 /** The r-bit slice of an n-bit parent code (ALGORITHM: prefix; MatQuant eq. 6; eq. 8). */
 export function slice(code: number, parent: number, bits: number, kind: Nesting['slice']): number {

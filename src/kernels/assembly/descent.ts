@@ -1,0 +1,126 @@
+/**
+ * Coordinate descent on the shared codes for Σ_r λ_r (w - ŵ_r) H (w - ŵ_r)ᵀ with the tables fixed. `state` holds the
+ * gradients P_r = (w - ŵ_r) H, f32 [tile, planes, pitch]. A change of one code by δ takes δ H_j out of P: at once within the
+ * panel of 64 columns, for all other columns after the panel and only for the codes that changed.
+ */
+
+import * as job from './job';
+import { codeOf, levelOf, residual } from './levels';
+import { axpy, deepGemm } from './linalg';
+import { pick, prepareLevels } from './pick';
+
+/** Columns of P updated in registers at a time. */
+const STRIPE: i32 = 32;
+
+/** Fills `state` with the gradients of rows `begin` to `end`. */
+export function gradients(begin: i32, end: i32): void {
+  const virtual = (end - begin) * job.planes;
+  for (let v = 0; v < virtual; v++) {
+    const i = v / job.planes;
+    residual(v % job.planes, begin + i, i, job.work + <usize>v * job.span);
+  }
+  memory.fill(job.state, 0, <usize>virtual * job.span);
+  deepGemm(virtual, job.pitch, job.cols, job.work, job.span, job.gram, job.span, job.state, job.span);
+}
+
+/** One sweep over the columns of rows `begin` to `end`. Returns the number of codes changed. */
+export function sweep(begin: i32, end: i32): i32 {
+  const virtual = (end - begin) * job.planes;
+  let total = 0;
+  for (let first = 0; first < job.cols; first += job.PANEL) {
+    const last = min(job.cols, first + job.PANEL);
+    memory.fill(job.changes, 0, (<usize>virtual) << 2);
+    for (let i = 0; i < end - begin; i++) total += panel(begin + i, i, first, last);
+    for (let k = 0; k < job.pitch; k += STRIPE) {
+      if (k == first) k += job.PANEL;
+      if (k >= job.pitch) break;
+      for (let v = 0; v < virtual; v++) spread(v, first, k, min(STRIPE, job.pitch - k));
+    }
+  }
+  return total;
+}
+
+function panel(n: i32, i: i32, first: i32, last: i32): i32 {
+  const width = min(job.pitch, first + job.PANEL) - first;
+  let total = 0;
+  for (let j = first; j < last; j++) {
+    const u = j / job.block;
+    if (j == first || j % job.block == 0) prepareLevels(n, u, i);
+    const row = job.gram + <usize>j * job.span;
+    const inverse: f32 = 1 / load<f32>(row + ((<usize>j) << 2));
+    const at = job.codes + <usize>n * job.cols + j;
+    const old = <i32>load<u8>(at);
+    const state = job.state + <usize>(i * job.planes) * job.span + ((<usize>j) << 2);
+    for (let r = 0; r < job.planes; r++) {
+      const target = levelOf(r, n, u, old) + load<f32>(state + <usize>r * job.span) * inverse;
+      store<f32>(job.goals + ((<usize>r) << 2), target);
+    }
+    const q = pick(n, u, i, job.goals);
+    if (q == old) continue;
+    total++;
+    store<u8>(at, q);
+    for (let r = 0; r < job.planes; r++) change(r, n, u, i, j, first, width, old, q);
+  }
+  return total;
+}
+
+/** Takes the change of one level out of the panel's gradients and notes it for the other columns. */
+function change(r: i32, n: i32, u: i32, i: i32, j: i32, first: i32, width: i32, old: i32, q: i32): void {
+  if (codeOf(r, old) == codeOf(r, q)) return;
+  const delta = levelOf(r, n, u, old) - levelOf(r, n, u, q);
+  const v = i * job.planes + r;
+  const panel = (<usize>first) << 2;
+  axpy(width, delta, job.gram + <usize>j * job.span + panel, job.state + <usize>v * job.span + panel);
+  const count = job.changes + ((<usize>v) << 2);
+  const slot = (<usize>(v * job.PANEL + load<i32>(count))) << 2;
+  store<i32>(job.changed + slot, j - first);
+  store<f32>(job.deltas + slot, delta);
+  store<i32>(count, load<i32>(count) + 1);
+}
+
+/** Adds the noted changes of virtual row v to columns `k` to `k + width` of its gradients. */
+function spread(v: i32, first: i32, k: i32, width: i32): void {
+  const count = load<i32>(job.changes + ((<usize>v) << 2));
+  if (count == 0) return;
+  const slot = (<usize>(v * job.PANEL)) << 2;
+  const rows = job.gram + <usize>first * job.span + ((<usize>k) << 2);
+  const state = job.state + <usize>v * job.span + ((<usize>k) << 2);
+  if (width == STRIPE) return stripe(count, job.changed + slot, job.deltas + slot, rows, state);
+  for (let c: usize = 0; c < (<usize>count) << 2; c += 4) {
+    axpy(width, load<f32>(job.deltas + slot + c), rows + <usize>load<i32>(job.changed + slot + c) * job.span, state);
+  }
+}
+
+function stripe(count: i32, changed: usize, deltas: usize, rows: usize, state: usize): void {
+  let p0 = v128.load(state);
+  let p1 = v128.load(state, 16);
+  let p2 = v128.load(state, 32);
+  let p3 = v128.load(state, 48);
+  let p4 = v128.load(state, 64);
+  let p5 = v128.load(state, 80);
+  let p6 = v128.load(state, 96);
+  let p7 = v128.load(state, 112);
+  const end = changed + ((<usize>count) << 2);
+  while (changed < end) {
+    const row = rows + <usize>load<i32>(changed) * job.span;
+    const delta = v128.load32_splat(deltas);
+    p0 = f32x4.add(p0, f32x4.mul(delta, v128.load(row)));
+    p1 = f32x4.add(p1, f32x4.mul(delta, v128.load(row, 16)));
+    p2 = f32x4.add(p2, f32x4.mul(delta, v128.load(row, 32)));
+    p3 = f32x4.add(p3, f32x4.mul(delta, v128.load(row, 48)));
+    p4 = f32x4.add(p4, f32x4.mul(delta, v128.load(row, 64)));
+    p5 = f32x4.add(p5, f32x4.mul(delta, v128.load(row, 80)));
+    p6 = f32x4.add(p6, f32x4.mul(delta, v128.load(row, 96)));
+    p7 = f32x4.add(p7, f32x4.mul(delta, v128.load(row, 112)));
+    changed += 4;
+    deltas += 4;
+  }
+  v128.store(state, p0);
+  v128.store(state, p1, 16);
+  v128.store(state, p2, 32);
+  v128.store(state, p3, 48);
+  v128.store(state, p4, 64);
+  v128.store(state, p5, 80);
+  v128.store(state, p6, 96);
+  v128.store(state, p7, 112);
+}

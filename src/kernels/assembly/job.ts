@@ -1,0 +1,191 @@
+/**
+ * What the solver kernels work on: one projection W [N, K], its Gram matrix H [K, pitch] and the nested parent under way.
+ * `bind` reads the plan into globals of the thread's instance and lays out its scratch for one tile of rows.
+ *
+ * Precisions are planes 0 to `planes` - 1: the parent first, then the lower ones in descending order. Row i of a tile and
+ * plane r make virtual row i * planes + r.
+ */
+import { real, word } from './plan';
+
+export let weights: usize = 0;
+export let rows: i32 = 0;
+export let cols: i32 = 0;
+/** K rounded up to a multiple of 8: the row length of everything on K but W and the codes; padding is zero. */
+export let pitch: i32 = 0;
+/** The same in bytes of float32. */
+export let span: usize = 0;
+export let block: i32 = 0;
+export let blocks: i32 = 0;
+export let gram: usize = 0;
+/** R_ij / R_jj above the diagonal, [K, pitch]. */
+export let factor: usize = 0;
+/** Sums of each row of H over the blocks, f32 [K, blockPitch], and of those over the blocks again, f32 [blocks, blockPitch]. */
+export let blockSums: usize = 0;
+export let blockGram: usize = 0;
+export let blockPitch: i32 = 0;
+export let codes: usize = 0;
+export let parentScale: usize = 0;
+export let parentZero: usize = 0;
+/** f32 [planes, 2, rows, blocks]: scales then offsets. */
+export let tables: usize = 0;
+export let slice: i32 = 0;
+export let decode: i32 = 0;
+export let grid: i32 = 0;
+/** 0: MinMax; otherwise the clipping grid. */
+export let range: i32 = 0;
+/** 0: round; 1: one error-compensated copy per precision; 2: one copy with the mean residual. */
+export let method: i32 = 0;
+export let rounds: i32 = 0;
+export let sweeps: i32 = 0;
+export let ridge: f64 = 0;
+/** First plane whose table is fitted: 0 for a parent alone, 1 otherwise, `planes` when all are tied. */
+export let fitted: i32 = 0;
+export let planes: i32 = 0;
+/** Number of atoms (ranges of parent codes that no lower slice tells apart), padded to a multiple of 16. */
+export let atoms: i32 = 0;
+/** f32 [atoms] first codes, last codes, then the code of every lower plane. */
+export let atomTable: usize = 0;
+/** Lower planes from this one on are constant over every 4 atoms. */
+export let coarse: i32 = 0;
+/** f64 [planes, 2] per tile, and the rows of the error measure. */
+export let errors: usize = 0;
+export let errorStride: i32 = 0;
+let bitsAt: usize = 0;
+let lambdaAt: usize = 0;
+
+/** Rows of a tile. */
+export let tile: i32 = 0;
+/** Scratch: f32 [tile, planes, pitch] twice. */
+export let state: usize = 0;
+export let work: usize = 0;
+/** f32 [tile, pitch]: W H of the tile. */
+export let targets: usize = 0;
+/** f32 [tile, pitch]: W of the tile with its padding. */
+export let padded: usize = 0;
+/** f32 [tile, planes, 64]: what changed in the current columns. */
+export let deltas: usize = 0;
+/** Lists of the changed columns: i32 [tile * planes, 64] and their number, i32 [tile * planes]. */
+export let changed: usize = 0;
+export let changes: usize = 0;
+/** f32 [tile, levelCount]: levels of the atoms under the tables of the current block. */
+export let levels: usize = 0;
+export let levelCount: i32 = 0;
+/** f32 [planes]: what the levels of one weight shall be. */
+export let goals: usize = 0;
+/** f32: sums of the lower costs, one per 4 atoms. */
+export let bases: usize = 0;
+/** f32 [tile * planes, 2, blocks, blocks]: products of the codes under H. */
+export let products: usize = 0;
+/** f64 [2 * blocks, 2 * blocks] and f64 [2 * blocks]. */
+export let normal: usize = 0;
+export let right: usize = 0;
+/** f32 [blockPitch]: products of one block's codes with the block sums. */
+export let sums: usize = 0;
+/** End of the scratch. */
+let top: usize = 0;
+
+/** Columns handled together by the sequential kernels. */
+export const PANEL: i32 = 64;
+/** Bytes of one f32 [tile, planes, pitch] that still leave room in a second-level cache. */
+const TILE_BYTES: i32 = 400_000;
+
+export function bits(plane: i32): i32 {
+  return load<i32>(bitsAt + ((<usize>plane) << 2));
+}
+
+/** Weight of the plane in the objective. */
+export function lambda(plane: i32): f32 {
+  return load<f32>(lambdaAt + ((<usize>plane) << 2));
+}
+
+/** Address of the scale of row n, block u; its offset lies `offsetAt()` bytes behind. */
+export function scaleAt(plane: i32, n: i32, u: i32): usize {
+  return tables + ((<usize>(2 * plane) * rows * blocks + <usize>n * blocks + u) << 2);
+}
+
+export function offsetAt(): usize {
+  return (<usize>rows * blocks) << 2;
+}
+
+/** Columns of block u. */
+export function blockWidth(u: i32): i32 {
+  return min(block, cols - u * block);
+}
+
+export function bind(plan: usize, scratch: usize): void {
+  weights = <usize>word(plan, 0);
+  rows = word(plan, 1);
+  cols = word(plan, 2);
+  pitch = (cols + 7) & ~7;
+  span = (<usize>pitch) << 2;
+  block = word(plan, 3);
+  blocks = (cols + block - 1) / block;
+  blockPitch = (blocks + 7) & ~7;
+  gram = <usize>word(plan, 4);
+  factor = <usize>word(plan, 5);
+  blockSums = <usize>word(plan, 6);
+  blockGram = blockSums + <usize>cols * blockPitch * 4;
+  codes = <usize>word(plan, 7);
+  tables = <usize>word(plan, 8);
+  parentScale = <usize>word(plan, 9);
+  parentZero = <usize>word(plan, 10);
+  slice = word(plan, 11);
+  decode = word(plan, 12);
+  grid = word(plan, 13);
+  range = word(plan, 14);
+  method = word(plan, 15);
+  rounds = word(plan, 16);
+  sweeps = word(plan, 17);
+  ridge = <f64>real(plan, 18);
+  fitted = word(plan, 19);
+  errors = <usize>word(plan, 20);
+  errorStride = word(plan, 21);
+  atoms = word(plan, 22);
+  atomTable = <usize>word(plan, 23);
+  coarse = word(plan, 24);
+  planes = word(plan, 25);
+  bitsAt = plan + 26 * 4;
+  lambdaAt = bitsAt + 8 * 4;
+  layOut(scratch);
+}
+
+function layOut(scratch: usize): void {
+  const most = TILE_BYTES / (planes * pitch * 4);
+  tile = most >= 15 ? 15 : most >= 10 ? 10 : 5;
+  levelCount = (coarse - 1) * atoms + (planes - coarse) * (atoms >> 2);
+  const virtual = tile * planes;
+  top = scratch;
+  state = take(<usize>virtual * pitch);
+  work = take(<usize>virtual * pitch);
+  targets = take(<usize>tile * pitch);
+  padded = take(<usize>tile * pitch);
+  deltas = take(virtual * PANEL);
+  changed = take(virtual * PANEL);
+  changes = take(virtual);
+  levels = take(tile * levelCount + 4);
+  goals = take(8);
+  bases = take(atoms);
+  products = take(<usize>virtual * 2 * blocks * blocks);
+  normal = take(<usize>8 * blocks * blocks);
+  right = take(<usize>4 * blocks);
+  sums = take(blockPitch);
+}
+
+/** The next `count` floats of the scratch, aligned to 64 bytes. */
+function take(count: usize): usize {
+  const at = top;
+  top += ((count << 2) + 63) & ~63;
+  return at;
+}
+
+/** Bytes of scratch a thread needs for this plan. */
+export function scratchBytes(plan: usize): i32 {
+  bind(plan, 0);
+  return <i32>top;
+}
+
+/** Rows that one range of this plan should hold. */
+export function tileRows(plan: usize): i32 {
+  bind(plan, 0);
+  return tile;
+}

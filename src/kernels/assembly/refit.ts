@@ -1,0 +1,148 @@
+/**
+ * Tables by weighted least squares: per row and precision the scales a_u and offsets b_u of all blocks together, minimising
+ * (w - ŵ) H (w - ŵ)ᵀ with ŵ = a_u x + b_u and x = code - centre. The normal equations are
+ *   [x_u H_uv x_vᵀ   x_u H_uv 1] [a]   [x_u (wH)_u]
+ *   [1 H_uv x_vᵀ     1 H_uv 1  ] [b] = [1 (wH)_u  ]
+ * with a relative ridge on the diagonal; where the zero point is fixed only the first row and column remain.
+ */
+
+import * as job from './job';
+import { centreOf, codeOf, scaleOnly } from './levels';
+import { dot, dot64, gemm } from './linalg';
+
+/** Fits the tables of rows `begin` to `end`, one tile. Overwrites `state` and `work`. Reads `targets` = W H. */
+export function refitTile(begin: i32, end: i32): void {
+  const fits = job.planes - job.fitted;
+  if (fits == 0) return;
+  const virtual = (end - begin) * fits;
+  for (let v = 0; v < virtual; v++) centred(job.fitted + (v % fits), begin + v / fits, job.state + <usize>v * job.span);
+  for (let u = 0; u < job.blocks; u++) blockProducts(u, virtual);
+  for (let v = 0; v < virtual; v++) {
+    assemble(v, v / fits);
+    solve(scaleOnly() ? job.blocks : 2 * job.blocks);
+    keep(job.fitted + (v % fits), begin + v / fits);
+  }
+}
+
+/** x = code - centre of plane r, row n, as f32 [pitch]. */
+function centred(plane: i32, n: i32, target: usize): void {
+  const centre = centreOf(plane);
+  const code = job.codes + <usize>n * job.cols;
+  for (let k = 0; k < job.cols; k++)
+    store<f32>(target + ((<usize>k) << 2), <f32>codeOf(plane, load<u8>(code + k)) - centre);
+  memory.fill(target + ((<usize>job.cols) << 2), 0, (<usize>(job.pitch - job.cols)) << 2);
+}
+
+/** Products of block u with every block v <= u: x_u H_uv x_v, and with the sums over every block v. */
+function blockProducts(u: i32, virtual: i32): void {
+  const start = <usize>(u * job.block);
+  const width = job.blockWidth(u);
+  const cols = (u * job.block + width + 7) & ~7;
+  const plane = <usize>job.blocks * job.blocks * 4;
+  for (let v = 0; v < virtual; v++) memory.fill(job.work + <usize>v * job.span, 0, (<usize>cols) << 2);
+  const codes = job.state + (start << 2);
+  gemm(virtual, cols, width, codes, job.span, job.gram + start * job.span, job.span, job.work, job.span);
+  for (let v = 0; v < virtual; v++) {
+    const x = job.state + <usize>v * job.span;
+    const image = job.work + <usize>v * job.span;
+    const row = job.products + <usize>(2 * v) * plane + <usize>(u * job.blocks) * 4;
+    for (let w = 0; w <= u; w++) {
+      const at = (<usize>(w * job.block)) << 2;
+      store<f32>(row + ((<usize>w) << 2), dot(image + at, x + at, job.blockWidth(w)));
+    }
+    if (scaleOnly()) continue;
+    const sumPitch = (<usize>job.blockPitch) << 2;
+    memory.fill(job.sums, 0, sumPitch);
+    gemm(
+      1,
+      job.blockPitch,
+      width,
+      codes + <usize>v * job.span,
+      0,
+      job.blockSums + start * sumPitch,
+      sumPitch,
+      job.sums,
+      0,
+    );
+    memory.copy(row + plane, job.sums, (<usize>job.blocks) << 2);
+  }
+}
+
+/** The normal equations of virtual row v, which is row i of the tile: lower triangle in `normal`, right side in `right`. */
+function assemble(v: i32, i: i32): void {
+  const blocks = job.blocks;
+  const size = scaleOnly() ? blocks : 2 * blocks;
+  const x = job.state + <usize>v * job.span;
+  const target = job.targets + <usize>i * job.span;
+  const plane = <usize>blocks * blocks * 4;
+  const products = job.products + <usize>(2 * v) * plane;
+  for (let u = 0; u < blocks; u++) {
+    const at = (<usize>(u * job.block)) << 2;
+    const width = job.blockWidth(u);
+    store<f64>(job.right + ((<usize>u) << 3), product64(x + at, target + at, width));
+    widen(products + <usize>(u * blocks) * 4, job.normal + <usize>(u * size) * 8, u + 1);
+    if (size == blocks) continue;
+    store<f64>(job.right + ((<usize>(blocks + u)) << 3), sum64(target + at, width));
+    const row = job.normal + <usize>((blocks + u) * size) * 8;
+    // The product of x_w with the sums over block u, for every w, is column u of the second plane.
+    for (let w = 0; w < blocks; w++) {
+      store<f64>(row + ((<usize>w) << 3), <f64>load<f32>(products + plane + ((<usize>(w * blocks + u)) << 2)));
+    }
+    widen(job.blockGram + <usize>(u * job.blockPitch) * 4, row + ((<usize>blocks) << 3), u + 1);
+  }
+}
+
+function widen(source: usize, target: usize, count: i32): void {
+  for (let i: usize = 0; i < <usize>count; i++) store<f64>(target + (i << 3), <f64>load<f32>(source + (i << 2)));
+}
+
+function product64(x: usize, y: usize, count: i32): f64 {
+  let sum: f64 = 0;
+  for (let i: usize = 0; i < <usize>count; i++) sum += <f64>load<f32>(x + (i << 2)) * <f64>load<f32>(y + (i << 2));
+  return sum;
+}
+
+function sum64(x: usize, count: i32): f64 {
+  let sum: f64 = 0;
+  for (let i: usize = 0; i < <usize>count; i++) sum += <f64>load<f32>(x + (i << 2));
+  return sum;
+}
+
+/** Solves the equations in place by Cholesky; the solution replaces the right side. */
+function solve(size: i32): void {
+  for (let i = 0; i < size; i++) {
+    const row = job.normal + <usize>(i * size) * 8;
+    const diagonal = row + ((<usize>i) << 3);
+    store<f64>(diagonal, load<f64>(diagonal) * (1 + job.ridge) + 1e-20);
+    for (let j = 0; j < i; j++) {
+      const other = job.normal + <usize>(j * size) * 8;
+      const at = row + ((<usize>j) << 3);
+      store<f64>(at, (load<f64>(at) - dot64(row, other, j)) / load<f64>(other + ((<usize>j) << 3)));
+    }
+    store<f64>(diagonal, sqrt<f64>(max<f64>(load<f64>(diagonal) - dot64(row, row, i), 1e-30)));
+    const at = job.right + ((<usize>i) << 3);
+    store<f64>(at, (load<f64>(at) - dot64(row, job.right, i)) / load<f64>(diagonal));
+  }
+  for (let i = size - 1; i >= 0; i--) {
+    const row = job.normal + <usize>(i * size) * 8;
+    const at = job.right + ((<usize>i) << 3);
+    const value = load<f64>(at) / load<f64>(row + ((<usize>i) << 3));
+    store<f64>(at, value);
+    for (let j = 0; j < i; j++) {
+      const other = job.right + ((<usize>j) << 3);
+      store<f64>(other, load<f64>(other) - load<f64>(row + ((<usize>j) << 3)) * value);
+    }
+  }
+}
+
+/** Stores the solution as the table of plane r, row n. */
+function keep(plane: i32, n: i32): void {
+  const centre = <f64>centreOf(plane);
+  for (let u = 0; u < job.blocks; u++) {
+    const a = load<f64>(job.right + ((<usize>u) << 3));
+    const b = scaleOnly() ? 0 : load<f64>(job.right + ((<usize>(job.blocks + u)) << 3));
+    const at = job.scaleAt(plane, n, u);
+    store<f32>(at, <f32>a);
+    store<f32>(at + job.offsetAt(), scaleOnly() ? -(<f32>a) * <f32>centre : <f32>(b - a * centre));
+  }
+}

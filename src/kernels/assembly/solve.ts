@@ -1,0 +1,100 @@
+/** The whole solver for one tile of rows, and the measure of what it reached. */
+
+import { gradients, sweep } from './descent';
+import { gptqTile } from './gptq';
+import { encode1, gridScale, gridZero, highest, lowest } from './grid';
+import * as job from './job';
+import { padRow, residual, tieTables } from './levels';
+import { deepGemm } from './linalg';
+import { refitTile } from './refit';
+
+/**
+ * Solves rows `begin` to `end`: range, rounded codes, tables, then GPTQ, then `rounds` times tables and `sweeps` sweeps of
+ * descent, then the tables that belong to the final codes.
+ */
+export function solveRows(plan: usize, begin: i32, end: i32, scratch: usize): void {
+  job.bind(plan, scratch);
+  for (let first = begin; first < end; first += job.tile) solveTile(first, min(end, first + job.tile));
+}
+
+function solveTile(begin: i32, end: i32): void {
+  for (let n = begin; n < end; n++) {
+    padRow(n, n - begin);
+    minMax(n);
+    roundRow(n);
+    tieTables(n);
+  }
+  if (job.fitted < job.planes) {
+    memory.fill(job.targets, 0, <usize>(end - begin) * job.span);
+    deepGemm(end - begin, job.pitch, job.cols, job.padded, job.span, job.gram, job.span, job.targets, job.span);
+  }
+  refitTile(begin, end);
+  if (job.method != 0) gptqTile(begin, end);
+  for (let round = 0; round < job.rounds; round++) {
+    if (round > 0 || job.method != 0) refitTile(begin, end);
+    descend(begin, end);
+  }
+  if (job.method != 0 || job.rounds > 0) refitTile(begin, end);
+}
+
+function descend(begin: i32, end: i32): void {
+  gradients(begin, end);
+  for (let s = 0; s < job.sweeps; s++) {
+    if (sweep(begin, end) == 0) return;
+  }
+}
+
+function minMax(n: i32): void {
+  for (let u = 0; u < job.blocks; u++) {
+    const w = job.weights + ((<usize>n * job.cols + u * job.block) << 2);
+    const width = job.blockWidth(u);
+    const lo = lowest(w, width);
+    const scale = gridScale(lo, highest(w, width), job.grid, job.bits(0));
+    const at = (<usize>n * job.blocks + u) << 2;
+    store<f32>(job.parentScale + at, scale);
+    store<f32>(job.parentZero + at, gridZero(lo, scale, job.grid, job.bits(0)));
+  }
+}
+
+/** Plain rounding of row n on its grid. */
+function roundRow(n: i32): void {
+  const top = <f32>((1 << job.bits(0)) - 1);
+  for (let u = 0; u < job.blocks; u++) {
+    const at = (<usize>n * job.blocks + u) << 2;
+    const scale = load<f32>(job.parentScale + at);
+    const zero = load<f32>(job.parentZero + at);
+    const start = <usize>n * job.cols + u * job.block;
+    for (let k = start; k < start + job.blockWidth(u); k++) {
+      store<u8>(job.codes + k, encode1(load<f32>(job.weights + (k << 2)), scale, zero, top));
+    }
+  }
+}
+
+/**
+ * Adds up (w - ŵ_r) H (w - ŵ_r)ᵀ and w H wᵀ of every `errorStride`-th row: range element e is row e * errorStride. Writes
+ * f64 [planes + 1] per row.
+ */
+export function measureRows(plan: usize, begin: i32, end: i32, scratch: usize): void {
+  job.bind(plan, scratch);
+  const planes = job.planes;
+  for (let e = begin; e < end; e++) {
+    const n = e * job.errorStride;
+    const weight = padRow(n, 0);
+    for (let r = 0; r < planes; r++) residual(r, n, 0, job.work + <usize>r * job.span);
+    memory.fill(job.state, 0, <usize>planes * job.span);
+    memory.fill(job.targets, 0, job.span);
+    deepGemm(planes, job.pitch, job.cols, job.work, job.span, job.gram, job.span, job.state, job.span);
+    deepGemm(1, job.pitch, job.cols, weight, job.span, job.gram, job.span, job.targets, job.span);
+    const target = job.errors + <usize>(e * (planes + 1)) * 8;
+    for (let r = 0; r < planes; r++) {
+      store<f64>(target + ((<usize>r) << 3), energy(job.work + <usize>r * job.span, job.state + <usize>r * job.span));
+    }
+    store<f64>(target + ((<usize>planes) << 3), energy(weight, job.targets));
+  }
+}
+
+function energy(x: usize, image: usize): f64 {
+  let sum: f64 = 0;
+  for (let k: usize = 0; k < job.span; k += 4) sum += <f64>load<f32>(x + k) * <f64>load<f32>(image + k);
+  return sum;
+}

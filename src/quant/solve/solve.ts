@@ -1,0 +1,95 @@
+/**
+ * The default method: from the weights of projections and the Gram matrix of their common input to parent codes and tables.
+ * Rows are independent, so they go to the threads in tiles and the result is the same for any number of threads.
+ */
+import { fail } from '../../diagnostics.js';
+import type { KernelPool } from '../../kernels/pool.js';
+import type { Precision } from '../precision.js';
+import type { DecodeTable } from '../tables.js';
+import { type PreparedGram, prepareGram, releaseGram } from './gram.js';
+import { measure } from './measure.js';
+import { checkNesting, type Nested, type Solved, type SolveOptions } from './options.js';
+import { type Job, makeJob, releaseJob } from './plan.js';
+
+export type { PrecisionError, Solved, SolveOptions, SolveReport } from './options.js';
+
+/** A projection to solve: W [rows, K], float32 row-major. */
+export interface SolveItem {
+  /** Said in errors. */
+  readonly name: string;
+  readonly rows: number;
+  readonly weights: Float32Array;
+}
+
+/** Solves projections that read the same input of `cols` elements with Gram matrix [cols, cols], one after the other. */
+export async function solveGroup(
+  pool: KernelPool,
+  items: readonly SolveItem[],
+  cols: number,
+  gram: Float32Array | Float64Array,
+  options: SolveOptions,
+): Promise<readonly Solved[]> {
+  for (const item of items) check(item, cols, options);
+  const start = performance.now();
+  const prepared = await prepareGram(pool, gram, cols, options.codes === 'round' ? undefined : options.damping);
+  const share = (performance.now() - start) / 1000 / items.length;
+  const solved: Solved[] = [];
+  try {
+    for (const item of items) solved.push(await solve(pool, item, prepared, options, share));
+  } finally {
+    releaseGram(pool, prepared);
+  }
+  return solved;
+}
+
+/** Solves one projection under a prepared Gram matrix; `share` is what its preparation took. */
+async function solve(
+  pool: KernelPool,
+  item: SolveItem,
+  prepared: PreparedGram,
+  options: SolveOptions,
+  share: number,
+): Promise<Solved> {
+  const start = performance.now();
+  const { arena } = pool;
+  const source = arena.allocate(item.weights.byteLength);
+  arena.floats(source, item.weights.length).set(item.weights);
+  const job = makeJob(pool, source, item.rows, prepared, options);
+  const { plan, rows, cols, blocks } = job;
+  const scratch = pool.kernels.scratchBytes(plan);
+  await pool.run({ kernel: 'blockSums', plan, count: cols, chunk: 128, scratch });
+  await pool.run({ kernel: 'blockGram', plan, count: blocks, chunk: blocks, scratch });
+  await pool.run({ kernel: 'solveRows', plan, count: rows, chunk: pool.kernels.tileRows(plan), scratch });
+  const error = await measure(pool, job, item.weights, prepared, options);
+  const nested = collect(pool, job, options);
+  releaseJob(pool, job);
+  arena.release(source);
+  const seconds = share + (performance.now() - start) / 1000;
+  return { ...nested, report: { error, damping: prepared.damping, dead: prepared.dead.length, seconds } };
+}
+
+function check({ name, rows, weights }: SolveItem, cols: number, options: SolveOptions): void {
+  const bits = checkNesting(options);
+  if (weights.length !== rows * cols)
+    fail('tensor-size', name, `${weights.length} values are no ${rows} x ${cols} matrix`);
+  const odd = bits.find((r) => !((options.lambda[r] ?? 1) > 0));
+  if (odd !== undefined) fail('bad-usage', 'lambda', `the weight of ${odd} bits is not positive`);
+  const { damping } = options;
+  if (!(damping > 0 && damping <= 1)) fail('bad-usage', 'damping', `${damping} is not above 0 and at most 1`);
+}
+
+function collect(pool: KernelPool, job: Job, options: SolveOptions): Nested {
+  const { arena } = pool;
+  const plane = job.rows * job.blocks;
+  const read = (address: number): Float32Array => arena.floats(address, plane).slice();
+  const table = (i: number): DecodeTable => ({
+    scale: read(job.tables + 2 * i * plane * 4),
+    offset: read(job.tables + (2 * i + 1) * plane * 4),
+  });
+  const entries = job.planes.map((r, i): [Precision, DecodeTable] => [r, table(i)]);
+  return {
+    codes: arena.bytes(job.codes, job.rows * job.cols).slice(),
+    parent: { scale: read(job.scale), zero: read(job.zero) },
+    tables: new Map(entries.filter(([r]) => options.bits.includes(r))),
+  };
+}
