@@ -9,6 +9,7 @@ import { graphsOf, isOp, type Model } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import { type LayoutOptions, type PlannedProjection, planSet, type SetLayout } from '../quant/layout.js';
 import type { BitsOf } from '../rewrite/projection/fill.js';
+import type { JoinStep } from '../rewrite/projection/join.js';
 import { abstractProjections } from '../rewrite/projection/sites.js';
 import { Rewriter } from '../rewrite/rewriter.js';
 
@@ -55,6 +56,7 @@ export interface GraphOptions {
   readonly data: string;
   readonly bitsOf: BitsOf;
   readonly accuracyLevel: 0 | 4;
+  readonly step?: JoinStep;
   /** Entries of the model's metadata. */
   readonly metadata?: Readonly<Record<string, string>>;
 }

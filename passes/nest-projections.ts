@@ -1,0 +1,34 @@
+/**
+ * Projections that read the nested data file.
+ *
+ * Matches: the placeholders of a template (`rewrite/projection/sites.ts`), each standing for Y = alpha * X . W (+ bias).
+ * Becomes: MatMulNBits over codes that a few operators on constants join from bit planes, with scales decoded from the set's
+ * tables, plus blockSum(X) . offset where the table has offsets. The joined codes stand in the main graph, so that both
+ * branches of a merged decoder share them.
+ * Why it is sound: codes C are top-aligned in an m-bit container whose default zero point is 2^(m-1), so MatMulNBits computes
+ * X . (scale * (C - 2^(m-1))), and the offset is constant per block: sum over its X times the offset.
+ * Refuses when: the layout lacks the projection or the precision (an error of the caller).
+ */
+import { elementCount } from '../src/ir/dtype.js';
+import { effectiveBits } from '../src/quant/layout.js';
+import { containerBits } from '../src/quant/precision.js';
+import { type Filling, fillTemplate, matMulNBits } from '../src/rewrite/projection/fill.js';
+import { Joiner, WORD_FROM } from '../src/rewrite/projection/join.js';
+import { storedTable } from '../src/rewrite/projection/tables.js';
+import type { Rewriter } from '../src/rewrite/rewriter.js';
+
+/** Fills a template with products over the nested data file. Returns how many products there are. */
+export function nestProjections(rw: Rewriter, filling: Filling): number {
+  const { layout, tensor, bitsOf, accuracyLevel } = filling;
+  const codes = layout.projections.reduce((sum, { k, n }) => sum + elementCount([k, n]), 0);
+  const step = filling.step ?? (codes < WORD_FROM ? 'byte' : 'word');
+  let joiner: Joiner | undefined;
+  rw.requireDomain('com.microsoft', 1);
+  return fillTemplate(rw, layout, (emitter, at) => {
+    joiner ??= new Joiner(emitter, tensor, step);
+    const bits = effectiveBits(at.place, bitsOf(at.place.id));
+    const table = storedTable(emitter, tensor, layout, at, bits);
+    const joined = joiner.join(at.anchor, at.place, bits, at.name);
+    return { place: at.place, table, multiply: matMulNBits(joined, table, at.place, containerBits(bits), accuracyLevel) };
+  });
+}

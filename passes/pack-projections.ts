@@ -1,0 +1,54 @@
+/**
+ * Projections of a self-contained model, packed as MatMulNBits reads them: nothing is joined when a session is made.
+ *
+ * Matches: the placeholders of a template (`rewrite/projection/sites.ts`).
+ * Becomes: MatMulNBits over codes stored in their container (int3 in 4 bits, int5 to int7 in 8), plus blockSum(X) . offset
+ * where the table has offsets. Tables keep the form they are stored in, or are plain float32.
+ * Why it is sound: as nest-projections; only the place of the codes differs.
+ * Refuses when: the layout lacks the projection or the precision (an error of the caller).
+ */
+import type { Tensor } from '../src/ir/tensor.js';
+import { effectiveBits, type ProjectionPlace, type SetLayout } from '../src/quant/layout.js';
+import type { ContainerBits, Precision } from '../src/quant/precision.js';
+import type { Emitter } from '../src/rewrite/projection/emitter.js';
+import { type Filling, fillTemplate, matMulNBits } from '../src/rewrite/projection/fill.js';
+import { type At, type PlainTable, plainTable, storedTable, type TableValues } from '../src/rewrite/projection/tables.js';
+import type { RangeTensor } from '../src/rewrite/projection/join.js';
+import type { Rewriter } from '../src/rewrite/rewriter.js';
+
+/** One projection ready to be written. */
+export interface PackedProjection {
+  readonly container: ContainerBits;
+  /** uint8 [n, blocks, block * container/8]. */
+  readonly codes: Tensor;
+  /** Instead of the table of the set, for slices that are no prefix. */
+  readonly table?: PlainTable;
+}
+
+/** Gives the packed form of a projection at one of its own precisions. */
+export type Pack = (place: ProjectionPlace, bits: Precision) => PackedProjection;
+
+/** Fills a template with products over packed codes. Returns how many products there are. */
+export function packProjections(rw: Rewriter, filling: Filling, pack: Pack): number {
+  const { layout, tensor, bitsOf, accuracyLevel } = filling;
+  rw.requireDomain('com.microsoft', 1);
+  return fillTemplate(rw, layout, (emitter, at) => {
+    const bits = effectiveBits(at.place, bitsOf(at.place.id));
+    const packed = pack(at.place, bits);
+    const table = tableOf(emitter, tensor, layout, at, bits, packed);
+    const codes = emitter.initializer(`${at.name}_Q${packed.container}`, packed.codes);
+    return { place: at.place, table, multiply: matMulNBits(codes, table, at.place, packed.container, accuracyLevel) };
+  });
+}
+
+/** The projection's own plain table, or the set's. */
+export function tableOf(
+  emitter: Emitter,
+  tensor: RangeTensor,
+  layout: SetLayout,
+  at: At,
+  bits: Precision,
+  packed: Pick<PackedProjection, 'table'>,
+): TableValues {
+  return packed.table === undefined ? storedTable(emitter, tensor, layout, at, bits) : plainTable(emitter, packed.table, at);
+}

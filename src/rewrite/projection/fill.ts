@@ -1,0 +1,71 @@
+/** Fills a template: every placeholder gets the expansion of its projection, made once however many sites share it. */
+import { int } from '../../ir/attribute.js';
+import type { Value } from '../../ir/graph.js';
+import { placeBlocks, type ProjectionPlace, type SetLayout } from '../../quant/layout.js';
+import type { ContainerBits } from '../../quant/precision.js';
+import type { Rewriter } from '../rewriter.js';
+import { Emitter, outermost } from './emitter.js';
+import { type Expansion, Expander, type Multiply } from './expand.js';
+import type { JoinStep, RangeTensor } from './join.js';
+import { placeholdersOf } from './sites.js';
+import type { At, TableValues } from './tables.js';
+
+/** Precision of each projection, by id; a precision of the set, raised to the projection's own lowest. */
+export type BitsOf = (id: string) => number;
+
+/** What passes that fill a template are given. */
+export interface Filling {
+  readonly layout: SetLayout;
+  readonly tensor: RangeTensor;
+  readonly bitsOf: BitsOf;
+  /** MatMulNBits `accuracy_level`: 4 computes with int8 activations, 0 in float. */
+  readonly accuracyLevel: 0 | 4;
+  /** How planes are looked up; by default what suits the size of the model. */
+  readonly step?: JoinStep;
+}
+
+/** Makes the expansion of one projection; constants go before `at.anchor`, which stands in the main graph. */
+export type MakeExpansion = (emitter: Emitter, at: At) => Expansion;
+
+/** Fills every placeholder whose projection is in the layout. Returns their number. */
+export function fillTemplate(rw: Rewriter, layout: SetLayout, make: MakeExpansion): number {
+  const emitter = new Emitter(rw);
+  const expander = new Expander(emitter);
+  const places = new Map(layout.projections.map((place) => [place.id, place]));
+  const made = new Map<string, Expansion>();
+  const sites = placeholdersOf(rw.model);
+  for (const site of sites) {
+    const place = places.get(site.id);
+    if (place === undefined) throw new Error(`the layout has no projection ${site.id}`);
+    const at: At = { anchor: outermost(site.node), place, name: site.node.name };
+    const expansion = made.get(site.id) ?? make(emitter, at);
+    made.set(site.id, expansion);
+    expander.expand(site, expansion);
+  }
+  return sites.length;
+}
+
+/** MatMulNBits over codes in a container, domain `com.microsoft` version 1. */
+export function matMulNBits(
+  codes: Value,
+  table: TableValues,
+  place: ProjectionPlace,
+  container: ContainerBits,
+  accuracyLevel: 0 | 4,
+): Multiply {
+  const { block } = placeBlocks(place);
+  const attributes = {
+    K: int(place.k),
+    N: int(place.n),
+    bits: int(container),
+    block_size: int(block),
+    accuracy_level: int(accuracyLevel),
+  };
+  const scales = new Map<string, Value>();
+  return (site, input, dtype) => {
+    const scale = scales.get(dtype) ?? table.scale(dtype);
+    scales.set(dtype, scale);
+    const inputs = [input, codes, scale, ...(table.zero === undefined ? [] : [table.zero])];
+    return { op: 'MatMulNBits', domain: 'com.microsoft', inputs, attributes, name: `${site.node.name}_Q${container}` };
+  };
+}

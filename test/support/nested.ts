@@ -1,0 +1,155 @@
+/** One product with random codes, as a model, as a set on disk, and as plain arithmetic. */
+import { join } from 'node:path';
+import type { Projection, Site } from '../../src/analysis/projection.js';
+import { SetWriter, type WrittenSet } from '../../src/convert/set-writer.js';
+import { float as floatAttribute } from '../../src/ir/attribute.js';
+import type { DType } from '../../src/ir/dtype.js';
+import type { Model, Node } from '../../src/ir/graph.js';
+import { type Tensor, tensorOf } from '../../src/ir/tensor.js';
+import { type GraphOptions, planModel, type SetPlan, writeRest, writeSetGraph } from '../../src/pipeline/set-plan.js';
+import { compressTable, decompressTable, type TableForm } from '../../src/quant/compress.js';
+import { blocksOf } from '../../src/quant/grid.js';
+import { float32ToFloat16 } from '../../src/quant/half.js';
+import { effectiveBits, type LayoutOptions, type ProjectionPlace, type SetLayout } from '../../src/quant/layout.js';
+import type { Precision } from '../../src/quant/precision.js';
+import { type SolvedParts, storedParts } from '../../src/quant/set-parts.js';
+import { sliceCodes } from '../../src/quant/slice.js';
+import { centre, type DecodeKind, decodeTable, fitTable, uncentre } from '../../src/quant/tables.js';
+import { GraphBuilder } from '../../src/rewrite/builder.js';
+import { noise } from './decoder.js';
+
+export interface ProductSpec {
+  readonly k: number;
+  readonly n: number;
+  readonly dtype?: DType;
+  readonly opset?: number;
+  readonly alpha?: number;
+  /** Declares the rank of X; true by default. */
+  readonly ranked?: boolean;
+}
+
+export interface Product {
+  readonly model: Model;
+  readonly projections: readonly Projection[];
+}
+
+/** x [batch, sequence, k] times two weights [k, n], so that the block sums have two readers; outputs y0 and y1. */
+export function product({ k, n, dtype = 'float32', opset = 18, alpha = 1, ranked = true }: ProductSpec): Product {
+  const b = new GraphBuilder({ opset, irVersion: 8 });
+  const x = b.input('x', dtype, ['batch', 'sequence', k]);
+  const read = ranked ? x : hidden(b, x);
+  const projections = ['gate', 'up'].map((role, at): Projection => {
+    const weight = floatTensor(dtype, noise(k * n, at + 1), [k, n]);
+    const source = b.constant(weight, `weight${at}`);
+    const op = alpha === 1 ? 'MatMul' : 'com.microsoft::FusedMatMul';
+    const attributes = alpha === 1 ? {} : { alpha: floatAttribute(alpha) };
+    const y = b.op(op, [read, source], attributes, { name: `/mlp/${role}` });
+    b.output(y, `y${at}`, { dtype, shape: ['batch', 'sequence', n] });
+    const node = y.producer as Node;
+    const site: Site = { node, input: read, output: y, alpha, bias: undefined, walk: [], dtype };
+    const role2 = role as 'gate' | 'up';
+    return { id: `layers.0.${role}`, layer: 0, role: role2, k, n, weight: { source, tensor: weight, layout: 'KN' }, sites: [site], group: 'g' };
+  });
+  return { model: b.model(), projections };
+}
+
+/** The same value without a declared type. */
+const hidden = (b: GraphBuilder, x: ReturnType<GraphBuilder['input']>): typeof x => b.op('Identity', [x]);
+
+function floatTensor(dtype: DType, values: Float32Array, shape: readonly number[]): Tensor {
+  return dtype === 'float16' ? tensorOf('float16', shape, float32ToFloat16(values)) : tensorOf('float32', shape, values);
+}
+
+/** Random codes with random grids, and the tables of `decode` fitted to random weights. */
+export function randomParts(k: number, n: number, options: LayoutOptions, seed: number): SolvedParts {
+  const blocks = blocksOf(k, options.block);
+  const width = options.bits.length === 1 ? (options.bits[0] as number) : 8;
+  const codes = Uint8Array.from(noise(k * n, seed), (value) => Math.floor((value + 0.5) * 2 ** width));
+  const entries = n * blocks.count;
+  const scale = Float32Array.from(noise(entries, seed + 1), (value) => 0.01 + value * 0.01);
+  const zero = Uint8Array.from(noise(entries, seed + 2), (value) => (options.symmetric ? 128 : 100 + value * 100));
+  const grid = { scale, zero };
+  const weights = decodeTable(codes, blocks, { scale, offset: scale.map((a, b) => -a * (zero[b] as number)) });
+  const parent = codes.map((code) => code << (8 - width));
+  const fit = { weights, codes: parent, blocks, grid, slice: 'prefix' } as const;
+  const tables = new Map(options.bits.map((bits) => [bits, fitTable({ ...fit, bits }, options.decode)]));
+  return { codes, parent: grid, tables };
+}
+
+/** Ŵ [n, k] of the stored form at one precision, by the definition. */
+export function decodedWeights(solved: SolvedParts, place: ProjectionPlace, layout: SetLayout, bits: Precision): Float32Array {
+  const own = effectiveBits(place, bits);
+  const blocks = blocksOf(place.k, place.columns === 1 ? 'channel' : place.block);
+  const { codes } = storedParts(solved, place, layout);
+  return decodeTable(sliceCodes(codes, 'prefix', own), blocks, roundedTable(solved, layout.decode, layout.tables, own));
+}
+
+/** The table a reader of the set decodes, from what the solver gave. */
+function roundedTable(solved: SolvedParts, decode: DecodeKind, form: TableForm, bits: Precision): { scale: Float32Array; offset: Float32Array } {
+  const { scale, zero } = solved.parent;
+  if (decode === 'tied') {
+    const alpha = decompressTable(compressTable({ scale, offset: new Float32Array(scale.length) }, form, 'test')).scale;
+    const k = 2 ** (8 - bits);
+    return { scale: alpha.map((a) => a * k), offset: alpha.map((a, b) => a * ((k - 1) / 2 - (zero[b] as number))) };
+  }
+  const table = centre(solved.tables.get(bits) as { scale: Float32Array; offset: Float32Array }, bits);
+  const offset = decode === 'ab' ? table.offset : new Float32Array(table.offset.length);
+  const rounded = uncentre(decompressTable(compressTable({ scale: table.scale, offset }, form, 'test')), bits);
+  if (decode !== 'mid') return rounded;
+  return { scale: rounded.scale, offset: rounded.scale.map((a) => -a * (2 ** (bits - 1) - 0.5)) };
+}
+
+/** X [rows, k] · Ŵᵀ in float64, and the sum of magnitudes that errors are relative to. */
+export function multiply(x: ArrayLike<number>, weights: Float32Array, k: number, n: number): { y: Float64Array; size: number } {
+  const rows = x.length / k;
+  const y = new Float64Array(rows * n);
+  let size = 0;
+  for (let row = 0; row < rows; row++) {
+    for (let o = 0; o < n; o++) {
+      let sum = 0;
+      let magnitude = 0;
+      for (let i = 0; i < k; i++) {
+        const term = (x[row * k + i] as number) * (weights[o * k + i] as number);
+        sum += term;
+        magnitude += Math.abs(term);
+      }
+      y[row * n + o] = sum;
+      size = Math.max(size, magnitude);
+    }
+  }
+  return { y, size };
+}
+
+export interface SetOnDisk {
+  readonly plan: SetPlan;
+  readonly written: WrittenSet;
+  readonly solved: ReadonlyMap<string, SolvedParts>;
+  readonly dataPath: string;
+}
+
+/** Plans and writes a set of the model with random codes into `folder`/model.data. */
+export function writeSet(folder: string, { model, projections }: Product, options: LayoutOptions, minBits?: ReadonlyMap<string, number>): SetOnDisk {
+  const planned = projections.map((projection) => {
+    const floor = minBits?.get(projection.id);
+    return { projection, ...(floor === undefined ? {} : { minBits: floor }) };
+  });
+  const plan = planModel(model, planned, options);
+  const dataPath = join(folder, 'model.data');
+  const writer = new SetWriter(dataPath, plan.layout);
+  writeRest(plan, writer);
+  const solved = new Map<string, SolvedParts>();
+  plan.layout.projections.forEach((place, at) => {
+    const parts = randomParts(place.k, place.n, options, 10 * at + 5);
+    solved.set(place.id, parts);
+    writer.writeProjection(place.id, storedParts(parts, place, plan.layout));
+  });
+  return { plan, written: writer.finish(), solved, dataPath };
+}
+
+/** Writes the graph of one precision beside the data file. */
+export function writeGraph(folder: string, set: SetOnDisk, bits: number, options: Partial<GraphOptions> = {}): string {
+  const path = join(folder, `model_int${bits}.onnx`);
+  const { layout } = set.written;
+  writeSetGraph(path, set.plan.template, set.plan.rest, { layout, data: 'model.data', bitsOf: () => bits, accuracyLevel: 0, ...options });
+  return path;
+}
