@@ -44,6 +44,11 @@ export interface Edge {
   readonly dtype: DType;
 }
 
+/** The outputs for one group, and the value they are made from. */
+export interface SegmentGram extends GramOutputs {
+  readonly value: Value;
+}
+
 export interface SegmentModel {
   readonly model: Model;
   /** Inputs of the whole model that are read here. */
@@ -51,7 +56,7 @@ export interface SegmentModel {
   readonly liveIn: readonly Edge[];
   readonly liveOut: readonly Edge[];
   readonly extra: readonly Edge[];
-  readonly grams: readonly GramOutputs[];
+  readonly grams: readonly SegmentGram[];
   readonly rowScale: string | undefined;
 }
 
@@ -80,7 +85,8 @@ export function buildSegmentModel(original: Model, request: SegmentRequest): Seg
   const grams = request.grams.flatMap((gram) => {
     if (rowScale === undefined) return [];
     const input = asFloat32(context, extraction.copyOf(gram.input), typeOf(gram.input));
-    return [addGram(rewriter, { ...gram, input, rowScale, weighted: request.weighted })];
+    const outputs = addGram(rewriter, { ...gram, input, rowScale, weighted: request.weighted });
+    return [{ ...outputs, value: gram.input }];
   });
   const liveOut = request.carry ? segment.liveOut.map((value) => outputEdge(context, value)) : [];
   const extra = request.extra.map((value) => outputEdge(context, value));

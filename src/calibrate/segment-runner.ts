@@ -21,6 +21,9 @@ import { SegmentFiles } from './segment-files.js';
 import { buildSegmentModel, type Edge, type SegmentModel } from './segment-model.js';
 import { ActivationStore, MemoryBudget } from './spill.js';
 import type { GroupStatistics } from './statistics.js';
+import { LiveStream, type Stream } from './stream.js';
+
+export type { Stream } from './stream.js';
 
 export interface RunnerOptions extends PlanOptions {
   readonly threads?: number;
@@ -35,13 +38,6 @@ export interface RunnerOptions extends PlanOptions {
   /** Facts about the caches that the graph leaves open. */
   readonly hints?: DecoderHints;
   readonly signal?: AbortSignal;
-}
-
-/** The values alive between two segments, for all batches. Made by `SegmentRunner.stream`. */
-export interface Stream {
-  /** The segment that comes next. */
-  readonly next: number;
-  close(): Promise<void>;
 }
 
 /** Ŵ [N, K] row-major in place of a projection's weight; undefined keeps the weight. */
@@ -65,19 +61,6 @@ export interface RunRequest {
 }
 
 const DEFAULT_MEMORY = 2 ** 30;
-
-class LiveStream implements Stream {
-  next = 0;
-  readonly store: ActivationStore;
-
-  constructor(store: ActivationStore) {
-    this.store = store;
-  }
-
-  close(): Promise<void> {
-    return this.store.close();
-  }
-}
 
 /** A session over one segment's model, with what its inputs and outputs mean. */
 interface Opened {
@@ -147,53 +130,50 @@ export class SegmentRunner {
 
   /** Runs the segment that comes next for `stream` over all windows; returns the statistics of the groups asked for. */
   async run(stream: Stream, request: RunRequest = {}): Promise<readonly GroupStatistics[]> {
-    const live = stream as LiveStream;
-    const reference = request.reference as LiveStream | undefined;
-    const segment = this.segments[live.next] ?? fail('bad-usage', 'stream', 'the stream is at its end');
-    if (reference !== undefined && reference.next !== live.next)
+    const segment = this.segments[stream.next] ?? fail('bad-usage', 'stream', 'the stream is at its end');
+    const { reference } = request;
+    if (reference !== undefined && reference.next !== stream.next)
       throw new Error('the streams are at different segments');
-    const opened: Opened[] = [];
+    const pair: Opened[] = [];
     try {
-      if (reference !== undefined)
-        opened.push(await this.#open(segment, reference, this.#referenceRequest(segment, request)));
-      opened.push(await this.#open(segment, live, this.#request(segment, request)));
-      const statistics = await this.#runBatches(segment, opened, request);
-      if (request.advance !== false) for (const { stream: each } of opened) await advance(each, segment);
-      return statistics;
+      const main = await this.#open(segment, stream as LiveStream, this.#request(segment, request));
+      pair.push(main);
+      if (reference === undefined) return await this.#runBatches(segment, main, undefined, request);
+      const side = await this.#open(segment, reference as LiveStream, this.#referenceRequest(segment, request));
+      pair.push(side);
+      return await this.#runBatches(segment, main, side, request);
     } finally {
-      for (const { session } of opened) await session.close();
+      for (const { session } of pair) await session.close();
     }
   }
 
   async #runBatches(
     segment: Segment,
-    opened: readonly Opened[],
+    main: Opened,
+    side: Opened | undefined,
     request: RunRequest,
   ): Promise<readonly GroupStatistics[]> {
-    const main = opened.at(-1) as Opened;
     const grams = main.model.grams.map((names) => new GramAccumulator(names));
+    const advancing = request.advance !== false;
     for (const batch of this.batches) {
       this.#options.signal?.throwIfAborted();
-      const other = opened.length > 1 ? await this.#runOne(opened[0] as Opened, batch, {}) : undefined;
-      const outputs = await this.#runOne(
-        main,
-        batch,
-        other === undefined ? {} : crossFeeds(main.model, opened[0] as Opened, other),
-      );
+      const sideOutputs = side && (await this.#runOne(side, batch, {}));
+      const cross = side && sideOutputs ? crossFeeds(main.model, pick(side.model.extra, sideOutputs)) : {};
+      const outputs = await this.#runOne(main, batch, cross);
       for (const gram of grams) gram.add(outputs, weightOf(batch, this.#firstWeight));
-      if (request.onBatch !== undefined) request.onBatch(batch, pick(main.model.extra, outputs));
-      if (request.advance === false) continue;
-      await keep(main, segment, batch, outputs);
-      if (other !== undefined) await keep(opened[0] as Opened, segment, batch, other);
+      request.onBatch?.(batch, pick(main.model.extra, outputs));
+      if (!advancing) continue;
+      await main.stream.carry(segment, batch, pick(main.model.liveOut, outputs));
+      if (sideOutputs) await side.stream.carry(segment, batch, pick(side.model.liveOut, sideOutputs));
     }
+    if (advancing) await main.stream.advance(segment);
+    if (advancing) await side?.stream.advance(segment);
     return grams.map((gram) => gram.finish());
   }
 
   async #runOne({ session, model, stream }: Opened, batch: Batch, more: Feeds): Promise<Outputs> {
     const feeds = { ...this.#feeder.feeds(model.graphInputs, batch), ...more };
-    for (const { name, value } of model.liveIn) {
-      feeds[name] = (await stream.store.get(value.name, batch.index)) as HostTensor;
-    }
+    for (const { name, value } of model.liveIn) feeds[name] = await stream.read(value, batch);
     if (model.rowScale !== undefined) {
       const scale = rowScaleOf(batch, this.#firstWeight);
       feeds[model.rowScale] = floats(scale, [scale.length, 1]);
@@ -245,7 +225,8 @@ export class SegmentRunner {
 
   /** The float side: the inputs of the groups as they are. */
   #referenceRequest(segment: Segment, request: RunRequest): ModelRequest {
-    const { grams } = this.#request(segment, { ...request, override: () => undefined });
+    const { override: _, ...own } = request;
+    const { grams } = this.#request(segment, own);
     return { grams: [], extra: grams.map((gram) => gram.input), carry: request.advance !== false, replaced: new Map() };
   }
 }
@@ -258,16 +239,6 @@ function staticBatch(model: Model): number | undefined {
 
 type ModelRequest = Pick<Parameters<typeof buildSegmentModel>[1], 'grams' | 'extra' | 'carry' | 'replaced'>;
 
-async function keep({ model, stream }: Opened, segment: Segment, batch: Batch, outputs: Outputs): Promise<void> {
-  for (const value of segment.retired) stream.store.release(value.name, batch.index);
-  for (const [value, tensor] of pick(model.liveOut, outputs)) await stream.store.put(value.name, batch.index, tensor);
-}
-
-async function advance(stream: LiveStream, segment: Segment): Promise<void> {
-  for (const value of segment.retired) await stream.store.drop(value.name);
-  stream.next++;
-}
-
 function pick(edges: readonly Edge[], outputs: Outputs): ReadonlyMap<Value, HostTensor> {
   return new Map(
     edges.map(({ name, value }) => [
@@ -278,11 +249,10 @@ function pick(edges: readonly Edge[], outputs: Outputs): ReadonlyMap<Value, Host
 }
 
 /** X_float of the reference run, as rows, for the inputs of the cross products. */
-function crossFeeds(model: SegmentModel, reference: Opened, outputs: Outputs): Feeds {
-  const found = [...pick(reference.model.extra, outputs).values()];
+function crossFeeds(model: SegmentModel, seen: ReadonlyMap<Value, HostTensor>): Feeds {
   return Object.fromEntries(
-    model.grams.map(({ k, cross }, at) => {
-      const { data } = found[at] as HostTensor;
+    model.grams.map(({ k, cross, value }) => {
+      const { data } = seen.get(value) as HostTensor;
       return [cross?.input ?? '', floats(data as Float32Array, [data.length / k, k])];
     }),
   );

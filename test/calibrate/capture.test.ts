@@ -1,13 +1,15 @@
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { type CaptureOptions, capture } from '../../src/calibrate/capture.js';
-import { SegmentRunner } from '../../src/calibrate/segment-runner.js';
+import { type Override, SegmentRunner } from '../../src/calibrate/segment-runner.js';
 import { type GroupStatistics, hessianOf, mergeGroups, type Statistics } from '../../src/calibrate/statistics.js';
 import { modelBytes } from '../../src/convert/export.js';
 import { CompilerError } from '../../src/diagnostics.js';
+import type { Value } from '../../src/ir/graph.js';
+import { tensorOf } from '../../src/ir/tensor.js';
 import { Rewriter } from '../../src/rewrite/rewriter.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
-import { integers, type OpenOptions, type Runtime } from '../../src/runtime/runtime.js';
+import { type HostTensor, integers, type OpenOptions, type Runtime } from '../../src/runtime/runtime.js';
 import { type Decoder, type DecoderSpec, decoder } from '../support/decoder.js';
 import { fixture, temporaryFolder } from '../support/paths.js';
 
@@ -211,6 +213,21 @@ describe('capture', () => {
   });
 });
 
+/** Xᵀ X_float [K, K] from rows, by the definition. */
+const productOf = (rows: ReadonlyMap<string, readonly Float32Array[]>, k: number): Float64Array => {
+  const [x, y] = [rows.get('student') ?? [], rows.get('float') ?? []];
+  const total = new Float64Array(k * k);
+  x.forEach((part, at) => {
+    const other = y[at] ?? new Float32Array(part.length);
+    for (let row = 0; row < part.length; row += k) {
+      for (let to = 0; to < k * k; to++) {
+        total[to] = (total[to] ?? 0) + (part[row + Math.floor(to / k)] ?? 0) * (other[row + (to % k)] ?? 0);
+      }
+    }
+  });
+  return total;
+};
+
 describe('SegmentRunner', () => {
   const open = (made: Decoder): SegmentRunner =>
     new SegmentRunner(made.model, made.analysis, windows, ortRuntime, small);
@@ -255,6 +272,46 @@ describe('SegmentRunner', () => {
       }
     }
     expect([student.next, reference.next]).toEqual([runner.segments.length, runner.segments.length]);
+    runner.close();
+  });
+
+  it('gives the statistics of a model whose layers were exchanged, and their products with the float ones', async () => {
+    const rounded =
+      (made: Decoder) =>
+      (id: string): Float32Array =>
+        (made.weights.get(id) as Float32Array).map((value) => Math.round(value * 16) / 16);
+    const exchanged = decoder(spec);
+    const rewriter = new Rewriter(exchanged.model);
+    for (const { id, k, n, weight } of exchanged.analysis.projections) {
+      rewriter.setTensor(weight.source, tensorOf('float32', [k, n], rounded(exchanged)(id)));
+    }
+    const expected = await run(exchanged, small);
+    const made = decoder(spec);
+    const runner = open(made);
+    const transposed = (w: Float32Array, k: number, n: number): Float32Array =>
+      Float32Array.from({ length: k * n }, (_, at) => w[(at % k) * n + Math.floor(at / k)] ?? 0);
+    const override: Override = ({ id, k, n }) => transposed(rounded(made)(id), k, n);
+    const [student, reference] = [runner.stream(), runner.stream()];
+    const rows = new Map<string, Float32Array[]>([
+      ['float', []],
+      ['student', []],
+    ]);
+    for (const segment of runner.segments) {
+      const down = runner.groupsIn(segment).find(({ id }) => id === 'layers.1.down-in');
+      const extra = down === undefined ? [] : [down.input];
+      const take = (which: string) => (_: unknown, values: ReadonlyMap<Value, HostTensor>) => {
+        for (const { data } of values.values()) rows.get(which)?.push(data as Float32Array);
+      };
+      if (down) await runner.run(reference, { advance: false, extra, onBatch: take('float') });
+      const found = await runner.run(student, { override, reference, extra, onBatch: take('student') });
+      for (const statistics of found) {
+        const wanted = await expected.load(statistics.group);
+        expect(distance(wanted.gram, statistics.gram)).toBeLessThan(1e-6);
+        if (statistics.group !== 'layers.1.down-in') continue;
+        expect(distance(productOf(rows, statistics.k), statistics.cross as Float64Array)).toBeLessThan(1e-6);
+      }
+    }
+    expect(rows.get('student')).toHaveLength(4);
     runner.close();
   });
 
