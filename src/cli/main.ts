@@ -1,37 +1,7 @@
 #!/usr/bin/env node
 /** The `matquant` command: joins the command line to the process. */
-import { readFileSync } from 'node:fs';
-import { appendCommand } from './commands/append.js';
-import { compileCommand } from './commands/compile.js';
-import { evalCommand } from './commands/eval.js';
-import { explainCommand } from './commands/explain.js';
-import { inspectCommand } from './commands/inspect.js';
-import { mixCommand } from './commands/mix.js';
-import { passesCommand } from './commands/passes.js';
-import { reportCommand } from './commands/report.js';
-import { sliceCommand } from './commands/slice.js';
-import { verifyCommand } from './commands/verify.js';
-import { type Program, runCommandLine } from './run.js';
-
-const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
-
-const program: Program = {
-  version,
-  commands: [
-    inspectCommand,
-    compileCommand,
-    sliceCommand,
-    mixCommand,
-    appendCommand,
-    evalCommand,
-    verifyCommand,
-    reportCommand,
-    passesCommand,
-    explainCommand,
-  ],
-};
+import { program } from './program.js';
+import { runCommandLine } from './run.js';
 
 /** The first interrupt asks the work to stop; the second ends the process, whose exit hooks remove staged files. */
 function abortOnInterrupt(): AbortSignal {

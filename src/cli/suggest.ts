@@ -4,7 +4,7 @@
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const ranked = candidates.map((candidate) => ({ candidate, away: distance(word, candidate) }));
   const best = ranked.sort((a, b) => a.away - b.away)[0];
-  return best !== undefined && best.away <= Math.max(1, Math.ceil(word.length / 3)) ? best.candidate : undefined;
+  return best !== undefined && best.away <= Math.ceil(word.length / 2) ? best.candidate : undefined;
 }
 
 /** Levenshtein distance: insertions, deletions and replacements of single letters. */

@@ -25,11 +25,11 @@ function sentence(
   if (/^Not enough non-option/.test(message) && command !== undefined) {
     return `Something is missing: the form is matquant ${command.usage}`;
   }
-  if (/^Not enough arguments following: (.+)/.test(message)) {
-    return `The option --${message.split(': ')[1]} needs a value`;
-  }
+  const [, hungry] = /^Not enough arguments following: (.+)/.exec(message) ?? [];
+  if (hungry !== undefined) return `The option ${hungry.length === 1 ? '-' : '--'}${hungry} needs a value`;
   const [, option, value, choices] = /Argument: (.+), Given: (.+), Choices: (.+)/.exec(message) ?? [];
-  if (option !== undefined) return `--${option} cannot be ${value}; the choices are ${choices?.replaceAll('"', '')}`;
+  if (option !== undefined)
+    return `--${option} cannot be ${value?.replaceAll('"', '')}; the choices are ${choices?.replaceAll('"', '')}`;
   return message.replaceAll(/\s+/g, ' ').trim();
 }
 

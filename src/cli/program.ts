@@ -1,0 +1,33 @@
+/** Everything the command line can do: its version and its verbs, in the order the help shows them. */
+import { readFileSync } from 'node:fs';
+import { appendCommand } from './commands/append.js';
+import { compileCommand } from './commands/compile.js';
+import { evalCommand } from './commands/eval.js';
+import { explainCommand } from './commands/explain.js';
+import { inspectCommand } from './commands/inspect.js';
+import { mixCommand } from './commands/mix.js';
+import { passesCommand } from './commands/passes.js';
+import { reportCommand } from './commands/report.js';
+import { sliceCommand } from './commands/slice.js';
+import { verifyCommand } from './commands/verify.js';
+import type { Program } from './run.js';
+
+const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+export const program: Program = {
+  version,
+  commands: [
+    inspectCommand,
+    compileCommand,
+    sliceCommand,
+    mixCommand,
+    appendCommand,
+    evalCommand,
+    verifyCommand,
+    reportCommand,
+    passesCommand,
+    explainCommand,
+  ],
+};

@@ -1,0 +1,13 @@
+/** The package's public face: the verbs of the command line as functions, with the types they take and give. */
+export { CompilerError, type Diagnostic, ERRORS, type ErrorCode, REFUSALS, type RefusalCode } from './diagnostics.js';
+export { type Context, type Log, type Progress, type ProgressUpdate, silentContext } from './log.js';
+export { type AppendOptions, type AppendResult, append } from './pipeline/append.js';
+export { type CompileOptions, type CompileResult, compile } from './pipeline/compile.js';
+export { type EvalOptions, type EvalResult, evaluate } from './pipeline/evaluate.js';
+export { type InspectOptions, type InspectResult, inspect } from './pipeline/inspect.js';
+export { type MixGoal, type MixOptions, type MixResult, mix } from './pipeline/mix.js';
+export { PRESETS, parseRecipe, type Recipe, type RecipeInput, recipeJsonSchema } from './pipeline/recipe.js';
+export { type ReportOptions, type ReportResult, report } from './pipeline/report.js';
+export { type SliceOptions, type SliceResult, slice } from './pipeline/slice.js';
+export type { TextOptions } from './pipeline/text-options.js';
+export { type VerifyOptions, type VerifyResult, verify } from './pipeline/verify.js';

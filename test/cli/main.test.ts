@@ -1,0 +1,49 @@
+import { describe, expect, it } from '@jest/globals';
+import { program } from '../../src/cli/program.js';
+import { runChild, runHere } from '../support/command-line.js';
+
+const VERBS = ['inspect', 'compile', 'slice', 'mix', 'append', 'eval', 'verify', 'report', 'passes', 'explain'];
+
+describe('the command', () => {
+  it('prints its version, as a process of its own', () => {
+    expect(runChild(['--version'])).toEqual({ code: 0, stdout: `${program.version}\n`, stderr: '' });
+  });
+
+  it('ends with 2 and one sentence for a missing file', () => {
+    const { code, stdout, stderr } = runChild(['inspect', 'no-such-file.onnx']);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^[^\n]*\[file-missing\][^\n]*\n$/);
+  });
+});
+
+describe('the program', () => {
+  const run = (args: readonly string[]): ReturnType<typeof runHere> => runHere(args, program.commands);
+
+  it('lists every verb', async () => {
+    const { code, stdout } = await run(['--help']);
+    expect(code).toBe(0);
+    for (const verb of VERBS) expect(stdout).toContain(`matquant ${verb}`);
+  });
+
+  it.each(VERBS)('explains %s', async (verb) => {
+    const { code, stdout } = await run([verb, '--help']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(new RegExp(`^matquant ${verb}`));
+  });
+
+  it.each([
+    [['compile', 'm.onnx', '-o', 'x', '--text', 'a.txt'], '--tokenizer'],
+    [['compile', 'm.onnx', '-o', 'x', '--preset', 'best'], '--text'],
+    [['compile', 'm.onnx', '-o', 'x', '--preset', 'bset'], 'There is no preset bset'],
+    [['compile', 'm.onnx', '-o', 'x', '--memory', 'much'], '--memory'],
+    [['compile', 'm.onnx', '-o', 'x', '--bits', '9'], '[recipe]'],
+    [['mix', 's.json', '--avg-bits', '2', '--target-size', '1MB'], 'exactly one'],
+    [['verify', 'a.onnx', 'b.onnx'], 'at least one threshold'],
+    [['verify', 'a.onnx', 'b.onnx', '--max-kl', '1'], '--text'],
+    [['eval', 'a.onnx', 'b.onnx'], '--text'],
+  ])('refuses %j before any work', async (args, part) => {
+    const { code, stderr } = await run(args);
+    expect(code).toBe(2);
+    expect(stderr).toContain(part);
+  });
+});
