@@ -7,6 +7,9 @@ import { mapTensors } from '../proto/tensors.js';
 import type { TensorImporter } from './import-tensor.js';
 import { sparseOrigins } from './origins.js';
 
+/** Few bytes of a file can name any number of zeros. */
+const DENSE_LIMIT = 2 ** 31;
+
 /** The dense tensor of a sparse one; its bytes are made when someone reads them. */
 export function importSparse(message: SparseTensorProto, tensors: TensorImporter, at: string): Tensor {
   if (!message.values || !message.indices) fail('invalid-graph', at, 'a sparse tensor has no values or no indices');
@@ -14,8 +17,7 @@ export function importSparse(message: SparseTensorProto, tensors: TensorImporter
   const indices = tensors.tensor(message.indices, at);
   const shape = (message.dims ?? []).map((dim) => dim.toNumber());
   const isValid = shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0);
-  if (!isValid || !Number.isSafeInteger(byteLengthOf(values.dtype, shape)))
-    fail('tensor-size', at, `[${shape}] is not a shape`);
+  if (!isValid || byteLengthOf(values.dtype, shape) > DENSE_LIMIT) fail('tensor-size', at, `[${shape}] is not a shape`);
   if (DTYPES[values.dtype].bits < 8 || indices.dtype !== 'int64')
     fail('unknown-dtype', at, 'a sparse tensor of this type');
   let dense: Uint8Array | undefined;

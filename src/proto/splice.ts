@@ -31,7 +31,7 @@ function spliceMessage(walk: Walk, type: protobuf.Type, end: number, depth: numb
   const { cursor } = walk;
   if (depth > DEPTH_LIMIT) cursor.tooDeep();
   const children = childrenOf(type);
-  const pieces: Payload[] = [];
+  let pieces: Payload[] | undefined;
   let copied = cursor.position;
   while (cursor.position < end) {
     const key = cursor.key(end);
@@ -43,40 +43,51 @@ function spliceMessage(walk: Walk, type: protobuf.Type, end: number, depth: numb
     }
     const inner = spliceField(walk, child, cursor.size(end), depth);
     if (inner === undefined) continue;
+    pieces ??= [];
     pieces.push(rangeOf(cursor.source, copied, afterKey - copied), bytesPayload(varintBytes(lengthOf(inner))));
     for (const piece of inner) pieces.push(piece);
     copied = cursor.position;
   }
-  if (pieces.length === 0) return undefined;
-  pieces.push(rangeOf(cursor.source, copied, end - copied));
+  pieces?.push(rangeOf(cursor.source, copied, end - copied));
   return pieces;
 }
 
-function spliceField(
-  walk: Walk,
-  child: protobuf.Type | 'raw',
-  size: number,
-  depth: number,
-): readonly Payload[] | undefined {
+function spliceField(walk: Walk, child: Child, size: number, depth: number): readonly Payload[] | undefined {
   const start = walk.cursor.position;
-  if (child !== 'raw') return spliceMessage(walk, child, start + size, depth + 1);
+  if (typeof child === 'object') return size === 0 ? undefined : spliceMessage(walk, child, start + size, depth + 1);
   walk.cursor.position += size;
-  return walk.exchange(rangeOf(walk.cursor.source, start, size));
+  if (child === 'raw') return walk.exchange(rangeOf(walk.cursor.source, start, size));
+  walk.cursor.spend(size * child);
+  return undefined;
 }
 
-/** The fields of a message type in which tensors can be, by number; `raw` marks the field itself. */
-type Children = ReadonlyMap<number, protobuf.Type | 'raw'>;
+/** A message to go into, `raw_data` to exchange, or a packed list with the units of memory that each of its bytes can take. */
+type Child = protobuf.Type | 'raw' | number;
 
-const known: Map<protobuf.Type, Children> = new Map();
+const known: Map<protobuf.Type, ReadonlyMap<number, Child>> = new Map();
 
-function childrenOf(type: protobuf.Type): Children {
+/** The fields of a message type that matter here, by number. */
+function childrenOf(type: protobuf.Type): ReadonlyMap<number, Child> {
   const before = known.get(type);
   if (before !== undefined) return before;
-  const children: Children =
-    type === TENSOR ? new Map([[RAW_DATA, 'raw']]) : new Map(tensorFields(type).map((field) => [field.id, field.type]));
+  const children = new Map<number, Child>(messageFields(type).map((field) => [field.id, field.type]));
+  for (const field of type.fieldsArray) {
+    const units = field.repeated ? UNITS_PER_PACKED_BYTE[field.type] : undefined;
+    if (units !== undefined) children.set(field.id, units);
+  }
+  if (type === TENSOR) children.set(RAW_DATA, 'raw');
   known.set(type, children);
   return children;
 }
+
+/** Numbers of 64 bits become objects, the others elements of an array. */
+const UNITS_PER_PACKED_BYTE: Readonly<Record<string, number>> = {
+  int64: 1,
+  uint64: 1,
+  int32: 1 / 4,
+  float: 1 / 16,
+  double: 1 / 16,
+};
 
 /** A field that holds tensors, directly or further down. */
 export interface TensorField {

@@ -196,12 +196,12 @@ describe('order', () => {
     expect(code(node('If', [], ['i'], graphField('g', field(1, node('Use', ['i'], ['u'])))))).toBe('cyclic-graph');
   });
 
-  it('of 20000 nodes written backwards takes no time', () => {
-    const list = Array.from({ length: 20000 }, (_, index) =>
-      node('A', index === 19999 ? [] : [`v${index + 1}`], [`v${index}`]),
+  it('of 5000 nodes written backwards takes no time', () => {
+    const list = Array.from({ length: 5000 }, (_, index) =>
+      node('A', index === 4999 ? [] : [`v${index + 1}`], [`v${index}`]),
     );
     const { graph } = importBytes(model(list.flatMap((each) => field(1, each))));
-    expect(graph.nodes[0]?.outputs[0]?.name).toBe('v19999');
+    expect(graph.nodes[0]?.outputs[0]?.name).toBe('v4999');
   });
 });
 

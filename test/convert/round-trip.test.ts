@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import onnxProto from 'onnx-proto';
 import { exportMessage, exportModel, modelBytes } from '../../src/convert/export.js';
 import { closeModel, importBytes, importMessage, importModel } from '../../src/convert/import.js';
+import { cloneModel } from '../../src/ir/clone.js';
 import { DataFile } from '../../src/proto/data-file.js';
 import { decodeModel, decodeModelFile } from '../../src/proto/decode.js';
 import { encodeModel } from '../../src/proto/encode.js';
@@ -53,6 +54,11 @@ describe('a model that uses every message of the schema', () => {
     const first = modelBytes(imported);
     exportModel(imported, join(temporaryFolder(), 'x.onnx'), { externalThreshold: 0 });
     expect(Buffer.from(modelBytes(imported)).equals(first)).toBe(true);
+  });
+
+  it('comes back to the byte from a clone', () => {
+    const { model: clone } = cloneModel(importBytes(everything));
+    expect(Buffer.from(modelBytes(clone)).equals(everything)).toBe(true);
   });
 
   it('is read by an independent reader of an older schema as it was before', () => {

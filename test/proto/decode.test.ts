@@ -170,6 +170,19 @@ describe('decodeModel on bad input', () => {
     expect(code(model(graph))).toBeUndefined();
   });
 
+  it('refuses a small file that would unfold to gigabytes', () => {
+    const nodes = new Uint8Array(20 << 20);
+    for (let at = 0; at < nodes.length; at += 2) nodes[at] = 0x0a;
+    const head = [...whole(1, 8), ...varint(7 * 8 + 2), ...varint(nodes.length)];
+    expect(code(Buffer.concat([Uint8Array.from(head), nodes]))).toBe('message-too-large');
+    const packed = [...varint(7 * 8 + 2), ...varint(70 << 20)];
+    const outer = (length: number): number[] => [...varint(5 * 8 + 2), ...varint(length)];
+    const long = Buffer.concat([Uint8Array.from(packed), new Uint8Array(70 << 20)]);
+    const graph = Buffer.concat([Uint8Array.from(outer(long.length)), long]);
+    const start = [...whole(1, 8), ...varint(7 * 8 + 2), ...varint(graph.length)];
+    expect(code(Buffer.concat([Uint8Array.from(start), graph]))).toBe('message-too-large');
+  });
+
   it('refuses a group that another one closes', () => {
     expect(code([...model([]), 0x3b, 0x44])).toBe('not-onnx');
   });
