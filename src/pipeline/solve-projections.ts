@@ -1,7 +1,6 @@
 /** Solves the chosen projections one group at a time: weights in, parent codes and tables out, nothing kept. */
 import type { Projection } from '../analysis/projection.js';
 import { hessianOf, type Statistics } from '../calibrate/statistics.js';
-import { fail } from '../diagnostics.js';
 import { loadRows, type StoredWeight } from '../kernels/load-rows.js';
 import type { KernelPool } from '../kernels/pool.js';
 import type { Context } from '../log.js';
@@ -20,9 +19,6 @@ export interface SolvedProjection {
   readonly report: SolveReport | undefined;
   readonly seconds: number;
 }
-
-/** Methods that look at weights only. */
-export const DATA_FREE_METHODS: ReadonlySet<Recipe['method']> = new Set(['data-free', 'rtn', 'sliced-minmax']);
 
 /** Yields every chosen projection once, solved, in graph order of their groups. */
 export async function* solveProjections(
@@ -60,11 +56,10 @@ async function* solveOneGroup(
   statistics: Statistics | undefined,
   pool: KernelPool,
 ): AsyncGenerator<SolvedProjection> {
-  if (DATA_FREE_METHODS.has(recipe.method)) {
+  if (statistics === undefined) {
     for (const chosen of group) yield await withoutData(chosen, placeOf(chosen.projection.id), recipe, pool);
     return;
   }
-  if (statistics === undefined) fail('bad-usage', recipe.method, `The method ${recipe.method} needs calibration text`);
   const name = group[0]?.projection.group ?? '';
   const gram = hessianOf(await statistics.load(name));
   const weights: Float32Array[] = [];
@@ -119,7 +114,9 @@ export function nestingOf(place: ProjectionPlace, recipe: Recipe): Nesting {
 }
 
 function solveOptions(place: ProjectionPlace, recipe: Recipe): SolveOptions {
-  const { range, damping, rounds, sweeps } = recipe;
-  const codes = recipe.method === 'matgptq' ? 'mean' : 'gptq';
-  return { ...nestingOf(place, recipe), lambda: lambdaOf(recipe), range, codes, damping, rounds, sweeps };
+  const { damping } = recipe;
+  const shared = { ...nestingOf(place, recipe), lambda: lambdaOf(recipe), damping };
+  if (recipe.method === 'data-free') return { ...shared, range: 'minmax', codes: 'round', rounds: 0, sweeps: 0 };
+  const { range, rounds, sweeps } = recipe;
+  return { ...shared, range, codes: recipe.method === 'matgptq' ? 'mean' : 'gptq', rounds, sweeps };
 }
