@@ -18,7 +18,7 @@ import { DataFile } from '../../src/proto/data-file.js';
 import { decodeModelFile } from '../../src/proto/decode.js';
 import type { ModelProto, TensorProto, ValueInfoProto } from '../../src/proto/messages.js';
 import { Rewriter } from '../../src/rewrite/rewriter.js';
-import { codeOf, external, field, floatInfo, model, node, tensor } from '../proto/support.js';
+import { codeOf, external, field, floatInfo, model, node, tensor, whole } from '../proto/support.js';
 import { temporaryFolder } from '../support/paths.js';
 
 const bytesOf = (length: number, value: number): Tensor =>
@@ -137,6 +137,21 @@ describe('exportModel', () => {
     const [first, second] = [make(), make()];
     expect(readFileSync(first.path).equals(readFileSync(second.path))).toBe(true);
     expect(first.data.equals(second.data)).toBe(true);
+  });
+
+  it('writes typed fields as raw bytes when they go to the data file, and leaves them as they are otherwise', () => {
+    const floats = Float32Array.from({ length: 300 }, (_, index) => index / 7);
+    const contents = [
+      ...whole(1, 300),
+      ...whole(2, 1),
+      ...field(4, [...new Uint8Array(floats.buffer)]),
+      ...field(8, 't'),
+    ];
+    const source = model(field(5, contents));
+    const { initializers, data } = written(importBytes(source));
+    expect([initializers[0]?.floatData?.length, initializers[0]?.dataLocation]).toEqual([0, 1]);
+    expect(new Float32Array(Uint8Array.from(data).buffer)).toEqual(floats);
+    expect(Buffer.from(modelBytes(importBytes(source))).equals(source)).toBe(true);
   });
 
   it('gives a tensor that came with a checksum the one of the new file', () => {

@@ -1,4 +1,4 @@
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, copyFileSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { closeModel, importBytes, importModel } from '../../src/convert/import.js';
@@ -265,6 +265,17 @@ describe('external data', () => {
     expect(found?.bytes().length).toBe(2000);
     closeModel(source);
     expect(found?.bytes(0, 1)).toEqual(Uint8Array.of(1000 % 251));
+    closeModel(source);
+  });
+
+  it('is read beyond 4 GiB', () => {
+    const offset = 2 ** 32 + 8;
+    const path = setUp(0, at('t', offset, 4));
+    const data = openSync(join(path, '../data'), 'r+');
+    writeSync(data, Uint8Array.of(1, 2, 3, 4), 0, 4, offset);
+    closeSync(data);
+    const source = importModel(path);
+    expect(initializer(source, 't')?.initializer?.bytes()).toEqual(Uint8Array.of(1, 2, 3, 4));
     closeModel(source);
   });
 

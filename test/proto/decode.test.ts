@@ -203,6 +203,11 @@ describe('decodeModel on bad input', () => {
     );
   });
 
+  it('refuses a message of more than protobuf can hold, without reading it', () => {
+    const huge = { length: 2 ** 31, read: () => new Uint8Array(0) };
+    expect(codeOf(() => decodeModel(huge, 'test'))).toBe('message-too-large');
+  });
+
   it('refuses folders, missing files and files that changed after they were opened', () => {
     const path = file(model(field(5, tensor('t', 2000, field(9, new Array(2000).fill(1))))));
     expect(codeOf(() => new DataFile(temporaryFolder()))).toBe('file-missing');
