@@ -16,7 +16,8 @@ export type KernelName =
   | 'blockSums'
   | 'blockGram'
   | 'solveRows'
-  | 'measureRows';
+  | 'measureRows'
+  | 'scoreRows';
 
 /** The kernels, and what a solver plan asks of its caller: scratch per thread and rows per range. */
 export type Kernels = Readonly<Record<KernelName, Kernel>> & {

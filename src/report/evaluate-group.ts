@@ -1,5 +1,6 @@
 /** One group of an evaluation: the reference and some candidates, all open, window by window. */
 import { performance } from 'node:perf_hooks';
+import type { KernelPool } from '../kernels/pool.js';
 import type { Progress } from '../log.js';
 import { type Decoder, openDecoder } from '../runtime/decoder.js';
 import type { DecoderHints } from '../runtime/hints.js';
@@ -11,6 +12,7 @@ import { measureSpeed, type Speed } from './speed.js';
 
 export interface GroupSettings {
   readonly runtime: Runtime;
+  readonly pool: KernelPool;
   readonly windows: readonly ArrayLike<number>[];
   readonly open: OpenOptions;
   /** What the files beside the reference say; a candidate may stand alone in a folder. */
@@ -21,6 +23,12 @@ export interface GroupSettings {
   /** Windows done in earlier groups, and in all groups together. */
   readonly offset: number;
   readonly total: number;
+}
+
+/** What was found of the reference and of a group's candidates. */
+export interface GroupSums {
+  readonly reference: ReferenceSums;
+  readonly candidates: readonly CandidateSums[];
 }
 
 interface Opened<S extends WindowScore> {
@@ -35,7 +43,7 @@ export async function evaluateGroup(
   referencePath: string,
   paths: readonly string[],
   settings: GroupSettings,
-): Promise<{ readonly reference: ReferenceSums; readonly candidates: readonly CandidateSums[] }> {
+): Promise<GroupSums> {
   const sessions: Opened<WindowScore>[] = [];
   const opened = async <S extends WindowScore>(path: string): Promise<Opened<S>> => {
     const model = await openModel<S>(path, settings);
@@ -48,7 +56,7 @@ export async function evaluateGroup(
     for (const path of paths) candidates.push(await opened<CandidateScore>(path));
     for (const [index, ids] of settings.windows.entries()) {
       settings.signal.throwIfAborted();
-      await scoreWindow(ids, reference, candidates);
+      await scoreWindow(settings.pool, ids, reference, candidates);
       settings.progress.update({ stage: 'score', done: settings.offset + index + 1, total: settings.total });
     }
     const sums: CandidateSums[] = [];
@@ -69,15 +77,15 @@ async function openModel<S extends WindowScore>(path: string, settings: GroupSet
 
 /** Runs every model on one window; at most two models' logits are alive at a time. */
 async function scoreWindow(
+  pool: KernelPool,
   ids: ArrayLike<number>,
   reference: Opened<WindowScore>,
   candidates: readonly Opened<CandidateScore>[],
 ): Promise<void> {
-  const logits = await logitsFor(reference.decoder, ids);
-  const score = scoreReference(logits, ids, reference.path);
+  const score = await scoreReference(pool, await logitsFor(reference.decoder, ids), ids, reference.path);
   reference.scores.push({ nll: score.nll, positions: score.positions });
   for (const { decoder, scores, path } of candidates) {
-    scores.push(scoreCandidate(await logitsFor(decoder, ids), ids, { logits, score }, path));
+    scores.push(await scoreCandidate(pool, await logitsFor(decoder, ids), ids, score, path));
   }
 }
 

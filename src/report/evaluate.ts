@@ -4,15 +4,17 @@
  * models do not fit the memory together, candidates are taken in groups and the reference runs once per window and group.
  */
 
+import { availableParallelism } from 'node:os';
 import { requireIdsBelow } from '../calibrate/dataset.js';
 import { type FileSizes, fileSizesOf } from '../convert/file-sizes.js';
 import { fail } from '../diagnostics.js';
+import { KernelPool } from '../kernels/pool.js';
 import { type Progress, silentContext } from '../log.js';
-import { mergeHints, readHints } from '../runtime/hints.js';
+import { readHints } from '../runtime/hints.js';
 import type { OpenOptions, Runtime } from '../runtime/runtime.js';
-import { evaluateGroup, type GroupSettings } from './evaluate-group.js';
+import { evaluateGroup, type GroupSettings, type GroupSums } from './evaluate-group.js';
 import { groupsOf } from './evaluate-groups.js';
-import { type CandidateSums, candidateResult, type ReferenceSums, referenceResult } from './evaluate-result.js';
+import { candidateResult, referenceResult } from './evaluate-result.js';
 import type { EvalResult } from './evaluate-types.js';
 
 export interface EvaluateOptions {
@@ -45,36 +47,38 @@ export async function evaluate(options: EvaluateOptions): Promise<EvalResult> {
   const { reference, candidates, windows } = options;
   if (windows.length === 0) fail('empty-text', reference, 'There are no windows to score');
   requireIdsBelow(windows, Infinity, reference);
-  const settings = settingsOf(options);
   const sizes = new Map([reference, ...candidates].map((path) => [path, (options.sizes ?? fileSizesOf)(path)]));
-  const groups = groupsOf(
-    candidates,
-    reference,
-    (path) => sizes.get(path)?.fileBytes ?? 0,
-    options.memory ?? DEFAULT_MEMORY,
-  );
-  let referenceSums: ReferenceSums | undefined;
-  const sums: CandidateSums[] = [];
-  for (const [index, group] of groups.entries()) {
-    const done = await evaluateGroup(reference, group, {
-      ...settings,
-      offset: index * windows.length,
-      total: groups.length * windows.length,
-    });
-    referenceSums ??= done.reference;
-    sums.push(...done.candidates);
-  }
-  const stored = await Promise.all(candidates.map(async (path) => (await options.storedBitsPerWeight?.(path)) ?? 0));
   const size = (path: string): FileSizes => sizes.get(path) as FileSizes;
+  const groups = groupsOf(candidates, reference, (path) => size(path).fileBytes, options.memory ?? DEFAULT_MEMORY);
+  const sums = await scoreGroups(groups, options);
+  const stored = await Promise.all(candidates.map(async (path) => (await options.storedBitsPerWeight?.(path)) ?? 0));
   return {
-    reference: referenceResult(referenceSums as ReferenceSums, size(reference)),
-    candidates: sums.map((sum, index) =>
-      candidateResult(sum, referenceSums as ReferenceSums, size(sum.path), stored[index] ?? 0),
+    reference: referenceResult(sums.reference, size(reference)),
+    candidates: sums.candidates.map((candidate, index) =>
+      candidateResult(candidate, sums.reference, size(candidate.path), stored[index] ?? 0),
     ),
   };
 }
 
-function settingsOf(options: EvaluateOptions): Omit<GroupSettings, 'offset' | 'total'> {
+/** Scores group after group; the reference's score is that of the first. */
+async function scoreGroups(groups: readonly (readonly string[])[], options: EvaluateOptions): Promise<GroupSums> {
+  const pool = new KernelPool(options.threads ?? availableParallelism());
+  const total = groups.length * options.windows.length;
+  const settings = settingsOf(options, pool);
+  try {
+    const done: GroupSums[] = [];
+    for (const [index, group] of groups.entries()) {
+      done.push(
+        await evaluateGroup(options.reference, group, { ...settings, offset: index * options.windows.length, total }),
+      );
+    }
+    return { reference: (done[0] as GroupSums).reference, candidates: done.flatMap(({ candidates }) => candidates) };
+  } finally {
+    await pool.close();
+  }
+}
+
+function settingsOf(options: EvaluateOptions, pool: KernelPool): Omit<GroupSettings, 'offset' | 'total'> {
   const silent = silentContext(options.signal);
   const open: OpenOptions = {
     ...(options.threads === undefined ? {} : { threads: options.threads }),
@@ -82,9 +86,10 @@ function settingsOf(options: EvaluateOptions): Omit<GroupSettings, 'offset' | 't
   };
   return {
     runtime: options.runtime,
+    pool,
     windows: options.windows,
     open,
-    hints: mergeHints(readHints(options.reference)),
+    hints: readHints(options.reference),
     speed: options.speed ?? true,
     progress: options.progress ?? silent.progress,
     signal: silent.signal,

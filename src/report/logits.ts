@@ -9,7 +9,7 @@ export interface Logits {
   /** Rows: positions of the text. */
   readonly positions: number;
   readonly vocabulary: number;
-  /** Row `position` as float32; valid until the next call when the logits are not float32. */
+  /** Row `position` as float32; a view of float32 logits. */
   row(position: number): Float32Array;
 }
 

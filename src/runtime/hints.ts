@@ -25,7 +25,7 @@ export function readHints(path: string): DecoderHints {
 
 /** One value per field: the first that is known. */
 export function mergeHints(...hints: readonly DecoderHints[]): DecoderHints {
-  return hints.reduce((known, next) => ({ ...next, ...known }), {});
+  return Object.assign({}, ...hints.toReversed());
 }
 
 type Json = Readonly<Record<string, unknown>>;

@@ -33,7 +33,7 @@ function requireReadable(path: string): void {
 
 function sessionOptions(options: OpenOptions): InferenceSession.SessionOptions {
   const session: Record<string, string> = {};
-  if (options.accuracyLevel !== undefined) session['qdq_matmulnbits_accuracy_level'] = String(options.accuracyLevel);
+  if (options.accuracyLevel !== undefined) session.qdq_matmulnbits_accuracy_level = String(options.accuracyLevel);
   return {
     executionProviders: ['cpu'],
     intraOpNumThreads: options.threads ?? availableParallelism(),

@@ -3,4 +3,5 @@ export { dataFree } from './datafree';
 export { factorDiagonal, factorFill, factorFinish, factorPanel, factorUpdate } from './factor';
 export { blockGram, blockSums, gramCopy } from './gram';
 export { scratchBytes, tileRows } from './job';
+export { scoreRows } from './score';
 export { measureRows, solveRows } from './solve';
