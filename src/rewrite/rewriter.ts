@@ -142,6 +142,13 @@ export class Rewriter {
     return value;
   }
 
+  /** Removes the input entry of an initializer, which then is a plain constant. */
+  removeDefault(graph: Graph, value: Value): void {
+    if (value.initializer === undefined) throw new Error(`${value.name} is an input that callers feed`);
+    mutate.removeInput(graph, value);
+    this.#note('initializer', value.name);
+  }
+
   /** Adds a graph output (new interface: segments and training graphs only). */
   addOutput(graph: Graph, value: Value, type?: ValueType): void {
     if (type !== undefined) mutate.setType(value, type);

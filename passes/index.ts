@@ -1,0 +1,15 @@
+/** Every pass, in the order in which a pipeline may run them. The only list: commands, docs and tests read it. */
+import type { PassDescription } from '../src/rewrite/define-pass.js';
+import { dedupeInitializers } from './dedupe-initializers.js';
+import { dropInitializerInputs } from './drop-initializer-inputs.js';
+import { removeIdentity } from './remove-identity.js';
+import { removeUnused } from './remove-unused.js';
+import { shareTiedHead } from './share-tied-head.js';
+
+export const PASSES: readonly PassDescription[] = [
+  dropInitializerInputs,
+  removeIdentity,
+  removeUnused,
+  dedupeInitializers,
+  shareTiedHead,
+];

@@ -1,0 +1,66 @@
+/**
+ * A head that repeats the embedding reads the embedding.
+ *
+ * Matches: a language-model head whose weight [K, N] holds, bit for bit, the values of the token table [V, H] (V = N, H = K).
+ * Becomes: the head reads Transpose(table), or the table itself where both are stored alike; the copy is dropped.
+ * Why it is sound: both tensors hold the same matrix (compared in full). ONNX Runtime folds the Transpose when a session is made,
+ * so the file shrinks and memory does not.
+ * Refuses when: the copy has other readers, or is made in another graph than the table.
+ */
+import type { Embedding, Projection } from '../src/analysis/projection.js';
+import { analyse } from '../src/analysis/projections.js';
+import { ints } from '../src/ir/attribute.js';
+import { type Graph, graphsOf, type Model, type Node, subgraphsOf, type Value } from '../src/ir/graph.js';
+import { definePass, type NoOptions, noOptions, type Pass } from '../src/rewrite/define-pass.js';
+import type { Rewriter } from '../src/rewrite/rewriter.js';
+
+export const shareTiedHead: Pass<NoOptions> = definePass({
+  name: 'share-tied-head',
+  summary: 'Stores a head that repeats the token embedding only once.',
+  options: noOptions,
+  needs: [],
+  gives: [],
+  keeps: 'values',
+  idempotent: true,
+  run(rw) {
+    const pair = copyIn(rw.model);
+    if (pair !== undefined) share(rw, pair);
+  },
+});
+
+/** A table, and the head that repeats it. */
+interface Pair {
+  readonly embedding: Embedding;
+  readonly head: Projection;
+}
+
+function copyIn(model: Model): Pair | undefined {
+  const { embedding, projections } = analyse(model);
+  const head = projections.find(({ role }) => role === 'head');
+  return embedding?.head === 'copy' && head !== undefined ? { embedding, head } : undefined;
+}
+
+function share(rw: Rewriter, { embedding, head }: Pair): void {
+  const [copy, table] = [head.weight.source, embedding.weight.source];
+  const anchor = firstReader(copy.graph, copy);
+  if (anchor === undefined || copy.initializer === undefined || table.graph !== copy.graph) return;
+  if (table.producer !== undefined && copy.graph.nodes.indexOf(table.producer) > copy.graph.nodes.indexOf(anchor))
+    return;
+  rw.replaceUses(copy, embedding.weight.layout === head.weight.layout ? table : flipped(rw, anchor, table, copy));
+  rw.eraseInitializer(copy);
+}
+
+/** Transpose(table) before `anchor`, with the type of the copy that it stands for. */
+function flipped(rw: Rewriter, anchor: Node, table: Value, copy: Value): Value {
+  const attributes = { perm: ints([1, 0]) };
+  const name = `${table.name}_transposed`;
+  return rw.insert(anchor, { op: 'Transpose', inputs: [table], attributes, name, types: [copy.type] });
+}
+
+/** The first node of `graph` that reads `value`, itself or in a graph it holds. */
+function firstReader(graph: Graph, value: Value): Node | undefined {
+  return graph.nodes.find((node) => {
+    const inside = new Set<Graph>(subgraphsOf(node).flatMap((inner) => [...graphsOf(inner)]));
+    return [...value.uses].some((use) => use.node === node || inside.has(use.node.graph));
+  });
+}
