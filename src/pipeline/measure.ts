@@ -4,6 +4,7 @@ import type { Statistics } from '../calibrate/statistics.js';
 import { fileSizesOf } from '../convert/file-sizes.js';
 import type { Context } from '../log.js';
 import { createRandom } from '../random.js';
+import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
 import type { Recipe } from './recipe.js';
 import type { Source } from './source.js';
@@ -66,9 +67,12 @@ export async function measure(source: Source, options: MeasureOptions, context: 
     seconds: (performance.now() - started) / 1000,
   });
   if (windows.length === 0 || UNMEASURED.has(recipe.method)) return done(undefined);
+  const wanted = new Set(source.chosen.map(({ projection }) => projection.id));
   const statistics = await capture(source.model, source.analysis, windows, ortRuntime, {
     threads: options.threads,
     memoryBytes: options.memoryBytes,
+    scope: ({ id }) => wanted.has(id),
+    hints: readHints(source.path),
     ...(options.work !== undefined && { folder: `${options.work}/statistics` }),
     signal: context.signal,
     onProgress: ({ segment, segments, done: share }) =>
