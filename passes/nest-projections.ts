@@ -29,6 +29,10 @@ export function nestProjections(rw: Rewriter, filling: Filling): number {
     const bits = effectiveBits(at.place, bitsOf(at.place.id));
     const table = storedTable(emitter, tensor, layout, at, bits);
     const joined = joiner.join(at.anchor, at.place, bits, at.name);
-    return { place: at.place, table, multiply: matMulNBits(joined, table, at.place, containerBits(bits), accuracyLevel) };
+    return {
+      place: at.place,
+      table,
+      multiply: matMulNBits(joined, table, at.place, containerBits(bits), accuracyLevel),
+    };
   });
 }

@@ -12,8 +12,14 @@ import { effectiveBits, type ProjectionPlace, type SetLayout } from '../src/quan
 import type { ContainerBits, Precision } from '../src/quant/precision.js';
 import type { Emitter } from '../src/rewrite/projection/emitter.js';
 import { type Filling, fillTemplate, matMulNBits } from '../src/rewrite/projection/fill.js';
-import { type At, type PlainTable, plainTable, storedTable, type TableValues } from '../src/rewrite/projection/tables.js';
 import type { RangeTensor } from '../src/rewrite/projection/join.js';
+import {
+  type At,
+  type PlainTable,
+  plainTable,
+  storedTable,
+  type TableValues,
+} from '../src/rewrite/projection/tables.js';
 import type { Rewriter } from '../src/rewrite/rewriter.js';
 
 /** One projection ready to be written. */
@@ -22,7 +28,7 @@ export interface PackedProjection {
   /** uint8 [n, blocks, block * container/8]. */
   readonly codes: Tensor;
   /** Instead of the table of the set, for slices that are no prefix. */
-  readonly table?: PlainTable;
+  readonly table?: PlainTable | undefined;
 }
 
 /** Gives the packed form of a projection at one of its own precisions. */
@@ -50,5 +56,7 @@ export function tableOf(
   bits: Precision,
   packed: Pick<PackedProjection, 'table'>,
 ): TableValues {
-  return packed.table === undefined ? storedTable(emitter, tensor, layout, at, bits) : plainTable(emitter, packed.table, at);
+  return packed.table === undefined
+    ? storedTable(emitter, tensor, layout, at, bits)
+    : plainTable(emitter, packed.table, at);
 }

@@ -3,8 +3,11 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { fail } from '../diagnostics.js';
 import type { DType } from '../ir/dtype.js';
 import { lazyTensor, type Tensor } from '../ir/tensor.js';
+import { externalRange } from '../proto/external-data.js';
+import { EXTERNAL } from '../proto/messages.js';
 import type { Range, SetLayout } from '../quant/layout.js';
 import type { Placement, Placements } from './export.js';
+import { tensorOrigins } from './origins.js';
 
 export class SetTensors {
   readonly #location: string;
@@ -55,6 +58,14 @@ export class SetTensors {
     this.#descriptor ??= openSync(this.#path, 'r');
     return readFully(this.#descriptor, start, end, this.#path);
   }
+}
+
+/** Where an imported tensor lies, when it came with external data. */
+export function originOf(tensor: Tensor): Placement | undefined {
+  const origin = tensorOrigins.get(tensor);
+  if (origin === undefined || origin.dataLocation !== EXTERNAL) return undefined;
+  const { location, offset, length } = externalRange(origin, origin.name ?? '');
+  return { location, offset, length: length ?? tensor.byteLength };
 }
 
 /** The bytes [start, end) of an open file. */

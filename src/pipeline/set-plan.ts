@@ -8,7 +8,7 @@ import { type Clone, cloneModel } from '../ir/clone.js';
 import { graphsOf, isOp, type Model } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import { type LayoutOptions, type PlannedProjection, planSet, type SetLayout } from '../quant/layout.js';
-import type { BitsOf } from '../rewrite/projection/fill.js';
+import type { BitsOf } from '../quant/layout-use.js';
 import type { JoinStep } from '../rewrite/projection/join.js';
 import { abstractProjections } from '../rewrite/projection/sites.js';
 import { Rewriter } from '../rewrite/rewriter.js';

@@ -187,7 +187,8 @@ function draftOf(projection: PlannedProjection, bits: readonly Precision[], opti
 function takePlanes(draft: Draft, section: Precision, file: Extent): void {
   const blocks = placeBlocks(draft.place);
   for (const plane of draft.wanted) {
-    if (plane.precision > effectiveBits(draft.place, section) || draft.planes.some((p) => p.above === plane.above)) continue;
+    if (plane.precision > effectiveBits(draft.place, section) || draft.planes.some((p) => p.above === plane.above))
+      continue;
     draft.planes.push({ ...plane, ...file.take(draft.place.n * rowBytes(blocks, plane.width)) });
   }
 }
@@ -198,8 +199,10 @@ function takeTables(draft: Draft, section: Precision, file: Extent, options: Lay
   if (options.decode === 'tied' && draft.tables.length > 0) return;
   const entries = draft.place.n * draft.place.columns;
   const scale = takeColumn(entries, options.tables, options.decode === 'signed' ? 'int8' : 'uint8', file);
-  if (options.decode === 'ab') draft.tables.push({ bits, scale, offset: takeColumn(entries, options.tables, 'int8', file) });
-  else if (options.decode === 'tied' && !options.symmetric) draft.tables.push({ bits, scale, zero: file.take(entries) });
+  if (options.decode === 'ab')
+    draft.tables.push({ bits, scale, offset: takeColumn(entries, options.tables, 'int8', file) });
+  else if (options.decode === 'tied' && !options.symmetric)
+    draft.tables.push({ bits, scale, zero: file.take(entries) });
   else draft.tables.push({ bits, scale });
 }
 
@@ -219,7 +222,10 @@ export function storedBitsAt(layout: SetLayout, bits: number): number {
     const table = tableAt(place, own, layout.decode);
     const columns = [table.scale, table.offset].filter((column) => column !== undefined);
     bytes += place.planes.reduce((sum, plane) => sum + (plane.precision <= own ? plane.length : 0), 0);
-    bytes += columns.reduce((sum, column) => sum + column.length + (column.supers?.length ?? 0), table.zero?.length ?? 0);
+    bytes += columns.reduce(
+      (sum, column) => sum + column.length + (column.supers?.length ?? 0),
+      table.zero?.length ?? 0,
+    );
     weights += place.n * place.k;
   }
   return weights === 0 ? 0 : (8 * bytes) / weights;

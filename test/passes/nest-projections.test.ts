@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { mkdirSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { importModel } from '../../src/convert/import.js';
 import { verify } from '../../src/ir/verify.js';
 import { float16ToFloat32, float32ToFloat16 } from '../../src/quant/half.js';
@@ -10,7 +10,15 @@ import type { JoinStep } from '../../src/rewrite/projection/join.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
 import type { HostTensor } from '../../src/runtime/runtime.js';
 import { decoder, noise } from '../support/decoder.js';
-import { decodedWeights, multiply, type ProductSpec, product, type SetOnDisk, writeGraph, writeSet } from '../support/nested.js';
+import {
+  decodedWeights,
+  multiply,
+  type ProductSpec,
+  product,
+  type SetOnDisk,
+  writeGraph,
+  writeSet,
+} from '../support/nested.js';
 import { temporaryFolder } from '../support/paths.js';
 
 const CHAIN: readonly Precision[] = [2, 3, 4, 6, 8];
@@ -32,7 +40,13 @@ function folder(): string {
 const ROWS = 3;
 
 /** The largest error of y0 and y1 at one precision, relative to the sum of magnitudes. */
-async function errorOf(at: string, set: SetOnDisk, spec: ProductSpec, bits: Precision, step: JoinStep = 'byte'): Promise<number> {
+async function errorOf(
+  at: string,
+  set: SetOnDisk,
+  spec: ProductSpec,
+  bits: Precision,
+  step: JoinStep = 'byte',
+): Promise<number> {
   const { k, n, dtype = 'float32', alpha = 1 } = spec;
   const session = await ortRuntime.open(writeGraph(at, set, bits, { step }), { threads: 1 });
   const values = noise(ROWS * k, 99);
@@ -56,10 +70,16 @@ async function errorOf(at: string, set: SetOnDisk, spec: ProductSpec, bits: Prec
   return worst;
 }
 
-async function check(spec: ProductSpec, options: LayoutOptions, bits: readonly Precision[], tolerance = 1e-5): Promise<void> {
+async function check(
+  spec: ProductSpec,
+  options: LayoutOptions,
+  bits: readonly Precision[],
+  tolerance = 1e-5,
+): Promise<void> {
   const at = folder();
   const set = writeSet(at, product(spec), options);
-  for (const each of bits) expect([each, await errorOf(at, set, spec, each)]).toEqual([each, expect.closeTo(0, -Math.log10(2 * tolerance))]);
+  for (const each of bits)
+    expect([each, await errorOf(at, set, spec, each)]).toEqual([each, expect.closeTo(0, -Math.log10(2 * tolerance))]);
 }
 
 describe('nestProjections', () => {
@@ -105,7 +125,7 @@ describe('nestProjections', () => {
     await check({ k: 128, n: 16, dtype: 'float16' }, { ...base, decode: 'signed' }, CHAIN, 1e-3);
   });
 
-  it.each([[CHAIN], [[3, 5, 8]], [[4, 8]]])('joins the chain %j by words', async (bits) => {
+  it.each([[CHAIN], [[3, 5, 8]], [[4, 8]]] as [readonly Precision[]][])('joins the chain %j by words', async (bits) => {
     const at = folder();
     const spec = { k: 96, n: 20 };
     const set = writeSet(at, product(spec), { ...base, bits });
@@ -121,7 +141,9 @@ describe('nestProjections', () => {
     expect(ops.filter((op) => op === 'MatMulNBits')).toHaveLength(2);
     expect([...model.graph.initializers].some((value) => value.name.startsWith('weight'))).toBe(false);
     expect(verify(model)).toEqual([]);
-    expect(model.graph.nodes.every((node) => node.op === 'Identity' || node.metadata.has('matquant.projection'))).toBe(true);
+    expect(model.graph.nodes.every((node) => node.op === 'Identity' || node.metadata.has('matquant.projection'))).toBe(
+      true,
+    );
   });
 
   it('runs exactly the precisions whose bytes are there', async () => {

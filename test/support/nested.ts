@@ -1,6 +1,7 @@
 /** One product with random codes, as a model, as a set on disk, and as plain arithmetic. */
 import { join } from 'node:path';
 import type { Projection, Site } from '../../src/analysis/projection.js';
+import { SET_VERSION, writeManifest } from '../../src/convert/set-manifest.js';
 import { SetWriter, type WrittenSet } from '../../src/convert/set-writer.js';
 import { float as floatAttribute } from '../../src/ir/attribute.js';
 import type { DType } from '../../src/ir/dtype.js';
@@ -10,7 +11,13 @@ import { type GraphOptions, planModel, type SetPlan, writeRest, writeSetGraph } 
 import { compressTable, decompressTable, type TableForm } from '../../src/quant/compress.js';
 import { blocksOf } from '../../src/quant/grid.js';
 import { float32ToFloat16 } from '../../src/quant/half.js';
-import { effectiveBits, type LayoutOptions, type ProjectionPlace, type SetLayout } from '../../src/quant/layout.js';
+import {
+  bytesNeeded,
+  effectiveBits,
+  type LayoutOptions,
+  type ProjectionPlace,
+  type SetLayout,
+} from '../../src/quant/layout.js';
 import type { Precision } from '../../src/quant/precision.js';
 import { type SolvedParts, storedParts } from '../../src/quant/set-parts.js';
 import { sliceCodes } from '../../src/quant/slice.js';
@@ -48,7 +55,16 @@ export function product({ k, n, dtype = 'float32', opset = 18, alpha = 1, ranked
     const node = y.producer as Node;
     const site: Site = { node, input: read, output: y, alpha, bias: undefined, walk: [], dtype };
     const role2 = role as 'gate' | 'up';
-    return { id: `layers.0.${role}`, layer: 0, role: role2, k, n, weight: { source, tensor: weight, layout: 'KN' }, sites: [site], group: 'g' };
+    return {
+      id: `layers.0.${role}`,
+      layer: 0,
+      role: role2,
+      k,
+      n,
+      weight: { source, tensor: weight, layout: 'KN' },
+      sites: [site],
+      group: 'g',
+    };
   });
   return { model: b.model(), projections };
 }
@@ -57,7 +73,9 @@ export function product({ k, n, dtype = 'float32', opset = 18, alpha = 1, ranked
 const hidden = (b: GraphBuilder, x: ReturnType<GraphBuilder['input']>): typeof x => b.op('Identity', [x]);
 
 function floatTensor(dtype: DType, values: Float32Array, shape: readonly number[]): Tensor {
-  return dtype === 'float16' ? tensorOf('float16', shape, float32ToFloat16(values)) : tensorOf('float32', shape, values);
+  return dtype === 'float16'
+    ? tensorOf('float16', shape, float32ToFloat16(values))
+    : tensorOf('float32', shape, values);
 }
 
 /** Random codes with random grids, and the tables of `decode` fitted to random weights. */
@@ -77,7 +95,12 @@ export function randomParts(k: number, n: number, options: LayoutOptions, seed: 
 }
 
 /** Ŵ [n, k] of the stored form at one precision, by the definition. */
-export function decodedWeights(solved: SolvedParts, place: ProjectionPlace, layout: SetLayout, bits: Precision): Float32Array {
+export function decodedWeights(
+  solved: SolvedParts,
+  place: ProjectionPlace,
+  layout: SetLayout,
+  bits: Precision,
+): Float32Array {
   const own = effectiveBits(place, bits);
   const blocks = blocksOf(place.k, place.columns === 1 ? 'channel' : place.block);
   const { codes } = storedParts(solved, place, layout);
@@ -85,7 +108,12 @@ export function decodedWeights(solved: SolvedParts, place: ProjectionPlace, layo
 }
 
 /** The table a reader of the set decodes, from what the solver gave. */
-function roundedTable(solved: SolvedParts, decode: DecodeKind, form: TableForm, bits: Precision): { scale: Float32Array; offset: Float32Array } {
+function roundedTable(
+  solved: SolvedParts,
+  decode: DecodeKind,
+  form: TableForm,
+  bits: Precision,
+): { scale: Float32Array; offset: Float32Array } {
   const { scale, zero } = solved.parent;
   if (decode === 'tied') {
     const alpha = decompressTable(compressTable({ scale, offset: new Float32Array(scale.length) }, form, 'test')).scale;
@@ -100,7 +128,12 @@ function roundedTable(solved: SolvedParts, decode: DecodeKind, form: TableForm, 
 }
 
 /** X [rows, k] · Ŵᵀ in float64, and the sum of magnitudes that errors are relative to. */
-export function multiply(x: ArrayLike<number>, weights: Float32Array, k: number, n: number): { y: Float64Array; size: number } {
+export function multiply(
+  x: ArrayLike<number>,
+  weights: Float32Array,
+  k: number,
+  n: number,
+): { y: Float64Array; size: number } {
   const rows = x.length / k;
   const y = new Float64Array(rows * n);
   let size = 0;
@@ -128,7 +161,12 @@ export interface SetOnDisk {
 }
 
 /** Plans and writes a set of the model with random codes into `folder`/model.data. */
-export function writeSet(folder: string, { model, projections }: Product, options: LayoutOptions, minBits?: ReadonlyMap<string, number>): SetOnDisk {
+export function writeSet(
+  folder: string,
+  { model, projections }: Product,
+  options: LayoutOptions,
+  minBits?: ReadonlyMap<string, number>,
+): SetOnDisk {
   const planned = projections.map((projection) => {
     const floor = minBits?.get(projection.id);
     return { projection, ...(floor === undefined ? {} : { minBits: floor }) };
@@ -150,6 +188,38 @@ export function writeSet(folder: string, { model, projections }: Product, option
 export function writeGraph(folder: string, set: SetOnDisk, bits: number, options: Partial<GraphOptions> = {}): string {
   const path = join(folder, `model_int${bits}.onnx`);
   const { layout } = set.written;
-  writeSetGraph(path, set.plan.template, set.plan.rest, { layout, data: 'model.data', bitsOf: () => bits, accuracyLevel: 0, ...options });
+  writeSetGraph(path, set.plan.template, set.plan.rest, {
+    layout,
+    data: 'model.data',
+    bitsOf: () => bits,
+    accuracyLevel: 0,
+    ...options,
+  });
+  return path;
+}
+
+/** Writes a whole set: data, one graph per precision, manifest. Returns the manifest's path. */
+export function writeWholeSet(folder: string, set: SetOnDisk): string {
+  const { layout, restSha256, sections } = set.written;
+  const graphs = layout.bits.map((bits) => {
+    writeGraph(folder, set, bits);
+    return { file: `model_int${bits}.onnx`, name: `int${bits}`, bits, bytesNeeded: bytesNeeded(layout, bits) };
+  });
+  const path = join(folder, 'model.json');
+  writeManifest(path, {
+    format: 'matquant-set',
+    version: SET_VERSION,
+    tool: 'test',
+    source: { name: 'product' },
+    recipe: {},
+    accuracyLevel: 0,
+    data: 'model.data',
+    layout,
+    restSha256,
+    sections,
+    graphs,
+    quality: {},
+    provenance: {},
+  });
   return path;
 }

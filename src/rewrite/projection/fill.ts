@@ -1,22 +1,21 @@
 /** Fills a template: every placeholder gets the expansion of its projection, made once however many sites share it. */
 import { int } from '../../ir/attribute.js';
 import type { Value } from '../../ir/graph.js';
-import { placeBlocks, type ProjectionPlace, type SetLayout } from '../../quant/layout.js';
+import { type ProjectionPlace, placeBlocks, type SetLayout } from '../../quant/layout.js';
+import type { BitsOf } from '../../quant/layout-use.js';
 import type { ContainerBits } from '../../quant/precision.js';
 import type { Rewriter } from '../rewriter.js';
 import { Emitter, outermost } from './emitter.js';
-import { type Expansion, Expander, type Multiply } from './expand.js';
+import { Expander, type Expansion, type Multiply } from './expand.js';
 import type { JoinStep, RangeTensor } from './join.js';
 import { placeholdersOf } from './sites.js';
 import type { At, TableValues } from './tables.js';
-
-/** Precision of each projection, by id; a precision of the set, raised to the projection's own lowest. */
-export type BitsOf = (id: string) => number;
 
 /** What passes that fill a template are given. */
 export interface Filling {
   readonly layout: SetLayout;
   readonly tensor: RangeTensor;
+  /** A precision of the set for each projection, raised to the projection's own lowest. */
   readonly bitsOf: BitsOf;
   /** MatMulNBits `accuracy_level`: 4 computes with int8 activations, 0 in float. */
   readonly accuracyLevel: 0 | 4;

@@ -1,0 +1,127 @@
+/** Cutting and growing the data file of a set, byte range by byte range. */
+import { createHash } from 'node:crypto';
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { fail } from '../diagnostics.js';
+import { staged } from '../proto/staging.js';
+import type { OpenSet } from './set-manifest.js';
+import { readFully } from './set-tensors.js';
+import { type DigestedSection, digestRanges } from './set-writer.js';
+
+const STEP = 8 << 20;
+
+/** Writes the first `length` bytes of the set's data file as a new file; it is a whole smaller model. */
+export function cutData(set: OpenSet, length: number, target: string): void {
+  if (set.dataBytes < length) {
+    fail('precision-missing', set.dataPath, `The data file has ${set.dataBytes} bytes, ${length} are needed`);
+  }
+  staged(target, (temporary) => {
+    const source = openSync(set.dataPath, 'r');
+    const copy = openSync(temporary, 'wx');
+    try {
+      copyRange(source, copy, { from: 0, to: length, at: 0 }, set.dataPath);
+    } finally {
+      closeSync(source);
+      closeSync(copy);
+    }
+  });
+}
+
+/** Where the bytes of the next precisions come from: a longer data file of the set, or just the bytes that are missing. */
+export interface Supply {
+  readonly path: string;
+  /** Offset of the file's first byte in the whole data file. */
+  readonly start: number;
+}
+
+/**
+ * Appends the missing sections up to `length`. Every section is checked against its digest before it is written, what is
+ * there already is checked first, and after an error the file is as long as it was: at each moment it is a whole model.
+ */
+export function appendData(set: OpenSet, length: number, supply: Supply): number {
+  const target = openSync(set.dataPath, 'r+');
+  const source = openSupply(supply);
+  const before = fstatSync(target).size;
+  const { sections, restSha256 } = set.manifest;
+  const whole = sections.findLast((section) => section.end <= before);
+  const kept = whole?.end ?? 0;
+  try {
+    checkKept(target, set, restSha256, sections);
+    for (const section of sections) {
+      if (section.end > kept && section.end <= length) appendSection(source, target, sections, section, supply);
+    }
+    fsyncSync(target);
+    return fstatSync(target).size - before;
+  } catch (error) {
+    ftruncateSync(target, before);
+    throw error;
+  } finally {
+    closeSync(source);
+    closeSync(target);
+  }
+}
+
+function openSupply(supply: Supply): number {
+  try {
+    return openSync(supply.path, 'r');
+  } catch {
+    return fail('file-missing', supply.path, 'The file cannot be opened');
+  }
+}
+
+/** The sections that the file holds already must be those of the manifest. */
+function checkKept(target: number, set: OpenSet, restSha256: string, sections: readonly DigestedSection[]): void {
+  const size = fstatSync(target).size;
+  const restEnd = sections[0]?.start ?? 0;
+  const kept = sections.filter((section) => section.end <= size);
+  if (size < restEnd)
+    fail(
+      'not-a-set',
+      set.dataPath,
+      `The data file has ${size} bytes, not even the ${restEnd} that every precision needs`,
+    );
+  const found = digestRanges(target, set.dataPath, [restEnd, ...kept.map((section) => section.end)]);
+  const expected = [restSha256, ...kept.map((section) => section.sha256)];
+  const wrong = expected.findIndex((digest, at) => digest !== found[at]);
+  if (wrong < 0) return;
+  const part = wrong === 0 ? 'tensors that are not quantized' : `int${kept[wrong - 1]?.bits} section`;
+  fail('not-a-set', set.dataPath, `The ${part} of the data file does not have the digest of the manifest`);
+}
+
+function appendSection(
+  source: number,
+  target: number,
+  sections: readonly DigestedSection[],
+  section: DigestedSection,
+  supply: Supply,
+): void {
+  const from = sections[sections.indexOf(section) - 1]?.end ?? sections[0]?.start ?? 0;
+  const hash = createHash('sha256');
+  for (let at = from; at < section.end; at += STEP) {
+    const end = Math.min(at + STEP, section.end);
+    if (at < supply.start) fail('precision-missing', supply.path, `The file starts after byte ${at} of the data file`);
+    hash.update(readFully(source, at - supply.start, end - supply.start, supply.path));
+  }
+  if (hash.digest('hex') !== section.sha256) {
+    fail('not-a-set', supply.path, `The int${section.bits} section of the file does not belong to this set`);
+  }
+  ftruncateSync(target, from);
+  copyRange(source, target, { from: from - supply.start, to: section.end - supply.start, at: from }, supply.path);
+}
+
+/** Copies bytes [from, to) to offset `at` of another file. */
+function copyRange(
+  source: number,
+  target: number,
+  range: { from: number; to: number; at: number },
+  path: string,
+): void {
+  for (let at = range.from; at < range.to; at += STEP) {
+    const bytes = readFully(source, at, Math.min(at + STEP, range.to), path);
+    let offset = range.at + at - range.from;
+    for (let done = 0; done < bytes.length; ) {
+      const count = writeSync(target, bytes, done, bytes.length - done, offset);
+      done += count;
+      offset += count;
+    }
+  }
+}

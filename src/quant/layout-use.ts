@@ -1,0 +1,65 @@
+/** What one graph reads of a set: bytes of the file, and bits per weight. */
+import {
+  type ColumnPlace,
+  effectiveBits,
+  type ProjectionPlace,
+  placeBlocks,
+  type Range,
+  type SetLayout,
+  tableAt,
+} from './layout.js';
+import { rowBytes } from './pack.js';
+import { containerBits } from './precision.js';
+
+/** Precision of each projection by id. */
+export type BitsOf = (id: string) => number;
+
+/** The ranges a projection reads at `bits`: planes, then tables. */
+export function rangesRead(
+  layout: SetLayout,
+  place: ProjectionPlace,
+  bits: number,
+): { planes: readonly Range[]; tables: readonly Range[] } {
+  const own = effectiveBits(place, bits);
+  const { scale, offset, zero } = tableAt(place, own, layout.decode);
+  const tables = [...columnRanges(scale), ...(offset ? columnRanges(offset) : []), ...(zero ? [zero] : [])];
+  return { planes: place.planes.filter((plane) => plane.precision <= own), tables };
+}
+
+const columnRanges = (column: ColumnPlace): readonly Range[] => (column.supers ? [column, column.supers] : [column]);
+
+/** Bytes of the file, from its start, that a graph with these precisions needs. */
+export function prefixRead(layout: SetLayout, bitsOf: BitsOf): number {
+  let end = layout.sections[0]?.start ?? 0;
+  for (const place of layout.projections) {
+    const { planes, tables } = rangesRead(layout, place, bitsOf(place.id));
+    for (const range of [...planes, ...tables]) end = Math.max(end, range.offset + range.length);
+  }
+  return end;
+}
+
+/** Averages over the weights of a set's projections. */
+export interface BitsPerWeight {
+  /** Bits of a code. */
+  readonly average: number;
+  /** On disk, tables included. */
+  readonly stored: number;
+}
+
+/** Bits per weight of a graph over the set, or of a self-contained model whose codes fill their containers. */
+export function bitsPerWeight(layout: SetLayout, bitsOf: BitsOf, standalone: boolean): BitsPerWeight {
+  let weights = 0;
+  let codeBits = 0;
+  let bytes = 0;
+  for (const place of layout.projections) {
+    const own = effectiveBits(place, bitsOf(place.id));
+    const { planes, tables } = rangesRead(layout, place, own);
+    weights += place.k * place.n;
+    codeBits += own * place.k * place.n;
+    bytes += standalone ? place.n * rowBytes(placeBlocks(place), containerBits(own)) : total(planes);
+    bytes += total(tables);
+  }
+  return weights === 0 ? { average: 0, stored: 0 } : { average: codeBits / weights, stored: (8 * bytes) / weights };
+}
+
+const total = (ranges: readonly Range[]): number => ranges.reduce((sum, { length }) => sum + length, 0);
