@@ -19,6 +19,28 @@ function packed(): Packed {
   return first;
 }
 
+interface Locked {
+  readonly packages: Readonly<Record<string, { readonly version?: string; readonly optionalDependencies?: object }>>;
+}
+
+describe('the lock file', () => {
+  const text = readFileSync(join(root, 'package-lock.json'), 'utf8');
+  const { packages } = JSON.parse(text) as Locked;
+
+  it('names the optional packages of every platform, without which npm ci refuses it', () => {
+    const optional = Object.values(packages).flatMap(({ optionalDependencies = {} }) =>
+      Object.keys(optionalDependencies),
+    );
+    const missing = optional.filter((name) => packages[`node_modules/${name}`]?.version === undefined);
+    expect(optional.length).toBeGreaterThan(10);
+    expect(missing).toEqual([]);
+  });
+
+  it('names no host', () => {
+    expect(text).not.toContain('"resolved": "http');
+  });
+});
+
 describe('the package', () => {
   const { files, unpackedSize } = packed();
   const paths = files.map(({ path }) => path);
