@@ -41,6 +41,8 @@ export interface CompiledPrecision {
   readonly bits: number;
   /** Graph and the part of the data file it needs. */
   readonly bytes: number;
+  /** The part of the data file it needs. */
+  readonly dataBytes: number;
   readonly storedBitsPerWeight: number;
   /** Comparison with the source on a short probe; absent when the source does not fit the memory. */
   readonly probe?: Probe;
@@ -178,6 +180,7 @@ function compiledPrecision(
   const found = quality[graph.name];
   return {
     bits,
+    dataBytes: graph.bytesNeeded,
     bytes: graph.bytesNeeded + statSync(join(folder, graph.file)).size,
     storedBitsPerWeight: storedBitsAt(layout, bits),
     ...(found !== undefined && { probe: found }),
