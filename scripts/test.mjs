@@ -42,7 +42,9 @@ function jest(name, args) {
 function runAll() {
   if (!stage('install', () => ({ passed: ensureInstalled() }))) return;
   stage('build and types', () => ({ passed: build() }));
-  stage('format and lint', () => ({ passed: run(process.execPath, [bin('@biomejs/biome/bin/biome'), 'ci', '.']) }));
+  stage('format and lint', () => ({
+    passed: run(process.execPath, [bin('@biomejs/biome/bin/biome'), 'ci', '--colors=off', '.']),
+  }));
   const alive = stage('smoke', () => jest('smoke', ['--testPathPatterns', smoke]));
   if (alive) stage('tests', () => jest('tests', ['--testPathIgnorePatterns', smoke]));
   stage('budget', () => ({ passed: run(process.execPath, [join(root, 'dist/scripts/budget.js')]) }));
