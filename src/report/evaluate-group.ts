@@ -1,5 +1,6 @@
 /** One group of an evaluation: the reference and some candidates, all open, window by window. */
 import { performance } from 'node:perf_hooks';
+import { requireIdsBelow } from '../calibrate/dataset.js';
 import type { KernelPool } from '../kernels/pool.js';
 import type { Progress } from '../log.js';
 import { type Decoder, openDecoder } from '../runtime/decoder.js';
@@ -54,6 +55,7 @@ export async function evaluateGroup(
     const reference = await opened<WindowScore>(referencePath);
     const candidates: Opened<CandidateScore>[] = [];
     for (const path of paths) candidates.push(await opened<CandidateScore>(path));
+    for (const { decoder, path } of sessions) requireIdsBelow(settings.windows, decoder.vocabulary ?? Infinity, path);
     for (const [index, ids] of settings.windows.entries()) {
       settings.signal.throwIfAborted();
       await scoreWindow(settings.pool, ids, reference, candidates);
@@ -61,7 +63,11 @@ export async function evaluateGroup(
     }
     const sums: CandidateSums[] = [];
     for (const candidate of candidates) sums.push(await finished(candidate, settings));
-    return { reference: await finished(reference, settings), candidates: sums };
+    // Later groups score the reference anew, but its figures are those of the first.
+    return {
+      reference: await finished(reference, settings.offset === 0 ? settings : { ...settings, speed: false }),
+      candidates: sums,
+    };
   } finally {
     for (const { decoder } of sessions) await decoder.session.close();
   }
