@@ -24,6 +24,8 @@ export interface Pass<O, M = undefined> {
   readonly keeps: Keeps;
   /** True when running it again changes nothing. */
   readonly idempotent: boolean;
+  /** What code must hand in beside options, in words; absent when options are enough. */
+  readonly material?: string;
   /** Synchronous and pure to the outside: no disk, no session, no clock. */
   run(rw: Rewriter, options: O, material: M): void;
 }
@@ -77,6 +79,7 @@ export function explain(pass: PassDescription): string {
     `needs ${facts(pass.needs)}`,
     `gives ${facts(pass.gives)}`,
     `keeps ${pass.keeps}: ${KEEPS[pass.keeps]}`,
+    ...(pass.material === undefined ? [] : [`takes ${pass.material}`]),
     pass.idempotent ? 'running it twice is running it once' : 'run it once',
     ...(options.length === 0 ? ['no options'] : ['options', ...options]),
     '',
