@@ -123,6 +123,12 @@ export function digestOfWindows(windows: readonly ArrayLike<number>[]): string {
 
 /** Statistics that stay in memory, for small models and tests. */
 export function statisticsInMemory(header: StatisticsHeader, groups: ReadonlyMap<string, GroupStatistics>): Statistics {
+  // As the files hold them, so that results do not depend on whether statistics were kept.
+  for (const { gram, cross } of groups.values())
+    for (const part of [gram, cross])
+      part?.forEach((value, at) => {
+        part[at] = Math.fround(value);
+      });
   return {
     header,
     groups: [...groups.keys()],

@@ -13,6 +13,7 @@ import { type Measured, measure } from './measure.js';
 import { type ProjectionReport, projectionReport } from './projection-report.js';
 import type { Bits, Recipe } from './recipe.js';
 import { solveProjections } from './solve-projections.js';
+import { SolvedFiles } from './solved-files.js';
 import { openSource, requireComplete, requireFfn, type Source } from './source.js';
 import type { TextOptions } from './text-options.js';
 import { makeTemplate, type Solve, writeData, writeGraph, writeSetManifest } from './write-set.js';
@@ -115,10 +116,11 @@ async function writeSet(
   const template = makeTemplate(source, recipe);
   const digest = digestOfFile(options.model);
   const projections: ProjectionReport[] = [];
+  const solvedFiles = new SolvedFiles(options.work && join(options.work, 'solved'));
   const pool = new KernelPool(options.threads);
   try {
     const solve: Solve = (chosen, placeOf) =>
-      solveProjections(chosen, placeOf, recipe, measured.statistics, pool, context);
+      solveProjections(chosen, placeOf, recipe, measured.statistics, pool, solvedFiles, context);
     const written = await writeData(join(folder, data), template, solve, source.chosen, (solved, place, parts) => {
       projections.push(projectionReport(solved, place, parts));
     });

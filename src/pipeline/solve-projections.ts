@@ -7,8 +7,9 @@ import type { Context } from '../log.js';
 import type { ProjectionPlace } from '../quant/layout.js';
 import { solveDataFree } from '../quant/solve/data-free.js';
 import type { Nested, Nesting } from '../quant/solve/options.js';
-import { type SolveOptions, type SolveReport, solveGroup } from '../quant/solve/solve.js';
+import { type Solved, type SolveOptions, type SolveReport, solveGroup } from '../quant/solve/solve.js';
 import { lambdaOf, type Recipe } from './recipe.js';
+import type { SolvedFiles } from './solved-files.js';
 import type { Chosen } from './source.js';
 
 /** A solved projection, with what the report says of it. */
@@ -27,13 +28,14 @@ export async function* solveProjections(
   recipe: Recipe,
   statistics: Statistics | undefined,
   pool: KernelPool,
+  files: SolvedFiles,
   context: Context,
 ): AsyncGenerator<SolvedProjection> {
   const total = chosen.reduce((sum, { projection }) => sum + projection.k * projection.n, 0);
   let done = 0;
   for (const group of groupsOf(chosen)) {
     context.signal.throwIfAborted();
-    for await (const solved of solveOneGroup(group, placeOf, recipe, statistics, pool)) {
+    for await (const solved of solveOneGroup(group, placeOf, recipe, statistics, pool, files)) {
       yield solved;
       const { id, k, n } = solved.chosen.projection;
       done += k * n;
@@ -55,33 +57,40 @@ async function* solveOneGroup(
   recipe: Recipe,
   statistics: Statistics | undefined,
   pool: KernelPool,
+  files: SolvedFiles,
 ): AsyncGenerator<SolvedProjection> {
   if (statistics === undefined) {
     for (const chosen of group) yield await withoutData(chosen, placeOf(chosen.projection.id), recipe, pool);
     return;
   }
-  const name = group[0]?.projection.group ?? '';
-  const gram = hessianOf(await statistics.load(name));
-  const weights: Float32Array[] = [];
-  for (const { projection } of group) weights.push(await loadRows(pool, storedWeight(projection)));
-  const started = performance.now();
-  const items = group.map(({ projection }, at) => ({
-    name: projection.id,
-    rows: projection.n,
-    weights: weights[at] as Float32Array,
-  }));
-  const solved = await solveGroup(
-    pool,
-    items,
-    group[0]?.projection.k ?? 0,
-    gram,
-    solveOptions(placeOf(group[0]?.projection.id ?? ''), recipe),
-  );
-  const seconds = (performance.now() - started) / 1000 / group.length;
+  const options = solveOptions(placeOf(group[0]?.projection.id ?? ''), recipe);
+  const facts = [options, statistics.header.digest, group[0]?.projection.group];
+  const keys = group.map(({ projection }) => files.key(storedWeight(projection), facts));
+  const known = keys.map((key) => files.find(key));
+  const open = group.filter((_, at) => known[at] === undefined);
+  const fresh = await solveOpen(open, options, statistics, pool);
   for (const [at, chosen] of group.entries()) {
-    const result = solved[at];
-    if (result !== undefined) yield { chosen, nested: result, report: result.report, seconds };
+    const solved = known[at] ?? (fresh.shift() as Solved);
+    if (known[at] === undefined) files.save(keys[at] ?? '', solved, chosen.projection.k);
+    yield { chosen, nested: solved, report: solved.report, seconds: solved.report.seconds };
   }
+}
+
+/** Solves the projections of one group that are not known yet. */
+async function solveOpen(
+  open: readonly Chosen[],
+  options: SolveOptions,
+  statistics: Statistics,
+  pool: KernelPool,
+): Promise<Solved[]> {
+  const first = open[0]?.projection;
+  if (first === undefined) return [];
+  const gram = hessianOf(await statistics.load(first.group));
+  const items = [];
+  for (const { projection } of open) {
+    items.push({ name: projection.id, rows: projection.n, weights: await loadRows(pool, storedWeight(projection)) });
+  }
+  return [...(await solveGroup(pool, items, first.k, gram, options))];
 }
 
 async function withoutData(
