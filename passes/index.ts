@@ -2,9 +2,13 @@
 import type { PassDescription } from '../src/rewrite/define-pass.js';
 import { dedupeInitializers } from './dedupe-initializers.js';
 import { dropInitializerInputs } from './drop-initializer-inputs.js';
+import { expandFastGelu } from './expand-fast-gelu.js';
+import { expandFusedMatmul } from './expand-fused-matmul.js';
+import { expandSkipNorm } from './expand-skip-norm.js';
 import { removeIdentity } from './remove-identity.js';
 import { removeUnused } from './remove-unused.js';
 import { shareTiedHead } from './share-tied-head.js';
+import { storeFloat16 } from './store-float16.js';
 
 export const PASSES: readonly PassDescription[] = [
   dropInitializerInputs,
@@ -12,4 +16,8 @@ export const PASSES: readonly PassDescription[] = [
   removeUnused,
   dedupeInitializers,
   shareTiedHead,
+  expandSkipNorm,
+  expandFastGelu,
+  expandFusedMatmul,
+  storeFloat16,
 ];

@@ -71,6 +71,19 @@ export class Rewriter {
     return node;
   }
 
+  /** Makes outputs of `old` the outputs of a new node before it: they keep names, users and interface, and `old` loses them. */
+  takeOver(old: Node, outputs: readonly (Value | undefined)[], spec: Omit<NewNode, 'types'>): Node {
+    const node = this.#place(old, spec);
+    outputs.forEach((value, slot) => {
+      if (value === undefined) return;
+      if (value.producer !== old) throw new Error(`${value.name} is no output of ${placeOf(old)}`);
+      mutate.produce(old, old.outputs.indexOf(value), undefined);
+      mutate.produce(node, slot, value);
+    });
+    this.#note('replace', node.name);
+    return node;
+  }
+
   /** Adds an initializer to `graph` under a fresh name made from `hint`. */
   initializer(graph: Graph, hint: string, tensor: Tensor): Value {
     const value = mutate.newValue(graph, this.names.fresh(hint), undefined);
