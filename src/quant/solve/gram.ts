@@ -19,8 +19,11 @@ export interface PreparedGram {
 /** Columns eliminated at a time, as in `assembly/factor.ts`. */
 const PANEL = 64;
 
-/** Rows of a Gram matrix rounded up to whole vectors. */
-export const pitchOf = (cols: number): number => Math.ceil(cols / 8) * 8;
+/** Row length of a Gram matrix, as in `assembly/job.ts`: a multiple of 8 but not of 32. */
+function pitchOf(cols: number): number {
+  const whole = Math.ceil(cols / 8) * 8;
+  return whole % 32 === 0 ? whole + 16 : whole;
+}
 
 /** Copies a Gram matrix; with a damping also factors H + damping * mean(diag) I, ten times more where that fails, up to 1. */
 export async function prepareGram(
