@@ -1,6 +1,7 @@
 /** Codes of a set packed for a self-contained model, made piece by piece while the file is written. */
 import type { PackedProjection } from '../../passes/pack-projections.js';
 import { fail } from '../diagnostics.js';
+import type { DType } from '../ir/dtype.js';
 import { float32s, lazyTensor, type Tensor } from '../ir/tensor.js';
 import { decodeColumn, SUPER_BLOCK } from '../quant/compress.js';
 import { float16ToFloat32 } from '../quant/half.js';
@@ -13,7 +14,7 @@ import {
   type SetLayout,
   tableAt,
 } from '../quant/layout.js';
-import { packFields } from '../quant/pack.js';
+import { packFields, packQdq, unpackRows } from '../quant/pack.js';
 import { type ContainerBits, containerBits, type Precision } from '../quant/precision.js';
 import { codeBits, type SliceKind, sliceTable } from '../quant/slice.js';
 import { joinPieces } from '../quant/widen.js';
@@ -148,4 +149,29 @@ function readColumn(reader: SetReader, column: ColumnPlace, entries: number): Fl
   const codes = column.dtype === 'int8' ? new Int8Array(bytes.slice().buffer) : bytes;
   const values = decodeColumn({ codes, supers: new Uint16Array(supers.slice().buffer) });
   return values.subarray(0, Math.min(entries, (column.length / SUPER_BLOCK) * SUPER_BLOCK));
+}
+
+/**
+ * Codes [k, n] of a DequantizeLinear with axis 0, packed over the whole tensor. One projection is transposed in memory, when
+ * its bytes are asked for.
+ */
+export function packColumns(reader: SetReader, place: ProjectionPlace, bits: Precision, dtype: DType): Tensor {
+  const container = containerBits(bits);
+  const blocks = placeBlocks(place);
+  let bytes: Uint8Array | undefined;
+  const make = (): Uint8Array => {
+    const codes = unpackRows(
+      joined(reader, place, bits, 0, place.n * blocks.count * blocks.block),
+      place.n,
+      blocks,
+      container,
+    );
+    return packQdq(codes, place.n, place.k, container, !dtype.startsWith('u'));
+  };
+  return lazyTensor(dtype, [place.k, place.n], (start, end) => {
+    bytes ??= make();
+    const piece = bytes.slice(start, end);
+    if (end === bytes.length) bytes = undefined;
+    return piece;
+  });
 }

@@ -1,16 +1,16 @@
 /** Writes models out of an open set: one more graph over its data, a cut copy, or a self-contained model. */
 import { statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { type PackedProjection, packProjections } from '../../passes/pack-projections.js';
+import { packProjections } from '../../passes/pack-projections.js';
 import { exportModel } from '../convert/export.js';
 import { cutData } from '../convert/set-files.js';
 import { type SetGraph, type SetManifest, writeManifest } from '../convert/set-manifest.js';
 import { SetTensors } from '../convert/set-tensors.js';
 import { fail } from '../diagnostics.js';
 import { cloneModel } from '../ir/clone.js';
-import type { ProjectionPlace } from '../quant/layout.js';
 import { type BitsOf, prefixRead } from '../quant/layout-use.js';
 import type { Precision } from '../quant/precision.js';
+import type { Filling } from '../rewrite/projection/fill.js';
 import { Rewriter } from '../rewrite/rewriter.js';
 import { packPrefix, type SetReader } from './packed.js';
 import { writeSetGraph } from './set-plan.js';
@@ -70,23 +70,26 @@ function writeGraph(
   writeSetGraph(output, template, rest, { layout, data, bitsOf: selection.bitsOf, accuracyLevel, metadata });
 }
 
-/** How a projection is packed; by default its prefix. */
-export type PackWith = (reader: SetReader, place: ProjectionPlace, bits: Precision) => PackedProjection;
+/** Fills the template of a self-contained model. */
+export type Fill = (rw: Rewriter, filling: Filling, reader: SetReader) => void;
 
-/** A self-contained model: graph and data file as MatMulNBits reads them, streamed. */
+const fillPrefix: Fill = (rw, filling, reader) => {
+  packProjections(rw, filling, (place, bits) => packPrefix(reader, place, bits));
+};
+
+/** A self-contained model: graph and data file as the runtime reads them, streamed. By default MatMulNBits over prefixes. */
 export function writeStandalone(
   open: OpenTemplate,
   selection: Selection,
   output: string,
-  pack: PackWith = packPrefix,
+  fill: Fill = fillPrefix,
 ): readonly WrittenFile[] {
   const { set, layout } = open;
   const { model } = cloneModel(open.template);
   const tensors = new SetTensors(set.manifest.data, set.dataPath);
   const reader: SetReader = { layout, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) };
-  const filling = { ...reader, bitsOf: selection.bitsOf, accuracyLevel: set.manifest.accuracyLevel };
   const rw = new Rewriter(model);
-  packProjections(rw, filling, (place, bits) => pack(reader, place, bits));
+  fill(rw, { ...reader, bitsOf: selection.bitsOf, accuracyLevel: set.manifest.accuracyLevel }, reader);
   rw.setMetadata(model, 'matquant.bits', selection.name);
   try {
     const { data } = exportModel(model, output, { dataFile: `${basename(output)}_data` });

@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { importModel } from '../../src/convert/import.js';
 import { openSet } from '../../src/convert/set-manifest.js';
 import { silentContext } from '../../src/log.js';
 import { append } from '../../src/pipeline/append.js';
@@ -129,6 +130,33 @@ describe('slice', () => {
     }
   });
 
+  it.each(CHAIN)('writes int%i in standard operators, which ONNX Runtime fuses', async (bits) => {
+    const at = folder();
+    const even = writeSet(at, product({ k: 128, n: 24 }), base);
+    const output = join(folder(), 'model.onnx');
+    const call = {
+      set: writeWholeSet(at, even),
+      bits,
+      output,
+      standalone: true,
+      slice: 'prefix',
+      format: 'qdq',
+    } as const;
+    await slice(call, context);
+    const model = importModel(output);
+    expect(model.graph.nodes.filter(({ op }) => op === 'DequantizeLinear')).toHaveLength(2);
+    expect(model.graph.nodes.some(({ op }) => op === 'MatMulNBits')).toBe(false);
+    const session = await ortRuntime.open(output, { threads: 1, accuracyLevel: 0 });
+    const x = X.subarray(0, 256);
+    const outputs = await session.run({ x: { dtype: 'float32', dims: [1, 2, 128], data: x } });
+    await session.close();
+    const { y, size } = multiply(x, weightsAt(even, () => bits)(1), 128, 24);
+    const found = outputs['y1']?.data as Float32Array;
+    y.forEach((value, i) => {
+      expect(Math.abs(value - (found[i] as number)) / size).toBeLessThan(1e-5);
+    });
+  });
+
   it('refuses what it cannot write', async () => {
     const call = { set: manifest, output: join(folder(), 'm.onnx') };
     await expect(slice({ ...call, bits: 5, standalone: true, slice: 'prefix' }, context)).rejects.toMatchObject({
@@ -137,6 +165,8 @@ describe('slice', () => {
     await expect(slice({ ...call, bits: 2, standalone: false, slice: 'paper' }, context)).rejects.toMatchObject({
       code: 'bad-usage',
     });
+    const qdq = { ...call, bits: 4, standalone: true, slice: 'prefix', format: 'qdq' } as const;
+    await expect(slice(qdq, context)).rejects.toMatchObject({ code: 'unsupported-target' });
     const graph = join(full, 'model_int2.onnx');
     await expect(
       slice({ ...call, set: graph, bits: 2, standalone: true, slice: 'prefix' }, context),

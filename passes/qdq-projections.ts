@@ -1,0 +1,81 @@
+/**
+ * Projections in standard ONNX: a weight behind DequantizeLinear.
+ *
+ * Matches: the placeholders of a template (`rewrite/projection/sites.ts`).
+ * Becomes: MatMul(X, DequantizeLinear(codes [K, N], scales [blocks, N], axis 0)), plus blockSum(X) . offset where the table has
+ * offsets. This layout straight into the MatMul is the one ONNX Runtime fuses to MatMulNBits; behind a Transpose it never does.
+ * Why it is sound: signed codes C - 2^(m-1) decode with zero point 0 to what MatMulNBits computes by default; a stored zero
+ * point keeps unsigned codes. DequantizeLinear with block_size is ONNX from version 21 on, int2 from 25 on.
+ * Refuses when: K is not a multiple of the block, which runtimes do not fuse; the model is older than operator set 13.
+ */
+import { fail } from '../src/diagnostics.js';
+import { int, ints } from '../src/ir/attribute.js';
+import type { DType } from '../src/ir/dtype.js';
+import type { Value } from '../src/ir/graph.js';
+import type { Tensor } from '../src/ir/tensor.js';
+import { effectiveBits, type ProjectionPlace, placeBlocks } from '../src/quant/layout.js';
+import { type ContainerBits, containerBits, type Precision } from '../src/quant/precision.js';
+import type { Emitter } from '../src/rewrite/projection/emitter.js';
+import type { Multiply } from '../src/rewrite/projection/expand.js';
+import { type Filling, fillTemplate } from '../src/rewrite/projection/fill.js';
+import { type At, storedTable, type TableValues } from '../src/rewrite/projection/tables.js';
+import { raiseOpset } from '../src/rewrite/raise-opset.js';
+import type { Rewriter } from '../src/rewrite/rewriter.js';
+
+/** Codes of a projection as [k, n], packed over the whole tensor: int or uint of the container's width. */
+export type PackColumns = (place: ProjectionPlace, bits: Precision, dtype: DType) => Tensor;
+
+const SIGNED: Readonly<Record<ContainerBits, DType>> = { 2: 'int2', 4: 'int4', 8: 'int8' };
+const UNSIGNED: Readonly<Record<ContainerBits, DType>> = { 2: 'uint2', 4: 'uint4', 8: 'uint8' };
+
+/** Fills a template with standard products. Returns how many there are. */
+export function qdqProjections(rw: Rewriter, filling: Filling, pack: PackColumns): number {
+  const { layout, tensor, bitsOf } = filling;
+  const containers = layout.projections.map((place) => containerBits(effectiveBits(place, bitsOf(place.id))));
+  if (containers.includes(2)) raiseOpset(rw, 25, 13);
+  else raiseOpset(rw, 21, 10);
+  return fillTemplate(rw, layout, (emitter, at) => {
+    refuseRagged(at.place);
+    const bits = effectiveBits(at.place, bitsOf(at.place.id));
+    const table = storedTable(emitter, tensor, layout, at, bits);
+    const dtype = (table.zero === undefined ? SIGNED : UNSIGNED)[containerBits(bits)];
+    const codes = emitter.initializer(`${at.name}_Q${bits}`, pack(at.place, bits, dtype));
+    return { place: at.place, table, multiply: dequantized(emitter, at, codes, table) };
+  });
+}
+
+function refuseRagged(place: ProjectionPlace): void {
+  if (place.k % place.block === 0) return;
+  fail(
+    'unsupported-target',
+    place.id,
+    `K = ${place.k} is not a multiple of the block ${place.block}, which DequantizeLinear needs`,
+  );
+}
+
+/** MatMul by weights that a DequantizeLinear makes, once per element type. */
+function dequantized(emitter: Emitter, at: At, codes: Value, table: TableValues): Multiply {
+  const attributes = { axis: int(0), block_size: int(placeBlocks(at.place).block) };
+  const turn = (value: Value): Value =>
+    emitter.add(at.anchor, at.place.id, {
+      op: 'Transpose',
+      inputs: [value],
+      attributes: { perm: ints([1, 0]) },
+      name: `${at.name}/scales/Transpose`,
+    });
+  const zero = table.zero === undefined ? [] : [turn(table.zero)];
+  const weights = new Map<string, Value>();
+  return (site, input, dtype) => {
+    const inputs = (): Value[] => [codes, turn(table.scale(dtype)), ...zero];
+    const made = (): Value =>
+      emitter.add(at.anchor, at.place.id, {
+        op: 'DequantizeLinear',
+        inputs: inputs(),
+        attributes,
+        name: `${at.name}/DequantizeLinear`,
+      });
+    const weight = weights.get(dtype) ?? made();
+    weights.set(dtype, weight);
+    return { op: 'MatMul', inputs: [input, weight], name: `${site.node.name}/MatMul` };
+  };
+}
