@@ -5,7 +5,7 @@
  */
 
 import * as job from './job';
-import { codeOf, levelOf, residual } from './levels';
+import { levelOf, residual } from './levels';
 import { axpy, deepGemm } from './linalg';
 import { pick, prepareLevels } from './pick';
 
@@ -55,7 +55,7 @@ function panel(n: i32, i: i32, first: i32, last: i32): i32 {
       const target = levelOf(r, n, u, old) + load<f32>(state + <usize>r * job.span) * inverse;
       store<f32>(job.goals + ((<usize>r) << 2), target);
     }
-    const q = pick(n, u, i, job.goals);
+    const q = pick(n, u, i);
     if (q == old) continue;
     total++;
     store<u8>(at, q);
@@ -66,7 +66,7 @@ function panel(n: i32, i: i32, first: i32, last: i32): i32 {
 
 /** Takes the change of one level out of the panel's gradients and notes it for the other columns. */
 function change(r: i32, n: i32, u: i32, i: i32, j: i32, first: i32, width: i32, old: i32, q: i32): void {
-  if (codeOf(r, old) == codeOf(r, q)) return;
+  if (job.codeOf(r, old) == job.codeOf(r, q)) return;
   const delta = levelOf(r, n, u, old) - levelOf(r, n, u, q);
   const v = i * job.planes + r;
   const panel = (<usize>first) << 2;

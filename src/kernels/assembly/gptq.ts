@@ -41,7 +41,7 @@ function panel(n: i32, i: i32, first: i32, last: i32, copies: i32): void {
     for (let r = 0; r < job.planes; r++) {
       store<f32>(job.goals + ((<usize>r) << 2), load<f32>(state + (copies == 1 ? 0 : <usize>r * job.span) + column));
     }
-    const q = pick(n, u, i, job.goals);
+    const q = pick(n, u, i);
     store<u8>(job.codes + <usize>n * job.cols + j, q);
     const w = load<f32>(weight + column);
     const left = (j + 1) & ~3;

@@ -5,6 +5,7 @@
  * Precisions are planes 0 to `planes` - 1: the parent first, then the lower ones in descending order. Row i of a tile and
  * plane r make virtual row i * planes + r.
  */
+import { sliceHalf, sliceTop } from './grid';
 import { real, word } from './plan';
 
 export let weights: usize = 0;
@@ -70,8 +71,14 @@ export let changes: usize = 0;
 /** f32 [tile, levelCount]: levels of the atoms under the tables of the current block. */
 export let levels: usize = 0;
 export let levelCount: i32 = 0;
-/** f32 [planes]: what the levels of one weight shall be. */
+/** f32 [planes]: what the levels of one weight shall be, and the same times the root of λ. */
 export let goals: usize = 0;
+export let scaled: usize = 0;
+/** Per plane: f32 root of λ; i32 shift, addend and largest code of its slice. */
+export let roots: usize = 0;
+let shifts: usize = 0;
+let halves: usize = 0;
+let tops: usize = 0;
 /** f32: sums of the lower costs, one per 4 atoms. */
 export let bases: usize = 0;
 /** f32 [tile * planes, 2, blocks, blocks]: products of the codes under H. */
@@ -96,6 +103,24 @@ export function bits(plane: i32): i32 {
 /** Weight of the plane in the objective. */
 export function lambda(plane: i32): f32 {
   return load<f32>(lambdaAt + ((<usize>plane) << 2));
+}
+
+/** Notes what slicing and picking need of each plane. */
+function notePlanes(): void {
+  for (let r = 0; r < planes; r++) {
+    const at = <usize>r << 2;
+    const shift = bits(0) - bits(r);
+    store<f32>(roots + at, sqrt<f32>(lambda(r)));
+    store<i32>(shifts + at, shift);
+    store<i32>(halves + at, sliceHalf(slice, shift));
+    store<i32>(tops + at, sliceTop(slice, bits(r), shift));
+  }
+}
+
+/** The code of plane r that is cut from parent code q. */
+export function codeOf(plane: i32, q: i32): i32 {
+  const at = <usize>plane << 2;
+  return min((q + load<i32>(halves + at)) >> load<i32>(shifts + at), load<i32>(tops + at));
 }
 
 /** Address of the scale of row n, block u; its offset lies `offsetAt()` bytes behind. */
@@ -156,6 +181,8 @@ export function bind(plan: usize, scratch: usize): void {
   bitsAt = plan + 26 * 4;
   lambdaAt = bitsAt + 8 * 4;
   layOut(scratch);
+  // Address 0 stands for a plan that is only measured.
+  if (scratch != 0) notePlanes();
 }
 
 function layOut(scratch: usize): void {
@@ -173,6 +200,11 @@ function layOut(scratch: usize): void {
   changes = take(virtual);
   levels = take(tile * levelCount + 4);
   goals = take(8);
+  scaled = take(8);
+  roots = take(8);
+  shifts = take(8);
+  halves = take(8);
+  tops = take(8);
   bases = take(atoms);
   products = take(<usize>virtual * 2 * blocks * blocks);
   normal = take(<usize>8 * blocks * blocks);

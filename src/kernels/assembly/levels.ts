@@ -2,12 +2,6 @@
 import { CENTERED, decodeCentre, sliceHalf, sliceTop, tiedOffset } from './grid';
 import * as job from './job';
 
-/** The code of plane r that is cut from parent code q. */
-export function codeOf(plane: i32, q: i32): i32 {
-  const shift = job.bits(0) - job.bits(plane);
-  return min((q + sliceHalf(job.slice, shift)) >> shift, sliceTop(job.slice, job.bits(plane), shift));
-}
-
 /** The code around which the table of a plane is fitted. */
 export function centreOf(plane: i32): f32 {
   return decodeCentre(job.decode, job.bits(plane));
@@ -21,7 +15,7 @@ export function scaleOnly(): bool {
 /** The weight that parent code q stands for in a plane, for row n and block u. */
 export function levelOf(plane: i32, n: i32, u: i32, q: i32): f32 {
   const at = job.scaleAt(plane, n, u);
-  return load<f32>(at) * <f32>codeOf(plane, q) + load<f32>(at + job.offsetAt());
+  return load<f32>(at) * <f32>job.codeOf(plane, q) + load<f32>(at + job.offsetAt());
 }
 
 /** Sets the tables of row n to the tied decode of the parent's grid. */

@@ -10,7 +10,7 @@ export function prepareLevels(n: i32, u: i32, i: i32): void {
   let target = job.levels + ((<usize>i * job.levelCount) << 2);
   for (let plane = 1; plane < job.planes; plane++) {
     const at = job.scaleAt(plane, n, u);
-    const root = sqrt<f32>(job.lambda(plane));
+    const root = load<f32>(job.roots + (<usize>plane << 2));
     const scale = f32x4.splat(load<f32>(at));
     const offset = f32x4.splat(load<f32>(at + job.offsetAt()));
     const roots = f32x4.splat(root);
@@ -30,53 +30,82 @@ function everyFourth(at: usize): v128 {
   return v128.shuffle<i64>(low, high, 0, 2);
 }
 
-/** Picks the code of row n, block u for the targets t, f32 [planes]; `i` is the row in the tile. */
-export function pick(n: i32, u: i32, i: i32, t: usize): i32 {
+/** Picks the code of row n, block u for the levels in `goals`; `i` is the row in the tile. */
+export function pick(n: i32, u: i32, i: i32): i32 {
   const at = job.scaleAt(0, n, u);
   const scale = load<f32>(at);
-  const shifted = load<f32>(t) - load<f32>(at + job.offsetAt());
+  const shifted = load<f32>(job.goals) - load<f32>(at + job.offsetAt());
   const ideal = nearest<f32>(shifted / scale);
   if (job.planes == 1) return <i32>min<f32>(max<f32>(ideal, 0), <f32>((1 << job.bits(0)) - 1));
-  sumCoarse(i, t);
-  const root = sqrt<f32>(job.lambda(0));
-  return search(f32x4.splat(ideal), f32x4.splat(root * shifted), f32x4.splat(root * scale), i, t);
+  for (let r: usize = 0; r < <usize>job.planes << 2; r += 4) {
+    store<f32>(job.scaled + r, load<f32>(job.roots + r) * load<f32>(job.goals + r));
+  }
+  const levels = job.levels + ((<usize>i * job.levelCount) << 2);
+  const fine = job.coarse - 1;
+  sumCoarse(levels + (<usize>(fine * job.atoms) << 2));
+  const root = load<f32>(job.roots);
+  const own = f32x4.splat(root * shifted);
+  const step = f32x4.splat(root * scale);
+  if (fine == 1) return searchOne(f32x4.splat(ideal), own, step, levels);
+  return searchMany(f32x4.splat(ideal), own, step, levels);
 }
 
 /** Costs of the planes that are constant over 4 atoms, one sum per 4 atoms. */
-function sumCoarse(i: i32, t: usize): void {
+function sumCoarse(levels: usize): void {
   const groups = <usize>job.atoms;
-  for (let a: usize = 0; a < groups; a += 16) v128.store(job.bases + a, f32x4.splat(0));
-  let source = job.levels + ((<usize>i * job.levelCount + (job.coarse - 1) * job.atoms) << 2);
-  for (let plane = job.coarse; plane < job.planes; plane++) {
-    const target = f32x4.splat(sqrt<f32>(job.lambda(plane)) * load<f32>(t + ((<usize>plane) << 2)));
-    for (let a: usize = 0; a < groups; a += 16) {
-      const d = f32x4.sub(v128.load(source), target);
-      v128.store(job.bases + a, f32x4.add(v128.load(job.bases + a), f32x4.mul(d, d)));
-      source += 16;
+  const goals = job.scaled + (<usize>job.coarse << 2);
+  const end = job.scaled + (<usize>job.planes << 2);
+  for (let a: usize = 0; a < groups; a += 16) {
+    let source = levels + a;
+    let sum = f32x4.splat(0);
+    for (let goal = goals; goal < end; goal += 4) {
+      const d = f32x4.sub(v128.load(source), v128.load32_splat(goal));
+      sum = f32x4.add(sum, f32x4.mul(d, d));
+      source += groups;
     }
+    v128.store(job.bases + a, sum);
   }
 }
 
-function search(ideal: v128, shifted: v128, scale: v128, i: i32, t: usize): i32 {
-  const lanes = (<usize>job.atoms) << 2;
-  const first = job.atomTable;
-  const last = first + lanes;
-  const levels = job.levels + ((<usize>i * job.levelCount) << 2);
+/** The search with one plane that varies within 4 atoms. */
+function searchOne(ideal: v128, shifted: v128, scale: v128, levels: usize): i32 {
+  const goal = v128.load32_splat(job.scaled, 4);
+  const last = <usize>job.atoms << 2;
+  const end = job.atomTable + last;
+  let base = job.bases;
+  let best = f32x4.splat(f32.MAX_VALUE);
+  let codes = f32x4.splat(0);
+  for (let first = job.atomTable; first < end; first += 16) {
+    const q = f32x4.pmin(f32x4.pmax(ideal, v128.load(first)), v128.load(first + last));
+    const own = f32x4.sub(shifted, f32x4.mul(scale, q));
+    const d = f32x4.sub(v128.load(levels), goal);
+    const cost = f32x4.add(f32x4.add(v128.load32_splat(base), f32x4.mul(own, own)), f32x4.mul(d, d));
+    codes = v128.bitselect(q, codes, f32x4.lt(cost, best));
+    best = f32x4.pmin(best, cost);
+    levels += 16;
+    base += 4;
+  }
+  return smallest(best, codes);
+}
+
+/** The search with any number of planes that vary within 4 atoms. */
+function searchMany(ideal: v128, shifted: v128, scale: v128, levels: usize): i32 {
+  const lanes = <usize>job.atoms << 2;
+  const goals = job.scaled + 4;
+  const end = job.scaled + (<usize>job.coarse << 2);
   let best = f32x4.splat(f32.MAX_VALUE);
   let codes = f32x4.splat(0);
   for (let a: usize = 0; a < lanes; a += 16) {
-    const q = f32x4.pmin(f32x4.pmax(ideal, v128.load(first + a)), v128.load(last + a));
+    const q = f32x4.pmin(f32x4.pmax(ideal, v128.load(job.atomTable + a)), v128.load(job.atomTable + lanes + a));
     const own = f32x4.sub(shifted, f32x4.mul(scale, q));
     let cost = f32x4.add(v128.load32_splat(job.bases + (a >> 2)), f32x4.mul(own, own));
     let source = levels + a;
-    for (let plane = 1; plane < job.coarse; plane++) {
-      const target = sqrt<f32>(job.lambda(plane)) * load<f32>(t + ((<usize>plane) << 2));
-      const d = f32x4.sub(v128.load(source), f32x4.splat(target));
+    for (let goal = goals; goal < end; goal += 4) {
+      const d = f32x4.sub(v128.load(source), v128.load32_splat(goal));
       cost = f32x4.add(cost, f32x4.mul(d, d));
       source += lanes;
     }
-    const better = f32x4.lt(cost, best);
-    codes = v128.bitselect(q, codes, better);
+    codes = v128.bitselect(q, codes, f32x4.lt(cost, best));
     best = f32x4.pmin(best, cost);
   }
   return smallest(best, codes);

@@ -7,7 +7,7 @@
  */
 
 import * as job from './job';
-import { centreOf, codeOf, scaleOnly } from './levels';
+import { centreOf, scaleOnly } from './levels';
 import { dot, dot64, gemm } from './linalg';
 
 /** Fits the tables of rows `begin` to `end`, one tile. Overwrites `state` and `work`. Reads `targets` = W H. */
@@ -29,7 +29,7 @@ function centred(plane: i32, n: i32, target: usize): void {
   const centre = centreOf(plane);
   const code = job.codes + <usize>n * job.cols;
   for (let k = 0; k < job.cols; k++)
-    store<f32>(target + ((<usize>k) << 2), <f32>codeOf(plane, load<u8>(code + k)) - centre);
+    store<f32>(target + ((<usize>k) << 2), <f32>job.codeOf(plane, load<u8>(code + k)) - centre);
   memory.fill(target + ((<usize>job.cols) << 2), 0, (<usize>(job.pitch - job.cols)) << 2);
 }
 

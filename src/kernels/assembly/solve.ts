@@ -2,10 +2,11 @@
 
 import { gradients, sweep } from './descent';
 import { gptqTile } from './gptq';
-import { encode1, gridScale, gridZero, highest, lowest } from './grid';
+import { encode1 } from './grid';
 import * as job from './job';
 import { padRow, residual, tieTables } from './levels';
 import { deepGemm } from './linalg';
+import { chooseGrid } from './range';
 import { refitTile } from './refit';
 
 /**
@@ -20,7 +21,7 @@ export function solveRows(plan: usize, begin: i32, end: i32, scratch: usize): vo
 function solveTile(begin: i32, end: i32): void {
   for (let n = begin; n < end; n++) {
     padRow(n, n - begin);
-    minMax(n);
+    chooseGrid(n);
     roundRow(n);
     tieTables(n);
   }
@@ -41,18 +42,6 @@ function descend(begin: i32, end: i32): void {
   gradients(begin, end);
   for (let s = 0; s < job.sweeps; s++) {
     if (sweep(begin, end) == 0) return;
-  }
-}
-
-function minMax(n: i32): void {
-  for (let u = 0; u < job.blocks; u++) {
-    const w = job.weights + ((<usize>n * job.cols + u * job.block) << 2);
-    const width = job.blockWidth(u);
-    const lo = lowest(w, width);
-    const scale = gridScale(lo, highest(w, width), job.grid, job.bits(0));
-    const at = (<usize>n * job.blocks + u) << 2;
-    store<f32>(job.parentScale + at, scale);
-    store<f32>(job.parentZero + at, gridZero(lo, scale, job.grid, job.bits(0)));
   }
 }
 

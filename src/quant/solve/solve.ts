@@ -42,6 +42,28 @@ export async function solveGroup(
   return solved;
 }
 
+/** As `solveGroup`, for items that come one by one, such as the row ranges of a table too large to hold. */
+export async function* solveEach(
+  pool: KernelPool,
+  items: AsyncIterable<SolveItem>,
+  cols: number,
+  gram: Float32Array | Float64Array,
+  options: SolveOptions,
+): AsyncGenerator<Solved> {
+  const start = performance.now();
+  const prepared = await prepareGram(pool, gram, cols, options.codes === 'round' ? undefined : options.damping);
+  let share = (performance.now() - start) / 1000;
+  try {
+    for await (const item of items) {
+      check(item, cols, options);
+      yield await solve(pool, item, prepared, options, share);
+      share = 0;
+    }
+  } finally {
+    releaseGram(pool, prepared);
+  }
+}
+
 /** Solves one projection under a prepared Gram matrix; `share` is what its preparation took. */
 async function solve(
   pool: KernelPool,
