@@ -83,6 +83,7 @@ function opsetsOf(message: ModelProto, at: string): ReadonlyMap<string, number> 
     }
     opsets.set(domain, version);
   }
+  if (opsets.size === 0) fail('invalid-graph', at, 'the model does not say which operator set it uses');
   return opsets;
 }
 

@@ -9,7 +9,10 @@ import { fail } from '../diagnostics.js';
 const BITS = [2, 3, 4, 5, 6, 7, 8] as const;
 
 const overrideSchema = z.strictObject({
-  match: z.string().describe('Regular expression over projection ids such as layers.3.down.'),
+  match: z
+    .string()
+    .refine(isExpression, { error: 'Not a regular expression' })
+    .describe('Regular expression over projection ids such as layers.3.down.'),
   exclude: z.boolean().default(false).describe('Leave matching projections in float.'),
   minBits: z
     .union(BITS.map((bits) => z.literal(bits)))
@@ -38,7 +41,11 @@ const shape = {
   embeddingBits: z
     .union([z.literal('keep'), z.literal(16), z.literal(8), z.literal(4)])
     .default('keep')
-    .describe('Storage of the token embedding and the head.'),
+    .describe('Storage of the token embedding and the head; keep treats them like everything that stays float.'),
+  embeddingBlock: z
+    .union([z.literal(16), z.literal(32), z.literal(64), z.literal(128), z.literal(256)])
+    .default(32)
+    .describe('Columns of an embedding row that share a scale; the hidden size must be a multiple of it.'),
   floatStorage: z
     .enum(['keep', 'float16'])
     .default('keep')
@@ -86,6 +93,14 @@ const shape = {
   overrides: z.array(overrideSchema).default([]).describe('Exceptions by projection id; the last match wins.'),
 };
 
+function isExpression(text: string): boolean {
+  try {
+    return new RegExp(text) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
 /** An exception for the projections whose id matches. */
 export interface Override {
   readonly match: string;
@@ -100,6 +115,7 @@ export interface Recipe {
   readonly scope: 'ffn' | 'ffn+attention';
   readonly attentionBits: number;
   readonly embeddingBits: 'keep' | 16 | 8 | 4;
+  readonly embeddingBlock: 16 | 32 | 64 | 128 | 256;
   readonly floatStorage: 'keep' | 'float16';
   readonly method: 'data-free' | 'best' | 'rtn' | 'gptq' | 'matgptq' | 'sliced-minmax';
   readonly slice: 'prefix' | 'paper' | 'extra';
