@@ -4,7 +4,9 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { CompilerError, fail } from '../diagnostics.js';
 import { staged } from '../proto/staging.js';
-import type { SetLayout } from '../quant/layout.js';
+import { SUPER_BLOCK } from '../quant/compress.js';
+import { type ColumnPlace, type ProjectionPlace, placeBlocks, type SetLayout } from '../quant/layout.js';
+import { rowBytes } from '../quant/pack.js';
 import type { Precision } from '../quant/precision.js';
 import type { DigestedSection } from './set-writer.js';
 
@@ -34,7 +36,7 @@ const projection = z.strictObject({
   role: z.string(),
   k: z.number().int().positive(),
   n: z.number().int().positive(),
-  block: z.number().int().min(16).max(256),
+  block: z.union([16, 32, 64, 128, 256].map((size) => z.literal(size))),
   columns: z.number().int().positive(),
   chain: z.array(precision).min(1),
   planes: z.array(plane),
@@ -154,7 +156,7 @@ export function writeManifest(path: string, manifest: SetManifest): void {
   staged(path, (temporary) => writeFileSync(temporary, manifestText(manifest)));
 }
 
-/** No range may leave the file: a manifest is input like any other. */
+/** A manifest is input like any other: no range may leave the file or differ from what its shape takes. */
 function checkRanges(set: SetLayout, at: string): void {
   const ranges = [
     ...set.rest,
@@ -162,9 +164,27 @@ function checkRanges(set: SetLayout, at: string): void {
     ...set.sections.map(({ start, end }) => ({ offset: start, length: end - start })),
   ];
   for (const { offset, length } of ranges) {
-    if (length < 0 || offset + length > set.byteLength)
+    if (length < 0 || offset + length > set.byteLength) {
       fail('not-a-set', at, 'A range of the manifest leaves the data file');
+    }
   }
+  for (const place of set.projections) checkSizes(place, at);
+}
+
+function checkSizes(place: ProjectionPlace, at: string): void {
+  const blocks = placeBlocks(place);
+  const entries = place.n * place.columns;
+  const groups = Math.ceil(entries / SUPER_BLOCK);
+  const fits = (column: ColumnPlace): boolean =>
+    column.supers === undefined
+      ? column.dtype === 'float16' && column.length === 2 * entries
+      : column.dtype !== 'float16' && column.length === groups * SUPER_BLOCK && column.supers.length === 2 * groups;
+  const sound =
+    (place.columns === 1 || place.columns === blocks.count) &&
+    place.planes.every(({ width, length }) => length === place.n * rowBytes(blocks, width)) &&
+    place.tables.every(({ scale, offset }) => fits(scale) && (offset === undefined || fits(offset))) &&
+    place.tables.every(({ zero }) => zero === undefined || zero.length === entries);
+  if (!sound) fail('not-a-set', at, `The ranges of ${place.id} do not have the sizes of its shape`);
 }
 
 function rangesOf({

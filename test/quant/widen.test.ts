@@ -1,0 +1,56 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { blocksOf } from '../../src/quant/grid.js';
+import { wideningOf, widenTable } from '../../src/quant/join-table.js';
+import { packMatMulNBits } from '../../src/quant/pack.js';
+import { planesFor, planPlanes, splitPlanes } from '../../src/quant/planes.js';
+import { containerBits, PRECISIONS } from '../../src/quant/precision.js';
+import { containerCodes } from '../../src/quant/tables.js';
+import { joinPieces } from '../../src/quant/widen.js';
+
+describe('joinPieces', () => {
+  it('equals the container codes packed directly, for every chain', () => {
+    const chains = fc.uniqueArray(fc.constantFrom(...PRECISIONS), { minLength: 1 });
+    fc.assert(
+      fc.property(
+        chains,
+        fc.integer({ min: 1, max: 9 }),
+        fc.integer({ min: 1, max: 200 }),
+        fc.nat(),
+        (chain, rows, k, seed) => {
+          const blocks = blocksOf(k, 16);
+          const codes = Uint8Array.from({ length: rows * k }, (_, i) => (i * 2654435761 + seed) >>> 11);
+          const all = splitPlanes(codes, rows, blocks, planPlanes(chain));
+          for (const bits of chain) {
+            const needed = planesFor(planPlanes(chain), bits);
+            const planes = needed.map((plane, at) => ({
+              bytes: all[at]?.bytes as Uint8Array,
+              widening: wideningOf(plane, bits),
+            }));
+            const container = containerBits(bits);
+            const expected = packMatMulNBits(containerCodes(codes, 'prefix', bits), rows, blocks, container);
+            expect(joinPieces(planes, rows * blocks.count * blocks.block, container)).toEqual(expected);
+          }
+        },
+      ),
+    );
+  });
+
+  it('joins more than one round', () => {
+    const codes = 3 * 128 * 1024 + 16;
+    const bytes = Uint8Array.from({ length: codes / 4 }, (_, i) => (i * 97) >>> 3);
+    const [plane] = planPlanes([2, 8]);
+    const widening = plane && wideningOf(plane, 8);
+    const out = widening && joinPieces([{ bytes, widening }], codes, 8);
+    expect(out?.length).toBe(codes);
+    expect(out?.every((byte, i) => byte === (((bytes[i >> 2] as number) >> (2 * (i & 3))) & 3) << 6)).toBe(true);
+  });
+});
+
+describe('widenTable', () => {
+  it('has the codes of a byte in each row', () => {
+    const table = widenTable({ width: 2, lift: 2, container: 4 });
+    // Fields 3, 2, 1, 0 of the byte 0b00011011, each two bits above the bottom of a nibble.
+    expect([...table.subarray(0b00011011 * 2, 0b00011011 * 2 + 2)]).toEqual([0b10001100, 0b00000100]);
+  });
+});
