@@ -6,157 +6,221 @@
  * a tied pair reads one blob, so the file holds it once.
  * Why it is sound: both operators decode (code - zero point) * scale per block of a row (com.microsoft operator
  * specifications), and a row of the table is an output column of the head.
- * Refuses when: the hidden size is not a multiple of the block, because GatherBlockQuantized would return the padding.
+ * Refuses when: an embedding's hidden size is not a multiple of the block, because GatherBlockQuantized would return the padding;
+ * an element type is neither float32 nor float16.
  */
-
-import type { Embedding, Projection } from '../src/analysis/projection.js';
+import type { Embedding, Projection, Site } from '../src/analysis/projection.js';
 import { fail } from '../src/diagnostics.js';
 import { int } from '../src/ir/attribute.js';
 import { DTYPES, type DType } from '../src/ir/dtype.js';
-import type { Graph, Model, Node, Value } from '../src/ir/graph.js';
-import { float32Scalar, int64s, type Tensor } from '../src/ir/tensor.js';
-import type { Rewriter } from '../src/rewrite/rewriter.js';
+import type { Graph, Node, Value } from '../src/ir/graph.js';
+import { float32Scalar, int64s, type Tensor, tensorOf } from '../src/ir/tensor.js';
+import { float16Bits } from '../src/quant/half.js';
+import { definePass, type NoOptions, noOptions, type Pass } from '../src/rewrite/define-pass.js';
+import type { NewNode, Rewriter } from '../src/rewrite/rewriter.js';
 
 /** One quantized table, packed as MatMulNBits wants it. */
 export interface PackedTable {
   readonly bits: 2 | 4 | 8;
   readonly block: number;
-  /** uint8 [V, H / block, block * bits / 8]. */
+  /** uint8 [V, ceil(H / block), block * bits / 8]. */
   readonly codes: Tensor;
-  /** [V, H / block] in any float type; cast to the graph's when the session loads. */
+  /** [V, ceil(H / block)] in any float type; with `supers` 8-bit codes [groups, n] of them. Cast when the session loads. */
   readonly scales: Tensor;
-  /** Packed uint8 [V, ceil(H / block * bits / 8)]; absent means 2^(bits-1). */
-  readonly zeroPoints: Tensor | undefined;
+  /** float16 [groups, 1]: scale = code * super. */
+  readonly supers?: Tensor | undefined;
+  /** Packed uint8 [V, ceil(blocks * bits / 8)]; absent means 2^(bits-1). */
+  readonly zeroPoints?: Tensor | undefined;
 }
 
 /** What to rewrite: the embedding, the head, or both from one table. */
-export interface EmbeddingTargets {
+export interface TableTarget {
+  /** Names of the new tensors begin with it. */
   readonly name: string;
   readonly embedding: Embedding | undefined;
   readonly head: Projection | undefined;
   readonly accuracyLevel: 0 | 4;
+  readonly table: PackedTable;
 }
 
 const MICROSOFT = 'com.microsoft';
 
-/** Rewrites the targets to read `table`, and drops the float tables that nobody reads any more. */
-export function quantizeEmbedding(rw: Rewriter, targets: EmbeddingTargets, table: PackedTable): void {
-  const hidden = targets.embedding?.hidden ?? targets.head?.k ?? 0;
-  if (hidden % table.block !== 0) {
-    fail('unsupported-target', targets.name, `The hidden size ${hidden} is not a multiple of the block ${table.block}`);
+export const quantizeEmbedding: Pass<NoOptions, readonly TableTarget[]> = definePass<NoOptions, readonly TableTarget[]>(
+  {
+    name: 'quantize-embedding',
+    summary: 'Reads the token embedding and the head from packed codes, a tied pair from one blob.',
+    options: noOptions,
+    needs: [],
+    gives: [],
+    keeps: 'interface',
+    idempotent: true,
+    run: (rw, _, targets) => {
+      for (const target of targets) quantize(rw, target);
+    },
+  },
+);
+
+function quantize(rw: Rewriter, target: TableTarget): void {
+  const { embedding, head, table, name } = target;
+  if (embedding !== undefined && embedding.hidden % table.block !== 0) {
+    fail(
+      'unsupported-target',
+      name,
+      `The hidden size ${embedding.hidden} is not a multiple of the block ${table.block}`,
+    );
   }
   rw.requireDomain(MICROSOFT, 1);
-  const parts = placeParts(rw, rw.model, targets.name, table);
-  const sources: Value[] = [];
-  for (const node of targets.embedding?.nodes ?? []) sources.push(...gatherFrom(rw, node, parts, table, hidden));
-  for (const site of targets.head?.sites ?? []) {
-    sources.push(...site.node.inputs.slice(1).filter((value) => value !== undefined));
-    multiplyFrom(rw, site.node, site.input, parts, table, targets);
+  const parts = new Parts(rw, target);
+  const sources: (Value | undefined)[] = [];
+  for (const node of embedding?.nodes ?? []) {
+    sources.push(node.inputs[0]);
+    gather(rw, node, parts, target);
   }
-  for (const value of new Set(sources)) rw.dropIfUnused(value);
+  for (const site of head?.sites ?? []) {
+    sources.push(...site.node.inputs.slice(1));
+    multiply(rw, site, parts, target);
+  }
+  for (const value of new Set(sources)) if (value !== undefined) rw.dropIfUnused(value);
 }
 
-interface Parts {
+/** The shared constants of a table, at the start of the main graph, where branches see them too; each made when asked for. */
+class Parts {
   readonly codes: Value;
-  readonly scales: Tensor;
-  readonly stored: Value;
-  readonly zeroPoints: Value | undefined;
-  readonly cast: Map<DType, Value>;
-  readonly graph: Graph;
+  readonly zeroPoints: readonly Value[];
+  readonly #rw: Rewriter;
+  readonly #target: TableTarget;
+  readonly #made: Map<string, Value> = new Map();
+
+  constructor(rw: Rewriter, target: TableTarget) {
+    this.#rw = rw;
+    this.#target = target;
+    const { name, table } = target;
+    this.codes = rw.initializer(this.#graph, `${name}_Q${table.bits}`, table.codes);
+    const { zeroPoints } = table;
+    this.zeroPoints = zeroPoints ? [rw.initializer(this.#graph, `${name}_zero_points`, zeroPoints)] : [];
+  }
+
+  get #graph(): Graph {
+    return this.#rw.model.graph;
+  }
+
+  /** The codes as rows of bytes [V, H * bits / 8]. */
+  rows(): Value {
+    return this.#once('rows', () => {
+      const { codes } = this.#target.table;
+      const [rows = 0, blocks = 0, bytes = 0] = codes.shape;
+      return this.#add('Reshape', [this.codes, this.#constant('rows', int64s([rows, blocks * bytes]))], 'rows');
+    });
+  }
+
+  /** The scales [V, blocks] in the element type of the place that reads them. */
+  scales(dtype: DType): Value {
+    if (dtype !== 'float32' && dtype !== 'float16') {
+      fail(
+        'unsupported-target',
+        this.#target.name,
+        `MatMulNBits and GatherBlockQuantized do not compute in ${dtype} everywhere`,
+      );
+    }
+    const { scales, supers } = this.#target.table;
+    return this.#once(dtype, () => {
+      if (supers !== undefined) return this.#decoded(scales, supers, dtype);
+      const stored = this.#once('scales', () => this.#constant('scales', scales));
+      return scales.dtype === dtype ? stored : this.#cast(stored, dtype, 'scales');
+    });
+  }
+
+  /** code * super in float32, which holds the product exactly. */
+  #decoded(codes: Tensor, supers: Tensor, dtype: 'float32' | 'float16'): Value {
+    const scales = this.#once('decoded', () => {
+      const factors = [
+        this.#cast(this.#constant('scales', codes), 'float32', 'scales'),
+        this.#cast(this.#constant('scales_super', supers), 'float32', 'scales_super'),
+      ];
+      const [rows = 0, blocks = 0] = this.#target.table.codes.shape;
+      const shape = this.#constant('scales_shape', int64s([rows, blocks]));
+      return this.#add('Reshape', [this.#add('Mul', factors, 'scales'), shape], 'scales');
+    });
+    return dtype === 'float32' ? scales : this.#cast(scales, dtype, 'scales_half');
+  }
+
+  #constant(label: string, tensor: Tensor): Value {
+    return this.#rw.initializer(this.#graph, `${this.#target.name}_${label}`, tensor);
+  }
+
+  #cast(value: Value, to: DType, label: string): Value {
+    return this.#add('Cast', [value], label, { to: int(DTYPES[to].onnx) });
+  }
+
+  #add(op: string, inputs: readonly Value[], label: string, attributes: NewNode['attributes'] = {}): Value {
+    const name = `${this.#target.name}/${label}/${op}`;
+    return this.#rw.insert(this.#anchor(), { op, inputs, attributes, name });
+  }
+
+  /** The first node that is not one of ours, so that ours stay in the order they were made in. */
+  #anchor(): Node | Graph {
+    const own = `${this.#target.name}/`;
+    return this.#graph.nodes.find(({ name }) => !name.startsWith(own)) ?? this.#graph;
+  }
+
+  #once(key: string, make: () => Value): Value {
+    const value = this.#made.get(key) ?? make();
+    this.#made.set(key, value);
+    return value;
+  }
 }
 
-function placeParts(rw: Rewriter, model: Model, name: string, table: PackedTable): Parts {
-  const graph = model.graph;
-  return {
-    codes: rw.initializer(graph, `${name}_Q${table.bits}`, table.codes),
-    stored: rw.initializer(graph, `${name}_scales`, table.scales),
-    scales: table.scales,
-    zeroPoints: table.zeroPoints && rw.initializer(graph, `${name}_zero_points`, table.zeroPoints),
-    cast: new Map(),
-    graph,
-  };
-}
-
-/** The scales in the element type of the place that reads them; the Cast is folded when the session loads. */
-function scalesIn(rw: Rewriter, parts: Parts, dtype: DType): Value {
-  if (parts.scales.dtype === dtype) return parts.stored;
-  const known = parts.cast.get(dtype);
-  if (known !== undefined) return known;
-  const first = parts.graph.nodes[0] ?? parts.graph;
-  const to = int(DTYPES[dtype].onnx);
-  const made = rw.insert(first, {
-    op: 'Cast',
-    inputs: [parts.stored],
-    attributes: { to },
-    name: `${parts.stored.name}/Cast`,
-  });
-  parts.cast.set(dtype, made);
-  return made;
-}
-
-function gatherFrom(rw: Rewriter, node: Node, parts: Parts, table: PackedTable, hidden: number): Value[] {
+function gather(rw: Rewriter, node: Node, parts: Parts, { name, table }: TableTarget): void {
   const [data, indices] = node.inputs;
-  const rows = parts.codes.initializer?.shape[0] ?? 0;
-  const shape = rw.initializer(parts.graph, `${parts.codes.name}/shape`, int64s([rows, (hidden * table.bits) / 8]));
-  const flat = rw.insert(node, { op: 'Reshape', inputs: [parts.codes, shape], name: `${parts.codes.name}/Reshape` });
-  const dtype = node.outputs[0]?.type?.dtype ?? embeddingType(data) ?? 'float32';
+  const dtype = node.outputs[0]?.type?.dtype ?? typeOf(data) ?? 'float32';
   rw.replaceNode(node, {
     op: 'GatherBlockQuantized',
     domain: MICROSOFT,
-    inputs: [flat, indices, scalesIn(rw, parts, dtype), ...(parts.zeroPoints === undefined ? [] : [parts.zeroPoints])],
+    inputs: [parts.rows(), indices, parts.scales(dtype), ...parts.zeroPoints],
     attributes: { gather_axis: int(0), quantize_axis: int(1), block_size: int(table.block), bits: int(table.bits) },
-    name: `${node.name || 'embedding'}_Q${table.bits}`,
+    name: `${node.name || name}_Q${table.bits}`,
   });
-  return data === undefined ? [] : [data];
 }
 
 /** Element type of a table seen through the nodes in front of a Gather. */
-function embeddingType(value: Value | undefined): DType | undefined {
+function typeOf(value: Value | undefined): DType | undefined {
   if (value === undefined) return undefined;
-  return value.initializer?.dtype ?? value.type?.dtype ?? embeddingType(value.producer?.inputs[0]);
+  return value.initializer?.dtype ?? value.type?.dtype ?? typeOf(value.producer?.inputs[0]);
 }
 
-function multiplyFrom(
-  rw: Rewriter,
-  node: Node,
-  input: Value,
-  parts: Parts,
-  table: PackedTable,
-  targets: EmbeddingTargets,
-): void {
-  const site = targets.head?.sites.find((each) => each.node === node);
-  if (targets.head === undefined || site === undefined || site.bias !== undefined) {
-    fail('unsupported-model', targets.name, 'A head with a bias cannot be quantized together with the embedding');
-  }
-  const { k, n } = targets.head;
-  const shared = {
-    op: 'MatMulNBits',
-    domain: MICROSOFT,
-    inputs: [
-      input,
-      parts.codes,
-      scalesIn(rw, parts, site.dtype),
-      ...(parts.zeroPoints === undefined ? [] : [parts.zeroPoints]),
-    ],
-    attributes: {
-      K: int(k),
-      N: int(n),
-      bits: int(table.bits),
-      block_size: int(table.block),
-      accuracy_level: int(targets.accuracyLevel),
+/** Y = alpha * (X . W) + bias; the last node makes the output of the old one. */
+function multiply(rw: Rewriter, site: Site, parts: Parts, target: TableTarget): void {
+  const { name, table, accuracyLevel } = target;
+  const { k, n } = target.head as Projection;
+  const { node, dtype, alpha, bias } = site;
+  const base = `${node.name || name}_Q${table.bits}`;
+  const steps: Omit<NewNode, 'types'>[] = [
+    {
+      op: 'MatMulNBits',
+      domain: MICROSOFT,
+      inputs: [site.input, parts.codes, parts.scales(dtype), ...parts.zeroPoints],
+      attributes: {
+        K: int(k),
+        N: int(n),
+        bits: int(table.bits),
+        block_size: int(table.block),
+        accuracy_level: int(accuracyLevel),
+      },
+      name: base,
     },
-    name: `${node.name || 'head'}_Q${table.bits}`,
-  };
-  if (site.alpha === 1) {
-    rw.replaceNode(node, shared);
-    return;
+  ];
+  if (alpha !== 1) {
+    const factor = rw.initializer(rw.model.graph, `${base}/alpha`, scalar(alpha, dtype));
+    steps.push({ op: 'Mul', inputs: [factor], name: `${base}/Mul` });
   }
-  const product = rw.insert(node, shared);
-  const alpha = rw.initializer(parts.graph, `${shared.name}/alpha`, alphaOf(site.alpha, site.dtype));
-  rw.replaceNode(node, { op: 'Mul', inputs: [product, alpha], name: `${shared.name}/Mul` });
+  if (bias !== undefined) steps.push({ op: 'Add', inputs: [bias], name: `${base}/Add` });
+  const last = steps.pop() as Omit<NewNode, 'types'>;
+  const before = steps.reduce<Value | undefined>(
+    (value, step) => rw.insert(node, { ...step, inputs: value === undefined ? step.inputs : [value, ...step.inputs] }),
+    undefined,
+  );
+  rw.replaceNode(node, before === undefined ? last : { ...last, inputs: [before, ...last.inputs] });
 }
 
-function alphaOf(alpha: number, dtype: DType): Tensor {
-  if (dtype !== 'float32') fail('unsupported-model', 'head', `A scaled head of type ${dtype} is not supported`);
-  return float32Scalar(alpha);
-}
+const scalar = (value: number, dtype: DType): Tensor =>
+  dtype === 'float16' ? tensorOf('float16', [], Uint16Array.of(float16Bits(value))) : float32Scalar(value);

@@ -29,7 +29,10 @@ const options: z.ZodType<StoreFloat16Options> = z.strictObject({
   threshold: z.int().min(0).default(1024).describe('Smallest tensor in bytes of float32 that is stored as float16.'),
 });
 
-export const storeFloat16: Pass<StoreFloat16Options> = definePass({
+/** Given values, only these are stored as float16. */
+export type StoreOnly = ReadonlySet<Value> | undefined;
+
+export const storeFloat16: Pass<StoreFloat16Options, StoreOnly> = definePass<StoreFloat16Options, StoreOnly>({
   name: 'store-float16',
   summary: 'Stores large float32 tensors as float16 and casts them back when the model is loaded.',
   options,
@@ -37,9 +40,11 @@ export const storeFloat16: Pass<StoreFloat16Options> = definePass({
   gives: [],
   keeps: 'values',
   idempotent: true,
-  run: (rw, { threshold }) => {
+  run: (rw, { threshold }, only) => {
     const storages = new WeakMap<object, object>();
-    for (const match of float16Candidates(rw.model, threshold)) if (match.ok) store(rw, match.bound, storages);
+    for (const match of float16Candidates(rw.model, threshold)) {
+      if (match.ok && only?.has(match.bound) !== false) store(rw, match.bound, storages);
+    }
   },
 });
 

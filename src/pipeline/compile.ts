@@ -12,7 +12,9 @@ import { checkGraphs, type Probe } from './check-set.js';
 import { type Measured, measure } from './measure.js';
 import { type ProjectionReport, projectionReport } from './projection-report.js';
 import type { Bits, Recipe } from './recipe.js';
+import { type CompressedTables, compressTables } from './rest.js';
 import { solveProjections } from './solve-projections.js';
+import type { TableReport } from './solve-tables.js';
 import { SolvedFiles } from './solved-files.js';
 import { openSource, requireComplete, requireFfn, type Source } from './source.js';
 import type { TextOptions } from './text-options.js';
@@ -55,6 +57,8 @@ export interface CompileResult {
   readonly quantized: number;
   readonly refused: readonly { readonly at: string; readonly code: string; readonly reason: string }[];
   readonly projections: readonly ProjectionReport[];
+  /** Embedding and head, where they were quantized. */
+  readonly tables: readonly TableReport[];
   readonly calibrationTokens: number;
   readonly seconds: number;
   /** Seconds by stage. */
@@ -99,6 +103,7 @@ interface WrittenFolder {
   readonly files: readonly { readonly name: string; readonly bytes: number }[];
   readonly precisions: readonly CompiledPrecision[];
   readonly projections: readonly ProjectionReport[];
+  readonly tables: readonly TableReport[];
   readonly source: Source;
 }
 
@@ -113,12 +118,16 @@ async function writeSet(
 ): Promise<WrittenFolder> {
   const { recipe } = options;
   const data = `${stem}.data`;
-  const template = makeTemplate(source, recipe);
   const digest = digestOfFile(options.model);
   const projections: ProjectionReport[] = [];
   const solvedFiles = new SolvedFiles(options.work && join(options.work, 'solved'));
   const pool = new KernelPool(options.threads);
+  let tables: CompressedTables | undefined;
   try {
+    const { statistics } = measured;
+    tables = await compressTables(source, folder, { recipe, statistics, files: solvedFiles, pool, context });
+    clock.lap('tables');
+    const template = makeTemplate(source, recipe);
     const solve: Solve = (chosen, placeOf) =>
       solveProjections(chosen, placeOf, recipe, measured.statistics, pool, solvedFiles, context);
     const written = await writeData(join(folder, data), template, solve, source.chosen, (solved, place, parts) => {
@@ -142,8 +151,9 @@ async function writeSet(
     const names = [data, ...graphs.map(({ file }) => file), `${stem}.json`];
     const files = names.map((name) => ({ name, bytes: statSync(join(folder, name)).size }));
     const precisions = graphs.map((graph) => compiledPrecision(graph, folder, template.layout, quality));
-    return { files, precisions, projections, source };
+    return { files, precisions, projections, tables: tables.reports, source };
   } finally {
+    tables?.close();
     await pool.close();
   }
 }
@@ -195,13 +205,14 @@ const provenanceOf = ({ statistics, tokens }: Measured): Readonly<Record<string,
 });
 
 function resultOf(set: WrittenFolder, options: CompileOptions, measured: Measured, clock: Clock): CompileResult {
-  const { files, precisions, projections, source } = set;
+  const { files, precisions, projections, tables, source } = set;
   return {
     files: files.map(({ name, bytes }) => ({ path: join(options.output, name), bytes })),
     precisions,
     quantized: projections.length,
     refused: source.left.map(({ at, code, reason }) => ({ at, code, reason })),
     projections,
+    tables,
     calibrationTokens: measured.tokens,
     seconds: Object.values(clock.stages).reduce((sum, each) => sum + each, 0),
     stages: clock.stages,

@@ -9,6 +9,7 @@ import { ortRuntime } from '../runtime/ort.js';
 import type { Recipe } from './recipe.js';
 import type { Source } from './source.js';
 import type { TextOptions } from './text-options.js';
+import { tableBits } from './token-tables.js';
 import { readWindows } from './windows.js';
 
 export interface MeasureOptions {
@@ -68,10 +69,11 @@ export async function measure(source: Source, options: MeasureOptions, context: 
   });
   if (windows.length === 0 || UNMEASURED.has(recipe.method)) return done(undefined);
   const wanted = new Set(source.chosen.map(({ projection }) => projection.id));
+  const takesHead = tableBits(recipe) !== undefined;
   const statistics = await capture(source.model, source.analysis, windows, ortRuntime, {
     threads: options.threads,
     memoryBytes: options.memoryBytes,
-    scope: ({ id }) => wanted.has(id),
+    scope: ({ id, role }) => wanted.has(id) || (takesHead && role === 'head'),
     hints: readHints(source.path),
     ...(options.work !== undefined && { folder: `${options.work}/statistics` }),
     signal: context.signal,

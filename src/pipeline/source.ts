@@ -5,6 +5,7 @@ import { importModel } from '../convert/import.js';
 import { fail, REFUSALS, type RefusalCode } from '../diagnostics.js';
 import type { Model } from '../ir/graph.js';
 import type { Bits, Recipe } from './recipe.js';
+import { tableBits } from './token-tables.js';
 
 /** A projection that will be quantized, with the lowest precision it may have in any model of the set. */
 export interface Chosen {
@@ -32,6 +33,7 @@ export function openSource(path: string, recipe: Recipe): Source {
   const left: Refusal[] = [...analysis.refusals];
   for (const projection of analysis.projections) {
     const verdict = judge(projection, recipe);
+    if (projection.role === 'head' && tableBits(recipe) !== undefined) continue;
     if (typeof verdict === 'string') left.push(refuse(projection, verdict));
     else chosen.push({ projection, floor: verdict });
   }

@@ -14,6 +14,7 @@ import { Rewriter } from '../rewrite/rewriter.js';
 import { TOOL } from '../version.js';
 import { partsOf } from './parts.js';
 import type { Bits, Recipe } from './recipe.js';
+import { shrinkFloats } from './rest.js';
 import type { SolvedProjection } from './solve-projections.js';
 import type { Chosen, Source } from './source.js';
 
@@ -33,6 +34,7 @@ export function makeTemplate(source: Source, recipe: Recipe): Template {
     new Rewriter(source.model),
     source.chosen.map(({ projection }) => projection),
   );
+  shrinkFloats(source.model, source.analysis, recipe);
   const rest = restOf(source.model);
   const planned = source.chosen.map(({ projection: { id, layer, role, k, n }, floor }) => ({
     id,

@@ -1,0 +1,65 @@
+/** The token embedding and the head as tables [V, H] to be quantized: one for both where the head repeats the embedding. */
+import type { Embedding, ModelAnalysis, Projection, Weight } from '../analysis/projection.js';
+import { fail } from '../diagnostics.js';
+import { DTYPES } from '../ir/dtype.js';
+import type { StoredWeight } from '../kernels/load-rows.js';
+import type { Recipe } from './recipe.js';
+
+export interface TokenTable {
+  readonly name: 'embedding' | 'head';
+  /** V. */
+  readonly rows: number;
+  /** H. */
+  readonly cols: number;
+  readonly weight: Weight;
+  /** Who reads it. */
+  readonly embedding: Embedding | undefined;
+  readonly head: Projection | undefined;
+}
+
+/** Bits of quantized tables, or undefined when the recipe keeps them float. */
+export function tableBits({ embeddingBits }: Pick<Recipe, 'embeddingBits'>): 4 | 8 | undefined {
+  return embeddingBits === 8 || embeddingBits === 4 ? embeddingBits : undefined;
+}
+
+/** The tables of a model: one for a tied pair, whichever way it is stored, else one each. */
+export function tokenTablesOf({ embedding, projections }: ModelAnalysis): readonly TokenTable[] {
+  const head = projections.find(({ role }) => role === 'head');
+  const isTied = head !== undefined && (embedding?.head === 'tied' || embedding?.head === 'copy');
+  const tables: TokenTable[] = [];
+  if (embedding !== undefined) {
+    const { weight, vocabulary: rows, hidden: cols } = embedding;
+    tables.push({ name: 'embedding', rows, cols, weight, embedding, head: isTied ? head : undefined });
+  }
+  if (head !== undefined && !isTied) {
+    const { weight, n: rows, k: cols } = head;
+    tables.push({ name: 'head', rows, cols, weight, embedding: undefined, head });
+  }
+  return tables;
+}
+
+/** Fails when a runtime could not look rows up in the quantized table: GatherBlockQuantized has no padding. */
+export function requireBlocks(table: TokenTable, block: number): void {
+  if (table.embedding === undefined || table.cols % block === 0) return;
+  fail(
+    'unsupported-target',
+    table.name,
+    `The hidden size ${table.cols} is not a multiple of the embedding block ${block}: choose a smaller embeddingBlock, or keep the embedding`,
+  );
+}
+
+/** Rows [begin, end) as they are stored; only their bytes are read. */
+export function storedRows({ name, weight, rows, cols }: TokenTable, begin: number, end: number): StoredWeight {
+  const { tensor, layout } = weight;
+  const size = DTYPES[tensor.dtype].bits / 8;
+  const count = end - begin;
+  const stored = { name, dtype: tensor.dtype, layout, rows: count, cols };
+  if (layout === 'NK') return { ...stored, bytes: tensor.bytes(begin * cols * size, end * cols * size) };
+  const strip = count * size;
+  const bytes = new Uint8Array(cols * strip);
+  for (let k = 0; k < cols; k++) {
+    const at = (k * rows + begin) * size;
+    bytes.set(tensor.bytes(at, at + strip), k * strip);
+  }
+  return { ...stored, bytes };
+}
