@@ -1,6 +1,7 @@
 /** Gradient rules of products, reductions, softmax and normalizations. */
+import { fail } from '../diagnostics.js';
 import { float, int } from '../ir/attribute.js';
-import { floatAttribute, intAttribute, intsAttribute, type Node, type Value } from '../ir/graph.js';
+import { floatAttribute, intAttribute, intsAttribute, type Node, placeOf, type Value } from '../ir/graph.js';
 import { float32Scalar, int64s } from '../ir/tensor.js';
 import { reduceMean, reduceSum, unbroadcast } from './broadcast.js';
 import type { Emitter, GradRule } from './emitter.js';
@@ -59,9 +60,12 @@ const gemm: GradRule = (node, [dy], emit) => {
 /** The reduced axes of a reduction node, non-negative; all axes when none are given. */
 function reducedAxes(node: Node, emit: Emitter): readonly number[] {
   const rank = emit.shape(input(node, 0)).length;
-  const axes =
-    emit.integers(node.inputs[1]) ?? intsAttribute(node, 'axes') ?? Array.from({ length: rank }, (_, axis) => axis);
-  return axes.map((axis) => (axis < 0 ? axis + rank : axis));
+  const given = emit.integers(node.inputs[1]) ?? intsAttribute(node, 'axes');
+  if (given === undefined && node.inputs[1] !== undefined)
+    fail('unsupported-model', placeOf(node), `A ${node.op} without known axes has no gradient`);
+  if (given === undefined || (given.length === 0 && intAttribute(node, 'noop_with_empty_axes', 0) === 0))
+    return Array.from({ length: rank }, (_, axis) => axis);
+  return given.map((axis) => (axis < 0 ? axis + rank : axis));
 }
 
 /** Sum and mean spread the gradient over what they reduced. */

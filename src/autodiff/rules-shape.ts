@@ -1,6 +1,7 @@
 /** Gradient rules of operators that move elements without computing: each is the transpose of its movement. */
+import { fail } from '../diagnostics.js';
 import { int, ints } from '../ir/attribute.js';
-import { intAttribute, intsAttribute, type Node, type Value } from '../ir/graph.js';
+import { intAttribute, intsAttribute, type Node, placeOf, type Value } from '../ir/graph.js';
 import { float32Scalar, int64s } from '../ir/tensor.js';
 import { unbroadcast } from './broadcast.js';
 import type { Emitter, GradRule } from './emitter.js';
@@ -36,12 +37,13 @@ function pad(emit: Emitter, dy: Value, before: readonly number[], after: readonl
   return emit.op('Pad', [dy, emit.constant(int64s([...before, ...after])), emit.constant(float32Scalar(0))]);
 }
 
-/** Slice with positive or negative unit steps; other steps have no rule yet and say so by returning nothing wanted. */
+/** Slice with unit steps; other steps have no rule yet. */
 const slice: GradRule = (node, [dy], emit) => {
   if (dy === undefined) return [];
   const shape = emit.shape(input(node, 0));
   const taken = emit.shape(output(node));
-  const starts = emit.integers(node.inputs[1]) ?? [];
+  const starts = emit.integers(node.inputs[1]);
+  if (starts === undefined) fail('unsupported-model', placeOf(node), 'A Slice without known starts has no gradient');
   const axes = emit.integers(node.inputs[3]) ?? starts.map((_, axis) => axis);
   const steps = emit.integers(node.inputs[4]) ?? starts.map(() => 1);
   if (steps.some((step) => step !== 1))

@@ -7,6 +7,7 @@ import type { Graph, Model, Node, Value, ValueType } from '../ir/graph.js';
 import { placeOf } from '../ir/graph.js';
 import * as mutate from '../ir/mutate.js';
 import { Names } from '../ir/names.js';
+import { topologicalOrder } from '../ir/order.js';
 import type { Tensor } from '../ir/tensor.js';
 
 /** One thing that was done, for the report, golden texts and "was anything modified?". */
@@ -82,6 +83,11 @@ export class Rewriter {
     });
     this.#note('replace', node.name);
     return node;
+  }
+
+  /** Puts the nodes of a graph in a topological order, for nodes that were added behind their readers. */
+  sort(graph: Graph): void {
+    mutate.setNodes(graph, topologicalOrder(graph));
   }
 
   /** Adds an initializer to `graph` under a fresh name made from `hint`. */
