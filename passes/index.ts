@@ -5,6 +5,7 @@ import { dropInitializerInputs } from './drop-initializer-inputs.js';
 import { expandFastGelu } from './expand-fast-gelu.js';
 import { expandFusedMatmul } from './expand-fused-matmul.js';
 import { expandSkipNorm } from './expand-skip-norm.js';
+import { quantizeEmbedding } from './quantize-embedding.js';
 import { removeIdentity } from './remove-identity.js';
 import { removeUnused } from './remove-unused.js';
 import { shareTiedHead } from './share-tied-head.js';
@@ -19,5 +20,6 @@ export const PASSES: readonly PassDescription[] = [
   expandSkipNorm,
   expandFastGelu,
   expandFusedMatmul,
+  quantizeEmbedding,
   storeFloat16,
 ];

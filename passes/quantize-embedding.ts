@@ -53,7 +53,8 @@ export const quantizeEmbedding: Pass<NoOptions, readonly TableTarget[]> = define
     needs: [],
     gives: [],
     keeps: 'interface',
-    idempotent: true,
+    idempotent: false,
+    material: 'the packed codes and scales of the tables, and who reads them',
     run: (rw, _, targets) => {
       for (const target of targets) quantize(rw, target);
     },
