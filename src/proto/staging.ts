@@ -3,8 +3,18 @@
  * old file or the new one, never half of one.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { CompilerError, type ErrorCode, fail } from '../diagnostics.js';
 
 /** Writes one file: `write` gets the temporary path. */
@@ -70,6 +80,9 @@ interface Stage {
   abandon(error: unknown): unknown;
 }
 
+/** Folders made for outputs, deepest first; those still empty when a stage is given up are removed again. */
+const folders: Set<string> = new Set();
+
 /** Temporary paths not yet published, removed when the process is told to exit in between. */
 const pending: Set<string> = new Set();
 
@@ -78,6 +91,7 @@ function openStage(targets: readonly string[]): Stage {
     const name = `.${basename(target)}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
     return join(dirname(target), name);
   });
+  makeFolders(targets);
   if (pending.size === 0) process.once('exit', removePending);
   for (const path of temporaries) pending.add(path);
   return {
@@ -92,10 +106,35 @@ function openStage(targets: readonly string[]): Stage {
     },
     abandon: (error) => {
       for (const path of temporaries) rmSync(path, { recursive: true, force: true });
+      removeEmptyFolders();
       forget(temporaries);
       return explained(error, targets[0] ?? '');
     },
   };
+}
+
+function makeFolders(targets: readonly string[]): void {
+  for (const folder of new Set(targets.map((target) => resolve(dirname(target))))) {
+    try {
+      const first = mkdirSync(folder, { recursive: true });
+      if (first === undefined) continue;
+      for (let made = folder; made.length >= first.length; made = dirname(made)) folders.add(made);
+    } catch (error) {
+      removeEmptyFolders();
+      throw explained(error, folder);
+    }
+  }
+}
+
+function removeEmptyFolders(): void {
+  for (const folder of folders) {
+    try {
+      rmdirSync(folder);
+      folders.delete(folder);
+    } catch {
+      // It holds something by now.
+    }
+  }
 }
 
 function prepare(temporary: string, target: string): void {
@@ -138,6 +177,7 @@ function forget(paths: readonly string[]): void {
 
 function removePending(): void {
   for (const path of pending) rmSync(path, { recursive: true, force: true });
+  removeEmptyFolders();
 }
 
 const REASONS: Readonly<Record<string, ErrorCode>> = {
@@ -148,6 +188,7 @@ const REASONS: Readonly<Record<string, ErrorCode>> = {
   EROFS: 'output-exists',
   ENOENT: 'output-exists',
   ENOTDIR: 'output-exists',
+  EEXIST: 'output-exists',
   EISDIR: 'output-exists',
 };
 

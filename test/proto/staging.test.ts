@@ -37,6 +37,24 @@ describe('staged', () => {
     expect(contents(folder)).toEqual({ out: 'old' });
   });
 
+  it('makes the folders of its target, and takes them away again when writing fails', () => {
+    const folder = temporaryFolder();
+    const target = join(folder, 'a', 'b', 'out');
+    const fails = (): void => {
+      throw new Error('stop');
+    };
+    expect(() => staged(target, fails)).toThrow('stop');
+    expect(readdirSync(folder)).toEqual([]);
+    staged(target, (temporary) => writeFileSync(temporary, 'new'));
+    expect(contents(folder)).toEqual({ out: 'new' });
+  });
+
+  it('refuses a target below a file', () => {
+    const file = join(temporaryFolder(), 'file');
+    writeFileSync(file, 'old');
+    expect(codeOf(() => staged(join(file, 'a', 'out'), () => {}))).toBe('output-exists');
+  });
+
   it('writes several files or none', async () => {
     const folder = temporaryFolder();
     const targets = [join(folder, 'a'), join(folder, 'b')];
@@ -60,7 +78,6 @@ describe('staged', () => {
     const folder = temporaryFolder();
     mkdirSync(join(folder, 'taken'));
     const write = (temporary: string): void => writeFileSync(temporary, 'x');
-    expect(codeOf(() => staged(join(folder, 'no/such/out'), write))).toBe('output-exists');
     expect(codeOf(() => staged(join(folder, 'taken'), write))).toBe('output-exists');
     const full = (): never => {
       throw Object.assign(new Error('no space left'), { code: 'ENOSPC' });

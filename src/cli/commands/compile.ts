@@ -54,11 +54,24 @@ function render({ files, precisions, quantized, refused, seconds }: CompileResul
     byteSize(bytes),
     significant(storedBitsPerWeight),
   ]);
-  const left = refused.map(({ at, code, reason }) => `  ${at}: ${reason} [${code}]`);
   return paragraphs(
     table([{ title: 'model' }, right('size'), right('bits/weight')], sizes),
-    left.length === 0 ? '' : ['Left as they are:', ...left].join('\n'),
+    leftOver(refused),
     fileList(files),
     `${quantized} projections quantized in ${duration(seconds)}.`,
   );
+}
+
+/** One line per reason, naming a few of those that it holds for; --json has them all. */
+function leftOver(refused: CompileResult['refused']): string {
+  const reasons = new Map<string, string[]>();
+  for (const { at, code, reason } of refused) {
+    const key = `${reason} [${code}]`;
+    reasons.set(key, [...(reasons.get(key) ?? []), at]);
+  }
+  const lines = [...reasons].map(([reason, places]) => {
+    const more = places.length > 4 ? ` and ${places.length - 3} more` : '';
+    return `  ${reason}: ${places.slice(0, more === '' ? 4 : 3).join(', ')}${more}`;
+  });
+  return lines.length === 0 ? '' : ['Left as they are:', ...lines].join('\n');
 }

@@ -2,7 +2,7 @@ import { fail } from '../../diagnostics.js';
 import { type Thresholds, type VerifyResult, verify } from '../../pipeline/verify.js';
 import { type Command, defineCommand } from '../command.js';
 import { textFlags, textOf, threadsOf } from '../options.js';
-import { right, significant, table } from '../render.js';
+import { byteSize, right, significant, table } from '../render.js';
 import { byteCount, decimalNumber, given, wholeNumber } from '../values.js';
 
 const group = 'Thresholds (at least one):';
@@ -75,9 +75,11 @@ function render({ passed, checks }: VerifyResult): string {
   const rows = checks.map((check) => [
     check.passed ? 'pass' : 'MISSED',
     check.name,
-    significant(check.value),
-    significant(check.limit),
+    shown(check.name, check.value),
+    shown(check.name, check.limit),
   ]);
   const columns = [{ title: '' }, { title: 'check' }, right('value'), right('limit')];
   return `${table(columns, rows)}\n\n${passed ? 'All thresholds hold.' : 'A threshold is missed.'}`;
 }
+
+const shown = (name: string, value: number): string => (name === 'size' ? byteSize(value) : significant(value));
