@@ -1,7 +1,9 @@
 /** Prints what the finder sees in each model given: one row per file, and with --all every projection and refusal. */
-import { analyse } from '../src/analysis/projections.js';
+
 import type { ModelAnalysis } from '../src/analysis/projection.js';
+import { analyse } from '../src/analysis/projections.js';
 import { closeModel, importModel } from '../src/convert/import.js';
+import { verify } from '../src/ir/verify.js';
 
 const paths = process.argv.slice(2).filter((each) => !each.startsWith('--'));
 const all = process.argv.includes('--all');
@@ -23,19 +25,27 @@ function print(path: string): void {
   const start = performance.now();
   const analysis = analyse(model);
   const took = Math.round(performance.now() - start);
+  for (const { at, message } of verify(model)) console.log(`  ! ${at}: ${message}`);
   const { embedding } = analysis;
-  const table = embedding === undefined ? 'no embedding' : `[${embedding.vocabulary}, ${embedding.hidden}] head ${embedding.head}`;
-  console.log(`${path} | layers ${analysis.layers} | ${countRoles(analysis)} | ${analysis.activation ?? '-'} | ${table} | refused: ${countRefusals(analysis)} | ${took} ms`);
+  const table =
+    embedding === undefined ? 'no embedding' : `[${embedding.vocabulary}, ${embedding.hidden}] head ${embedding.head}`;
+  console.log(
+    `${path} | layers ${analysis.layers} | ${countRoles(analysis)} | ${analysis.activation ?? '-'} | ${table} | refused: ${countRefusals(analysis)} | ${took} ms`,
+  );
   if (all) printAll(analysis);
   closeModel(model);
 }
 
 function printAll({ projections, refusals }: ModelAnalysis): void {
   for (const { id, k, n, group, weight, sites } of projections) {
-    const forms = sites.map(({ node, alpha, walk }) => `${node.op}${alpha === 1 ? '' : `*${alpha}`}${walk.map((step) => `<${step.op}`).join('')} ${node.name}`);
+    const forms = sites.map(
+      ({ node, alpha, walk }) =>
+        `${node.op}${alpha === 1 ? '' : `*${alpha}`}${walk.map((step) => `<${step.op}`).join('')} ${node.name}`,
+    );
     console.log(`  ${id} [${k}, ${n}] ${weight.layout} ${weight.source.name} in ${group}: ${forms.join('; ')}`);
   }
-  for (const { at, code, reason, role, layer } of refusals) console.log(`  - ${at} (${layer ?? ''} ${role ?? ''}) ${code}: ${reason}`);
+  for (const { at, code, reason, role, layer } of refusals)
+    console.log(`  - ${at} (${layer ?? ''} ${role ?? ''}) ${code}: ${reason}`);
 }
 
 for (const path of paths) print(path);
