@@ -5,6 +5,9 @@ import { dropInitializerInputs } from './drop-initializer-inputs.js';
 import { expandFastGelu } from './expand-fast-gelu.js';
 import { expandFusedMatmul } from './expand-fused-matmul.js';
 import { expandSkipNorm } from './expand-skip-norm.js';
+import { nestProjectionsPass } from './nest-projections.js';
+import { packProjectionsPass } from './pack-projections.js';
+import { qdqProjectionsPass } from './qdq-projections.js';
 import { quantizeEmbedding } from './quantize-embedding.js';
 import { removeIdentity } from './remove-identity.js';
 import { removeUnused } from './remove-unused.js';
@@ -22,4 +25,7 @@ export const PASSES: readonly PassDescription[] = [
   expandFusedMatmul,
   quantizeEmbedding,
   storeFloat16,
+  nestProjectionsPass,
+  packProjectionsPass,
+  qdqProjectionsPass,
 ];

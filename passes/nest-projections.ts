@@ -12,10 +12,26 @@
 import { elementCount } from '../src/ir/dtype.js';
 import { effectiveBits } from '../src/quant/layout.js';
 import { containerBits } from '../src/quant/precision.js';
+import { definePass, type NoOptions, noOptions, type Pass } from '../src/rewrite/define-pass.js';
 import { type Filling, fillTemplate, matMulNBits } from '../src/rewrite/projection/fill.js';
 import { Joiner, WORD_FROM } from '../src/rewrite/projection/join.js';
 import { storedTable } from '../src/rewrite/projection/tables.js';
 import type { Rewriter } from '../src/rewrite/rewriter.js';
+
+/** The declaration, for lists and pages; code that has the material calls the function. */
+export const nestProjectionsPass: Pass<NoOptions, Filling> = definePass<NoOptions, Filling>({
+  name: 'nest-projections',
+  summary: 'Lets projections read their codes from the bit planes of a nested data file.',
+  options: noOptions,
+  needs: [],
+  gives: [],
+  keeps: 'interface',
+  idempotent: true,
+  material: 'the layout of the set and the precision of each projection',
+  run(rw, _, filling) {
+    nestProjections(rw, filling);
+  },
+});
 
 /** Fills a template with products over the nested data file. Returns how many products there are. */
 export function nestProjections(rw: Rewriter, filling: Filling): number {

@@ -10,6 +10,7 @@
 import type { Tensor } from '../src/ir/tensor.js';
 import { effectiveBits, type ProjectionPlace, type SetLayout } from '../src/quant/layout.js';
 import type { ContainerBits, Precision } from '../src/quant/precision.js';
+import { definePass, type NoOptions, noOptions, type Pass } from '../src/rewrite/define-pass.js';
 import type { Emitter } from '../src/rewrite/projection/emitter.js';
 import { type Filling, fillTemplate, matMulNBits } from '../src/rewrite/projection/fill.js';
 import type { RangeTensor } from '../src/rewrite/projection/join.js';
@@ -33,6 +34,24 @@ export interface PackedProjection {
 
 /** Gives the packed form of a projection at one of its own precisions. */
 export type Pack = (place: ProjectionPlace, bits: Precision) => PackedProjection;
+
+/** The declaration, for lists and pages; code that has the material calls the function. */
+export const packProjectionsPass: Pass<NoOptions, Filling & { readonly pack: Pack }> = definePass<
+  NoOptions,
+  Filling & { readonly pack: Pack }
+>({
+  name: 'pack-projections',
+  summary: 'Stores projections packed as MatMulNBits reads them, for self-contained models.',
+  options: noOptions,
+  needs: [],
+  gives: [],
+  keeps: 'interface',
+  idempotent: true,
+  material: 'the layout of the set, the precision of each projection and its packed codes',
+  run(rw, _, material) {
+    packProjections(rw, material, material.pack);
+  },
+});
 
 /** Fills a template with products over packed codes. Returns how many products there are. */
 export function packProjections(rw: Rewriter, filling: Filling, pack: Pack): number {

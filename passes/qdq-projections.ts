@@ -15,6 +15,7 @@ import type { Value } from '../src/ir/graph.js';
 import type { Tensor } from '../src/ir/tensor.js';
 import { effectiveBits, type ProjectionPlace, placeBlocks } from '../src/quant/layout.js';
 import { type ContainerBits, containerBits, type Precision } from '../src/quant/precision.js';
+import { definePass, type NoOptions, noOptions, type Pass } from '../src/rewrite/define-pass.js';
 import type { Emitter } from '../src/rewrite/projection/emitter.js';
 import type { Multiply } from '../src/rewrite/projection/expand.js';
 import { type Filling, fillTemplate } from '../src/rewrite/projection/fill.js';
@@ -27,6 +28,24 @@ export type PackColumns = (place: ProjectionPlace, bits: Precision, dtype: DType
 
 const SIGNED: Readonly<Record<ContainerBits, DType>> = { 2: 'int2', 4: 'int4', 8: 'int8' };
 const UNSIGNED: Readonly<Record<ContainerBits, DType>> = { 2: 'uint2', 4: 'uint4', 8: 'uint8' };
+
+/** The declaration, for lists and pages; code that has the material calls the function. */
+export const qdqProjectionsPass: Pass<NoOptions, Filling & { readonly pack: PackColumns }> = definePass<
+  NoOptions,
+  Filling & { readonly pack: PackColumns }
+>({
+  name: 'qdq-projections',
+  summary: 'Stores projections as codes behind DequantizeLinear, in standard ONNX.',
+  options: noOptions,
+  needs: [],
+  gives: [],
+  keeps: 'interface',
+  idempotent: true,
+  material: 'the layout of the set, the precision of each projection and its codes',
+  run(rw, _, material) {
+    qdqProjections(rw, material, material.pack);
+  },
+});
 
 /** Fills a template with standard products. Returns how many there are. */
 export function qdqProjections(rw: Rewriter, filling: Filling, pack: PackColumns): number {
