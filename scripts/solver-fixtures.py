@@ -114,17 +114,20 @@ def solve(w, h, case):
     ideal = (w.astype(f) / scale[:, block].astype(f)).astype(f) + zero[:, block].astype(f)
     codes = np.clip(np.rint(ideal), 0, 2 ** case["parent"] - 1).astype(int)
 
-    def fit():
+    same_block = block[:, None] == block[None]
+
+    def fit(local=False):
+        """All blocks of a row together; `local` is what GPTQ starts from, each block by itself."""
         out = []
         for r in case["planes"]:
             keep = case["decode"] == "tied" or r == 8 or (r == case["parent"] and len(case["planes"]) > 1)
             c = cut(codes, case["parent"], r, case["slice"])
-            out.append(tied(scale, zero, case, r) if keep else refit(w, c, h, case["block"], case["decode"], r))
+            out.append(tied(scale, zero, case, r) if keep else refit(w, c, np.where(same_block, h, 0) if local else h, case["block"], case["decode"], r))
         return out
 
     if case["codes"] != "round":
         damped = h + DAMPING * h.diagonal().mean() * np.eye(len(h))
-        codes = gptq(w, np.linalg.cholesky(np.linalg.inv(damped)).T, case, fit(), lam)
+        codes = gptq(w, np.linalg.cholesky(np.linalg.inv(damped)).T, case, fit(local=True), lam)
     for _ in range(case["rounds"]):
         codes = descend(w, h, codes, case, fit(), lam)
     tables = fit()

@@ -45,15 +45,17 @@ export function blockSums(plan: usize, begin: i32, end: i32, scratch: usize): vo
       for (let i = 0; u < job.blocks && i < job.blockWidth(u); i++)
         sum += <f64>load<f32>(source + ((<usize>(u * job.block + i)) << 2));
       store<f32>(job.blockSums + ((<usize>k * job.blockPitch + u) << 2), <f32>sum);
+      if (u < job.blocks) store<f32>(job.turnedSums + <usize>u * job.span + (<usize>k << 2), <f32>sum);
     }
   }
 }
 
-/** Rows `begin` to `end` (blocks) of those sums over the blocks again. */
+/** Rows `begin` to `end` (blocks) of those sums over the blocks again; ends the padding of the transposed sums. */
 export function blockGram(plan: usize, begin: i32, end: i32, scratch: usize): void {
   job.bind(plan, scratch);
   const pitch = (<usize>job.blockPitch) << 2;
   for (let u = begin; u < end; u++) {
+    memory.fill(job.turnedSums + <usize>u * job.span + (<usize>job.cols << 2), 0, <usize>(job.pitch - job.cols) << 2);
     for (let v: usize = 0; v < pitch; v += 4) {
       let sum: f64 = 0;
       for (let i = 0; i < job.blockWidth(u); i++)

@@ -24,6 +24,8 @@ export let factor: usize = 0;
 export let blockSums: usize = 0;
 export let blockGram: usize = 0;
 export let blockPitch: i32 = 0;
+/** The first of them transposed, f32 [blocks, pitch]. */
+export let turnedSums: usize = 0;
 export let codes: usize = 0;
 export let parentScale: usize = 0;
 export let parentZero: usize = 0;
@@ -63,9 +65,9 @@ export let work: usize = 0;
 export let targets: usize = 0;
 /** f32 [tile, pitch]: W of the tile with its padding. */
 export let padded: usize = 0;
-/** f32 [tile, planes, 64]: what changed in the current columns. */
+/** f32 [tile, planes, WIDEST]: what changed in the current columns. */
 export let deltas: usize = 0;
-/** Lists of the changed columns: i32 [tile * planes, 64] and their number, i32 [tile * planes]. */
+/** Lists of the changed columns: i32 [tile * planes, WIDEST] and their number, i32 [tile * planes]. */
 export let changed: usize = 0;
 export let changes: usize = 0;
 /** f32 [tile, levelCount]: levels of the atoms under the tables of the current block. */
@@ -86,13 +88,21 @@ export let products: usize = 0;
 /** f64 [2 * blocks, 2 * blocks] and f64 [2 * blocks]. */
 export let normal: usize = 0;
 export let right: usize = 0;
-/** f32 [blockPitch]: products of one block's codes with the block sums. */
+/** Whether a fit keeps x_u H of every block for the gradients, f32 [tile * fitted planes, blocks, pitch]. */
+export let sharing: bool = false;
+export let images: usize = 0;
+/** f32 [tile, planes not fitted, pitch]: their gradients between rounds. */
+export let kept: usize = 0;
+/** f32 [blockPitch] twice: products of one block's codes with the block sums, or the negative table of a row. */
 export let sums: usize = 0;
 /** End of the scratch. */
 let top: usize = 0;
 
-/** Columns handled together by the sequential kernels. */
+/** Columns handled together by GPTQ, and by the descent, which changes only some of them. */
 export const PANEL: i32 = 64;
+export const WIDEST: i32 = 128;
+/** Most bytes of images that a thread keeps. */
+const IMAGE_BYTES: i32 = 48_000_000;
 /** Bytes of one f32 [tile, planes, pitch] that still leave room in a second-level cache. */
 const TILE_BYTES: i32 = 1_200_000;
 
@@ -159,6 +169,7 @@ export function bind(plan: usize, scratch: usize): void {
   factor = <usize>word(plan, 5);
   blockSums = <usize>word(plan, 6);
   blockGram = blockSums + <usize>cols * blockPitch * 4;
+  turnedSums = blockGram + <usize>blocks * blockPitch * 4;
   codes = <usize>word(plan, 7);
   tables = <usize>word(plan, 8);
   parentScale = <usize>word(plan, 9);
@@ -195,8 +206,8 @@ function layOut(scratch: usize): void {
   work = take(<usize>virtual * pitch);
   targets = take(<usize>tile * pitch);
   padded = take(<usize>tile * pitch);
-  deltas = take(virtual * PANEL);
-  changed = take(virtual * PANEL);
+  deltas = take(virtual * WIDEST);
+  changed = take(virtual * WIDEST);
   changes = take(virtual);
   levels = take(tile * levelCount + 4);
   goals = take(8);
@@ -209,7 +220,11 @@ function layOut(scratch: usize): void {
   products = take(<usize>virtual * 2 * blocks * blocks);
   normal = take(<usize>8 * blocks * blocks);
   right = take(<usize>4 * blocks);
-  sums = take(blockPitch);
+  sums = take(2 * blockPitch);
+  kept = take(<usize>(tile * fitted) * pitch);
+  const fits = tile * (planes - fitted);
+  sharing = <usize>fits * blocks <= <usize>IMAGE_BYTES / span;
+  images = take(sharing ? <usize>(fits * blocks) * pitch : 0);
 }
 
 /** The next `count` floats of the scratch, aligned to 64 bytes. */

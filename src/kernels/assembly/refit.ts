@@ -24,6 +24,56 @@ export function refitTile(begin: i32, end: i32): void {
   }
 }
 
+/**
+ * Fits every block of rows `begin` to `end` by itself, with the diagonal blocks of H only: good enough to start GPTQ from, at
+ * a small part of the products. Overwrites `state` and `work`.
+ */
+export function refitLocally(begin: i32, end: i32): void {
+  const fits = job.planes - job.fitted;
+  const virtual = (end - begin) * fits;
+  for (let v = 0; v < virtual; v++) centred(job.fitted + (v % fits), begin + v / fits, job.state + <usize>v * job.span);
+  for (let u = 0; u < job.blocks; u++) {
+    const at = <usize>(u * job.block) << 2;
+    const width = job.blockWidth(u);
+    const cols = (width + 7) & ~7;
+    const gram = job.gram + <usize>(u * job.block) * job.span + at;
+    for (let v = 0; v < virtual; v++) memory.fill(job.work + <usize>v * job.span, 0, <usize>cols << 2);
+    gemm(virtual, cols, width, job.state + at, job.span, gram, job.span, job.work, job.span);
+    for (let v = 0; v < virtual; v++) fitBlock(job.fitted + (v % fits), begin + v / fits, v, v / fits, u);
+  }
+}
+
+/** Two unknowns by the normal equations of one block, or one where the zero point is fixed. */
+function fitBlock(plane: i32, n: i32, v: i32, i: i32, u: i32): void {
+  const at = <usize>(u * job.block) << 2;
+  const width = job.blockWidth(u);
+  const x = job.state + <usize>v * job.span + at;
+  const image = job.work + <usize>v * job.span;
+  const weight = job.padded + <usize>i * job.span + at;
+  const target = job.scaleAt(plane, n, u);
+  const centre = <f64>centreOf(plane);
+  const xx = <f64>dot(image, x, width) * (1 + job.ridge) + 1e-20;
+  const xw = <f64>dot(image, weight, width);
+  if (scaleOnly()) {
+    const scale = <f32>(xw / xx);
+    store<f32>(target, scale);
+    store<f32>(target + job.offsetAt(), -scale * <f32>centre);
+    return;
+  }
+  const x1 = sum64(image, width);
+  const ones = <f64>load<f32>(job.blockGram + (<usize>(u * job.blockPitch + u) << 2)) * (1 + job.ridge);
+  let w1: f64 = 0;
+  for (let k = 0; k < width; k++) {
+    const sums = job.blockSums + (<usize>((u * job.block + k) * job.blockPitch + u) << 2);
+    w1 += <f64>load<f32>(weight + (<usize>k << 2)) * <f64>load<f32>(sums);
+  }
+  const determinant = xx * ones - x1 * x1;
+  const a = (xw * ones - x1 * w1) / determinant;
+  const b = (xx * w1 - x1 * xw) / determinant;
+  store<f32>(target, <f32>a);
+  store<f32>(target + job.offsetAt(), <f32>(b - a * centre));
+}
+
 /** x = code - centre of plane r, row n, as f32 [pitch]. */
 function centred(plane: i32, n: i32, target: usize): void {
   const centre = centreOf(plane);
@@ -37,35 +87,50 @@ function centred(plane: i32, n: i32, target: usize): void {
 function blockProducts(u: i32, virtual: i32): void {
   const start = <usize>(u * job.block);
   const width = job.blockWidth(u);
-  const cols = (u * job.block + width + 7) & ~7;
+  const cols = job.sharing ? job.pitch : (u * job.block + width + 7) & ~7;
+  const images = imageOf(0, u);
+  const step = imageOf(1, u) - images;
   const plane = <usize>job.blocks * job.blocks * 4;
-  for (let v = 0; v < virtual; v++) memory.fill(job.work + <usize>v * job.span, 0, (<usize>cols) << 2);
+  for (let v = 0; v < virtual; v++) memory.fill(images + <usize>v * step, 0, <usize>cols << 2);
   const codes = job.state + (start << 2);
-  gemm(virtual, cols, width, codes, job.span, job.gram + start * job.span, job.span, job.work, job.span);
+  gemm(virtual, cols, width, codes, job.span, job.gram + start * job.span, job.span, images, step);
   for (let v = 0; v < virtual; v++) {
     const x = job.state + <usize>v * job.span;
-    const image = job.work + <usize>v * job.span;
+    const image = images + <usize>v * step;
     const row = job.products + <usize>(2 * v) * plane + <usize>(u * job.blocks) * 4;
     for (let w = 0; w <= u; w++) {
-      const at = (<usize>(w * job.block)) << 2;
-      store<f32>(row + ((<usize>w) << 2), dot(image + at, x + at, job.blockWidth(w)));
+      const at = <usize>(w * job.block) << 2;
+      store<f32>(row + (<usize>w << 2), dot(image + at, x + at, job.blockWidth(w)));
     }
     if (scaleOnly()) continue;
-    const sumPitch = (<usize>job.blockPitch) << 2;
+    const sumPitch = <usize>job.blockPitch << 2;
     memory.fill(job.sums, 0, sumPitch);
-    gemm(
-      1,
-      job.blockPitch,
-      width,
-      codes + <usize>v * job.span,
-      0,
-      job.blockSums + start * sumPitch,
-      sumPitch,
-      job.sums,
-      0,
-    );
-    memory.copy(row + plane, job.sums, (<usize>job.blocks) << 2);
+    gemm(1, job.blockPitch, width, codes + <usize>v * job.span, 0, job.blockSums + start * sumPitch, sumPitch, job.sums, 0);
+    memory.copy(row + plane, job.sums, <usize>job.blocks << 2);
   }
+}
+
+/** Where x_u H of virtual row v goes: kept for every block when the gradients will share it. */
+function imageOf(v: i32, u: i32): usize {
+  return job.sharing ? job.images + <usize>(v * job.blocks + u) * job.span : job.work + <usize>v * job.span;
+}
+
+/**
+ * The gradients (w - ŵ) H of the planes just fitted, from the images x_u H that the fit has made: wH - Σ_u a_u x_u H - b_u 1_u H.
+ * Virtual row v becomes row `target` of f32 [pitch].
+ */
+export function sharedGradient(v: i32, i: i32, plane: i32, n: i32, target: usize): void {
+  memory.copy(target, job.targets + <usize>i * job.span, job.span);
+  const centre = centreOf(plane);
+  for (let u = 0; u < job.blocks; u++) {
+    const at = job.scaleAt(plane, n, u);
+    const scale = load<f32>(at);
+    store<f32>(job.sums + (<usize>u << 2), -scale);
+    store<f32>(job.sums + (<usize>(job.blocks + u) << 2), -(load<f32>(at + job.offsetAt()) + scale * centre));
+  }
+  gemm(1, job.pitch, job.blocks, job.sums, 0, imageOf(v, 0), job.span, target, 0);
+  const offsets = job.sums + (<usize>job.blocks << 2);
+  if (!scaleOnly()) gemm(1, job.pitch, job.blocks, offsets, 0, job.turnedSums, job.span, target, 0);
 }
 
 /** The normal equations of virtual row v, which is row i of the tile: lower triangle in `normal`, right side in `right`. */

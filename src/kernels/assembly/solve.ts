@@ -1,13 +1,13 @@
 /** The whole solver for one tile of rows, and the measure of what it reached. */
 
-import { gradients, sweep } from './descent';
+import { exchange, gradients, sweep } from './descent';
 import { gptqTile } from './gptq';
 import { encode1 } from './grid';
 import * as job from './job';
 import { padRow, residual, tieTables } from './levels';
 import { deepGemm } from './linalg';
 import { chooseGrid } from './range';
-import { refitTile } from './refit';
+import { refitLocally, refitTile } from './refit';
 
 /**
  * Solves rows `begin` to `end`: range, rounded codes, tables, then GPTQ, then `rounds` times tables and `sweeps` sweeps of
@@ -29,20 +29,24 @@ function solveTile(begin: i32, end: i32): void {
     memory.fill(job.targets, 0, <usize>(end - begin) * job.span);
     deepGemm(end - begin, job.pitch, job.cols, job.padded, job.span, job.gram, job.span, job.targets, job.span);
   }
-  refitTile(begin, end);
-  if (job.method != 0) gptqTile(begin, end);
+  if (job.method == 0) refitTile(begin, end);
+  else {
+    refitLocally(begin, end);
+    gptqTile(begin, end);
+  }
   for (let round = 0; round < job.rounds; round++) {
     if (round > 0 || job.method != 0) refitTile(begin, end);
-    descend(begin, end);
+    descend(begin, end, round);
   }
   if (job.method != 0 || job.rounds > 0) refitTile(begin, end);
 }
 
-function descend(begin: i32, end: i32): void {
-  gradients(begin, end);
+function descend(begin: i32, end: i32, round: i32): void {
+  gradients(begin, end, round);
   for (let s = 0; s < job.sweeps; s++) {
-    if (sweep(begin, end) == 0) return;
+    if (sweep(begin, end) == 0) break;
   }
+  if (job.sharing) exchange(end - begin, true);
 }
 
 /** Plain rounding of row n on its grid. */

@@ -20,7 +20,7 @@ export interface PreparedGram {
 const PANEL = 64;
 
 /** Row length of a Gram matrix, as in `assembly/job.ts`: a multiple of 8 but not of 32. */
-function pitchOf(cols: number): number {
+export function pitchOf(cols: number): number {
   const whole = Math.ceil(cols / 8) * 8;
   return whole % 32 === 0 ? whole + 16 : whole;
 }
@@ -85,7 +85,8 @@ async function copyGram(
   const marks = arena.bytes(deadAt, cols).fill(0);
   for (const i of dead) marks[i] = 1;
   const pitch = pitchOf(cols);
-  const target = arena.allocate(cols * pitch * 4);
+  // Whole vectors may be read past the last block of the last row.
+  const target = arena.allocate(cols * pitch * 4 + 64);
   const plan = arena.plan([source, cols, pitch, target, wide ? 1 : 0, diagonalAt, deadAt]);
   await pool.run({ kernel: 'gramCopy', plan, count: cols, chunk: 64 });
   for (const address of [source, diagonalAt, deadAt, plan]) arena.release(address);

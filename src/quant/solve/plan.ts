@@ -2,7 +2,7 @@
 import type { KernelPool } from '../../kernels/pool.js';
 import type { Precision } from '../precision.js';
 import type { SliceKind } from '../slice.js';
-import type { PreparedGram } from './gram.js';
+import { type PreparedGram, pitchOf } from './gram.js';
 import { DECODES, gridOf, parentBits, SLICES, type SolveOptions } from './options.js';
 
 /** One projection in the memory of the kernels, with the addresses of its results. */
@@ -47,7 +47,7 @@ export function makeJob(
   const codes = arena.allocate(rows * cols);
   const tables = arena.allocate(planes.length * 2 * plane);
   const scale = arena.allocate(2 * plane);
-  const sums = arena.allocate((cols + blocks) * blockPitch * 4);
+  const sums = arena.allocate(((cols + blocks) * blockPitch + blocks * pitchOf(cols)) * 4);
   const atomTable = arena.allocate(atoms.values.length * 4);
   arena.floats(atomTable, atoms.values.length).set(atoms.values);
   const plan = arena.allocate((26 + 2 * MOST_PLANES) * 4);
