@@ -2,7 +2,16 @@
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { byteSize, significant, table } from '../src/cli/render.js';
-import { type CompileResult, compile, type EvalResult, evaluate, parseRecipe, PRESETS, report, silentContext } from '../src/index.js';
+import {
+  type CompileResult,
+  compile,
+  type EvalResult,
+  evaluate,
+  PRESETS,
+  parseRecipe,
+  report,
+  silentContext,
+} from '../src/index.js';
 
 const MODEL = 'fixtures/models/mistral-656k/model.onnx';
 const TOKENIZER = 'fixtures/models/mistral-656k/tokenizer.json';
@@ -20,20 +29,41 @@ async function main(): Promise<void> {
   console.log(`Compiling ${MODEL} (a trained Mistral of 656 thousand parameters) into one nested set…`);
   const recipe = parseRecipe({ ...PRESETS['best'], block: 32, window: 256 }, 'demo');
   const machine = { threads: THREADS, memoryBytes: 2 ** 32, seed: 0, standalone: false, strict: true };
-  const compiled = await compile({ model: MODEL, output: OUT, name: 'model', recipe, text: text(CALIBRATION), ...machine }, context);
+  const compiled = await compile(
+    { model: MODEL, output: OUT, name: 'model', recipe, text: text(CALIBRATION), ...machine },
+    context,
+  );
   console.log(`done in ${compiled.seconds.toFixed(1)} s. Scoring every model on stories that no step has seen…\n`);
   const candidates = [...compiled.precisions].reverse().map(({ bits }) => join(OUT, `model_int${bits}.onnx`));
-  const scores = await evaluate({ reference: MODEL, candidates, text: text(HELD), window: 256, windows: 40, threads: THREADS }, context);
+  const scores = await evaluate(
+    { reference: MODEL, candidates, text: text(HELD), window: 256, windows: 40, threads: THREADS },
+    context,
+  );
   console.log(tableOf(compiled, scores));
-  await report({ folder: OUT }, context).then(({ path }) => console.log(`\nPage: ${path}`), () => undefined);
-  console.log(`\nThe set is in ${OUT}: one data file whose prefix is each smaller model, and one small graph per precision.`);
-  for (const { path, bytes } of compiled.files) if (existsSync(path)) console.log(`  ${path.padEnd(32)} ${byteSize(bytes)}`);
+  await report({ folder: OUT }, context).then(
+    ({ path }) => console.log(`\nPage: ${path}`),
+    () => undefined,
+  );
+  console.log(
+    `\nThe set is in ${OUT}: one data file whose prefix is each smaller model, and one small graph per precision.`,
+  );
+  for (const { path, bytes } of compiled.files)
+    if (existsSync(path)) console.log(`  ${path.padEnd(32)} ${byteSize(bytes)}`);
 }
 
 function tableOf(compiled: CompileResult, scores: EvalResult): string {
   const titles = ['graph', 'data prefix', 'bits/weight (FFN)', 'NLL', 'KL', 'top-1', 'tokens/s'];
   const { reference } = scores;
-  const float = ['float', byteSize(reference.fileBytes), '-', '32', significant(reference.nll, 5), '0', '100 %', significant(reference.tokensPerSecond)];
+  const float = [
+    'float',
+    byteSize(reference.fileBytes),
+    '-',
+    '32',
+    significant(reference.nll, 5),
+    '0',
+    '100 %',
+    significant(reference.tokensPerSecond),
+  ];
   const rows = [...compiled.precisions].reverse().map((precision, at) => {
     const score = scores.candidates[at];
     return [

@@ -29,6 +29,6 @@ describe('bad input', () => {
       expect(listing(parent)).toEqual(before);
       rmSync(parent, { recursive: true });
     },
-    10_000,
+    30_000,
   );
 });
