@@ -2,9 +2,24 @@
 import { fail } from '../diagnostics.js';
 import { PRESETS, parseRecipe, presetOf, type Recipe, readRecipe } from '../pipeline/recipe.js';
 import type { Flag, Values } from './command.js';
-import { numberList, wholeNumber } from './values.js';
+import { byteCount, given, numberList, wholeNumber } from './values.js';
 
-type RecipeFlags = Readonly<Record<'preset' | 'recipe' | 'bits' | 'block' | 'scope' | 'tokens' | 'window', Flag>>;
+type RecipeFlags = Readonly<
+  Record<
+    | 'preset'
+    | 'recipe'
+    | 'bits'
+    | 'block'
+    | 'scope'
+    | 'attention-bits'
+    | 'embedding-bits'
+    | 'float-storage'
+    | 'target-size'
+    | 'tokens'
+    | 'window',
+    Flag
+  >
+>;
 
 export const recipeFlags: RecipeFlags = {
   preset: { type: 'string', describe: `Preset recipe: ${Object.keys(PRESETS).join(', ')}`, group: 'Recipe:' },
@@ -12,6 +27,24 @@ export const recipeFlags: RecipeFlags = {
   bits: { type: 'string', describe: 'Precisions of the set, such as 8,6,4,3,2', group: 'Recipe:' },
   block: { type: 'string', describe: 'Columns that share a scale: 16, 32, 64, 128, 256 or channel', group: 'Recipe:' },
   scope: { type: 'string', choices: ['ffn', 'ffn+attention'], describe: 'Projections to quantize', group: 'Recipe:' },
+  'attention-bits': { type: 'string', describe: 'Lowest precision of attention in any model', group: 'Recipe:' },
+  'embedding-bits': {
+    type: 'string',
+    choices: ['keep', '16', '8', '4'],
+    describe: 'Storage of the token embedding and the head',
+    group: 'Recipe:',
+  },
+  'float-storage': {
+    type: 'string',
+    choices: ['keep', 'float16'],
+    describe: 'Storage of what stays float; float16 is cast back when the session loads',
+    group: 'Recipe:',
+  },
+  'target-size': {
+    type: 'string',
+    describe: 'Size of the smallest model, such as 150MB: attention, embedding, head and floats get the bits that fit',
+    group: 'Recipe:',
+  },
   tokens: { type: 'string', describe: 'Calibration tokens', group: 'Recipe:' },
   window: { type: 'string', describe: 'Tokens in a calibration window', group: 'Recipe:' },
 };
@@ -19,6 +52,7 @@ export const recipeFlags: RecipeFlags = {
 /** Flags win over the file, the file over the preset. Without any of them: `best` with text, `data-free` without. */
 export function recipeOf(values: Values<RecipeFlags>, hasText: boolean): Recipe {
   const { preset, recipe: file, bits, block, scope, tokens, window } = values;
+  const { 'attention-bits': attention, 'embedding-bits': embedding, 'float-storage': floatStorage } = values;
   const named = preset ?? (file === undefined ? (hasText ? 'best' : 'data-free') : undefined);
   return parseRecipe(
     {
@@ -27,12 +61,19 @@ export function recipeOf(values: Values<RecipeFlags>, hasText: boolean): Recipe 
       ...(bits !== undefined && { bits: numberList('--bits', bits) }),
       ...(block !== undefined && { block: block === 'channel' ? block : wholeNumber('--block', block) }),
       ...(scope !== undefined && { scope }),
+      ...(attention !== undefined && { attentionBits: wholeNumber('--attention-bits', attention) }),
+      ...(embedding !== undefined && { embeddingBits: embedding === 'keep' ? embedding : Number(embedding) }),
+      ...(floatStorage !== undefined && { floatStorage }),
       ...(tokens !== undefined && { tokens: wholeNumber('--tokens', tokens) }),
       ...(window !== undefined && { window: wholeNumber('--window', window) }),
     },
     file ?? `--preset ${named}`,
   );
 }
+
+/** The size that `--target-size` asks for, as an option of the pipeline. */
+export const targetOf = (values: Values<RecipeFlags>): { readonly targetBytes?: number } =>
+  given('targetBytes', values['target-size'], (text) => byteCount('--target-size', text));
 
 /** Methods that measure need text; say so before any work begins. */
 export function requireText(recipe: Recipe, hasText: boolean): void {

@@ -17,6 +17,7 @@ import { solveProjections } from './solve-projections.js';
 import type { TableReport } from './solve-tables.js';
 import { SolvedFiles } from './solved-files.js';
 import { openSource, requireComplete, requireFfn, type Source } from './source.js';
+import { fit } from './target-size.js';
 import type { TextOptions } from './text-options.js';
 import { makeTemplate, type Solve, writeData, writeGraph, writeSetManifest } from './write-set.js';
 
@@ -27,6 +28,8 @@ export interface CompileOptions {
   /** File name stem of the set; the model's by default. */
   readonly name?: string;
   readonly recipe: Recipe;
+  /** Bytes that the smallest model may take: the rest is stored as small as this needs. */
+  readonly targetBytes?: number;
   readonly text?: TextOptions;
   readonly threads: number;
   readonly memoryBytes: number;
@@ -52,6 +55,8 @@ export interface CompiledPrecision {
 }
 
 export interface CompileResult {
+  /** The recipe, fitted to the target size where one was given. */
+  readonly recipe: Recipe;
   readonly files: readonly { readonly path: string; readonly bytes: number }[];
   readonly precisions: readonly CompiledPrecision[];
   readonly quantized: number;
@@ -66,10 +71,10 @@ export interface CompileResult {
 }
 
 /** Compiles `options.model` into a set in `options.output`. Nothing is written there unless all of it succeeds. */
-export async function compile(options: CompileOptions, context: Context): Promise<CompileResult> {
+export async function compile(asked: CompileOptions, context: Context): Promise<CompileResult> {
   const clock = new Clock();
-  const { recipe } = options;
-  const source = openSource(options.model, recipe);
+  const { source, recipe } = fit(openSource(asked.model, asked.recipe), asked.recipe, asked.targetBytes);
+  const options = { ...asked, recipe };
   requireFfn(source);
   if (options.strict) requireComplete(source, recipe);
   clock.lap('read');
@@ -207,6 +212,7 @@ const provenanceOf = ({ statistics, tokens }: Measured): Readonly<Record<string,
 function resultOf(set: WrittenFolder, options: CompileOptions, measured: Measured, clock: Clock): CompileResult {
   const { files, precisions, projections, tables, source } = set;
   return {
+    recipe: options.recipe,
     files: files.map(({ name, bytes }) => ({ path: join(options.output, name), bytes })),
     precisions,
     quantized: projections.length,

@@ -1,18 +1,20 @@
 /** A dry run: what is in a model, what would be quantized, what not and why, and what each precision would weigh. */
-import type { Projection } from '../analysis/projection.js';
 import type { RefusalCode } from '../diagnostics.js';
 import { elementCount } from '../ir/dtype.js';
-import { graphsOf, type Model, nodesOf } from '../ir/graph.js';
-import type { Tensor } from '../ir/tensor.js';
 import type { Context } from '../log.js';
-import { blocksOf } from '../quant/grid.js';
-import { type StoredShape, storedBitsPerWeight, storedBytes } from '../quant/stored-bits.js';
-import type { Bits, Recipe } from './recipe.js';
-import { type Chosen, openSource, type Source } from './source.js';
+import { storedBitsPerWeight } from '../quant/stored-bits.js';
+import { type Budget, compiledBudget, floatBudget, storedShape, totalOf } from './budget.js';
+import type { Recipe } from './recipe.js';
+import { TABLE_STAGE } from './solve-tables.js';
+import { openSource, type Source } from './source.js';
+import { fit } from './target-size.js';
+import { tableBits, tokenTablesOf } from './token-tables.js';
 
 export interface InspectOptions {
   readonly model: string;
   readonly recipe: Recipe;
+  /** Bytes that the smallest model may take: the rest is stored as small as this needs. */
+  readonly targetBytes?: number;
 }
 
 /** One line of the table: a projection that can be quantized, or a product that is refused. */
@@ -31,22 +33,15 @@ export interface InspectedProjection {
 /** What one precision takes: the whole download, and bits per quantized weight. */
 export interface InspectedSize {
   readonly bytes: number;
+  /** The same by part. */
+  readonly budget: Budget;
   readonly storedBitsPerWeight: number;
-}
-
-/** Bytes by part of the model, as it is stored now. */
-export interface Budget {
-  readonly ffn: number;
-  readonly attention: number;
-  readonly head: number;
-  readonly embedding: number;
-  readonly other: number;
-  /** Bytes that repeat the embedding, transposed; --share-tied-head stores them once. */
-  readonly repeated: number;
 }
 
 export interface InspectResult {
   readonly path: string;
+  /** The recipe, fitted to the target size where one was given. */
+  readonly recipe: Recipe;
   readonly producer: string;
   readonly opset: number;
   readonly layers: number;
@@ -54,6 +49,7 @@ export interface InspectResult {
   readonly embedding: { readonly vocabulary: number; readonly hidden: number; readonly head: string } | null;
   readonly projections: readonly InspectedProjection[];
   readonly floatBytes: number;
+  /** Bytes by part as they are stored now; the head's may repeat the embedding (`embedding.head` is copy). */
   readonly budget: Budget;
   readonly sizes: Readonly<Record<string, InspectedSize>>;
   readonly peakMemoryBytes: number;
@@ -63,11 +59,12 @@ export interface InspectResult {
 const BASE_MEMORY = 160e6;
 
 export async function inspect(options: InspectOptions, _context: Context): Promise<InspectResult> {
-  const source = openSource(options.model, options.recipe);
+  const { source, recipe } = fit(openSource(options.model, options.recipe), options.recipe, options.targetBytes);
   const { model, analysis } = source;
-  const floatBytes = constantBytes(model);
+  const budget = floatBudget(source);
   return {
     path: options.model,
+    recipe,
     producer: `${model.producerName} ${model.producerVersion}`.trim(),
     opset: model.opsets.get('') ?? 0,
     layers: analysis.layers,
@@ -81,10 +78,10 @@ export async function inspect(options: InspectOptions, _context: Context): Promi
             head: analysis.embedding.head,
           },
     projections: rows(source),
-    floatBytes,
-    budget: budgetOf(source, floatBytes),
-    sizes: sizesOf(source.chosen, options.recipe, floatBytes),
-    peakMemoryBytes: peakMemory(source.chosen),
+    floatBytes: totalOf(budget),
+    budget,
+    sizes: sizesOf(source, recipe),
+    peakMemoryBytes: peakMemory(source, recipe),
   };
 }
 
@@ -109,69 +106,26 @@ function rows(source: Source): readonly InspectedProjection[] {
   return [...taken, ...left];
 }
 
-/** Distinct bytes of all constants: tensors that share their storage count once. */
-function constantBytes(model: Model): number {
-  const seen = new Map<object, number>();
-  const add = (tensor: Tensor): unknown => seen.set(tensor.storage, tensor.byteLength);
-  for (const graph of graphsOf(model.graph))
-    for (const value of graph.initializers) if (value.initializer) add(value.initializer);
-  for (const node of nodesOf(model.graph)) {
-    for (const attribute of node.attributes.values()) if (attribute.kind === 'tensor') add(attribute.value);
-  }
-  return [...seen.values()].reduce((sum, bytes) => sum + bytes, 0);
-}
-
-function budgetOf(source: Source, total: number): Budget {
-  const { projections, embedding } = source.analysis;
-  const bytesOf = (roles: readonly string[]): number =>
-    projections
-      .filter(({ role }) => roles.includes(role))
-      .reduce((sum, { weight }) => sum + weight.tensor.byteLength, 0);
-  const ffn = bytesOf(['gate', 'up', 'down']);
-  const attention = bytesOf(['q', 'k', 'v', 'qkv', 'o']);
-  const tied = embedding?.head === 'tied';
-  const head = tied ? 0 : bytesOf(['head']);
-  const table = embedding?.weight.tensor.byteLength ?? 0;
-  const repeated = embedding?.head === 'copy' ? table : 0;
-  return {
-    ffn,
-    attention,
-    head,
-    embedding: table,
-    other: Math.max(0, total - ffn - attention - head - table),
-    repeated,
-  };
-}
-
-/** Size of each model of the set: the float rest, and the planes and tables that this precision reads. */
-function sizesOf(chosen: readonly Chosen[], recipe: Recipe, floatBytes: number): Record<string, InspectedSize> {
-  const rest = floatBytes - chosen.reduce((sum, { projection }) => sum + projection.weight.tensor.byteLength, 0);
-  const entries = [...recipe.bits]
-    .sort((a, b) => a - b)
+/** Size of each model of the set. */
+function sizesOf(source: Source, recipe: Recipe): Record<string, InspectedSize> {
+  const entries = recipe.bits
+    .toSorted((a, b) => a - b)
     .map((bits) => {
-      const shapes = chosen.map((each) => storedShape(each, bits, recipe));
-      const bytes = rest + shapes.reduce((sum, shape) => sum + storedBytes(shape), 0);
-      return [`int${bits}`, { bytes: Math.ceil(bytes), storedBitsPerWeight: storedBitsPerWeight(shapes) }] as const;
+      const budget = compiledBudget(source, recipe, bits);
+      const shapes = source.chosen.map((each) => storedShape(each, bits, recipe));
+      const size = { bytes: Math.ceil(totalOf(budget)), budget, storedBitsPerWeight: storedBitsPerWeight(shapes) };
+      return [`int${bits}`, size] as const;
     });
   return Object.fromEntries(entries);
 }
 
-/** What one projection stores in the model of `bits`: at least its floor, at most what the set has. */
-function storedShape({ projection, floor }: Chosen, bits: Bits, recipe: Recipe): StoredShape {
-  const wanted = Math.max(bits, floor);
-  const own = [...recipe.bits].sort((a, b) => a - b).find((each) => each >= wanted) ?? Math.max(...recipe.bits);
-  const offset = recipe.decode === 'ab' || recipe.decode === 'mid' || recipe.decode === 'tied';
-  return {
-    rows: projection.n,
-    blocks: blocksOf(projection.k, recipe.block),
-    bits: own as Bits,
-    form: recipe.tables,
-    offset,
-  };
-}
-
-/** The largest projection in float32 twice, its codes, and a Gram matrix: nothing else grows with the model. */
-function peakMemory(chosen: readonly Chosen[]): number {
-  const need = ({ k, n }: Projection): number => elementCount([n, k]) * 13 + k * k * 8;
-  return BASE_MEMORY + Math.max(0, ...chosen.map(({ projection }) => need(projection)));
+/** The largest projection, or range of a table, in float32 twice, its codes, and a Gram matrix: nothing else grows with the model. */
+function peakMemory({ chosen, analysis }: Source, recipe: Recipe): number {
+  const need = (k: number, n: number): number => elementCount([n, k]) * 13 + k * k * 8;
+  const tables = tableBits(recipe) === undefined ? [] : tokenTablesOf(analysis);
+  const needs = [
+    ...chosen.map(({ projection: { k, n } }) => need(k, n)),
+    ...tables.map(({ rows, cols }) => need(cols, Math.min(rows, TABLE_STAGE / cols))),
+  ];
+  return BASE_MEMORY + Math.max(0, ...needs);
 }

@@ -27,7 +27,7 @@ import { requireBlocks, storedRows, type TokenTable } from './token-tables.js';
 /** Weight μ of the embedding's errors in a tied table, relative to the mean power of the head's input. */
 const EMBEDDING_SHARE = 0.1;
 /** Weights solved at a time. */
-const STAGE = 1 << 23;
+export const TABLE_STAGE = 1 << 23;
 
 /** What the report says of a table. */
 export interface TableReport {
@@ -109,7 +109,7 @@ async function* solveRanges(table: TokenTable, bits: 4 | 8, work: TableWork): As
   };
   const queue: StoredWeight[] = [];
   const solver = solveEach(pool, itemsFrom(queue, pool), cols, gram ?? identity(cols), options);
-  const step = Math.max(16, Math.floor(STAGE / cols / 16) * 16);
+  const step = Math.max(16, Math.floor(TABLE_STAGE / cols / 16) * 16);
   try {
     for (let begin = 0; begin < rows; begin += step) {
       const stored = storedRows(table, begin, Math.min(begin + step, rows));

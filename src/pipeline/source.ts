@@ -28,7 +28,15 @@ const FFN_ROLES = new Set(['gate', 'up', 'down']);
 /** Reads and analyses a model and applies the recipe's scope and overrides. Does not fail when nothing is found. */
 export function openSource(path: string, recipe: Recipe): Source {
   const model = importModel(path);
-  const analysis = analyse(model);
+  return choose(path, model, analyse(model), recipe);
+}
+
+/** The same source under another recipe. */
+export function reopenSource({ path, model, analysis }: Source, recipe: Recipe): Source {
+  return choose(path, model, analysis, recipe);
+}
+
+function choose(path: string, model: Model, analysis: ModelAnalysis, recipe: Recipe): Source {
   const chosen: Chosen[] = [];
   const left: Refusal[] = [...analysis.refusals];
   for (const projection of analysis.projections) {

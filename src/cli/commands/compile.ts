@@ -1,7 +1,7 @@
 import { type CompileResult, compile } from '../../pipeline/compile.js';
 import { type Command, defineCommand } from '../command.js';
 import { machineFlags, machineOf, textFlags, textOf } from '../options.js';
-import { recipeFlags, recipeOf, requireText } from '../recipe-flags.js';
+import { recipeFlags, recipeOf, requireText, targetOf } from '../recipe-flags.js';
 import { byteSize, duration, fileList, paragraphs, right, significant, table } from '../render.js';
 import { given, wholeNumber } from '../values.js';
 
@@ -35,6 +35,7 @@ export const compileCommand: Command = defineCommand({
         output: values.out,
         ...given('name', values.name, String),
         recipe,
+        ...targetOf(values),
         ...(text !== undefined && { text }),
         ...machineOf(values),
         seed: wholeNumber('--seed', values.seed, 0),
@@ -48,7 +49,7 @@ export const compileCommand: Command = defineCommand({
   },
 });
 
-function render({ files, precisions, quantized, refused, seconds }: CompileResult): string {
+function render({ files, precisions, quantized, tables, refused, seconds }: CompileResult): string {
   const sizes = precisions.map(({ bits, bytes, storedBitsPerWeight }) => [
     `int${bits}`,
     byteSize(bytes),
@@ -56,6 +57,9 @@ function render({ files, precisions, quantized, refused, seconds }: CompileResul
   ]);
   return paragraphs(
     table([{ title: 'model' }, right('size'), right('bits/weight')], sizes),
+    tables
+      .map(({ name, tied, bits, bytes }) => `${tied ? 'embedding and head' : name}: ${bits} bits, ${byteSize(bytes)}`)
+      .join('\n'),
     leftOver(refused),
     fileList(files),
     `${quantized} projections quantized in ${duration(seconds)}.`,

@@ -1,6 +1,6 @@
 import { type InspectResult, inspect } from '../../pipeline/inspect.js';
 import { type Command, defineCommand } from '../command.js';
-import { recipeFlags, recipeOf } from '../recipe-flags.js';
+import { recipeFlags, recipeOf, targetOf } from '../recipe-flags.js';
 import { byteSize, type Column, paragraphs, right, significant, table } from '../render.js';
 
 export const inspectCommand: Command = defineCommand({
@@ -13,7 +13,7 @@ export const inspectCommand: Command = defineCommand({
     ['inspect model.onnx --scope ffn+attention --json', 'the same for a wider scope, for machines'],
   ],
   async run(values, context) {
-    const result = await inspect({ model: values.model, recipe: recipeOf(values, true) }, context);
+    const result = await inspect({ model: values.model, recipe: recipeOf(values, true), ...targetOf(values) }, context);
     return { data: result, text: render(result) };
   },
 });
@@ -33,28 +33,30 @@ function render(result: InspectResult): string {
     { title: 'status' },
     { title: 'node' },
   ];
-  const sizes = Object.entries(result.sizes).map(([name, { bytes, storedBitsPerWeight }]) => [
-    name,
-    byteSize(bytes),
-    significant(storedBitsPerWeight),
-  ]);
   return paragraphs(
     header(result),
     table(columns, rows),
     table(
-      [{ title: 'model' }, right('size'), right('bits/weight')],
-      [['float', byteSize(result.floatBytes), ''], ...sizes],
+      [{ title: 'model' }, right('bits/weight'), ...PARTS.map(right), right('size')],
+      [
+        ['float', '', ...parts(result.budget), byteSize(result.floatBytes)],
+        ...Object.entries(result.sizes).map(([name, { bytes, budget, storedBitsPerWeight }]) => {
+          return [name, significant(storedBitsPerWeight), ...parts(budget), byteSize(bytes)];
+        }),
+      ],
     ),
     `Peak memory of a compilation: about ${byteSize(result.peakMemoryBytes)}`,
   );
 }
 
-function header({ path, producer, opset, layers, activation, embedding, budget }: InspectResult): string {
+const PARTS = ['ffn', 'attention', 'embedding', 'head', 'other'] as const;
+
+const parts = (budget: InspectResult['budget']): readonly string[] =>
+  PARTS.map((part) => (budget[part] === 0 ? '-' : byteSize(budget[part])));
+
+function header({ path, producer, opset, layers, activation, embedding }: InspectResult): string {
   const origin = producer === '' ? '' : ` from ${producer}`;
   const vocabulary = embedding === null ? '' : `, ${embedding.vocabulary} x ${embedding.hidden} embedding`;
-  const parts = Object.entries(budget).filter(([, bytes]) => bytes > 0);
-  return [
-    `${path}: opset ${opset}${origin}, ${layers} layers, ${activation ?? 'no'} activation${vocabulary}`,
-    `weights: ${parts.map(([part, bytes]) => `${part} ${byteSize(bytes)}`).join(', ')}`,
-  ].join('\n');
+  const copy = embedding?.head === 'copy' ? '; the head repeats it' : '';
+  return `${path}: opset ${opset}${origin}, ${layers} layers, ${activation ?? 'no'} activation${vocabulary}${copy}`;
 }

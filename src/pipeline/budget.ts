@@ -1,0 +1,104 @@
+/**
+ * What a compiled model will weigh, part by part, before anything is computed: from shapes, the recipe, and what each constant
+ * is for. Graphs without weights come on top.
+ */
+import type { Projection } from '../analysis/projection.js';
+import { graphsOf, nodesOf } from '../ir/graph.js';
+import type { Tensor } from '../ir/tensor.js';
+import { SUPER_BLOCK } from '../quant/compress.js';
+import { blocksOf } from '../quant/grid.js';
+import { type StoredShape, storedBytes } from '../quant/stored-bits.js';
+import type { Bits, Recipe } from './recipe.js';
+import type { Chosen, Source } from './source.js';
+import { type TokenTable, tableBits, tokenTablesOf } from './token-tables.js';
+
+/** Bytes by part of a model. A tied head has none of its own. */
+export interface Budget {
+  readonly ffn: number;
+  readonly attention: number;
+  readonly embedding: number;
+  readonly head: number;
+  readonly other: number;
+}
+
+type Part = keyof Budget;
+
+/** Smaller float tensors stay as they are. */
+const HALVED_FROM = 1024;
+
+/** The constants of a model, each range of bytes once, by part. */
+export function constantsOf({ model, analysis }: Source): ReadonlyMap<Tensor, Part> {
+  const parts = new Map<object, Part>();
+  for (const { role, weight } of analysis.projections) parts.set(weight.tensor.storage, partOf(role));
+  if (analysis.embedding !== undefined) parts.set(analysis.embedding.weight.tensor.storage, 'embedding');
+  const found = new Map<object, Tensor>();
+  const add = (tensor: Tensor): unknown => found.set(tensor.storage, tensor);
+  for (const graph of graphsOf(model.graph))
+    for (const { initializer } of graph.initializers) if (initializer !== undefined) add(initializer);
+  for (const node of nodesOf(model.graph))
+    for (const attribute of node.attributes.values()) if (attribute.kind === 'tensor') add(attribute.value);
+  return new Map([...found].map(([storage, tensor]) => [tensor, parts.get(storage) ?? 'other']));
+}
+
+function partOf(role: Projection['role']): Part {
+  if (role === 'head') return 'head';
+  return role === 'gate' || role === 'up' || role === 'down' ? 'ffn' : 'attention';
+}
+
+/** Bytes of the model as it is. */
+export function floatBudget(source: Source): Budget {
+  const sum = emptyBudget();
+  for (const [tensor, part] of constantsOf(source)) sum[part] += tensor.byteLength;
+  return sum;
+}
+
+/** Bytes of the model of `bits` that the recipe makes. `source` was opened with the recipe. */
+export function compiledBudget(source: Source, recipe: Recipe, bits: Bits): Budget {
+  const { analysis, chosen } = source;
+  const sum = emptyBudget();
+  const replaced = new Set<object>();
+  for (const each of chosen) {
+    replaced.add(each.projection.weight.tensor.storage);
+    sum[partOf(each.projection.role)] += storedBytes(storedShape(each, bits, recipe));
+  }
+  const width = tableBits(recipe);
+  for (const table of width === undefined ? [] : tokenTablesOf(analysis)) {
+    for (const reader of [table.embedding, table.head]) if (reader) replaced.add(reader.weight.tensor.storage);
+    sum[table.name] += tableBytes(table, width as 4 | 8, recipe);
+  }
+  if (recipe.shareTiedHead && analysis.embedding?.head === 'copy')
+    for (const { role, weight } of analysis.projections) if (role === 'head') replaced.add(weight.tensor.storage);
+  for (const [tensor, part] of constantsOf(source)) {
+    if (!replaced.has(tensor.storage)) sum[part] += tensor.byteLength / (isHalved(tensor, part, recipe) ? 2 : 1);
+  }
+  return sum;
+}
+
+export function totalOf(budget: Budget): number {
+  return Object.values(budget).reduce((sum: number, bytes: number) => sum + bytes, 0);
+}
+
+const emptyBudget = (): Record<Part, number> => ({ ffn: 0, attention: 0, embedding: 0, head: 0, other: 0 });
+
+/** Nearly every float32 tensor can be stored as float16; the few that cannot are small. */
+function isHalved({ dtype, byteLength, shape }: Tensor, part: Part, recipe: Recipe): boolean {
+  if (dtype !== 'float32' || byteLength < HALVED_FROM || shape.length === 0) return false;
+  return (
+    recipe.floatStorage === 'float16' || (recipe.embeddingBits === 16 && (part === 'embedding' || part === 'head'))
+  );
+}
+
+/** Codes and scales of a quantized table. */
+function tableBytes({ rows, cols }: TokenTable, bits: 4 | 8, { embeddingBlock, tables }: Recipe): number {
+  const blocks = blocksOf(cols, embeddingBlock);
+  const isCoded = bits === 4 && tables === 'c8' && (rows * blocks.count) % SUPER_BLOCK === 0;
+  return storedBytes({ rows, blocks, bits, form: isCoded ? 'c8' : 'fp16', offset: false });
+}
+
+/** What one projection stores in the model of `bits`: at least its floor, at most what the set has. */
+export function storedShape({ projection, floor }: Chosen, bits: Bits, recipe: Recipe): StoredShape {
+  const ascending = recipe.bits.toSorted((a, b) => a - b);
+  const own = ascending.find((each) => each >= Math.max(bits, floor)) ?? (ascending.at(-1) as Bits);
+  const offset = recipe.decode === 'ab' || recipe.decode === 'mid' || recipe.decode === 'tied';
+  return { rows: projection.n, blocks: blocksOf(projection.k, recipe.block), bits: own, form: recipe.tables, offset };
+}

@@ -1,0 +1,69 @@
+/** Which bits the rest of a model gets, so that the smallest model of the set fits a size. */
+import { fail } from '../diagnostics.js';
+import { compiledBudget, totalOf } from './budget.js';
+import type { Recipe } from './recipe.js';
+import { reopenSource, type Source } from './source.js';
+
+/** A recipe with the source opened for it. */
+export interface Fitted {
+  readonly recipe: Recipe;
+  readonly source: Source;
+}
+
+/** Attention of fewer bits costs more than it saves: at 2 bits it doubles the damage. */
+const LEAST_ATTENTION = 4;
+
+/**
+ * Of the ways to store attention, embedding, head and floats, the one that harms least among those whose smallest model takes at
+ * most `target` bytes, without its graph. The harm of r-bit codes goes by their squared error, 4^-r for each weight.
+ */
+export function fit(source: Source, recipe: Recipe, target: number | undefined): Fitted {
+  if (target === undefined) return { recipe, source };
+  const lowest = Math.min(...recipe.bits) as Recipe['bits'][number];
+  const fitted = candidates(recipe).map((candidate) => {
+    const opened = reopenSource(source, candidate);
+    return {
+      recipe: candidate,
+      source: opened,
+      bytes: totalOf(compiledBudget(opened, candidate, lowest)),
+      harm: harmOf(opened, candidate),
+    };
+  });
+  const best = fitted.filter(({ bytes }) => bytes <= target).sort((a, b) => a.harm - b.harm)[0];
+  if (best !== undefined) return best;
+  const least = Math.min(...fitted.map(({ bytes }) => bytes));
+  return fail(
+    'bad-usage',
+    '--target-size',
+    `The int${lowest} model takes ${inMegabytes(least)} at least, more than ${inMegabytes(target)}`,
+  );
+}
+
+const inMegabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+
+/** The recipe as it is, and what can be made of it. */
+function candidates(recipe: Recipe): readonly Recipe[] {
+  const attention = recipe.bits.filter((bits) => bits >= LEAST_ATTENTION);
+  const small: Recipe = { ...recipe, floatStorage: 'float16', shareTiedHead: true };
+  const tables = ([16, 8, 4] as const).map((embeddingBits): Recipe => ({ ...small, embeddingBits }));
+  return [
+    recipe,
+    ...tables.map((each): Recipe => ({ ...each, scope: 'ffn' })),
+    ...tables.flatMap((each) =>
+      (attention.length === 0 ? [Math.max(...recipe.bits)] : attention).map((attentionBits): Recipe => {
+        return { ...each, scope: 'ffn+attention', attentionBits };
+      }),
+    ),
+  ];
+}
+
+/** Squared error of a float16 value relative to its own, beside that of codes. */
+const HALF_BITS = 11;
+
+function harmOf({ analysis, chosen }: Source, recipe: Recipe): number {
+  const { embedding } = analysis;
+  const tableBits = recipe.embeddingBits === 'keep' ? 2 * HALF_BITS : Math.min(recipe.embeddingBits, HALF_BITS);
+  const tables = (embedding?.vocabulary ?? 0) * (embedding?.hidden ?? 0) * 4 ** -tableBits;
+  const attention = chosen.filter(({ projection }) => !['gate', 'up', 'down'].includes(projection.role));
+  return attention.reduce((sum, { projection: { k, n }, floor }) => sum + k * n * 4 ** -floor, tables);
+}
