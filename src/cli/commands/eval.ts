@@ -1,6 +1,6 @@
 import { type EvalResult, evaluate } from '../../pipeline/evaluate.js';
 import { type Command, defineCommand } from '../command.js';
-import { requiredText, textFlags, threadsOf } from '../options.js';
+import { machineFlags, machineOf, requiredText, textFlags } from '../options.js';
 import { byteSize, right, significant, table } from '../render.js';
 import { given, wholeNumber } from '../values.js';
 
@@ -15,7 +15,7 @@ export const evalCommand: Command = defineCommand({
     ...textFlags,
     window: { type: 'string', default: '512', describe: 'Tokens in a window', group: 'Text:' },
     windows: { type: 'string', describe: 'Most windows to score (default: all)', group: 'Text:' },
-    threads: { type: 'string', describe: 'Threads (default: all cores)', group: 'Machine:' },
+    ...machineFlags,
   },
   examples: [
     ['eval model.onnx out/model_int4.onnx out/model_int2.onnx --text held.txt --tokenizer tokenizer.json', 'on text'],
@@ -29,7 +29,7 @@ export const evalCommand: Command = defineCommand({
         text: requiredText(values),
         window: wholeNumber('--window', values.window, 2),
         ...given('windows', values.windows, (text) => wholeNumber('--windows', text)),
-        threads: threadsOf(values),
+        ...machineOf(values),
       },
       context,
     );
