@@ -1,10 +1,12 @@
 /** The first stages of every verb that starts from a float export: read, import, analyse, and choose what is in scope. */
+import { dropInitializerInputs } from '../../passes/drop-initializer-inputs.js';
 import type { ModelAnalysis, Projection, Refusal } from '../analysis/projection.js';
 import { analyse } from '../analysis/projections.js';
 import { importModel } from '../convert/import.js';
 import { fail, REFUSALS, type RefusalCode } from '../diagnostics.js';
 import type { Model } from '../ir/graph.js';
 import type { Bits, Recipe } from './recipe.js';
+import { runPasses, step } from './run-passes.js';
 import { tableBits } from './token-tables.js';
 
 /** A projection that will be quantized, with the lowest precision it may have in any model of the set. */
@@ -28,6 +30,7 @@ const FFN_ROLES = new Set(['gate', 'up', 'down']);
 /** Reads and analyses a model and applies the recipe's scope and overrides. Does not fail when nothing is found. */
 export function openSource(path: string, recipe: Recipe): Source {
   const model = importModel(path);
+  runPasses(model, [step(dropInitializerInputs)]);
   return choose(path, model, analyse(model), recipe);
 }
 
