@@ -51,24 +51,26 @@ export const recipeFlags: RecipeFlags = {
 
 /** Flags win over the file, the file over the preset. Without any of them: `best` with text, `data-free` without. */
 export function recipeOf(values: Values<RecipeFlags>, hasText: boolean): Recipe {
-  const { preset, recipe: file, bits, block, scope, tokens, window } = values;
-  const { 'attention-bits': attention, 'embedding-bits': embedding, 'float-storage': floatStorage } = values;
+  const { preset, recipe: file } = values;
   const named = preset ?? (file === undefined ? (hasText ? 'best' : 'data-free') : undefined);
-  return parseRecipe(
-    {
-      ...(named !== undefined && presetOf(named)),
-      ...(file !== undefined && readRecipe(file)),
-      ...(bits !== undefined && { bits: numberList('--bits', bits) }),
-      ...(block !== undefined && { block: block === 'channel' ? block : wholeNumber('--block', block) }),
-      ...(scope !== undefined && { scope }),
-      ...(attention !== undefined && { attentionBits: wholeNumber('--attention-bits', attention) }),
-      ...(embedding !== undefined && { embeddingBits: embedding === 'keep' ? embedding : Number(embedding) }),
-      ...(floatStorage !== undefined && { floatStorage }),
-      ...(tokens !== undefined && { tokens: wholeNumber('--tokens', tokens) }),
-      ...(window !== undefined && { window: wholeNumber('--window', window) }),
-    },
-    file ?? `--preset ${named}`,
-  );
+  const start = { ...(named !== undefined && presetOf(named)), ...(file !== undefined && readRecipe(file)) };
+  return parseRecipe({ ...start, ...fieldsOf(values) }, file ?? `--preset ${named}`);
+}
+
+/** The fields that flags name. */
+function fieldsOf(values: Values<RecipeFlags>): object {
+  const block = (text: string): string | number => (text === 'channel' ? text : wholeNumber('--block', text));
+  const embedding = (text: string): string | number => (text === 'keep' ? text : Number(text));
+  return {
+    ...given('bits', values.bits, (text) => numberList('--bits', text)),
+    ...given('block', values.block, block),
+    ...given('scope', values.scope, String),
+    ...given('attentionBits', values['attention-bits'], (text) => wholeNumber('--attention-bits', text)),
+    ...given('embeddingBits', values['embedding-bits'], embedding),
+    ...given('floatStorage', values['float-storage'], String),
+    ...given('tokens', values.tokens, (text) => wholeNumber('--tokens', text)),
+    ...given('window', values.window, (text) => wholeNumber('--window', text)),
+  };
 }
 
 /** The size that `--target-size` asks for, as an option of the pipeline. */

@@ -54,24 +54,26 @@ export function floatBudget(source: Source): Budget {
 
 /** Bytes of the model of `bits` that the recipe makes. `source` was opened with the recipe. */
 export function compiledBudget(source: Source, recipe: Recipe, bits: Bits): Budget {
-  const { analysis, chosen } = source;
   const sum = emptyBudget();
-  const replaced = new Set<object>();
-  for (const each of chosen) {
-    replaced.add(each.projection.weight.tensor.storage);
-    sum[partOf(each.projection.role)] += storedBytes(storedShape(each, bits, recipe));
-  }
+  for (const each of source.chosen) sum[partOf(each.projection.role)] += storedBytes(storedShape(each, bits, recipe));
   const width = tableBits(recipe);
-  for (const table of width === undefined ? [] : tokenTablesOf(analysis)) {
-    for (const reader of [table.embedding, table.head]) if (reader) replaced.add(reader.weight.tensor.storage);
-    sum[table.name] += tableBytes(table, width as 4 | 8, recipe);
-  }
-  if (recipe.shareTiedHead && analysis.embedding?.head === 'copy')
-    for (const { role, weight } of analysis.projections) if (role === 'head') replaced.add(weight.tensor.storage);
+  const tables = width === undefined ? [] : tokenTablesOf(source.analysis);
+  for (const table of tables) sum[table.name] += tableBytes(table, width as 4 | 8, recipe);
+  const replaced = replacedBy(source, recipe);
   for (const [tensor, part] of constantsOf(source)) {
     if (!replaced.has(tensor.storage)) sum[part] += tensor.byteLength / (isHalved(tensor, part, recipe) ? 2 : 1);
   }
   return sum;
+}
+
+/** Storage of the tensors that are gone in the end. */
+function replacedBy({ analysis, chosen }: Source, recipe: Recipe): ReadonlySet<object> {
+  const isQuantized = tableBits(recipe) !== undefined;
+  const sharesHead = recipe.shareTiedHead && analysis.embedding?.head === 'copy';
+  const heads = analysis.projections.filter(({ role }) => role === 'head' && (isQuantized || sharesHead));
+  const embedding = isQuantized && analysis.embedding !== undefined ? [analysis.embedding] : [];
+  const readers = [...chosen.map(({ projection }) => projection), ...heads, ...embedding];
+  return new Set(readers.map(({ weight }) => weight.tensor.storage));
 }
 
 export function totalOf(budget: Budget): number {

@@ -17,7 +17,7 @@ import { solveProjections } from './solve-projections.js';
 import type { TableReport } from './solve-tables.js';
 import { SolvedFiles } from './solved-files.js';
 import { openSource, requireComplete, requireFfn, type Source } from './source.js';
-import { fit } from './target-size.js';
+import { fitRest } from './target-size.js';
 import type { TextOptions } from './text-options.js';
 import { makeTemplate, type Solve, writeData, writeGraph, writeSetManifest } from './write-set.js';
 
@@ -73,7 +73,7 @@ export interface CompileResult {
 /** Compiles `options.model` into a set in `options.output`. Nothing is written there unless all of it succeeds. */
 export async function compile(asked: CompileOptions, context: Context): Promise<CompileResult> {
   const clock = new Clock();
-  const { source, recipe } = fit(openSource(asked.model, asked.recipe), asked.recipe, asked.targetBytes);
+  const { source, recipe } = fitRest(openSource(asked.model, asked.recipe), asked.recipe, asked.targetBytes);
   const options = { ...asked, recipe };
   requireFfn(source);
   if (options.strict) requireComplete(source, recipe);

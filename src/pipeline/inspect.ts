@@ -7,7 +7,7 @@ import { type Budget, compiledBudget, floatBudget, storedShape, totalOf } from '
 import type { Recipe } from './recipe.js';
 import { TABLE_STAGE } from './solve-tables.js';
 import { openSource, type Source } from './source.js';
-import { fit } from './target-size.js';
+import { fitRest } from './target-size.js';
 import { tableBits, tokenTablesOf } from './token-tables.js';
 
 export interface InspectOptions {
@@ -59,7 +59,7 @@ export interface InspectResult {
 const BASE_MEMORY = 160e6;
 
 export async function inspect(options: InspectOptions, _context: Context): Promise<InspectResult> {
-  const { source, recipe } = fit(openSource(options.model, options.recipe), options.recipe, options.targetBytes);
+  const { source, recipe } = fitRest(openSource(options.model, options.recipe), options.recipe, options.targetBytes);
   const { model, analysis } = source;
   const budget = floatBudget(source);
   return {

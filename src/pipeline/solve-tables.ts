@@ -27,7 +27,7 @@ import { requireBlocks, storedRows, type TokenTable } from './token-tables.js';
 /** Weight μ of the embedding's errors in a tied table, relative to the mean power of the head's input. */
 const EMBEDDING_SHARE = 0.1;
 /** Weights solved at a time. */
-export const TABLE_STAGE = 1 << 23;
+export const TABLE_STAGE: number = 1 << 23;
 
 /** What the report says of a table. */
 export interface TableReport {

@@ -17,7 +17,7 @@ const LEAST_ATTENTION = 4;
  * Of the ways to store attention, embedding, head and floats, the one that harms least among those whose smallest model takes at
  * most `target` bytes, without its graph. The harm of r-bit codes goes by their squared error, 4^-r for each weight.
  */
-export function fit(source: Source, recipe: Recipe, target: number | undefined): Fitted {
+export function fitRest(source: Source, recipe: Recipe, target: number | undefined): Fitted {
   if (target === undefined) return { recipe, source };
   const lowest = Math.min(...recipe.bits) as Recipe['bits'][number];
   const fitted = candidates(recipe).map((candidate) => {
