@@ -1,0 +1,180 @@
+/** Whole models: attention, embedding, head and what stays float, through compile on real exports. */
+import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { analyse } from '../../src/analysis/projections.js';
+import { importModel } from '../../src/convert/import.js';
+import { openSet } from '../../src/convert/set-manifest.js';
+import { nodesOf } from '../../src/ir/graph.js';
+import { silentContext } from '../../src/log.js';
+import { type CompileResult, compile } from '../../src/pipeline/compile.js';
+import { inspect } from '../../src/pipeline/inspect.js';
+import { parseRecipe, presetOf, type RecipeInput } from '../../src/pipeline/recipe.js';
+import { openDecoder } from '../../src/runtime/decoder.js';
+import { promptFeeds } from '../../src/runtime/feeds.js';
+import { generate } from '../../src/runtime/generate.js';
+import { ortRuntime } from '../../src/runtime/ort.js';
+import type { HostTensor } from '../../src/runtime/runtime.js';
+import { temporaryFolder } from '../support/paths.js';
+import { gemma3, heldWindows, mistral } from '../support/stories.js';
+
+const context = silentContext();
+let root: string;
+let ids: string;
+beforeAll(() => {
+  root = temporaryFolder();
+  ids = join(root, 'ids.jsonl');
+  writeFileSync(
+    ids,
+    heldWindows(40)
+      .slice(20)
+      .map((window) => `${JSON.stringify([...window])}\n`)
+      .join(''),
+  );
+});
+afterAll(() => rmSync(root, { recursive: true }));
+
+let count = 0;
+function compiled(
+  model: string,
+  recipe: RecipeInput,
+  text = true,
+): Promise<CompileResult & { readonly folder: string }> {
+  const output = join(root, `set${count++}`);
+  const options = {
+    model,
+    output,
+    recipe: parseRecipe(recipe, 'test'),
+    threads: 2,
+    memoryBytes: 2e9,
+    seed: 0,
+    standalone: false,
+    strict: false,
+  };
+  return compile({ ...options, ...(text && { text: { ids } }) }, context).then((result) => ({
+    ...result,
+    folder: output,
+  }));
+}
+
+const graphOf = (folder: string, bits: number): string => join(folder, `model_int${bits}.onnx`);
+
+describe('deploy-int4 on an export with caches', () => {
+  let result: CompileResult & { readonly folder: string };
+  beforeAll(async () => {
+    result = await compiled(mistral, presetOf('deploy-int4'));
+  });
+
+  it('stores the tied table once and nothing in float32', () => {
+    expect(result.tables).toMatchObject([{ name: 'embedding', tied: true, bits: 4, rows: 2048, cols: 128 }]);
+    const model = importModel(graphOf(result.folder, 4));
+    const tensors = [...model.graph.initializers].flatMap(({ initializer }) => initializer ?? []);
+    expect(tensors.filter(({ byteLength }) => byteLength === 2048 * 64)).toHaveLength(1);
+    expect(tensors.filter(({ dtype, byteLength }) => dtype === 'float32' && byteLength >= 1024)).toEqual([]);
+    const users = [...nodesOf(model.graph)].filter(({ op }) => op === 'GatherBlockQuantized');
+    expect(users).toHaveLength(1);
+  });
+
+  it('keeps close to the source', () => {
+    expect(result.precisions[0]?.probe?.kl).toBeLessThan(0.1);
+    expect(result.precisions[0]?.probe?.top1).toBeGreaterThan(0.85);
+    expect(result.tables[0]?.error.after).toBeLessThan((result.tables[0]?.error.before ?? 0) * 0.8);
+  });
+
+  it('continues with its cache as passes over the whole text would, 64 tokens', async () => {
+    const decoder = await openDecoder(ortRuntime, graphOf(result.folder, 4), { threads: 1 });
+    const prompt = (heldWindows(1)[0] as Int32Array).subarray(0, 20);
+    const generated = await generate(decoder, prompt, 64);
+    const text = [...prompt];
+    for (const id of generated.ids) {
+      const { logits } = await decoder.session.run(promptFeeds(decoder, text), ['logits']);
+      const last = ((logits as HostTensor).data as Float32Array).slice(-2048);
+      expect(last.indexOf(Math.max(...last))).toBe(id);
+      text.push(id);
+    }
+    await decoder.session.close();
+  });
+
+  it('weighs what inspect says, but for the graph', async () => {
+    const { sizes } = await inspect({ model: mistral, recipe: result.recipe }, context);
+    const data = statSync(join(result.folder, 'model.data')).size;
+    expect(Math.abs(data / (sizes['int4']?.bytes ?? 0) - 1)).toBeLessThan(0.03);
+  });
+
+  it('leaves no work file behind', () => {
+    expect(readdirSync(result.folder).sort()).toEqual(['model.data', 'model.json', 'model_int4.onnx']);
+  });
+});
+
+describe('floors', () => {
+  it('keep attention at 4 bits in the int2 model, whose prefix holds what it needs', async () => {
+    const { folder } = await compiled(mistral, { ...presetOf('deploy-int2'), method: 'data-free' }, false);
+    const { manifest } = openSet(join(folder, 'model.json'));
+    const chains = new Map(manifest.layout.projections.map(({ role, chain }) => [role, chain]));
+    expect(chains.get('q')).toEqual([4]);
+    expect(chains.get('down')).toEqual([2, 4]);
+    const needed = manifest.graphs.find(({ name }) => name === 'int2')?.bytesNeeded ?? 0;
+    const planes = manifest.layout.projections.filter(({ role }) => role === 'q').flatMap((place) => place.planes);
+    for (const { offset, length } of planes) expect(offset + length).toBeLessThanOrEqual(needed);
+  });
+});
+
+describe('storage of embedding and head', () => {
+  const base = { method: 'data-free', bits: [4], scope: 'ffn' } as const;
+  const forms: readonly (readonly [string, RecipeInput, number])[] = [
+    ['keep', {}, 2048 * 128 * 4],
+    ['float16', { embeddingBits: 16 }, 2048 * 128 * 2],
+    ['8 bits', { embeddingBits: 8 }, 2048 * 128],
+    ['4 bits', { embeddingBits: 4 }, 2048 * 64],
+  ];
+
+  it.each(forms)('%s: one tensor of that size, close to the source', async (_, recipe, bytes) => {
+    const { folder, precisions } = await compiled(mistral, { ...base, ...recipe }, false);
+    const model = importModel(graphOf(folder, 4));
+    const sizes = [...model.graph.initializers].map(({ initializer }) => initializer?.byteLength);
+    expect(sizes.filter((size) => size === bytes)).toHaveLength(1);
+    expect(Math.max(...sizes.map(Number))).toBe(bytes);
+    expect(precisions[0]?.probe?.kl).toBeLessThan(0.2);
+  });
+
+  it('an untied head gets a table of its own', async () => {
+    const { tables } = await compiled(gemma3, { ...base, embeddingBits: 8 }, false);
+    const { embedding } = analyse(importModel(gemma3));
+    expect(tables.map(({ name, tied }) => [name, tied])).toEqual(
+      embedding?.head === 'untied'
+        ? [
+            ['embedding', false],
+            ['head', false],
+          ]
+        : [['embedding', true]],
+    );
+  });
+
+  it('refuses a hidden size that is not a multiple of the block', async () => {
+    await expect(compiled(mistral, { ...base, embeddingBits: 4, embeddingBlock: 256 }, false)).rejects.toMatchObject({
+      code: 'unsupported-target',
+      at: 'embedding',
+    });
+  });
+});
+
+describe('--target-size', () => {
+  const recipe = parseRecipe({ method: 'data-free', bits: [4, 2] }, 'test');
+  const sized = (targetBytes: number): Promise<Awaited<ReturnType<typeof inspect>>> =>
+    inspect({ model: mistral, recipe, targetBytes }, context);
+
+  it.each([1.3e6, 0.7e6, 0.5e6, 0.3e6])('finds storage below %d bytes', async (target) => {
+    const { sizes } = await sized(target);
+    expect(sizes['int2']?.bytes).toBeLessThanOrEqual(target);
+  });
+
+  it('changes nothing that fits as it is, and spends what it may', async () => {
+    expect((await sized(2e6)).recipe).toEqual(recipe);
+    expect((await sized(0.85e6)).recipe).toMatchObject({ embeddingBits: 16, floatStorage: 'float16', scope: 'ffn' });
+    expect((await sized(0.3e6)).recipe).toMatchObject({ embeddingBits: 4, scope: 'ffn+attention', attentionBits: 4 });
+  });
+
+  it('says how small it can be', async () => {
+    await expect(sized(1e5)).rejects.toMatchObject({ code: 'bad-usage', at: '--target-size' });
+  });
+});
