@@ -1,0 +1,134 @@
+/** Plots over the layers of the model: errors before and after solving, and the bits of mixes. */
+import type { TopLevelSpec } from 'vega-lite';
+import type { ReportModel, ReportProjection } from './data.js';
+import type { Html } from './html.js';
+import type { LayerError } from './layer-errors.js';
+import { COLORS, figure } from './plot.js';
+
+/** Mean error of each layer. Dashed: plain rounding; solid: what is stored. */
+export function errorPlot(errors: readonly LayerError[]): Promise<Html> {
+  const values = errors
+    .filter(({ before, after }) => before > 0 && after > 0)
+    .flatMap(({ layer, precision, before, after }) => [
+      { layer, precision, error: before, when: 'plain rounding' },
+      { layer, precision, error: after, when: 'stored' },
+    ]);
+  const precisions = [...new Set(errors.map(({ precision }) => precision))];
+  const spec: TopLevelSpec = {
+    data: { values },
+    width: 320,
+    height: 260,
+    mark: { type: 'line', point: { size: 18 } },
+    encoding: {
+      x: layerAxis(errors),
+      y: {
+        field: 'error',
+        type: 'quantitative',
+        scale: { type: 'log' },
+        title: 'error / energy of the output',
+        axis: { tickCount: 6, format: '.0e' },
+      },
+      color: { field: 'precision', type: 'nominal', sort: precisions, title: null, scale: { range: [...COLORS] } },
+      strokeDash: {
+        field: 'when',
+        type: 'nominal',
+        sort: ['stored', 'plain rounding'],
+        title: null,
+        scale: {
+          range: [
+            [1, 0],
+            [4, 3],
+          ],
+        },
+      },
+    },
+  };
+  return figure('Error per layer', `Lines: mean error of each layer at ${precisions.join(', ')}.`, spec);
+}
+
+/** How much of the largest error a cell holds, as ink, per precision: where a mix should spend its bits. */
+export function heatMap(errors: readonly LayerError[]): Promise<Html> {
+  const largest = new Map<string, number>();
+  for (const { precision, after } of errors)
+    largest.set(precision, Math.max(largest.get(precision) ?? Number.MIN_VALUE, after));
+  const values = errors.map(({ layer, precision, after }) => ({
+    layer: String(layer),
+    precision,
+    share: after / (largest.get(precision) ?? 1),
+  }));
+  const layers = [...new Set(errors.map(({ layer }) => layer))].sort((a, b) => a - b).map(String);
+  const spec: TopLevelSpec = {
+    data: { values },
+    width: { step: Math.max(10, Math.min(24, Math.floor(320 / layers.length))) },
+    height: { step: 24 },
+    mark: { type: 'rect', fill: 'var(--s5)', stroke: 'var(--line)' },
+    encoding: {
+      x: { field: 'layer', type: 'ordinal', sort: layers, title: 'layer', axis: { labelOverlap: true, labelAngle: 0 } },
+      y: { field: 'precision', type: 'ordinal', sort: [...largest.keys()], title: null },
+      opacity: {
+        field: 'share',
+        type: 'quantitative',
+        scale: { domain: [0, 1], range: [0.03, 1] },
+        legend: { title: 'share of the worst layer', tickCount: 3 },
+      },
+    },
+  };
+  const label = 'Heat map of layers and precisions: the darker, the nearer to the worst layer of that precision.';
+  return figure('Where the error is', label, spec);
+}
+
+/** The precision of each projection of a mix, written into its cell. */
+export function bitsPlot(model: ReportModel, projections: readonly ReportProjection[]): Promise<Html> {
+  const { bits } = model;
+  const inLayers = projections.filter(({ layer }) => layer >= 0);
+  const values = inLayers.map(({ id, layer, role }) => ({
+    layer: String(layer),
+    role,
+    bits: typeof bits === 'number' ? bits : (bits[id] ?? 0),
+  }));
+  const roles = [...new Set(inLayers.map(({ role }) => role))];
+  const layers = [...new Set(inLayers.map(({ layer }) => layer))].sort((a, b) => a - b).map(String);
+  const x = {
+    field: 'layer',
+    type: 'ordinal',
+    sort: layers,
+    title: 'layer',
+    axis: { labelAngle: 0, labelOverlap: true },
+  } as const;
+  const y = { field: 'role', type: 'nominal', sort: roles, title: null } as const;
+  const spec: TopLevelSpec = {
+    data: { values },
+    width: { step: 18 },
+    height: { step: 22 },
+    encoding: { x, y },
+    layer: [
+      {
+        mark: { type: 'rect', fill: 'var(--s5)', stroke: 'var(--bg)' },
+        encoding: {
+          opacity: {
+            field: 'bits',
+            type: 'quantitative',
+            scale: { domain: [2, 8], range: [0.08, 0.55] },
+            legend: null,
+          },
+        },
+      },
+      { mark: { type: 'text' }, encoding: { text: { field: 'bits' } } },
+    ],
+  };
+  const label = `Bits of each projection of ${model.name} by layer; ${model.averageBits.toFixed(2)} on average.`;
+  return figure(`${model.name}: bits per projection`, label, spec);
+}
+
+const layerAxis = (
+  errors: readonly LayerError[],
+): { field: string; type: 'quantitative'; title: string; scale: object; axis: object } => {
+  const last = Math.max(0, ...errors.map(({ layer }) => layer));
+  return {
+    field: 'layer',
+    type: 'quantitative',
+    title: 'layer',
+    scale: { domain: [0, Math.max(1, last)], nice: false },
+    axis: { tickMinStep: 1, tickCount: Math.min(last + 1, 8), format: 'd', grid: false },
+  };
+};

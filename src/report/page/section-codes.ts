@@ -1,0 +1,34 @@
+/** How the codes of each precision are spread. */
+import { significant } from '../../format.js';
+import type { ReportData } from './data.js';
+import type { Html } from './html.js';
+import { codesPlot } from './plot-codes.js';
+import { paragraph, plots, type Section } from './section.js';
+import { number, table, text } from './table.js';
+
+export async function codesSection({ histograms }: ReportData): Promise<Section | undefined> {
+  if (histograms.length === 0) return undefined;
+  const figures: Html[] = [];
+  for (const histogram of histograms) figures.push(await codesPlot(histogram));
+  const rows = histograms.map(({ name, counts, meanLevel, entropyBits }) => [
+    name,
+    counts.length,
+    `${(100 * meanLevel).toFixed(2)} %`,
+    significant(entropyBits),
+  ]);
+  return {
+    id: 'codes',
+    title: 'Codes',
+    body: [
+      paragraph(
+        'Every smaller model reads the leading bits of the same parent codes. The mean level is the mean code over the highest code: 50 % when codes lie evenly about the middle; a parent made for its smaller slices moves to the right. Entropy is what an ideal coder would store per code.',
+      ),
+      table(
+        'Codes by precision',
+        [text('precision'), number('levels'), number('mean level'), number('entropy, bits')],
+        rows,
+      ),
+      plots(...figures),
+    ],
+  };
+}

@@ -1,0 +1,80 @@
+/** How far each model is from the source: tables by text, and size against quality. */
+import { byteSize, significant } from '../../format.js';
+import type { ReportData, ReportEvaluation, Score } from './data.js';
+import type { Child, Html } from './html.js';
+import { DELTA_NLL, KL, paretoPlot } from './plot-pareto.js';
+import { paragraph, plots, type Section } from './section.js';
+import { number, table, text } from './table.js';
+
+export async function qualitySection({ evaluations }: ReportData): Promise<Section> {
+  const measured = evaluations.filter(({ name }) => name !== 'probe');
+  // KL on different texts cannot be compared, so the short probe is drawn only when there is nothing better.
+  const drawn = measured.length > 0 ? measured : evaluations;
+  const [kl, loss] = [await paretoPlot(drawn, KL), await paretoPlot(drawn, DELTA_NLL)];
+  return {
+    id: 'quality',
+    title: 'Quality',
+    body: [
+      paragraph(
+        'KL is the mean divergence of the next-token distribution from that of the source, NLL the mean negative log-likelihood of the next token, both in nats; top-1 is how often both find the same token likeliest. ± is one standard error.',
+      ),
+      evaluations.map(evaluationTable),
+      (kl ?? loss) !== undefined && plots(kl, loss),
+      (kl ?? loss) !== undefined &&
+        paragraph(
+          'The line joins the models that no other model beats in both size and quality; bars are 95 % intervals.',
+        ),
+    ],
+  };
+}
+
+function evaluationTable({ name, positions, reference, scores }: ReportEvaluation): Html {
+  const speed = scores.some(({ tokensPerSecond }) => tokensPerSecond !== undefined);
+  const losses = scores.some(({ nll }) => nll !== undefined);
+  const columns = [
+    text('model'),
+    number('size'),
+    number('KL'),
+    number('top-1'),
+    ...(losses ? [number('NLL'), number('perplexity')] : []),
+    number('Δ NLL'),
+    ...(speed ? [number('tokens/s')] : []),
+  ];
+  const source = reference && [
+    reference.name,
+    size(reference.bytes),
+    '0',
+    '100 %',
+    ...(losses ? [significant(reference.nll, 5), significant(Math.exp(reference.nll), 4)] : []),
+    '0',
+    ...(speed ? [figureOf(reference.tokensPerSecond)] : []),
+  ];
+  const rows = scores.map((score) => rowOf(score, losses, speed));
+  const caption =
+    name === 'probe' ? `A short probe while compiling: ${positions} positions` : `${name}: ${positions} positions`;
+  return table(caption, columns, source ? [source, ...rows] : rows);
+}
+
+function rowOf(score: Score, losses: boolean, speed: boolean): readonly Child[] {
+  const { name, bytes, kl, klStandardError, top1, nll, deltaNll, deltaNllStandardError, tokensPerSecond } = score;
+  return [
+    name,
+    size(bytes),
+    withError(kl, klStandardError),
+    `${(100 * top1).toFixed(1)} %`,
+    ...(losses ? [figureOf(nll, 5), nll === undefined ? '–' : significant(Math.exp(nll), 4)] : []),
+    deltaNll === undefined ? '–' : withError(deltaNll, deltaNllStandardError),
+    ...(speed ? [figureOf(tokensPerSecond)] : []),
+  ];
+}
+
+const size = (bytes: number | undefined): string => (bytes === undefined ? '–' : byteSize(bytes));
+
+const figureOf = (value: number | undefined, digits = 3): string =>
+  value === undefined ? '–' : significant(value, digits);
+
+/** Signs are typographic, errors have two places. */
+function withError(value: number, error: number | undefined): string {
+  const shown = significant(value).replace('-', '−');
+  return error === undefined || error === 0 ? shown : `${shown} ± ${significant(error, 2)}`;
+}
