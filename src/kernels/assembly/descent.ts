@@ -4,14 +4,15 @@
  * panel of 128 columns, for all other columns after the panel and only for the codes that changed.
  */
 
+import { addRows } from './sparse';
 import * as job from './job';
 import { levelOf, residual } from './levels';
 import { axpy, deepGemm } from './linalg';
 import { sharedGradient } from './refit';
 import { pick, prepareLevels } from './pick';
 
-/** Columns of P updated in registers at a time. */
-const STRIPE: i32 = 32;
+/** Columns of P updated together, while the rows of H in use stay in the first-level cache. */
+const STRIPE: i32 = 64;
 
 /**
  * Fills `state` with the gradients of rows `begin` to `end`, right after a fit of their tables. Planes that are not fitted keep
@@ -110,47 +111,9 @@ function change(r: i32, n: i32, u: i32, i: i32, j: i32, first: i32, width: i32, 
 
 /** Adds the noted changes of virtual row v to columns `k` to `k + width` of its gradients. */
 function spread(v: i32, first: i32, k: i32, width: i32): void {
-  const count = load<i32>(job.changes + ((<usize>v) << 2));
+  const count = load<i32>(job.changes + (<usize>v << 2));
   if (count == 0) return;
-  const slot = (<usize>(v * job.WIDEST)) << 2;
-  const rows = job.gram + <usize>first * job.span + ((<usize>k) << 2);
-  const state = job.state + <usize>v * job.span + ((<usize>k) << 2);
-  if (width == STRIPE) return stripe(count, job.changed + slot, job.deltas + slot, rows, state);
-  for (let c: usize = 0; c < (<usize>count) << 2; c += 4) {
-    axpy(width, load<f32>(job.deltas + slot + c), rows + <usize>load<i32>(job.changed + slot + c) * job.span, state);
-  }
-}
-
-function stripe(count: i32, changed: usize, deltas: usize, rows: usize, state: usize): void {
-  let p0 = v128.load(state);
-  let p1 = v128.load(state, 16);
-  let p2 = v128.load(state, 32);
-  let p3 = v128.load(state, 48);
-  let p4 = v128.load(state, 64);
-  let p5 = v128.load(state, 80);
-  let p6 = v128.load(state, 96);
-  let p7 = v128.load(state, 112);
-  const end = changed + ((<usize>count) << 2);
-  while (changed < end) {
-    const row = rows + <usize>load<i32>(changed) * job.span;
-    const delta = v128.load32_splat(deltas);
-    p0 = f32x4.add(p0, f32x4.mul(delta, v128.load(row)));
-    p1 = f32x4.add(p1, f32x4.mul(delta, v128.load(row, 16)));
-    p2 = f32x4.add(p2, f32x4.mul(delta, v128.load(row, 32)));
-    p3 = f32x4.add(p3, f32x4.mul(delta, v128.load(row, 48)));
-    p4 = f32x4.add(p4, f32x4.mul(delta, v128.load(row, 64)));
-    p5 = f32x4.add(p5, f32x4.mul(delta, v128.load(row, 80)));
-    p6 = f32x4.add(p6, f32x4.mul(delta, v128.load(row, 96)));
-    p7 = f32x4.add(p7, f32x4.mul(delta, v128.load(row, 112)));
-    changed += 4;
-    deltas += 4;
-  }
-  v128.store(state, p0);
-  v128.store(state, p1, 16);
-  v128.store(state, p2, 32);
-  v128.store(state, p3, 48);
-  v128.store(state, p4, 64);
-  v128.store(state, p5, 80);
-  v128.store(state, p6, 96);
-  v128.store(state, p7, 112);
+  const slot = <usize>(v * job.WIDEST) << 2;
+  const rows = job.gram + <usize>first * job.span + (<usize>k << 2);
+  addRows(count, job.changed + slot, job.deltas + slot, rows, job.span, job.state + <usize>v * job.span + (<usize>k << 2), width);
 }

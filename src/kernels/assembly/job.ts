@@ -93,7 +93,9 @@ export let sharing: bool = false;
 export let images: usize = 0;
 /** f32 [tile, planes not fitted, pitch]: their gradients between rounds. */
 export let kept: usize = 0;
-/** f32 [blockPitch] twice: products of one block's codes with the block sums, or the negative table of a row. */
+/** u8 [tile, K]: the codes of the last fit, which the images belong to. */
+export let before: usize = 0;
+/** f32 [blockPitch]: products of one block's codes with the block sums. */
 export let sums: usize = 0;
 /** End of the scratch. */
 let top: usize = 0;
@@ -220,10 +222,11 @@ function layOut(scratch: usize): void {
   products = take(<usize>virtual * 2 * blocks * blocks);
   normal = take(<usize>8 * blocks * blocks);
   right = take(<usize>4 * blocks);
-  sums = take(2 * blockPitch);
+  sums = take(blockPitch);
+  before = take((<usize>(tile * cols) + 3) >> 2);
   kept = take(<usize>(tile * fitted) * pitch);
   const fits = tile * (planes - fitted);
-  sharing = <usize>fits * blocks <= <usize>IMAGE_BYTES / span;
+  sharing = rounds > 0 && <usize>fits * blocks <= <usize>IMAGE_BYTES / span;
   images = take(sharing ? <usize>(fits * blocks) * pitch : 0);
 }
 

@@ -6,17 +6,26 @@
  * with a relative ridge on the diagonal; where the zero point is fixed only the first row and column remain.
  */
 
+import { addRows } from './sparse';
 import * as job from './job';
 import { centreOf, scaleOnly } from './levels';
-import { dot, dot64, gemm } from './linalg';
+import { axpy, dot, dot64, gemm } from './linalg';
 
-/** Fits the tables of rows `begin` to `end`, one tile. Overwrites `state` and `work`. Reads `targets` = W H. */
-export function refitTile(begin: i32, end: i32): void {
+/**
+ * Fits the tables of rows `begin` to `end`, one tile. Overwrites `state` and `work`. Reads `targets` = W H. With `again` the
+ * images of the fit before are brought up to date for the codes that changed since.
+ */
+export function refitTile(begin: i32, end: i32, again: bool): void {
   const fits = job.planes - job.fitted;
   if (fits == 0) return;
   const virtual = (end - begin) * fits;
   for (let v = 0; v < virtual; v++) centred(job.fitted + (v % fits), begin + v / fits, job.state + <usize>v * job.span);
-  for (let u = 0; u < job.blocks; u++) blockProducts(u, virtual);
+  for (let u = 0; u < job.blocks; u++) {
+    if (again && job.sharing) for (let v = 0; v < virtual; v++) updateImage(job.fitted + (v % fits), begin + v / fits, v, v / fits, u);
+    else makeImages(u, virtual);
+    for (let v = 0; v < virtual; v++) blockProducts(u, v);
+  }
+  if (job.sharing) memory.copy(job.before, job.codes + <usize>begin * job.cols, <usize>(end - begin) * job.cols);
   for (let v = 0; v < virtual; v++) {
     assemble(v, v / fits);
     solve(scaleOnly() ? job.blocks : 2 * job.blocks);
@@ -83,31 +92,61 @@ function centred(plane: i32, n: i32, target: usize): void {
   memory.fill(target + ((<usize>job.cols) << 2), 0, (<usize>(job.pitch - job.cols)) << 2);
 }
 
-/** Products of block u with every block v <= u: x_u H_uv x_v, and with the sums over every block v. */
-function blockProducts(u: i32, virtual: i32): void {
+/** x_u H of every virtual row; without sharing only the columns that the fit itself needs. */
+function makeImages(u: i32, virtual: i32): void {
   const start = <usize>(u * job.block);
   const width = job.blockWidth(u);
   const cols = job.sharing ? job.pitch : (u * job.block + width + 7) & ~7;
   const images = imageOf(0, u);
   const step = imageOf(1, u) - images;
-  const plane = <usize>job.blocks * job.blocks * 4;
   for (let v = 0; v < virtual; v++) memory.fill(images + <usize>v * step, 0, <usize>cols << 2);
-  const codes = job.state + (start << 2);
-  gemm(virtual, cols, width, codes, job.span, job.gram + start * job.span, job.span, images, step);
-  for (let v = 0; v < virtual; v++) {
-    const x = job.state + <usize>v * job.span;
-    const image = images + <usize>v * step;
-    const row = job.products + <usize>(2 * v) * plane + <usize>(u * job.blocks) * 4;
-    for (let w = 0; w <= u; w++) {
-      const at = <usize>(w * job.block) << 2;
-      store<f32>(row + (<usize>w << 2), dot(image + at, x + at, job.blockWidth(w)));
-    }
-    if (scaleOnly()) continue;
-    const sumPitch = <usize>job.blockPitch << 2;
-    memory.fill(job.sums, 0, sumPitch);
-    gemm(1, job.blockPitch, width, codes + <usize>v * job.span, 0, job.blockSums + start * sumPitch, sumPitch, job.sums, 0);
-    memory.copy(row + plane, job.sums, <usize>job.blocks << 2);
+  gemm(virtual, cols, width, job.state + (start << 2), job.span, job.gram + start * job.span, job.span, images, step);
+}
+
+/** Adds to x_u H what the codes that changed since the last fit change. */
+function updateImage(plane: i32, n: i32, v: i32, i: i32, u: i32): void {
+  const last = u * job.block + job.blockWidth(u);
+  for (let first = u * job.block; first < last; first += job.WIDEST) {
+    const count = noteChanges(plane, n, i, first, min(last, first + job.WIDEST));
+    if (count == 0) continue;
+    addRows(count, job.changed, job.deltas, job.gram + <usize>first * job.span, job.span, imageOf(v, u), job.pitch);
   }
+}
+
+/** Lists the columns from `first` to `last` whose code of a plane differs from the last fit, relative to `first`. */
+function noteChanges(plane: i32, n: i32, i: i32, first: i32, last: i32): i32 {
+  const codes = job.codes + <usize>n * job.cols;
+  const before = job.before + <usize>i * job.cols;
+  let slot: usize = 0;
+  for (let k = first; k < last; k++) {
+    const now = load<u8>(codes + k);
+    const old = load<u8>(before + k);
+    if (now == old) continue;
+    const delta = job.codeOf(plane, now) - job.codeOf(plane, old);
+    if (delta == 0) continue;
+    store<i32>(job.changed + slot, k - first);
+    store<f32>(job.deltas + slot, <f32>delta);
+    slot += 4;
+  }
+  return <i32>(slot >> 2);
+}
+
+/** Products of block u with every block w <= u, x_u H_uw x_w, and with the sums over every block. */
+function blockProducts(u: i32, v: i32): void {
+  const start = <usize>(u * job.block);
+  const plane = <usize>job.blocks * job.blocks * 4;
+  const x = job.state + <usize>v * job.span;
+  const image = imageOf(v, u);
+  const row = job.products + <usize>(2 * v) * plane + <usize>(u * job.blocks) * 4;
+  for (let w = 0; w <= u; w++) {
+    const at = <usize>(w * job.block) << 2;
+    store<f32>(row + (<usize>w << 2), dot(image + at, x + at, job.blockWidth(w)));
+  }
+  if (scaleOnly()) return;
+  const pitch = <usize>job.blockPitch << 2;
+  memory.fill(job.sums, 0, pitch);
+  gemm(1, job.blockPitch, job.blockWidth(u), x + (start << 2), 0, job.blockSums + start * pitch, pitch, job.sums, 0);
+  memory.copy(row + plane, job.sums, <usize>job.blocks << 2);
 }
 
 /** Where x_u H of virtual row v goes: kept for every block when the gradients will share it. */
@@ -125,12 +164,10 @@ export function sharedGradient(v: i32, i: i32, plane: i32, n: i32, target: usize
   for (let u = 0; u < job.blocks; u++) {
     const at = job.scaleAt(plane, n, u);
     const scale = load<f32>(at);
-    store<f32>(job.sums + (<usize>u << 2), -scale);
-    store<f32>(job.sums + (<usize>(job.blocks + u) << 2), -(load<f32>(at + job.offsetAt()) + scale * centre));
+    axpy(job.pitch, -scale, imageOf(v, u), target);
+    if (scaleOnly()) continue;
+    axpy(job.pitch, -(load<f32>(at + job.offsetAt()) + scale * centre), job.turnedSums + <usize>u * job.span, target);
   }
-  gemm(1, job.pitch, job.blocks, job.sums, 0, imageOf(v, 0), job.span, target, 0);
-  const offsets = job.sums + (<usize>job.blocks << 2);
-  if (!scaleOnly()) gemm(1, job.pitch, job.blocks, offsets, 0, job.turnedSums, job.span, target, 0);
 }
 
 /** The normal equations of virtual row v, which is row i of the tile: lower triangle in `normal`, right side in `right`. */

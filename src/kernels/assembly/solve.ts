@@ -29,16 +29,16 @@ function solveTile(begin: i32, end: i32): void {
     memory.fill(job.targets, 0, <usize>(end - begin) * job.span);
     deepGemm(end - begin, job.pitch, job.cols, job.padded, job.span, job.gram, job.span, job.targets, job.span);
   }
-  if (job.method == 0) refitTile(begin, end);
+  if (job.method == 0) refitTile(begin, end, false);
   else {
     refitLocally(begin, end);
     gptqTile(begin, end);
   }
   for (let round = 0; round < job.rounds; round++) {
-    if (round > 0 || job.method != 0) refitTile(begin, end);
+    if (round > 0 || job.method != 0) refitTile(begin, end, round > 0);
     descend(begin, end, round);
   }
-  if (job.method != 0 || job.rounds > 0) refitTile(begin, end);
+  if (job.method != 0 || job.rounds > 0) refitTile(begin, end, job.rounds > 0);
 }
 
 function descend(begin: i32, end: i32, round: i32): void {
