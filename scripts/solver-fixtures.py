@@ -148,6 +148,7 @@ def main():
         "best": {},
         "gptq-only": dict(rounds=0, block=16),
         "rounded": dict(codes="round", rounds=0),
+        "many-blocks": dict(codes="round", rounds=0, block=3, planes=[8, 4, 2]),
         "mid-point": dict(decode="mid", symmetric=True),
         "signed": dict(decode="signed", symmetric=True, slice="paper", planes=[8, 4, 2]),
         "paper-tied": dict(decode="tied", slice="paper", planes=[8, 4, 2], block=84),

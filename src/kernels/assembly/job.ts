@@ -88,6 +88,11 @@ export let products: usize = 0;
 /** f64 [2 * blocks, 2 * blocks] and f64 [2 * blocks]. */
 export let normal: usize = 0;
 export let right: usize = 0;
+/** For solving in float32: f32 [2 * blocks, 2 * blocks + 4], f32 [2 * blocks + 4], and f64 [2 * blocks] twice. */
+export let triangle: usize = 0;
+export let step: usize = 0;
+export let solution: usize = 0;
+export let rest: usize = 0;
 /** Whether a fit keeps x_u H of every block for the gradients, f32 [tile * fitted planes, blocks, pitch]. */
 export let sharing: bool = false;
 export let images: usize = 0;
@@ -223,6 +228,10 @@ function layOut(scratch: usize): void {
   normal = take(<usize>8 * blocks * blocks);
   right = take(<usize>4 * blocks);
   sums = take(blockPitch);
+  triangle = take(<usize>(2 * blocks) * (2 * blocks + 4));
+  step = take(2 * blocks + 4);
+  solution = take(4 * blocks);
+  rest = take(4 * blocks);
   before = take((<usize>(tile * cols) + 3) >> 2);
   kept = take(<usize>(tile * fitted) * pitch);
   const fits = tile * (planes - fitted);

@@ -226,3 +226,14 @@ export function dot64(x: usize, y: usize, count: i32): f64 {
   for (; i < count; i++) total += load<f64>(x + ((<usize>i) << 3)) * load<f64>(y + ((<usize>i) << 3));
   return total;
 }
+
+/** y += factor * x over `count` doubles. */
+export function axpy64(count: i32, factor: f64, x: usize, y: usize): void {
+  const lanes = f64x2.splat(factor);
+  let i: usize = 0;
+  for (; i + 2 <= <usize>count; i += 2) {
+    const at = y + (i << 3);
+    v128.store(at, f64x2.add(v128.load(at), f64x2.mul(lanes, v128.load(x + (i << 3)))));
+  }
+  if (i < <usize>count) store<f64>(y + (i << 3), load<f64>(y + (i << 3)) + factor * load<f64>(x + (i << 3)));
+}

@@ -9,7 +9,8 @@
 import { addRows } from './sparse';
 import * as job from './job';
 import { centreOf, scaleOnly } from './levels';
-import { axpy, dot, dot64, gemm } from './linalg';
+import { axpy, dot, gemm } from './linalg';
+import { solveNormal } from './normal';
 
 /**
  * Fits the tables of rows `begin` to `end`, one tile. Overwrites `state` and `work`. Reads `targets` = W H. With `again` the
@@ -28,7 +29,7 @@ export function refitTile(begin: i32, end: i32, again: bool): void {
   if (job.sharing) memory.copy(job.before, job.codes + <usize>begin * job.cols, <usize>(end - begin) * job.cols);
   for (let v = 0; v < virtual; v++) {
     assemble(v, v / fits);
-    solve(scaleOnly() ? job.blocks : 2 * job.blocks);
+    solveNormal(scaleOnly() ? job.blocks : 2 * job.blocks);
     keep(job.fitted + (v % fits), begin + v / fits);
   }
 }
@@ -194,47 +195,34 @@ function assemble(v: i32, i: i32): void {
   }
 }
 
+/** Copies `count` floats as doubles. */
 function widen(source: usize, target: usize, count: i32): void {
-  for (let i: usize = 0; i < <usize>count; i++) store<f64>(target + (i << 3), <f64>load<f32>(source + (i << 2)));
+  let i: usize = 0;
+  for (; i + 2 <= <usize>count; i += 2) {
+    v128.store(target + (i << 3), f64x2.promote_low_f32x4(v128.load64_zero(source + (i << 2))));
+  }
+  if (i < <usize>count) store<f64>(target + (i << 3), <f64>load<f32>(source + (i << 2)));
 }
 
 function product64(x: usize, y: usize, count: i32): f64 {
-  let sum: f64 = 0;
-  for (let i: usize = 0; i < <usize>count; i++) sum += <f64>load<f32>(x + (i << 2)) * <f64>load<f32>(y + (i << 2));
-  return sum;
+  let sum = f64x2.splat(0);
+  let i: usize = 0;
+  for (; i + 2 <= <usize>count; i += 2) {
+    const a = f64x2.promote_low_f32x4(v128.load64_zero(x + (i << 2)));
+    sum = f64x2.add(sum, f64x2.mul(a, f64x2.promote_low_f32x4(v128.load64_zero(y + (i << 2)))));
+  }
+  let total = f64x2.extract_lane(sum, 0) + f64x2.extract_lane(sum, 1);
+  if (i < <usize>count) total += <f64>load<f32>(x + (i << 2)) * <f64>load<f32>(y + (i << 2));
+  return total;
 }
 
 function sum64(x: usize, count: i32): f64 {
-  let sum: f64 = 0;
-  for (let i: usize = 0; i < <usize>count; i++) sum += <f64>load<f32>(x + (i << 2));
-  return sum;
-}
-
-/** Solves the equations in place by Cholesky; the solution replaces the right side. */
-function solve(size: i32): void {
-  for (let i = 0; i < size; i++) {
-    const row = job.normal + <usize>(i * size) * 8;
-    const diagonal = row + ((<usize>i) << 3);
-    store<f64>(diagonal, load<f64>(diagonal) * (1 + job.ridge) + 1e-20);
-    for (let j = 0; j < i; j++) {
-      const other = job.normal + <usize>(j * size) * 8;
-      const at = row + ((<usize>j) << 3);
-      store<f64>(at, (load<f64>(at) - dot64(row, other, j)) / load<f64>(other + ((<usize>j) << 3)));
-    }
-    store<f64>(diagonal, sqrt<f64>(max<f64>(load<f64>(diagonal) - dot64(row, row, i), 1e-30)));
-    const at = job.right + ((<usize>i) << 3);
-    store<f64>(at, (load<f64>(at) - dot64(row, job.right, i)) / load<f64>(diagonal));
-  }
-  for (let i = size - 1; i >= 0; i--) {
-    const row = job.normal + <usize>(i * size) * 8;
-    const at = job.right + ((<usize>i) << 3);
-    const value = load<f64>(at) / load<f64>(row + ((<usize>i) << 3));
-    store<f64>(at, value);
-    for (let j = 0; j < i; j++) {
-      const other = job.right + ((<usize>j) << 3);
-      store<f64>(other, load<f64>(other) - load<f64>(row + ((<usize>j) << 3)) * value);
-    }
-  }
+  let sum = f64x2.splat(0);
+  let i: usize = 0;
+  for (; i + 2 <= <usize>count; i += 2) sum = f64x2.add(sum, f64x2.promote_low_f32x4(v128.load64_zero(x + (i << 2))));
+  let total = f64x2.extract_lane(sum, 0) + f64x2.extract_lane(sum, 1);
+  if (i < <usize>count) total += <f64>load<f32>(x + (i << 2));
+  return total;
 }
 
 /** Stores the solution as the table of plane r, row n. */

@@ -118,6 +118,18 @@ describe('solveGroup', () => {
     expect(descended).toBeLessThan(compensated);
   });
 
+  it('clips the range where that lowers the weighted error of the tied decodes', async () => {
+    const rounded: SolveOptions = { ...best, decode: 'tied', codes: 'round', rounds: 0, lambda: lambdas(best.bits, 1) };
+    const plain = await solveOne(rounded);
+    const clipped = await solveOne({ ...rounded, range: 'grid' });
+    const twoBits = (solved: Solved): number => solved.report.error.get(2)?.after ?? Number.NaN;
+    expect(twoBits(clipped)).toBeLessThan(0.9 * twoBits(plain));
+    for (const [i, scale] of clipped.parent.scale.entries())
+      expect(scale).toBeLessThanOrEqual((plain.parent.scale[i] ?? 0) * 1.0001);
+    const signed: SolveOptions = { ...rounded, decode: 'signed', symmetric: true, slice: 'paper' };
+    expect(twoBits(await solveOne({ ...signed, range: 'grid' }))).toBeLessThan(twoBits(await solveOne(signed)));
+  });
+
   it('gives the same bytes for any number of threads', async () => {
     const draw = noise(5);
     const many = Float32Array.from({ length: 70 * cols }, () => draw() * 0.05);
