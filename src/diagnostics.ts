@@ -90,6 +90,10 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
   },
   statistics: { summary: 'the statistics do not belong to this model', remedy: 'capture them again' },
   numeric: { summary: 'a computation lost its footing', remedy: 'use more calibration text or larger damping' },
+  'report-input': {
+    summary: 'a file of results for the report is not valid',
+    remedy: 'save it again with `matquant eval … --json` or `matquant compile … --json`',
+  },
   memory: { summary: 'a projection is too large for the kernels', remedy: 'use the data-free method for it' },
 };
 
@@ -131,6 +135,7 @@ export type ErrorCode =
   | 'unsupported-target'
   | 'statistics'
   | 'numeric'
+  | 'report-input'
   | 'memory';
 
 /** Refusals: a projection or tensor stays as it is, and the report says why. One row per code. */

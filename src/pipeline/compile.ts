@@ -12,6 +12,7 @@ import { checkGraphs, type Probe } from './check-set.js';
 import { type Measured, measure } from './measure.js';
 import { type ProjectionReport, projectionReport } from './projection-report.js';
 import type { Bits, Recipe } from './recipe.js';
+import { writeCompiled } from './report-files.js';
 import { type CompressedTables, compressTables } from './rest.js';
 import { solveProjections } from './solve-projections.js';
 import type { TableReport } from './solve-tables.js';
@@ -68,6 +69,8 @@ export interface CompileResult {
   readonly seconds: number;
   /** Seconds by stage. */
   readonly stages: Readonly<Record<string, number>>;
+  /** Most memory that this process has held so far. */
+  readonly peakMemoryBytes: number;
 }
 
 /** Compiles `options.model` into a set in `options.output`. Nothing is written there unless all of it succeeds. */
@@ -153,7 +156,14 @@ async function writeSet(
       provenance: provenanceOf(measured),
     };
     writeSetManifest(join(folder, `${stem}.json`), data, written, facts);
-    const names = [data, ...graphs.map(({ file }) => file), `${stem}.json`];
+    writeCompiled(join(folder, `${stem}.report.json`), {
+      sourceBytes: fileSizesOf(options.model).fileBytes,
+      calibrationTokens: measured.tokens,
+      refused: source.left,
+      projections,
+      tables: tables.reports,
+    });
+    const names = [data, ...graphs.map(({ file }) => file), `${stem}.report.json`, `${stem}.json`];
     const files = names.map((name) => ({ name, bytes: statSync(join(folder, name)).size }));
     const precisions = graphs.map((graph) => compiledPrecision(graph, folder, template.layout, quality));
     return { files, precisions, projections, tables: tables.reports, source };
@@ -222,5 +232,6 @@ function resultOf(set: WrittenFolder, options: CompileOptions, measured: Measure
     calibrationTokens: measured.tokens,
     seconds: Object.values(clock.stages).reduce((sum, each) => sum + each, 0),
     stages: clock.stages,
+    peakMemoryBytes: 1024 * process.resourceUsage().maxRSS,
   };
 }

@@ -1,16 +1,38 @@
 import { report } from '../../pipeline/report.js';
 import { type Command, defineCommand } from '../command.js';
-import { byteSize } from '../render.js';
+import { fileList, paragraphs } from '../render.js';
 import { given } from '../values.js';
 
 export const reportCommand: Command = defineCommand({
   usage: 'report <folder>',
-  summary: 'Write one self-contained HTML page about a set: sizes, quality, what was refused',
-  positionals: { folder: { type: 'string', describe: 'Folder written by compile', required: true } },
-  options: { out: { type: 'string', alias: 'o', describe: 'HTML file to write (default: in the folder)' } },
-  examples: [['report out', 'writes the page into the folder']],
-  async run({ folder, out }, context) {
-    const result = await report({ folder, ...given('output', out, String) }, context);
-    return { data: result, text: `${result.path} (${byteSize(result.bytes)})` };
+  summary: 'Write one self-contained HTML page about a set, and its data as JSON',
+  positionals: {
+    folder: { type: 'string', describe: 'Folder written by compile, or the .json of a set', required: true },
+  },
+  options: {
+    out: { type: 'string', alias: 'o', describe: 'HTML file to write (default: NAME.report.html in the folder)' },
+    eval: { type: 'array', describe: 'Saved output of eval --json (default: *.eval.json in the folder)' },
+    run: {
+      type: 'string',
+      describe: 'Saved output of compile --json, for times (default: NAME.compile.json in the folder)',
+    },
+  },
+  examples: [
+    ['report out', 'writes the page into the folder'],
+    ['report out --eval held.json -o page.html', 'with scores of `eval … --json > held.json`'],
+  ],
+  async run({ folder, out, eval: evaluations, run }, context) {
+    const result = await report(
+      { folder, ...given('output', out, String), ...(evaluations && { evaluations }), ...given('run', run, String) },
+      context,
+    );
+    const missing = result.notes.map((note) => `  ${note}`);
+    return {
+      data: result,
+      text: paragraphs(
+        fileList([result, result.json]),
+        missing.length === 0 ? '' : ['Not in the report:', ...missing].join('\n'),
+      ),
+    };
   },
 });

@@ -7,6 +7,22 @@ export interface CompiledFacts {
   readonly calibrationTokens: number;
   readonly refused: readonly Refusal[];
   readonly projections: readonly CompiledProjection[];
+  /** Embedding and head, where they were quantized. */
+  readonly tables: readonly CompiledTable[];
+}
+
+/** A quantized table of the vocabulary [rows, cols]. */
+export interface CompiledTable {
+  readonly name: string;
+  /** Embedding and head are the same table. */
+  readonly tied: boolean;
+  readonly bits: number;
+  readonly block: number;
+  readonly rows: number;
+  readonly cols: number;
+  /** Codes and scales. */
+  readonly bytes: number;
+  readonly error: ErrorPair;
 }
 
 /** Something that stayed as it was. */
@@ -81,8 +97,10 @@ export interface ReportProjection {
 
 /** Scores on one text. */
 export interface ReportEvaluation {
-  /** `probe`, or the name of the file of results. */
+  /** The file of results without its suffix. */
   readonly name: string;
+  /** The short comparison at the end of `compile`. */
+  readonly probe: boolean;
   readonly positions: number;
   readonly reference?: ReferenceScore | undefined;
   readonly scores: readonly Score[];

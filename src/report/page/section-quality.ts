@@ -7,7 +7,7 @@ import { paragraph, plots, type Section } from './section.js';
 import { number, table, text } from './table.js';
 
 export async function qualitySection({ evaluations }: ReportData): Promise<Section> {
-  const measured = evaluations.filter(({ name }) => name !== 'probe');
+  const measured = evaluations.filter(({ probe }) => !probe);
   // KL on different texts cannot be compared, so the short probe is drawn only when there is nothing better.
   const drawn = measured.length > 0 ? measured : evaluations;
   const [kl, loss] = [await paretoPlot(drawn, KL), await paretoPlot(drawn, DELTA_NLL)];
@@ -28,7 +28,7 @@ export async function qualitySection({ evaluations }: ReportData): Promise<Secti
   };
 }
 
-function evaluationTable({ name, positions, reference, scores }: ReportEvaluation): Html {
+function evaluationTable({ name, probe, positions, reference, scores }: ReportEvaluation): Html {
   const speed = scores.some(({ tokensPerSecond }) => tokensPerSecond !== undefined);
   const losses = scores.some(({ nll }) => nll !== undefined);
   const columns = [
@@ -50,8 +50,7 @@ function evaluationTable({ name, positions, reference, scores }: ReportEvaluatio
     ...(speed ? [figureOf(reference.tokensPerSecond)] : []),
   ];
   const rows = scores.map((score) => rowOf(score, losses, speed));
-  const caption =
-    name === 'probe' ? `A short probe while compiling: ${positions} positions` : `${name}: ${positions} positions`;
+  const caption = probe ? `A short probe while compiling: ${positions} positions` : `${name}: ${positions} positions`;
   return table(caption, columns, source ? [source, ...rows] : rows);
 }
 

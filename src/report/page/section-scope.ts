@@ -1,6 +1,6 @@
 /** What was quantized, what was left as it is, and why. */
 import { byteSize, significant } from '../../format.js';
-import type { ReportData, ReportProjection } from './data.js';
+import type { CompiledTable, ReportData, ReportProjection } from './data.js';
 import { element, type Html } from './html.js';
 import { details, paragraph, type Section } from './section.js';
 import { number, table, text } from './table.js';
@@ -12,6 +12,7 @@ export function scopeSection({ projections, compiled, rest }: ReportData): Secti
     title: 'What was quantized',
     body: [
       roleTable(projections),
+      compiled !== undefined && compiled.tables.length > 0 && vocabularyTable(compiled.tables),
       details(`All ${projections.length} projections`, projectionTable(projections)),
       refused !== undefined && refused.length > 0
         ? table(
@@ -50,6 +51,26 @@ function roleTable(projections: readonly ReportProjection[]): Html {
     text('precisions'),
   ];
   return table('Quantized projections by role', columns, rows);
+}
+
+function vocabularyTable(tables: readonly CompiledTable[]): Html {
+  const columns = [
+    text('table'),
+    number('rows × columns'),
+    number('bits'),
+    number('block'),
+    number('size'),
+    number('error before → after'),
+  ];
+  const rows = tables.map(({ name, tied, rows, cols, bits, block, bytes, error }) => [
+    tied ? `${name} (embedding and head)` : name,
+    `${rows} × ${cols}`,
+    bits,
+    block,
+    byteSize(bytes),
+    `${significant(error.before)} → ${significant(error.after)}`,
+  ]);
+  return table('Quantized tables of the vocabulary', columns, rows);
 }
 
 function projectionTable(projections: readonly ReportProjection[]): Html {

@@ -1,0 +1,96 @@
+/** The files a report reads, as far as it reads them: more fields are welcome. */
+import { z } from 'zod';
+import type { CompiledFacts, RunFacts } from '../report/page/data.js';
+
+/** What `eval --json` says of a model. */
+export interface SavedScore {
+  readonly path: string;
+  readonly nll: number;
+  readonly positions: number;
+  readonly fileBytes?: number | undefined;
+  readonly downloadBytes?: number | undefined;
+  readonly tokensPerSecond?: number | undefined;
+}
+
+export interface SavedCandidate extends SavedScore {
+  readonly kl: number;
+  readonly klStandardError?: number | undefined;
+  readonly top1: number;
+  readonly deltaNll?: number | undefined;
+  readonly deltaNllStandardError?: number | undefined;
+}
+
+export interface SavedEvaluation {
+  readonly reference: SavedScore;
+  readonly candidates: readonly SavedCandidate[];
+}
+
+/** NAME.report.json: `compile` writes this much, `report` adds the rest. */
+export interface ReportFile {
+  readonly format: 'matquant-report';
+  readonly version: 1;
+  readonly compiled?: CompiledFacts | undefined;
+}
+
+const pair = z.object({ before: z.number(), after: z.number() });
+const compiled = z.object({
+  sourceBytes: z.number(),
+  calibrationTokens: z.number(),
+  refused: z.array(z.object({ at: z.string(), code: z.string(), reason: z.string() })),
+  projections: z.array(
+    z.object({
+      id: z.string(),
+      layer: z.number(),
+      role: z.string(),
+      k: z.number(),
+      n: z.number(),
+      error: z.record(z.string(), pair).optional(),
+      damping: z.number().optional(),
+      codes: z.array(z.number()).length(256),
+    }),
+  ),
+  tables: z.array(
+    z.object({
+      name: z.string(),
+      tied: z.boolean(),
+      bits: z.number(),
+      block: z.number(),
+      rows: z.number(),
+      cols: z.number(),
+      bytes: z.number(),
+      error: pair,
+    }),
+  ),
+});
+export const reportFile: z.ZodType<ReportFile> = z.object({
+  format: z.literal('matquant-report'),
+  version: z.literal(1),
+  compiled: compiled.optional(),
+});
+
+const modelScore = {
+  path: z.string(),
+  nll: z.number(),
+  positions: z.number(),
+  fileBytes: z.number().optional(),
+  downloadBytes: z.number().optional(),
+  tokensPerSecond: z.number().optional(),
+};
+export const evaluationFile: z.ZodType<SavedEvaluation> = z.object({
+  reference: z.object(modelScore),
+  candidates: z.array(
+    z.object({
+      ...modelScore,
+      kl: z.number(),
+      klStandardError: z.number().optional(),
+      top1: z.number(),
+      deltaNll: z.number().optional(),
+      deltaNllStandardError: z.number().optional(),
+    }),
+  ),
+});
+export const runFile: z.ZodType<RunFacts> = z.object({
+  seconds: z.number(),
+  stages: z.record(z.string(), z.number()),
+  peakMemoryBytes: z.number().optional(),
+});
