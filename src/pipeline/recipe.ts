@@ -154,6 +154,17 @@ export const PRESETS: Readonly<Record<string, RecipeInput>> = {
   fast: { method: 'best', rounds: 0, sweeps: 0, range: 'minmax' },
   best: { method: 'best' },
   'best-int2': { method: 'best', lambda: 1.5 },
+  'baseline-rtn': { method: 'rtn', decode: 'tied', bits: [4] },
+  'baseline-gptq': { method: 'gptq', bits: [4] },
+  'baseline-sliced-minmax': { method: 'sliced-minmax', slice: 'paper', decode: 'tied' },
+  'baseline-matgptq': {
+    method: 'matgptq',
+    slice: 'paper',
+    decode: 'tied',
+    range: 'minmax',
+    bits: [8, 4, 2],
+    lambda: 1,
+  },
   'deploy-int8': {
     method: 'best',
     scope: 'ffn+attention',
@@ -188,7 +199,8 @@ export function parseRecipe(input: unknown, at: string): Recipe {
   if (!result.success)
     fail('recipe', at, `The recipe is not valid: ${z.prettifyError(result.error).replaceAll(/\s*\n\s*/g, ' ')}`);
   const recipe = result.data;
-  if (recipe.slice === 'prefix' || recipe.bits.length === 1) {
+  // Tied tables belong to the parent alone, so a nested file holds them whatever slice the codes were chosen for.
+  if (recipe.slice === 'prefix' || recipe.bits.length === 1 || recipe.decode === 'tied') {
     return { ...recipe, bits: [...new Set(recipe.bits)].sort((a, b) => b - a) };
   }
   return fail(

@@ -126,6 +126,8 @@ function solveOptions(place: ProjectionPlace, recipe: Recipe): SolveOptions {
   const { damping } = recipe;
   const shared = { ...nestingOf(place, recipe), lambda: lambdaOf(recipe), damping };
   if (recipe.method === 'data-free') return { ...shared, range: 'minmax', codes: 'round', rounds: 0, sweeps: 0 };
-  const { range, rounds, sweeps } = recipe;
-  return { ...shared, range, codes: recipe.method === 'matgptq' ? 'mean' : 'gptq', rounds, sweeps };
+  const { range } = recipe;
+  if (recipe.method === 'matgptq') return { ...shared, range, codes: 'mean', rounds: 0, sweeps: 0 };
+  if (recipe.method === 'gptq') return { ...shared, range, codes: 'gptq', rounds: 0, sweeps: 0 };
+  return { ...shared, range, codes: 'gptq', rounds: recipe.rounds, sweeps: recipe.sweeps };
 }
