@@ -64,25 +64,34 @@ function roundRow(n: i32): void {
 }
 
 /**
- * Adds up (w - ŵ_r) H (w - ŵ_r)ᵀ and w H wᵀ of every `errorStride`-th row: range element e is row e * errorStride. Writes
- * f64 [planes + 1] per row.
+ * (w - ŵ_r) H (w - ŵ_r)ᵀ and w H wᵀ of every `errorStride`-th row: element e of the range is row e * errorStride. Writes f64
+ * [planes + 1] per row.
  */
 export function measureRows(plan: usize, begin: i32, end: i32, scratch: usize): void {
   job.bind(plan, scratch);
+  for (let first = begin; first < end; first += job.tile) measureTile(first, min(end, first + job.tile));
+}
+
+function measureTile(begin: i32, end: i32): void {
+  const count = end - begin;
   const planes = job.planes;
-  for (let e = begin; e < end; e++) {
-    const n = e * job.errorStride;
-    const weight = padRow(n, 0);
-    for (let r = 0; r < planes; r++) residual(r, n, 0, job.work + <usize>r * job.span);
-    memory.fill(job.state, 0, <usize>planes * job.span);
-    memory.fill(job.targets, 0, job.span);
-    deepGemm(planes, job.pitch, job.cols, job.work, job.span, job.gram, job.span, job.state, job.span);
-    deepGemm(1, job.pitch, job.cols, weight, job.span, job.gram, job.span, job.targets, job.span);
-    const target = job.errors + <usize>(e * (planes + 1)) * 8;
+  for (let i = 0; i < count; i++) {
+    const n = (begin + i) * job.errorStride;
+    padRow(n, i);
+    for (let r = 0; r < planes; r++) residual(r, n, i, job.work + <usize>(i * planes + r) * job.span);
+  }
+  memory.fill(job.state, 0, <usize>(count * planes) * job.span);
+  memory.fill(job.targets, 0, <usize>count * job.span);
+  deepGemm(count * planes, job.pitch, job.cols, job.work, job.span, job.gram, job.span, job.state, job.span);
+  deepGemm(count, job.pitch, job.cols, job.padded, job.span, job.gram, job.span, job.targets, job.span);
+  for (let i = 0; i < count; i++) {
+    const target = job.errors + <usize>((begin + i) * (planes + 1)) * 8;
     for (let r = 0; r < planes; r++) {
-      store<f64>(target + ((<usize>r) << 3), energy(job.work + <usize>r * job.span, job.state + <usize>r * job.span));
+      const at = <usize>(i * planes + r) * job.span;
+      store<f64>(target + ((<usize>r) << 3), energy(job.work + at, job.state + at));
     }
-    store<f64>(target + ((<usize>planes) << 3), energy(weight, job.targets));
+    const at = <usize>i * job.span;
+    store<f64>(target + ((<usize>planes) << 3), energy(job.padded + at, job.targets + at));
   }
 }
 

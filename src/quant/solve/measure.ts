@@ -6,7 +6,7 @@ import type { PrecisionError, SolveOptions } from './options.js';
 import { type Job, makeJob, releaseJob } from './plan.js';
 
 /** Rows measured, spread evenly: enough for a report, and a few per cent of the time. */
-const SAMPLE = 32;
+const SAMPLE = 30;
 
 export async function measure(
   pool: KernelPool,
@@ -68,7 +68,7 @@ async function errors(pool: KernelPool, job: Job, stride: number, count: number)
   const target = arena.allocate(count * width * 8);
   arena.words(job.plan + 80, 2).set([target | 0, stride]);
   const scratch = pool.kernels.scratchBytes(job.plan);
-  await pool.run({ kernel: 'measureRows', plan: job.plan, count, chunk: 4, scratch });
+  await pool.run({ kernel: 'measureRows', plan: job.plan, count, chunk: 15, scratch });
   const sums = new Float64Array(width);
   for (const [i, value] of arena.doubles(target, count * width).entries())
     sums[i % width] = (sums[i % width] ?? 0) + value;

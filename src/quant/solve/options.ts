@@ -31,7 +31,7 @@ export interface SolveOptions extends Nesting {
   readonly sweeps: number;
 }
 
-/** Error of a precision as tr (W - Ŵ) H (W - Ŵ)ᵀ / tr W H Wᵀ, on at most 32 rows: of rounding it alone, and as solved. */
+/** Error of a precision as tr (W - Ŵ) H (W - Ŵ)ᵀ / tr W H Wᵀ, on at most 30 rows: of rounding it alone, and as solved. */
 export interface PrecisionError {
   readonly before: number;
   readonly after: number;
