@@ -13,6 +13,9 @@ export interface WindowsOptions {
   readonly vocabulary?: number | undefined;
 }
 
+/** No tokenizer at hand needs more on average (prose takes four to five); a longer document is not tokenized to its end. */
+const CHARACTERS_PER_TOKEN = 16;
+
 /** The windows of a text option, in the order of the text. */
 export function readWindows(text: TextOptions, options: WindowsOptions): readonly Int32Array[] {
   const { window, limit, vocabulary } = options;
@@ -21,7 +24,10 @@ export function readWindows(text: TextOptions, options: WindowsOptions): readonl
     return limit === undefined ? windows : windows.slice(0, limit);
   }
   const tokenizer = loadTokenizer(text.tokenizer);
-  const documents = text.files.flatMap((file) => readDocuments(file, { field: text.jsonlField }));
+  const most = limit === undefined ? Infinity : limit * window * CHARACTERS_PER_TOKEN;
+  const documents = text.files
+    .flatMap((file) => readDocuments(file, { field: text.jsonlField }))
+    .map((each) => each.slice(0, most));
   const { windows } = windowsOf(documents, tokenizer, {
     length: window,
     bos: bosOf(text.bos, tokenizer),
