@@ -13,7 +13,7 @@ import type { Precision } from '../quant/precision.js';
 import type { Filling } from '../rewrite/projection/fill.js';
 import { Rewriter } from '../rewrite/rewriter.js';
 import { packPrefix, type SetReader } from './packed.js';
-import { writeSetGraph } from './set-plan.js';
+import { writeSetGraph } from './set-graph.js';
 import type { OpenTemplate } from './set-template.js';
 
 export interface WrittenFile {
@@ -67,7 +67,7 @@ function writeGraph(
 ): void {
   const { accuracyLevel } = set.manifest;
   const metadata = { 'matquant.bits': selection.name };
-  writeSetGraph(output, template, rest, { layout, data, bitsOf: selection.bitsOf, accuracyLevel, metadata });
+  writeSetGraph(output, { model: template, rest }, { layout, data, bitsOf: selection.bitsOf, accuracyLevel, metadata });
 }
 
 /** Fills the template of a self-contained model. */

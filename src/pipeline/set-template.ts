@@ -10,7 +10,7 @@ import type { Tensor } from '../ir/tensor.js';
 import type { Range, SetLayout } from '../quant/layout.js';
 import { collapseProjections } from '../rewrite/projection/sites.js';
 import { Rewriter } from '../rewrite/rewriter.js';
-import { restOf } from './set-plan.js';
+import { restOf } from './set-graph.js';
 
 export interface OpenTemplate {
   readonly set: OpenSet;

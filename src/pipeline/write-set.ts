@@ -1,13 +1,7 @@
 /** Writes a nested set into a folder: solves the projections one after another into the data file, then the graphs over it. */
 import { join } from 'node:path';
-import { nestProjections } from '../../passes/nest-projections.js';
-import { exportModel } from '../convert/export.js';
 import { SET_VERSION, type SetGraph, type SetManifest, writeManifest } from '../convert/set-manifest.js';
-import { SetTensors } from '../convert/set-tensors.js';
 import { type ProjectionParts, SetWriter, type WrittenSet } from '../convert/set-writer.js';
-import { cloneModel } from '../ir/clone.js';
-import { graphsOf, type Model } from '../ir/graph.js';
-import type { Tensor } from '../ir/tensor.js';
 import { bytesNeeded, type ProjectionPlace, planSet, type SetLayout } from '../quant/layout.js';
 import { abstractProjections } from '../rewrite/projection/sites.js';
 import { Rewriter } from '../rewrite/rewriter.js';
@@ -15,16 +9,12 @@ import { TOOL } from '../version.js';
 import { partsOf } from './parts.js';
 import type { Bits, Recipe } from './recipe.js';
 import { shrinkFloats } from './rest.js';
+import { restOf, type SetTemplate, writeSetGraph } from './set-graph.js';
 import type { SolvedProjection } from './solve-projections.js';
 import type { Chosen, Source } from './source.js';
 
-/** Tensors from this size on live in the data file; smaller ones stay in the graphs. */
-const EXTERNAL_FROM = 1024;
-
-/** A model in which every chosen projection is a placeholder, and what stays of its tensors. */
-export interface Template {
-  readonly model: Model;
-  readonly rest: readonly Tensor[];
+/** A template with the layout of its set. */
+export interface Template extends SetTemplate {
   readonly layout: SetLayout;
 }
 
@@ -51,18 +41,6 @@ export function makeTemplate(source: Source, recipe: Recipe): Template {
     { bits, block, decode, tables, symmetric },
   );
   return { model: source.model, rest, layout };
-}
-
-/** Distinct large tensors of a model, in graph order. */
-function restOf(model: Model): readonly Tensor[] {
-  const seen = new Map<object, Tensor>();
-  for (const graph of graphsOf(model.graph)) {
-    for (const { initializer } of graph.initializers) {
-      if (initializer !== undefined && initializer.byteLength >= EXTERNAL_FROM && !seen.has(initializer.storage))
-        seen.set(initializer.storage, initializer);
-    }
-  }
-  return [...seen.values()];
 }
 
 /** Sees every projection as it is written. */
@@ -110,20 +88,9 @@ export function writeGraph(
   accuracyLevel: 0 | 4,
   layout: SetLayout,
 ): SetGraph {
-  const model = cloneModel(template.model).model;
-  const tensors = new SetTensors(data);
-  tensors.placeRest(template.rest, layout);
-  const rw = new Rewriter(model);
-  nestProjections(rw, {
-    layout,
-    tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape),
-    bitsOf: () => bits,
-    accuracyLevel,
-  });
-  rw.setMetadata(model, 'matquant.tool', TOOL);
-  rw.setMetadata(model, 'matquant.precision', `int${bits}`);
   const file = `${stem}_int${bits}.onnx`;
-  exportModel(model, join(folder, file), { inline: true, placements: tensors.placements });
+  const metadata = { 'matquant.tool': TOOL, 'matquant.precision': `int${bits}` };
+  writeSetGraph(join(folder, file), template, { layout, data, bitsOf: () => bits, accuracyLevel, metadata });
   return { file, name: `int${bits}`, bits, bytesNeeded: bytesNeeded(layout, bits) };
 }
 

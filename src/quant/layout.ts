@@ -103,13 +103,14 @@ const LINE = 64;
 export function planSet(
   projections: readonly PlannedProjection[],
   rest: readonly number[],
-  options: LayoutOptions,
+  asked: LayoutOptions,
 ): SetLayout {
-  const bits = options.bits.toSorted((a, b) => a - b);
+  const bits = asked.bits.toSorted((a, b) => a - b);
   if (bits.length === 0) fail('bad-usage', 'bits', 'the set has no precision');
   const file = new Extent();
   const restRanges = rest.map((length) => file.take(length));
-  const drafts = projections.map((projection) => draftOf(projection, bits, options));
+  const drafts = projections.map((projection) => draftOf(projection, bits, asked));
+  const options = { ...asked, decode: decodeOf(asked.decode, drafts) };
   const sections = bits.map((each): Section => {
     const start = file.align(PAGE);
     for (const draft of drafts) takePlanes(draft, each, file);
@@ -119,6 +120,12 @@ export function planSet(
   const places = drafts.map(({ place, planes, tables }) => ({ ...place, planes, tables }));
   const { decode, tables } = options;
   return { bits, decode, tables, rest: restRanges, sections, projections: places, byteLength: file.length };
+}
+
+/** A projection of one precision below 8 has a parent of that width, whose grid the int8 form of `tied` cannot express. */
+function decodeOf(decode: DecodeKind, drafts: readonly Draft[]): DecodeKind {
+  const narrow = drafts.some(({ place: { chain } }) => chain.length === 1 && chain[0] !== 8);
+  return decode === 'tied' && narrow ? 'ab' : decode;
 }
 
 /** The precision a projection has in the model of `bits`: the smallest of its own chain that is not below. */

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { manifestText, openSet, parseManifest, type SetManifest } from '../../src/convert/set-manifest.js';
 import { SetWriter } from '../../src/convert/set-writer.js';
+import { partsOf } from '../../src/pipeline/parts.js';
 import type { Precision } from '../../src/quant/precision.js';
-import { storedParts } from '../../src/quant/set-parts.js';
 import { product, randomParts, type SetOnDisk, writeSet, writeWholeSet } from '../support/nested.js';
 import { temporaryFolder } from '../support/paths.js';
 
@@ -82,7 +82,7 @@ describe('SetWriter', () => {
     const writer = new SetWriter(path, layout);
     layout.projections.toReversed().forEach((place) => {
       const at = layout.projections.indexOf(place);
-      writer.writeProjection(place.id, storedParts(randomParts(place.k, place.n, options, 10 * at + 5), place, layout));
+      writer.writeProjection(place.id, partsOf(place, randomParts(place, options, 10 * at + 5), layout));
     });
     set.plan.rest.toReversed().forEach((tensor) => writer.writeRest(set.plan.rest.indexOf(tensor), tensor));
     expect(writer.finish()).toEqual(set.written);

@@ -97,6 +97,10 @@ describe('nestProjections', () => {
     await check({ k: 64, n: 16 }, { ...base, decode: 'tied', symmetric: true }, CHAIN);
   });
 
+  it.each([[[4]], [[6]], [[8]]] as [Precision[]][])('decodes a tied parent of the one precision %j', async (bits) => {
+    await check({ k: 64, n: 16 }, { ...base, bits, decode: 'tied' }, bits);
+  });
+
   it.each([32, 64, 'channel'] as const)('pads a K of 172 in blocks of %s', async (block) => {
     await check({ k: 172, n: 24 }, { ...base, block, tables: 'c8' }, CHAIN);
   });

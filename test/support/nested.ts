@@ -4,10 +4,12 @@ import type { Projection, Site } from '../../src/analysis/projection.js';
 import { SET_VERSION, writeManifest } from '../../src/convert/set-manifest.js';
 import { SetWriter, type WrittenSet } from '../../src/convert/set-writer.js';
 import { float as floatAttribute } from '../../src/ir/attribute.js';
+import { type Clone, cloneModel } from '../../src/ir/clone.js';
 import type { DType } from '../../src/ir/dtype.js';
 import type { Model, Node } from '../../src/ir/graph.js';
 import { type Tensor, tensorOf } from '../../src/ir/tensor.js';
-import { type GraphOptions, planModel, type SetPlan, writeRest, writeSetGraph } from '../../src/pipeline/set-plan.js';
+import { partsOf } from '../../src/pipeline/parts.js';
+import { type GraphOptions, restOf, type SetTemplate, writeSetGraph } from '../../src/pipeline/set-graph.js';
 import { compressTable, decompressTable, type TableForm } from '../../src/quant/compress.js';
 import { blocksOf } from '../../src/quant/grid.js';
 import { float32ToFloat16 } from '../../src/quant/half.js';
@@ -16,13 +18,16 @@ import {
   effectiveBits,
   type LayoutOptions,
   type ProjectionPlace,
+  planSet,
   type SetLayout,
 } from '../../src/quant/layout.js';
 import type { Precision } from '../../src/quant/precision.js';
-import { type SolvedParts, storedParts } from '../../src/quant/set-parts.js';
 import { sliceCodes } from '../../src/quant/slice.js';
+import { type Nested, parentBits } from '../../src/quant/solve/options.js';
 import { centre, type DecodeKind, decodeTable, fitTable, uncentre } from '../../src/quant/tables.js';
 import { GraphBuilder } from '../../src/rewrite/builder.js';
+import { abstractProjections } from '../../src/rewrite/projection/sites.js';
+import { Rewriter } from '../../src/rewrite/rewriter.js';
 import { noise } from './decoder.js';
 
 export interface ProductSpec {
@@ -79,9 +84,9 @@ function floatTensor(dtype: DType, values: Float32Array, shape: readonly number[
 }
 
 /** Random codes with random grids, and the tables of `decode` fitted to random weights. */
-export function randomParts(k: number, n: number, options: LayoutOptions, seed: number): SolvedParts {
+export function randomParts({ k, n, chain }: ProjectionPlace, options: LayoutOptions, seed: number): Nested {
   const blocks = blocksOf(k, options.block);
-  const width = options.bits.length === 1 ? (options.bits[0] as number) : 8;
+  const width = parentBits(chain);
   const codes = Uint8Array.from(noise(k * n, seed), (value) => Math.floor((value + 0.5) * 2 ** width));
   const entries = n * blocks.count;
   const scale = Float32Array.from(noise(entries, seed + 1), (value) => 0.01 + value * 0.01);
@@ -91,25 +96,25 @@ export function randomParts(k: number, n: number, options: LayoutOptions, seed: 
   const parent = codes.map((code) => code << (8 - width));
   const fit = { weights, codes: parent, blocks, grid, slice: 'prefix' } as const;
   const tables = new Map(options.bits.map((bits) => [bits, fitTable({ ...fit, bits }, options.decode)]));
-  return { codes, parent: grid, tables };
+  return { codes, parent: { scale, zero: Float32Array.from(zero) }, tables };
 }
 
 /** Ŵ [n, k] of the stored form at one precision, by the definition. */
 export function decodedWeights(
-  solved: SolvedParts,
+  solved: Nested,
   place: ProjectionPlace,
   layout: SetLayout,
   bits: Precision,
 ): Float32Array {
   const own = effectiveBits(place, bits);
   const blocks = blocksOf(place.k, place.columns === 1 ? 'channel' : place.block);
-  const { codes } = storedParts(solved, place, layout);
+  const { codes } = partsOf(place, solved, layout);
   return decodeTable(sliceCodes(codes, 'prefix', own), blocks, roundedTable(solved, layout.decode, layout.tables, own));
 }
 
 /** The table a reader of the set decodes, from what the solver gave. */
 function roundedTable(
-  solved: SolvedParts,
+  solved: Nested,
   decode: DecodeKind,
   form: TableForm,
   bits: Precision,
@@ -154,9 +159,9 @@ export function multiply(
 }
 
 export interface SetOnDisk {
-  readonly plan: SetPlan;
+  readonly plan: SetTemplate & { readonly layout: SetLayout };
   readonly written: WrittenSet;
-  readonly solved: ReadonlyMap<string, SolvedParts>;
+  readonly solved: ReadonlyMap<string, Nested>;
   readonly dataPath: string;
 }
 
@@ -167,28 +172,44 @@ export function writeSet(
   options: LayoutOptions,
   minBits?: ReadonlyMap<string, number>,
 ): SetOnDisk {
-  const planned = projections.map((projection) => {
-    const floor = minBits?.get(projection.id);
-    return { projection, ...(floor === undefined ? {} : { minBits: floor }) };
-  });
-  const plan = planModel(model, planned, options);
+  const template = cloneModel(model);
+  const copies = projections.map((projection) => projectionIn(template, projection));
+  abstractProjections(new Rewriter(template.model), copies);
+  const rest = restOf(template.model);
+  const planned = projections.map((projection) => ({ ...projection, minBits: minBits?.get(projection.id) }));
+  const lengths = rest.map((tensor) => tensor.byteLength);
+  const plan = { model: template.model, rest, layout: planSet(planned, lengths, options) };
   const dataPath = join(folder, 'model.data');
   const writer = new SetWriter(dataPath, plan.layout);
-  writeRest(plan, writer);
-  const solved = new Map<string, SolvedParts>();
+  rest.forEach((tensor, index) => writer.writeRest(index, tensor));
+  const solved = new Map<string, Nested>();
   plan.layout.projections.forEach((place, at) => {
-    const parts = randomParts(place.k, place.n, options, 10 * at + 5);
+    const parts = randomParts(place, options, 10 * at + 5);
     solved.set(place.id, parts);
-    writer.writeProjection(place.id, storedParts(parts, place, plan.layout));
+    writer.writeProjection(place.id, partsOf(place, parts, plan.layout));
   });
   return { plan, written: writer.finish(), solved, dataPath };
+}
+
+/** The same projection in a copy of its model. */
+function projectionIn(clone: Clone, projection: Projection): Projection {
+  const value = <V>(map: ReadonlyMap<V, V>, original: V): V => map.get(original) ?? original;
+  const siteIn = (site: Site): Site => ({
+    ...site,
+    node: value(clone.nodes, site.node),
+    input: value(clone.values, site.input),
+    output: value(clone.values, site.output),
+    bias: site.bias && value(clone.values, site.bias),
+    walk: site.walk.map((node) => value(clone.nodes, node)),
+  });
+  return { ...projection, sites: projection.sites.map(siteIn) };
 }
 
 /** Writes the graph of one precision beside the data file. */
 export function writeGraph(folder: string, set: SetOnDisk, bits: number, options: Partial<GraphOptions> = {}): string {
   const path = join(folder, `model_int${bits}.onnx`);
   const { layout } = set.written;
-  writeSetGraph(path, set.plan.template, set.plan.rest, {
+  writeSetGraph(path, set.plan, {
     layout,
     data: 'model.data',
     bitsOf: () => bits,

@@ -17,13 +17,20 @@ export const sliceCommand: Command = defineCommand({
       default: 'prefix',
       describe: 'How the codes are cut; all but prefix need --standalone',
     },
+    format: {
+      type: 'string',
+      choices: ['matmulnbits', 'qdq'],
+      default: 'matmulnbits',
+      describe: 'Operators of a standalone model: MatMulNBits, or DequantizeLinear of standard ONNX',
+    },
   },
   examples: [
     ['slice out/model.json --bits 4 -o int4/model.onnx', 'the int4 model and a data file cut after it'],
     ['slice out/model.json --bits 2 -o model_q2.onnx --standalone', 'self-contained, packed for the runtime'],
   ],
-  async run({ set, bits, out, standalone, slice: kind }, context) {
-    const options = { set, bits: wholeNumber('--bits', bits), output: out, standalone, slice: sliceKind(kind) };
+  async run({ set, bits, out, standalone, slice: kind, format }, context) {
+    const cut = { slice: sliceKind(kind), format: format === 'qdq' ? 'qdq' : 'matmulnbits' } as const;
+    const options = { set, bits: wholeNumber('--bits', bits), output: out, standalone, ...cut };
     const result = await slice(options, context);
     return {
       data: result,
