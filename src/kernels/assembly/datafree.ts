@@ -101,18 +101,14 @@ function sum(w: usize, count: i32): f64 {
   return total;
 }
 
+/** Sums of one fit: of x, of x squared and of x w. */
+let sx: f64 = 0;
+let sxx: f64 = 0;
+let sxw: f64 = 0;
+
 /** Least squares of one precision over one block: w ~ a x + b with x = code - centre; stores a and b - a centre. */
 function fit(
-  plan: usize,
-  bits: i32,
-  codes: usize,
-  w: usize,
-  count: i32,
-  total: f64,
-  scale: f32,
-  zero: f32,
-  a: usize,
-  b: usize,
+  plan: usize, bits: i32, codes: usize, w: usize, count: i32, total: f64, scale: f32, zero: f32, a: usize, b: usize,
 ): void {
   const shift = word(plan, PARENT_BITS) - bits;
   const slice = word(plan, SLICE);
@@ -121,15 +117,30 @@ function fit(
   store<f32>(a, tied);
   store<f32>(b, tiedOffset(slice, shift, scale, zero));
   if (decode == TIED || shift == 0) return;
-  const half = sliceHalf(slice, shift);
-  const top = sliceTop(slice, bits, shift);
   const centre = decodeCentre(decode, bits);
+  addUp(codes, w, count, sliceHalf(slice, shift), shift, sliceTop(slice, bits, shift), centre);
+  if (decode != AFFINE) {
+    const slope = sxx > 0 ? <f32>(sxw / sxx) : tied;
+    store<f32>(a, slope);
+    store<f32>(b, -slope * centre);
+    return;
+  }
+  const n = <f64>count;
+  // One code for the whole block fixes a x + b only: keep the parent's step and let the offset carry the mean.
+  const spread = n * sxx - sx * sx;
+  const slope = spread > 1e-9 * n * sxx ? (n * sxw - sx * total) / spread : <f64>tied;
+  store<f32>(a, <f32>slope);
+  store<f32>(b, <f32>((total - slope * sx) / n - slope * <f64>centre));
+}
+
+/** Fills the sums for x = min((q + half) >> shift, top) - centre. */
+function addUp(codes: usize, w: usize, count: i32, half: i32, shift: i32, top: i32, centre: f32): void {
   const halves = i32x4.splat(half);
   const tops = i32x4.splat(top);
   const centres = f32x4.splat(centre);
-  let sx: f64 = 0;
-  let sxx: f64 = 0;
-  let sxw: f64 = 0;
+  sx = 0;
+  sxx = 0;
+  sxw = 0;
   for (let start = 0; start < count; start += SEGMENT) {
     const stop = min(count, start + SEGMENT);
     let x1 = f32x4.splat(0);
@@ -154,16 +165,4 @@ function fit(
       sxw += x * <f64>load<f32>(w + ((<usize>i) << 2));
     }
   }
-  const n = <f64>count;
-  if (decode != AFFINE) {
-    const slope = sxx > 0 ? <f32>(sxw / sxx) : tied;
-    store<f32>(a, slope);
-    store<f32>(b, -slope * centre);
-    return;
-  }
-  // One code for the whole block fixes a x + b only: keep the parent's step and let the offset carry the mean.
-  const spread = n * sxx - sx * sx;
-  const slope = spread > 1e-9 * n * sxx ? (n * sxw - sx * total) / spread : <f64>tied;
-  store<f32>(a, <f32>slope);
-  store<f32>(b, <f32>((total - slope * sx) / n - slope * <f64>centre));
 }

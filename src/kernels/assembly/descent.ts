@@ -12,7 +12,7 @@ import { sharedGradient } from './refit';
 import { pick, prepareLevels } from './pick';
 
 /** Columns of P updated together, while the rows of H in use stay in the first-level cache. */
-const STRIPE: i32 = 64;
+const STRIPE: i32 = 32;
 
 /**
  * Fills `state` with the gradients of rows `begin` to `end`, right after a fit of their tables. Planes that are not fitted keep

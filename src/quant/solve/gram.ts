@@ -34,10 +34,11 @@ export async function prepareGram(
 ): Promise<PreparedGram> {
   if (gram.length !== cols * cols) fail('statistics', 'gram', `${gram.length} values are no ${cols} x ${cols} matrix`);
   const { diagonal, dead, mean } = cleanDiagonal(gram, cols);
+  // What stays is allocated first, so that the space of the copy's source serves the float64 matrix afterwards.
+  const factor = damping === undefined ? 0 : pool.arena.allocate(cols * pitchOf(cols) * 4);
   const address = await copyGram(pool, gram, cols, diagonal, dead);
   const prepared = { cols, dead, gram: address };
   if (damping === undefined) return { ...prepared, damping: 0, factor: 0 };
-  const factor = pool.arena.allocate(cols * pitchOf(cols) * 4);
   for (let amount = damping; amount <= 1; amount *= 10) {
     if (await factorGram(pool, address, factor, cols, amount * mean)) return { ...prepared, damping: amount, factor };
   }
@@ -76,6 +77,9 @@ async function copyGram(
 ): Promise<number> {
   const { arena } = pool;
   const wide = gram instanceof Float64Array;
+  const pitch = pitchOf(cols);
+  // Whole vectors may be read past the last block of the last row.
+  const target = arena.allocate(cols * pitch * 4 + 64);
   const source = arena.allocate(gram.byteLength);
   if (wide) arena.doubles(source, gram.length).set(gram);
   else arena.floats(source, gram.length).set(gram);
@@ -84,9 +88,6 @@ async function copyGram(
   const deadAt = arena.allocate(cols);
   const marks = arena.bytes(deadAt, cols).fill(0);
   for (const i of dead) marks[i] = 1;
-  const pitch = pitchOf(cols);
-  // Whole vectors may be read past the last block of the last row.
-  const target = arena.allocate(cols * pitch * 4 + 64);
   const plan = arena.plan([source, cols, pitch, target, wide ? 1 : 0, diagonalAt, deadAt]);
   await pool.run({ kernel: 'gramCopy', plan, count: cols, chunk: 64 });
   for (const address of [source, diagonalAt, deadAt, plan]) arena.release(address);
