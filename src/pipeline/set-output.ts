@@ -4,7 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { packProjections } from '../../passes/pack-projections.js';
 import { exportModel } from '../convert/export.js';
 import { cutData } from '../convert/set-files.js';
-import { type SetGraph, type SetManifest, writeManifest } from '../convert/set-manifest.js';
+import { type OpenSet, type SetGraph, type SetManifest, writeManifest } from '../convert/set-manifest.js';
 import { SetTensors } from '../convert/set-tensors.js';
 import { fail } from '../diagnostics.js';
 import { cloneModel } from '../ir/clone.js';
@@ -37,8 +37,9 @@ export function writeSelection(open: OpenTemplate, selection: Selection, output:
   const { set } = open;
   const needed = prefixRead(set.manifest.layout, selection.bitsOf);
   refuseShort(open, needed);
+  refuseTarget(open, output, false);
   const graph: SetGraph = { file: basename(output), name: selection.name, bits: selection.bits, bytesNeeded: needed };
-  if (resolve(dirname(output)) === resolve(set.folder)) {
+  if (isBeside(set, output)) {
     writeGraph(open, selection, output, set.manifest.data);
     const others = set.manifest.graphs.filter(({ file }) => file !== graph.file);
     writeManifest(set.path, { ...set.manifest, graphs: [...others, graph] });
@@ -84,6 +85,7 @@ export function writeStandalone(
   output: string,
   fill: Fill = fillPrefix,
 ): readonly WrittenFile[] {
+  refuseTarget(open, output, true);
   const { set, layout } = open;
   const { model } = cloneModel(open.template);
   const tensors = new SetTensors(set.manifest.data, set.dataPath);
@@ -98,6 +100,20 @@ export function writeStandalone(
     tensors.close();
   }
 }
+
+/** Files of the set itself are not overwritten, except its graphs by graphs of the set. */
+function refuseTarget({ set }: OpenTemplate, output: string, standalone: boolean): void {
+  if (!isBeside(set, output)) return;
+  const name = basename(output);
+  const own = [
+    set.manifest.data,
+    basename(set.path),
+    ...(standalone ? set.manifest.graphs.map(({ file }) => file) : []),
+  ];
+  if (own.includes(name)) fail('output-exists', output, 'This file is part of the set');
+}
+
+const isBeside = (set: OpenSet, output: string): boolean => resolve(dirname(output)) === resolve(set.folder);
 
 /** The set must hold the bytes that are asked for. */
 export function refuseShort({ set }: OpenTemplate, needed: number): void {

@@ -173,6 +173,21 @@ describe('slice', () => {
     ).rejects.toMatchObject({ code: 'not-a-set' });
   });
 
+  it.each([
+    ['model.data', false],
+    ['model.json', false],
+    ['model_int4.onnx', true],
+  ])('does not overwrite %s of the set', async (name, standalone) => {
+    const output = join(full, name);
+    const before = readFileSync(output);
+    await expect(slice({ set: manifest, bits: 4, output, standalone, slice: 'prefix' }, context)).rejects.toMatchObject(
+      {
+        code: 'output-exists',
+      },
+    );
+    expect(readFileSync(output).equals(before)).toBe(true);
+  });
+
   it('writes the same bytes every time', async () => {
     const [a, b] = [join(folder(), 'm.onnx'), join(folder(), 'm.onnx')];
     for (const output of [a, b])
