@@ -3,7 +3,7 @@ import type { TopLevelSpec } from 'vega-lite';
 import type { ReportModel, ReportProjection } from './data.js';
 import type { Html } from './html.js';
 import type { LayerError } from './layer-errors.js';
-import { COLORS, figure } from './plot.js';
+import { COLORS, decades, figure } from './plot.js';
 
 /** Mean error of each layer. Dashed: plain rounding; solid: what is stored. */
 export function errorPlot(errors: readonly LayerError[]): Promise<Html> {
@@ -26,14 +26,14 @@ export function errorPlot(errors: readonly LayerError[]): Promise<Html> {
         type: 'quantitative',
         scale: { type: 'log' },
         title: 'error / energy of the output',
-        axis: { tickCount: 6, format: '.0e' },
+        axis: { values: [...decades(values.map(({ error }) => error))], format: '~e' },
       },
       color: { field: 'precision', type: 'nominal', sort: precisions, title: null, scale: { range: [...COLORS] } },
       strokeDash: {
         field: 'when',
         type: 'nominal',
         sort: ['stored', 'plain rounding'],
-        title: null,
+        legend: null,
         scale: {
           range: [
             [1, 0],
@@ -43,7 +43,11 @@ export function errorPlot(errors: readonly LayerError[]): Promise<Html> {
       },
     },
   };
-  return figure('Error per layer', `Lines: mean error of each layer at ${precisions.join(', ')}.`, spec);
+  return figure(
+    'Error per layer (dashed: plain rounding)',
+    `Lines: mean error of each layer at ${precisions.join(', ')}.`,
+    spec,
+  );
 }
 
 /** How much of the largest error a cell holds, as ink, per precision: where a mix should spend its bits. */
@@ -69,7 +73,7 @@ export function heatMap(errors: readonly LayerError[]): Promise<Html> {
         field: 'share',
         type: 'quantitative',
         scale: { domain: [0, 1], range: [0.03, 1] },
-        legend: { title: 'share of the worst layer', tickCount: 3 },
+        legend: { title: 'relative to the worst layer', tickCount: 3 },
       },
     },
   };

@@ -2,7 +2,7 @@
 import type { TopLevelSpec } from 'vega-lite';
 import type { ReportEvaluation, Score } from './data.js';
 import type { Html } from './html.js';
-import { figure } from './plot.js';
+import { decades, figure } from './plot.js';
 
 export interface ParetoMeasure {
   readonly caption: string;
@@ -85,7 +85,8 @@ function specOf(
     axis: { tickCount: 5 },
   } as const;
   const scale = log ? ({ type: 'log', padding: 10 } as const) : ({ padding: 10 } as const);
-  const y = { field: 'value', type: 'quantitative', title: axis, scale, axis: { tickCount: 5 } } as const;
+  const ticks = log ? { values: [...decades(points.map(({ value }) => value))] } : { tickCount: 5 };
+  const y = { field: 'value', type: 'quantitative', title: axis, scale, axis: ticks } as const;
   const color = {
     field: 'text',
     type: 'nominal',

@@ -1,10 +1,10 @@
-/** The size of each model: what stays float, codes and tables, the graph. */
+/** The size of each model: the tensors that all share, codes with their tables, the graph. */
 import type { TopLevelSpec } from 'vega-lite';
 import type { ReportModel } from './data.js';
 import type { Html } from './html.js';
 import { figure } from './plot.js';
 
-const PARTS = ['kept as it is', 'codes and tables', 'graph'] as const;
+const PARTS = ['shared', 'codes, tables', 'graph'] as const;
 
 export function sizesPlot(models: readonly ReportModel[]): Promise<Html> {
   const values = models.flatMap(({ name, graphBytes, dataBytes, restBytes }) =>

@@ -37,12 +37,22 @@ const CONFIG: Config = {
     titleFontSize: 12,
     titleFontWeight: 'normal',
     orient: 'bottom',
-    columns: 3,
+    columns: 5,
+    columnPadding: 4,
+    titleLimit: 300,
   },
   header: { labelColor: 'var(--fg)', titleColor: 'var(--fg)', labelFontSize: 12 },
   range: { category: [...COLORS], ordinal: [...COLORS] },
   text: { color: 'var(--fg)', fontSize: 12 },
 };
+
+/** The powers of ten among and around positive values: grid lines of a logarithmic axis that stay few. */
+export function decades(values: readonly number[]): readonly number[] {
+  const [low, high] = [Math.min(...values), Math.max(...values)].map((value) => Math.log10(value));
+  if (low === undefined || high === undefined || !Number.isFinite(high - low)) return [];
+  const first = Math.floor(low);
+  return Array.from({ length: Math.ceil(high) - first + 1 }, (_, at) => Number(`1e${first + at}`));
+}
 
 /** A figure of one plot. `label` says in words what it shows; the data are in a table of the same section. */
 export async function figure(caption: string, label: string, spec: TopLevelSpec): Promise<Html> {

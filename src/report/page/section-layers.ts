@@ -17,7 +17,7 @@ export async function errorsSection({ compiled }: ReportData): Promise<Section |
     title: 'Error per layer',
     body: [
       paragraph(
-        'Squared error of the output of a projection on the calibration text over the energy of that output, before (plain rounding of the parent) and after solving; a layer is the mean of its projections.',
+        'Squared error of the output of a projection on the calibration text over the energy of that output, before (plain rounding) and after solving; a layer is the mean of its projections.',
       ),
       errors.length > 0 && plots(await errorPlot(errors), await heatMap(errors)),
       details(`Errors of all ${measured.length} projections`, errorTable(measured)),

@@ -2,6 +2,7 @@
 import { byteSize, significant } from '../../format.js';
 import type { CompiledTable, ReportData, ReportProjection } from './data.js';
 import { element, type Html } from './html.js';
+import { refusalGroups } from './refusal-groups.js';
 import { details, paragraph, type Section } from './section.js';
 import { number, table, text } from './table.js';
 
@@ -18,7 +19,7 @@ export function scopeSection({ projections, compiled, rest }: ReportData): Secti
         ? table(
             'Left as they are',
             [text('where'), text('reason'), text('code')],
-            refused.map(({ at, reason, code }) => [at, reason, element('code', {}, code)]),
+            refusalGroups(refused).map(({ where, reason, code }) => [where, reason, element('code', {}, code)]),
           )
         : refused !== undefined && paragraph('Nothing in scope was left as it is.'),
       paragraph(

@@ -10,7 +10,7 @@ export const STYLE: string = `
 @media (prefers-color-scheme:dark){:root{${DARK}}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,sans-serif}
-main,header,footer,nav{max-width:70rem;margin:0 auto;padding:0 1rem}
+main,header,footer{max-width:70rem;margin:0 auto;padding:0 1rem}
 header{padding-top:1.5rem}
 h1{font-size:1.7rem;line-height:1.2;margin:0 0 .5rem;overflow-wrap:anywhere}
 h2{font-size:1.25rem;margin:2.5rem 0 .5rem;padding-top:.5rem;border-top:1px solid var(--line)}
@@ -20,10 +20,10 @@ nav ul{display:flex;flex-wrap:wrap;gap:.25rem 1rem;list-style:none;padding:0;mar
 code,.hash{font-family:ui-monospace,monospace;font-size:.875em;overflow-wrap:anywhere}
 .scroll{overflow-x:auto;margin:1rem 0;max-width:100%}
 .scroll:focus-visible,summary:focus-visible,a:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9375rem}
+table{border-collapse:collapse;min-width:min(100%,20rem);font-variant-numeric:tabular-nums;font-size:.9375rem}
 caption{text-align:left;font-weight:600;padding:.25rem 0}
 th,td{padding:.3rem .75rem .3rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
-th[scope=row]{font-weight:500}
+th[scope=row]{font-weight:500;white-space:nowrap}
 thead th{color:var(--muted);font-weight:500;white-space:nowrap}
 .n{text-align:right;padding-left:.5rem;white-space:nowrap}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,21rem),1fr));gap:1rem 2rem;align-items:start}
