@@ -1,0 +1,123 @@
+/**
+ * Compares methods on one model: each is compiled, sliced where it must be, and scored on held text; KL to float per precision.
+ *
+ *   npm run bench -- --model M.onnx --calibration IDS.jsonl --held IDS.jsonl [--block 32] [--only best,single]
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { significant, table } from '../src/cli/render.js';
+import { compile, evaluate, PRESETS, parseRecipe, type RecipeInput, silentContext, slice } from '../src/index.js';
+
+const BITS = [8, 6, 4, 3, 2] as const;
+type Bits = (typeof BITS)[number];
+
+/** A row of the table: a recipe that gives all its precisions at once, or one recipe per precision. */
+interface Method {
+  readonly recipe: RecipeInput;
+  readonly bits: readonly Bits[];
+  readonly single?: boolean;
+  /** Slices that are no prefix are cut from the set. */
+  readonly paper?: boolean;
+}
+
+const METHODS: Readonly<Record<string, Method>> = {
+  rtn: { recipe: PRESETS['baseline-rtn'] ?? {}, bits: BITS, single: true },
+  gptq: { recipe: PRESETS['baseline-gptq'] ?? {}, bits: BITS, single: true },
+  single: { recipe: { method: 'best' }, bits: [4, 2], single: true },
+  'sliced-minmax': { recipe: PRESETS['baseline-sliced-minmax'] ?? {}, bits: BITS, paper: true },
+  matgptq: { recipe: PRESETS['baseline-matgptq'] ?? {}, bits: [8, 4, 2], paper: true },
+  'data-free': { recipe: { method: 'data-free' }, bits: BITS },
+  fast: { recipe: PRESETS['fast'] ?? {}, bits: BITS },
+  best: { recipe: { method: 'best' }, bits: BITS },
+  'best fp16 tables': { recipe: { method: 'best', tables: 'fp16' }, bits: BITS },
+};
+
+const { values } = parseArgs({
+  options: {
+    model: { type: 'string' },
+    calibration: { type: 'string' },
+    held: { type: 'string' },
+    block: { type: 'string', default: '32' },
+    only: { type: 'string' },
+    accuracy: { type: 'string', default: '4' },
+    work: { type: 'string' },
+  },
+});
+const { model = '', calibration = '', held = '' } = values;
+const context = silentContext();
+const folder = mkdtempSync(join(tmpdir(), 'matquant-bench-'));
+const machine = {
+  threads: 2,
+  memoryBytes: 8 * 2 ** 30,
+  seed: 0,
+  standalone: false,
+  strict: false,
+  work: values.work ?? join(folder, 'work'),
+};
+
+/** Compiles one set and returns the graph of each of its precisions. */
+async function graphsOf(name: string, method: Method, bits: readonly Bits[]): Promise<ReadonlyMap<Bits, string>> {
+  const block = Number(values.block) as 32;
+  const accuracyLevel = Number(values.accuracy) as 0 | 4;
+  const recipe = parseRecipe({ ...method.recipe, block, bits, accuracyLevel }, name);
+  const output = join(folder, `${name}-${bits.join('')}`.replaceAll(' ', '-'));
+  await compile({ model, output, name: 'model', recipe, text: { ids: calibration }, ...machine }, context);
+  if (!method.paper) return new Map(bits.map((each) => [each, join(output, `model_int${each}.onnx`)]));
+  const set = join(output, 'model.json');
+  for (const each of bits)
+    await slice(
+      {
+        set,
+        bits: each,
+        output: join(output, `paper${each}.onnx`),
+        standalone: true,
+        slice: 'paper',
+        format: 'matmulnbits',
+      },
+      context,
+    );
+  return new Map(bits.map((each) => [each, join(output, `paper${each}.onnx`)]));
+}
+
+async function main(): Promise<void> {
+  const names = values.only?.split(',') ?? Object.keys(METHODS);
+  const rows: string[][] = [];
+  for (const name of names) {
+    const method = METHODS[name];
+    if (method === undefined) throw new Error(`no method ${name}`);
+    const started = performance.now();
+    const sets = method.single ? method.bits.map((bits) => [bits]) : [[...method.bits]];
+    const graphs = new Map<Bits, string>();
+    for (const bits of sets) for (const [each, path] of await graphsOf(name, method, bits)) graphs.set(each, path);
+    const seconds = (performance.now() - started) / 1000;
+    const candidates = [...graphs.values()];
+    const scores = await evaluate(
+      {
+        reference: model,
+        candidates,
+        text: { ids: held },
+        window: 512,
+        threads: 2,
+        memoryBytes: 8 * 2 ** 30,
+        speed: false,
+      },
+      context,
+    );
+    const kl = new Map([...graphs.keys()].map((bits, at) => [bits, scores.candidates[at]?.kl ?? 0]));
+    rows.push([name, ...BITS.map((bits) => (kl.has(bits) ? significant(kl.get(bits) ?? 0) : '-')), seconds.toFixed(0)]);
+    console.log(rows.at(-1)?.join('  '));
+  }
+  console.log(
+    table(
+      [
+        { title: 'method' },
+        ...[...BITS.map((bits) => `int${bits}`), 'seconds'].map((title) => ({ title, align: 'right' }) as const),
+      ],
+      rows,
+    ),
+  );
+}
+
+await main().finally(() => rmSync(folder, { recursive: true, force: true }));
