@@ -36,14 +36,19 @@ interface Point {
   readonly value: number;
   readonly low: number;
   readonly high: number;
+  /** The name stands below the point, since it would cover that of its left neighbour. */
+  readonly below: boolean;
 }
+
+/** Names of points that are nearer than this share of the width would overlap. */
+const NEAR = 0.12;
 
 /** Undefined when fewer than two models have both figures. */
 export async function paretoPlot(
   evaluations: readonly ReportEvaluation[],
   measure: ParetoMeasure,
 ): Promise<Html | undefined> {
-  const series = evaluations.map((evaluation) => pointsOf(evaluation, measure));
+  const series = evaluations.map((evaluation) => labelled(pointsOf(evaluation, measure)));
   const points = series.flat();
   if (points.length < 2) return undefined;
   const label = `Scatter plot of ${points.length} models: size in megabytes against ${measure.axis}; ${points
@@ -58,8 +63,23 @@ function pointsOf({ name, scores }: ReportEvaluation, { of, errorOf, log }: Pare
     if (value === undefined || score.bytes === undefined) return [];
     const error = 1.96 * (errorOf(score) ?? 0);
     const low = log ? Math.max(value - error, value / 10) : value - error;
-    return [{ model: score.name, text: name, megabytes: score.bytes / 1e6, value, low, high: value + error }];
+    return [
+      { model: score.name, text: name, megabytes: score.bytes / 1e6, value, low, high: value + error, below: false },
+    ];
   });
+}
+
+/** Puts every second name of a crowd below its point. */
+function labelled(points: readonly Point[]): readonly Point[] {
+  const sorted = points.toSorted((a, b) => a.megabytes - b.megabytes);
+  const width = (sorted.at(-1)?.megabytes ?? 0) - (sorted[0]?.megabytes ?? 0);
+  const placed: Point[] = [];
+  for (const point of sorted) {
+    const last = placed.at(-1);
+    const near = last !== undefined && point.megabytes - last.megabytes < NEAR * width;
+    placed.push({ ...point, below: near && !last.below });
+  }
+  return placed;
 }
 
 /** The points that no other point beats in both figures, smallest first. */
@@ -108,12 +128,18 @@ function specOf(
         mark: { type: 'rule', opacity: 0.7 },
         encoding: { x, y: { ...y, field: 'low' }, y2: { field: 'high' }, color },
       },
-      { data: { values: [...points] }, mark: { type: 'point', filled: true, size: 55 }, encoding: { x, y, color } },
       {
         data: { values: [...points] },
-        mark: { type: 'text', align: 'left', dx: 7, dy: -7 },
-        encoding: { x, y, text: { field: 'model' } },
+        mark: { type: 'point', filled: true, size: 55 },
+        encoding: { x, y, color, shape: { field: 'text', type: 'nominal', title: null, legend: several ? {} : null } },
       },
+      ...[false, true].map((below) => ({
+        data: { values: points.filter((point) => point.below === below) },
+        mark: below
+          ? ({ type: 'text', align: 'right', dx: -5, dy: 10 } as const)
+          : ({ type: 'text', align: 'left', dx: 7, dy: -7 } as const),
+        encoding: { x, y, text: { field: 'model' } },
+      })),
     ],
   };
 }

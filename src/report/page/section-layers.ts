@@ -54,6 +54,12 @@ export async function mixesSection({ models, projections }: ReportData): Promise
   return {
     id: 'mixes',
     title: 'Bits per layer',
-    body: [...body, table('Average bits per layer', [text('layer'), ...mixes.map(({ name }) => number(name))], rows)],
+    body: [
+      ...body,
+      details(
+        'Averages of the layers',
+        table('Average bits per layer', [text('layer'), ...mixes.map(({ name }) => number(name))], rows),
+      ),
+    ],
   };
 }

@@ -49,7 +49,7 @@ function roleTable(projections: readonly ReportProjection[]): Html {
     number('outputs × inputs'),
     number('weights'),
     number('block'),
-    text('precisions'),
+    text('bits'),
   ];
   return table('Quantized projections by role', columns, rows);
 }
@@ -75,9 +75,9 @@ function vocabularyTable(tables: readonly CompiledTable[]): Html {
 }
 
 function projectionTable(projections: readonly ReportProjection[]): Html {
-  const columns = [text('projection'), number('outputs × inputs'), number('block'), text('precisions')];
+  const columns = [text('projection'), number('outputs × inputs'), number('block'), text('bits')];
   const rows = projections.map(({ id, n, k, block, chain }) => [id, `${n} × ${k}`, block, precisions(chain)]);
   return table('Quantized projections', columns, rows);
 }
 
-const precisions = (chain: readonly number[]): string => chain.map((bits) => `int${bits}`).join(', ');
+const precisions = (chain: readonly number[]): string => chain.join(', ');

@@ -33,7 +33,7 @@ export async function sizesSection({ models, compiled, dataFile, rest }: ReportD
     body: [
       paragraph(
         `All models read one file, ${dataFile}. Each needs it from its first byte up to the size given here, so a smaller model is a shorter download. `,
-        `${byteSize(rest.bytes)} of it are ${rest.tensors} tensors that every model shares and that are not quantized. `,
+        `${byteSize(rest.bytes)} of it are ${rest.tensors} tensors that all models share, such as embeddings and normalizations. `,
         source !== undefined && `The source takes ${byteSize(source)}. `,
         'Stored bits per weight count codes, scales and offsets on disk.',
       ),
