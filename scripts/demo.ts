@@ -1,5 +1,5 @@
 /** The demonstration: a real trained model becomes a family of quantized ones, with a table that says what each costs. */
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { byteSize, significant, table } from '../src/cli/render.js';
 import {
@@ -40,10 +40,10 @@ async function main(): Promise<void> {
     context,
   );
   console.log(tableOf(compiled, scores));
-  await report({ folder: OUT }, context).then(
-    ({ path }) => console.log(`\nPage: ${path}`),
-    () => undefined,
-  );
+  writeFileSync(join(OUT, 'model.compile.json'), JSON.stringify(compiled));
+  writeFileSync(join(OUT, 'stories.eval.json'), JSON.stringify(scores));
+  const { path } = await report({ folder: OUT }, context);
+  console.log(`\nPage: ${path}`);
   console.log(
     `\nThe set is in ${OUT}: one data file whose prefix is each smaller model, and one small graph per precision.`,
   );

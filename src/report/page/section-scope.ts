@@ -80,4 +80,4 @@ function projectionTable(projections: readonly ReportProjection[]): Html {
   return table('Quantized projections', columns, rows);
 }
 
-const precisions = (chain: readonly number[]): string => chain.join(', ');
+const precisions = (chain: readonly number[]): string => chain.join(',\u00a0');
