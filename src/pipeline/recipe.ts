@@ -9,10 +9,10 @@ import { fail } from '../diagnostics.js';
 const BITS = [2, 3, 4, 5, 6, 7, 8] as const;
 
 /**
- * t^(r-2) with t = 2, but twice as much for int2: on TinyStories-656K (block 32, KL at 8 / 4 / 3 / 2) .0004 / .0124 / .0532 / .267
- * become .0006 / .0130 / .0525 / .246.
+ * Near t^(r-2) with t = 2, with more weight on the ends: int2 half as much again, and int8 and int6 as much as keeps them where they were.
+ * docs/decisions.md has the figures.
  */
-const DEFAULT_LAMBDA: Readonly<Record<string, number>> = { 8: 64, 7: 32, 6: 16, 5: 8, 4: 4, 3: 2, 2: 2 };
+const DEFAULT_LAMBDA: Readonly<Record<string, number>> = { 8: 88, 7: 44, 6: 28, 5: 9, 4: 4, 3: 2, 2: 1.5 };
 
 const overrideSchema = z.strictObject({
   match: z
