@@ -68,7 +68,7 @@ function saved(name: string, file = 'model_int4.onnx'): string {
   const candidate = { ...score, path: join('somewhere', file), kl: 0.25, top1: 0.5, extra: 'field' };
   writeFileSync(
     path,
-    JSON.stringify({ reference: { ...score, nll: 3, path: '/home/me/model.onnx' }, candidates: [candidate] }),
+    JSON.stringify({ reference: { ...score, nll: 3, path: '/elsewhere/model.onnx' }, candidates: [candidate] }),
   );
   return path;
 }
