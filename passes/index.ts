@@ -2,7 +2,6 @@
 import type { PassDescription } from '../src/rewrite/define-pass.js';
 import { dedupeInitializers } from './dedupe-initializers.js';
 import { dropInitializerInputs } from './drop-initializer-inputs.js';
-import { dropNotes } from './drop-notes.js';
 import { expandFastGelu } from './expand-fast-gelu.js';
 import { expandFusedMatmul } from './expand-fused-matmul.js';
 import { expandSkipNorm } from './expand-skip-norm.js';
@@ -17,7 +16,6 @@ import { storeFloat16 } from './store-float16.js';
 
 export const PASSES: readonly PassDescription[] = [
   dropInitializerInputs,
-  dropNotes,
   removeIdentity,
   removeUnused,
   dedupeInitializers,

@@ -51,7 +51,7 @@ const shape = {
   embeddingBlock: z
     .union([z.literal(16), z.literal(32), z.literal(64), z.literal(128), z.literal(256)])
     .default(32)
-    .describe('Columns of an embedding row that share a scale, at most: halved until the hidden size is a multiple.'),
+    .describe('Columns of an embedding row that share a scale; the hidden size must be a multiple of it.'),
   floatStorage: z
     .enum(['keep', 'float16'])
     .default('keep')
@@ -96,10 +96,6 @@ const shape = {
     .default(4)
     .describe('MatMulNBits accuracy_level: 4 computes with int8 activations, 0 in float.'),
   shareTiedHead: z.boolean().default(false).describe('Store a head that repeats the embedding only once.'),
-  notes: z
-    .enum(['keep', 'drop'])
-    .default('keep')
-    .describe('What exporters noted in the graph for debugging: stack traces, class names.'),
   overrides: z.array(overrideSchema).default([]).describe('Exceptions by projection id; the last match wins.'),
 };
 
@@ -141,7 +137,6 @@ export interface Recipe {
   readonly window: number;
   readonly accuracyLevel: 0 | 4;
   readonly shareTiedHead: boolean;
-  readonly notes: 'keep' | 'drop';
   readonly overrides: readonly Override[];
 }
 
@@ -152,15 +147,6 @@ export type RecipeInput = Partial<Omit<Recipe, 'overrides'>> & {
 };
 
 const schema: z.ZodType<Recipe> = z.strictObject(shape);
-
-/** What models to be shipped have in common: nothing stays larger than it must. */
-const DEPLOYED: RecipeInput = {
-  method: 'best',
-  scope: 'ffn+attention',
-  floatStorage: 'float16',
-  shareTiedHead: true,
-  notes: 'drop',
-};
 
 /** Presets by name. Each is a recipe file that happens to ship with the tool. */
 export const PRESETS: Readonly<Record<string, RecipeInput>> = {
@@ -179,11 +165,32 @@ export const PRESETS: Readonly<Record<string, RecipeInput>> = {
     bits: [8, 4, 2],
     lambda: 1,
   },
-  // Small blocks also scale the int8 activations: Gemma 3 270M loses .0017 nats at block 32, .0089 at 128.
-  'deploy-int8': { ...DEPLOYED, bits: [8], block: 32, embeddingBits: 8, embeddingBlock: 128 },
-  'deploy-int4': { ...DEPLOYED, bits: [4], block: 32, embeddingBits: 4 },
-  // int4 only carries attention, and is there to grow into; the blocks are solved for int2.
-  'deploy-int2': { ...DEPLOYED, bits: [4, 2], block: 64, embeddingBits: 4, lambda: { 4: 0.1, 2: 1 } },
+  'deploy-int8': {
+    method: 'best',
+    scope: 'ffn+attention',
+    bits: [8],
+    embeddingBits: 8,
+    floatStorage: 'float16',
+    shareTiedHead: true,
+  },
+  'deploy-int4': {
+    method: 'best',
+    scope: 'ffn+attention',
+    bits: [4],
+    block: 32,
+    embeddingBits: 4,
+    floatStorage: 'float16',
+    shareTiedHead: true,
+  },
+  'deploy-int2': {
+    method: 'best',
+    scope: 'ffn+attention',
+    bits: [4, 2],
+    block: 64,
+    embeddingBits: 4,
+    floatStorage: 'float16',
+    shareTiedHead: true,
+  },
 };
 
 /** Fills defaults and checks a recipe; `at` names its origin in messages. */
