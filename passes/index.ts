@@ -2,6 +2,7 @@
 import type { PassDescription } from '../src/rewrite/define-pass.js';
 import { dedupeInitializers } from './dedupe-initializers.js';
 import { dropInitializerInputs } from './drop-initializer-inputs.js';
+import { dropNotes } from './drop-notes.js';
 import { expandFastGelu } from './expand-fast-gelu.js';
 import { expandFusedMatmul } from './expand-fused-matmul.js';
 import { expandSkipNorm } from './expand-skip-norm.js';
@@ -16,6 +17,7 @@ import { storeFloat16 } from './store-float16.js';
 
 export const PASSES: readonly PassDescription[] = [
   dropInitializerInputs,
+  dropNotes,
   removeIdentity,
   removeUnused,
   dedupeInitializers,

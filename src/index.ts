@@ -6,7 +6,8 @@ export { type CompileOptions, type CompileResult, compile } from './pipeline/com
 export { type EvalOptions, type EvalResult, evaluate } from './pipeline/evaluate.js';
 export { type InspectOptions, type InspectResult, inspect } from './pipeline/inspect.js';
 export { type MixGoal, type MixOptions, type MixResult, mix } from './pipeline/mix.js';
-export { PRESETS, parseRecipe, type Recipe, type RecipeInput, recipeJsonSchema } from './pipeline/recipe.js';
+export { PRESETS } from './pipeline/presets.js';
+export { parseRecipe, type Recipe, type RecipeInput, recipeJsonSchema } from './pipeline/recipe.js';
 export { type ReportOptions, type ReportResult, report } from './pipeline/report.js';
 export { type SliceOptions, type SliceResult, slice } from './pipeline/slice.js';
 export type { TextOptions } from './pipeline/text-options.js';

@@ -1,6 +1,7 @@
 /** A recipe from the command line: a preset or a file, with single fields replaced by flags. */
 import { fail } from '../diagnostics.js';
-import { PRESETS, parseRecipe, presetOf, type Recipe, readRecipe } from '../pipeline/recipe.js';
+import { PRESETS } from '../pipeline/presets.js';
+import { parseRecipe, presetOf, type Recipe, readRecipe } from '../pipeline/recipe.js';
 import type { Flag, Values } from './command.js';
 import { byteCount, given, numberList, wholeNumber } from './values.js';
 

@@ -10,7 +10,7 @@ import { blocksOf } from '../quant/grid.js';
 import { type StoredShape, storedBytes } from '../quant/stored-bits.js';
 import type { Bits, Recipe } from './recipe.js';
 import type { Chosen, Source } from './source.js';
-import { type TokenTable, tableBits, tokenTablesOf } from './token-tables.js';
+import { type TokenTable, tableBits, tableBlock, tokenTablesOf } from './token-tables.js';
 
 /** Bytes by part of a model. A tied head has none of its own. */
 export interface Budget {
@@ -91,8 +91,9 @@ function isHalved({ dtype, byteLength, shape }: Tensor, part: Part, recipe: Reci
 }
 
 /** Codes and scales of a quantized table. */
-function tableBytes({ rows, cols }: TokenTable, bits: 4 | 8, { embeddingBlock, tables }: Recipe): number {
-  const blocks = blocksOf(cols, embeddingBlock);
+function tableBytes(table: TokenTable, bits: 4 | 8, { embeddingBlock, tables }: Recipe): number {
+  const { rows, cols } = table;
+  const blocks = blocksOf(cols, tableBlock(table, embeddingBlock));
   const isCoded = bits === 4 && tables === 'c8' && (rows * blocks.count) % SUPER_BLOCK === 0;
   return storedBytes({ rows, blocks, bits, form: isCoded ? 'c8' : 'fp16', offset: false });
 }

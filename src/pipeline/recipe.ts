@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
+import { PRESETS } from './presets.js';
 
 const BITS = [2, 3, 4, 5, 6, 7, 8] as const;
 
@@ -51,7 +52,7 @@ const shape = {
   embeddingBlock: z
     .union([z.literal(16), z.literal(32), z.literal(64), z.literal(128), z.literal(256)])
     .default(32)
-    .describe('Columns of an embedding row that share a scale; the hidden size must be a multiple of it.'),
+    .describe('Columns of an embedding row that share a scale, at most: halved until the hidden size is a multiple.'),
   floatStorage: z
     .enum(['keep', 'float16'])
     .default('keep')
@@ -96,6 +97,10 @@ const shape = {
     .default(4)
     .describe('MatMulNBits accuracy_level: 4 computes with int8 activations, 0 in float.'),
   shareTiedHead: z.boolean().default(false).describe('Store a head that repeats the embedding only once.'),
+  notes: z
+    .enum(['keep', 'drop'])
+    .default('keep')
+    .describe('What exporters noted in the graph for debugging: stack traces, class names.'),
   overrides: z.array(overrideSchema).default([]).describe('Exceptions by projection id; the last match wins.'),
 };
 
@@ -137,6 +142,7 @@ export interface Recipe {
   readonly window: number;
   readonly accuracyLevel: 0 | 4;
   readonly shareTiedHead: boolean;
+  readonly notes: 'keep' | 'drop';
   readonly overrides: readonly Override[];
 }
 
@@ -147,51 +153,6 @@ export type RecipeInput = Partial<Omit<Recipe, 'overrides'>> & {
 };
 
 const schema: z.ZodType<Recipe> = z.strictObject(shape);
-
-/** Presets by name. Each is a recipe file that happens to ship with the tool. */
-export const PRESETS: Readonly<Record<string, RecipeInput>> = {
-  'data-free': { method: 'data-free' },
-  fast: { method: 'best', rounds: 0, sweeps: 0, range: 'minmax' },
-  best: { method: 'best' },
-  'best-int2': { method: 'best', lambda: 1.5 },
-  'baseline-rtn': { method: 'rtn', decode: 'tied', bits: [4] },
-  'baseline-gptq': { method: 'gptq', bits: [4] },
-  'baseline-sliced-minmax': { method: 'sliced-minmax', slice: 'paper', decode: 'tied' },
-  'baseline-matgptq': {
-    method: 'matgptq',
-    slice: 'paper',
-    decode: 'tied',
-    range: 'minmax',
-    bits: [8, 4, 2],
-    lambda: 1,
-  },
-  'deploy-int8': {
-    method: 'best',
-    scope: 'ffn+attention',
-    bits: [8],
-    embeddingBits: 8,
-    floatStorage: 'float16',
-    shareTiedHead: true,
-  },
-  'deploy-int4': {
-    method: 'best',
-    scope: 'ffn+attention',
-    bits: [4],
-    block: 32,
-    embeddingBits: 4,
-    floatStorage: 'float16',
-    shareTiedHead: true,
-  },
-  'deploy-int2': {
-    method: 'best',
-    scope: 'ffn+attention',
-    bits: [4, 2],
-    block: 64,
-    embeddingBits: 4,
-    floatStorage: 'float16',
-    shareTiedHead: true,
-  },
-};
 
 /** Fills defaults and checks a recipe; `at` names its origin in messages. */
 export function parseRecipe(input: unknown, at: string): Recipe {

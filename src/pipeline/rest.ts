@@ -1,5 +1,6 @@
 /** Everything that is no projection of a block, made small: the embedding and the head, a repeated head, what stays float. */
 import { join } from 'node:path';
+import { dropNotes } from '../../passes/drop-notes.js';
 import { quantizeEmbedding } from '../../passes/quantize-embedding.js';
 import { shareTiedHead } from '../../passes/share-tied-head.js';
 import { storeFloat16 } from '../../passes/store-float16.js';
@@ -28,6 +29,7 @@ export async function compressTables(
   folder: string,
   work: Omit<TableWork, 'spill'>,
 ): Promise<CompressedTables> {
+  if (work.recipe.notes === 'drop') runPasses(source.model, [step(dropNotes)]);
   const bits = tableBits(work.recipe);
   if (bits === undefined) {
     if (work.recipe.shareTiedHead) runPasses(source.model, [step(shareTiedHead)]);

@@ -22,7 +22,7 @@ import {
 import type { Recipe } from './recipe.js';
 import type { SolvedFiles } from './solved-files.js';
 import type { SpillFile } from './spill-file.js';
-import { requireBlocks, storedRows, type TokenTable } from './token-tables.js';
+import { storedRows, type TokenTable, tableBlock } from './token-tables.js';
 
 /** Weight μ of the embedding's errors in a tied table, relative to the mean power of the head's input. */
 const EMBEDDING_SHARE = 0.1;
@@ -65,15 +65,14 @@ export interface TableWork {
 export async function solveTable(table: TokenTable, bits: 4 | 8, work: TableWork): Promise<SolvedTable> {
   const { recipe, spill, context } = work;
   const { name, rows, cols } = table;
-  const block = recipe.embeddingBlock;
-  requireBlocks(table, block);
+  const block = tableBlock(table, recipe.embeddingBlock);
   const started = performance.now();
   const blocks = blocksOf(cols, block);
   const offset = spill.length;
   const scales = new Float32Array(rows * blocks.count);
   const errors: PrecisionError[] = [];
   let done = 0;
-  for await (const solved of solveRanges(table, bits, work)) {
+  for await (const solved of solveRanges(table, bits, block, work)) {
     context.signal.throwIfAborted();
     const count = solved.codes.length / cols;
     spill.append(packMatMulNBits(solved.codes, count, blocks, bits));
@@ -97,11 +96,11 @@ const meanError = (errors: readonly PrecisionError[]): PrecisionError => ({
 });
 
 /** Ranges of rows in order, each from its file or from the solver, which prepares the Gram matrix when the first is missing. */
-async function* solveRanges(table: TokenTable, bits: 4 | 8, work: TableWork): AsyncGenerator<Solved> {
+async function* solveRanges(table: TokenTable, bits: 4 | 8, block: number, work: TableWork): AsyncGenerator<Solved> {
   const { recipe, statistics, files, pool } = work;
   const { name, rows, cols } = table;
   const gram = await gramOf(table, statistics);
-  const options = optionsOf(recipe, bits, gram !== undefined);
+  const options = optionsOf(recipe, bits, block, gram !== undefined);
   const facts = {
     table: [name, table.embedding?.head, EMBEDDING_SHARE],
     statistics: gram && statistics?.header.digest,
@@ -153,10 +152,10 @@ function identity(order: number): Float64Array {
 }
 
 /** One precision with a scale of either sign about the middle code, which both operators decode without zero points. */
-function optionsOf(recipe: Recipe, bits: 4 | 8, isMeasured: boolean): SolveOptions {
+function optionsOf(recipe: Recipe, bits: 4 | 8, block: number, isMeasured: boolean): SolveOptions {
   return {
     bits: [bits],
-    block: recipe.embeddingBlock,
+    block,
     slice: 'prefix',
     decode: 'signed',
     symmetric: true,

@@ -38,13 +38,19 @@ export function tokenTablesOf({ embedding, projections }: ModelAnalysis): readon
   return tables;
 }
 
-/** Fails when a runtime could not look rows up in the quantized table: GatherBlockQuantized has no padding. */
-export function requireBlocks(table: TokenTable, block: number): void {
-  if (table.embedding === undefined || table.cols % block === 0) return;
-  fail(
+/**
+ * Columns that share a scale: `most`, halved until it divides the hidden size of an embedding, because GatherBlockQuantized has
+ * no padding. Fails where not even 16 does.
+ */
+export function tableBlock({ name, cols, embedding }: TokenTable, most: Recipe['embeddingBlock']): number {
+  if (embedding === undefined) return most;
+  let block: number = most;
+  while (block >= 16 && cols % block !== 0) block /= 2;
+  if (block >= 16) return block;
+  return fail(
     'unsupported-target',
-    table.name,
-    `The hidden size ${table.cols} is not a multiple of the embedding block ${block}: choose a smaller embeddingBlock, or keep the embedding`,
+    name,
+    `The hidden size ${cols} is not a multiple of 16, so runtimes cannot look rows up in packed codes: keep the embedding`,
   );
 }
 

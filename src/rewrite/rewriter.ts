@@ -197,6 +197,14 @@ export class Rewriter {
     mutate.setMetadata(target, new Map(target.metadata).set(key, text));
   }
 
+  /** Removes the entries of metadata whose keys `isDropped` names. */
+  dropMetadata(target: Graph | Node | Value, isDropped: (key: string) => boolean): void {
+    const kept = [...target.metadata].filter(([key]) => !isDropped(key));
+    if (kept.length === target.metadata.size) return;
+    mutate.setMetadata(target, new Map(kept));
+    this.#note('replace', 'op' in target ? placeOf(target) : target.name);
+  }
+
   #place(anchor: Node | Graph, spec: Omit<NewNode, 'types'>): Node {
     const isNode = 'op' in anchor;
     const graph = isNode ? anchor.graph : anchor;

@@ -10,6 +10,7 @@ import { silentContext } from '../../src/log.js';
 import { type CompileResult, compile } from '../../src/pipeline/compile.js';
 import { inspect } from '../../src/pipeline/inspect.js';
 import { parseRecipe, presetOf, type RecipeInput } from '../../src/pipeline/recipe.js';
+import { type TokenTable, tableBlock, tokenTablesOf } from '../../src/pipeline/token-tables.js';
 import { openDecoder } from '../../src/runtime/decoder.js';
 import { promptFeeds } from '../../src/runtime/feeds.js';
 import { generate } from '../../src/runtime/generate.js';
@@ -150,11 +151,13 @@ describe('storage of embedding and head', () => {
     );
   });
 
-  it('refuses a hidden size that is not a multiple of the block', async () => {
-    await expect(compiled(mistral, { ...base, embeddingBits: 4, embeddingBlock: 256 }, false)).rejects.toMatchObject({
-      code: 'unsupported-target',
-      at: 'embedding',
-    });
+  it('halves the block until it divides the hidden size, and refuses below 16', async () => {
+    const { tables } = await compiled(mistral, { ...base, embeddingBits: 4, embeddingBlock: 256 }, false);
+    expect(tables[0]?.block).toBe(128);
+    const [table] = tokenTablesOf(analyse(importModel(mistral)));
+    const odd = { ...table, cols: 120 } as TokenTable;
+    expect(() => tableBlock(odd, 64)).toThrow(expect.objectContaining({ code: 'unsupported-target', at: 'embedding' }));
+    expect(tableBlock({ ...odd, embedding: undefined }, 64)).toBe(64);
   });
 });
 
