@@ -49,6 +49,20 @@ export class AdamW {
     return this.#steps;
   }
 
+  /** The running means, parameter by parameter: mean, then mean of squares. With `steps` they are all that a checkpoint needs. */
+  get moments(): readonly (readonly [Float32Array, Float32Array])[] {
+    return this.#states.map(({ mean, square }) => [mean, square]);
+  }
+
+  /** Goes on from a checkpoint. */
+  restore(steps: number, moments: readonly (readonly [Float32Array, Float32Array])[]): void {
+    this.#steps = steps;
+    this.#states.forEach(({ mean, square }, at) => {
+      mean.set(moments[at]?.[0] ?? []);
+      square.set(moments[at]?.[1] ?? []);
+    });
+  }
+
   /** Moves all parameters against their gradients, which come in the order of the parameters. */
   step(gradients: readonly Float32Array[], rate: number): void {
     if (gradients.length !== this.#states.length) {

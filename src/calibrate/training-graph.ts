@@ -71,16 +71,35 @@ export class TrainingGraph {
     return this.#builder.rewriter;
   }
 
-  /** Runs `run` with every intermediate value as an output of the model, and notes what came out. */
+  /**
+   * Runs `run` with the shape of every intermediate value as an output of the model, and notes what came out. Only integers are
+   * handed out themselves: the activations of a decoder and 512 tokens would take gigabytes.
+   */
   async observe(feeds: Feeds, run: (model: Model) => Promise<Outputs>): Promise<Observed> {
     const { graph } = this.model;
     const hidden = graph.nodes.flatMap(({ outputs }) =>
       outputs.filter((value) => value !== undefined && !value.isOutput && value.uses.size > 0),
     ) as Value[];
-    for (const value of hidden) this.#rewriter.addOutput(graph, value);
+    const probes = hidden.map((value) => this.#probe(value));
+    for (const { output } of probes) this.#rewriter.addOutput(graph, output);
     const outputs = await run(this.model);
     for (const _ of hidden) this.#rewriter.removeOutput(graph, graph.outputs.length - 1);
-    return new Observed(this.model, { ...feeds, ...outputs });
+    for (const { node } of probes) if (node !== undefined) this.#rewriter.erase(node);
+    const seen = new Map<string, Seen>(Object.entries({ ...feeds, ...outputs }));
+    for (const { value, output, node } of probes) {
+      const found = outputs[output.name];
+      if (node !== undefined && found !== undefined) seen.set(value.name, { dims: Array.from(found.data, Number) });
+    }
+    return new Observed(this.model, seen);
+  }
+
+  /** What to hand out for a value: the value when it may be integers, else its shape, made by a node that is removed again. */
+  #probe(value: Value): { readonly value: Value; readonly output: Value; readonly node?: Node } {
+    const dtype = elementTypeOf(value);
+    if (dtype === undefined || dtype === 'int64') return { value, output: value };
+    const spec = { op: 'Shape', inputs: [value], name: `shape/${value.name}` };
+    const node = this.#rewriter.insertNode(this.model.graph, spec);
+    return { value, output: node.outputs[0] as Value, node };
   }
 
   /** Adds the gradients as outputs and returns their names, in the order of `wrt`. */
@@ -105,8 +124,8 @@ export class TrainingGraph {
 }
 
 /** A copy of the nodes with fused operators expanded: those have no gradient rules. */
-function forwardPart(
-  request: TrainingRequest,
+export function forwardPart(
+  request: Omit<TrainingRequest, 'build'>,
 ): Pick<ReturnType<typeof extractModel>, 'copyOf'> & { builder: GraphBuilder } {
   const { model, name, nodes, fed, parameters, resolve = (value: Value) => value } = request;
   const given = new Set(parameters);
@@ -123,8 +142,8 @@ function forwardPart(
   return { copyOf: (value) => extraction.copyOf(value), builder: new GraphBuilder(rewriter) };
 }
 
-/** Removes what the loss does not need. */
-function prune(rewriter: Rewriter): void {
+/** Removes what no output needs. */
+export function prune(rewriter: Rewriter): void {
   const { nodes } = rewriter.model.graph;
   for (const node of [...nodes].reverse()) if (node.outputs.length > 0) rewriter.eraseDead(node);
 }
@@ -142,21 +161,24 @@ function lowerStraightThrough(rewriter: Rewriter): ReadonlySet<Node> {
 /** Longest integer tensor that is taken for a shape or a list of axes. */
 const SHORT = 64;
 
+/** What one run showed of a value. */
+type Seen = Pick<HostTensor, 'dims'> & Partial<HostTensor>;
+
 /** What one run showed: the shape of every value, and the integers that follow from shapes alone. */
 export class Observed {
   readonly shapes: ReadonlyMap<Value, readonly number[]>;
   readonly #integers: ReadonlyMap<Value, Tensor>;
 
-  constructor({ graph }: Model, tensors: Readonly<Record<string, HostTensor>>) {
+  constructor({ graph }: Model, seen: ReadonlyMap<string, Seen>) {
     const shapes = new Map<Value, readonly number[]>();
     const integers = new Map<Value, Tensor>();
     const fixed = new Set<Value>();
     const note = (value: Value | undefined): void => {
-      const tensor = value && tensors[value.name];
+      const tensor = value && seen.get(value.name);
       if (value === undefined || tensor === undefined) return;
       shapes.set(value, tensor.dims);
       const { dtype, dims, data } = tensor;
-      if (dtype === 'int64' && data.length <= SHORT && fixed.has(value))
+      if (dtype === 'int64' && data !== undefined && data.length <= SHORT && fixed.has(value))
         integers.set(value, tensorOf(dtype, dims, data));
     };
     graph.inputs.forEach(note);

@@ -10,6 +10,8 @@ import { LOSS, TrainingGraph, type TrainingRequest } from './training-graph.js';
 export interface TrainingOptions extends OpenOptions {
   /** Where the temporary folder with frozen weights is made; default the system's. */
   readonly workDir?: string;
+  /** Files of a part of the model that has other sessions too: they are the caller's to close. Default: a folder of its own. */
+  readonly files?: SegmentFiles;
 }
 
 /** What one step computed. */
@@ -23,7 +25,7 @@ export class TrainingSession {
   /** Names of the values that the loss is differentiated by. */
   readonly wrt: readonly string[];
   readonly #session: Session;
-  readonly #files: SegmentFiles;
+  readonly #files: SegmentFiles | undefined;
   readonly #gradients: readonly string[];
   /** Dimensions of the inputs, which are those of the observed run for ever. */
   readonly #dims: ReadonlyMap<string, string>;
@@ -31,7 +33,7 @@ export class TrainingSession {
   private constructor(
     wrt: readonly string[],
     session: Session,
-    files: SegmentFiles,
+    files: SegmentFiles | undefined,
     gradients: readonly string[],
     feeds: Feeds,
   ) {
@@ -47,9 +49,10 @@ export class TrainingSession {
     runtime: Runtime,
     request: TrainingRequest,
     feeds: Feeds,
-    { workDir = tmpdir(), ...options }: TrainingOptions = {},
+    { workDir = tmpdir(), files: shared, ...options }: TrainingOptions = {},
   ): Promise<TrainingSession> {
-    const files = new SegmentFiles(mkdtempSync(join(workDir, 'matquant-training-')));
+    const own = shared === undefined ? new SegmentFiles(mkdtempSync(join(workDir, 'matquant-training-'))) : undefined;
+    const files = shared ?? (own as SegmentFiles);
     try {
       const graph = new TrainingGraph(request);
       const plain = { ...options, optimization: 'disabled' } as const;
@@ -59,9 +62,9 @@ export class TrainingSession {
       const gradients = graph.differentiate(observed);
       const session = await runtime.open(files.write(graph.model), options);
       const wrt = graph.wrt.map(({ name }) => name);
-      return new TrainingSession(wrt, session, files, gradients, feeds);
+      return new TrainingSession(wrt, session, own, gradients, feeds);
     } catch (error) {
-      files.close();
+      own?.close();
       throw error;
     }
   }
@@ -79,6 +82,6 @@ export class TrainingSession {
 
   async close(): Promise<void> {
     await this.#session.close();
-    this.#files.close();
+    this.#files?.close();
   }
 }
