@@ -120,7 +120,7 @@ class Parts {
       fail(
         'unsupported-target',
         this.#target.name,
-        `MatMulNBits and GatherBlockQuantized do not compute in ${dtype} everywhere`,
+        `MatMulNBits and GatherBlockQuantized do not compute in ${dtype} everywhere; a recipe with "compute": "float32" does without it`,
       );
     }
     const { scales, supers } = this.#target.table;

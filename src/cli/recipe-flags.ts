@@ -15,6 +15,7 @@ type RecipeFlags = Readonly<
     | 'attention-bits'
     | 'embedding-bits'
     | 'float-storage'
+    | 'compute'
     | 'target-size'
     | 'tokens'
     | 'window',
@@ -39,6 +40,12 @@ export const recipeFlags: RecipeFlags = {
     type: 'string',
     choices: ['keep', 'float16'],
     describe: 'Storage of what stays float; float16 is cast back when the session loads',
+    group: 'Recipe:',
+  },
+  compute: {
+    type: 'string',
+    choices: ['keep', 'float32'],
+    describe: 'Arithmetic of bfloat16 models: as it is, or in float32, which runs on every processor',
     group: 'Recipe:',
   },
   'target-size': {
@@ -69,6 +76,7 @@ function fieldsOf(values: Values<RecipeFlags>): object {
     ...given('attentionBits', values['attention-bits'], (text) => wholeNumber('--attention-bits', text)),
     ...given('embeddingBits', values['embedding-bits'], embedding),
     ...given('floatStorage', values['float-storage'], String),
+    ...given('compute', values.compute, String),
     ...given('tokens', values.tokens, (text) => wholeNumber('--tokens', text)),
     ...given('window', values.window, (text) => wholeNumber('--window', text)),
   };

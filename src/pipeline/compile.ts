@@ -12,6 +12,7 @@ import { checkGraphs, type Probe } from './check-set.js';
 import { type Measured, measure } from './measure.js';
 import { type ProjectionReport, projectionReport } from './projection-report.js';
 import type { Bits, Recipe } from './recipe.js';
+import { referenceOf } from './reference.js';
 import { writeCompiled } from './report-files.js';
 import { type CompressedTables, compressTables } from './rest.js';
 import { solveProjections } from './solve-projections.js';
@@ -189,12 +190,19 @@ async function probe(
     );
     return {};
   }
+  const reference = referenceOf(options.model, options.recipe, context);
+  if (reference === undefined) return {};
   const vocabulary = source.analysis.embedding?.vocabulary ?? 256;
   const { threads, memoryBytes } = options;
-  return checkGraphs(
-    { source: options.model, folder, graphs, windows: measured.windows, vocabulary, threads, memoryBytes },
-    context,
-  );
+  const { windows } = measured;
+  try {
+    return await checkGraphs(
+      { source: reference.path, folder, graphs, windows, vocabulary, threads, memoryBytes },
+      context,
+    );
+  } finally {
+    reference.close();
+  }
 }
 
 function compiledPrecision(

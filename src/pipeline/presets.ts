@@ -8,6 +8,7 @@ const DEPLOYED: RecipeInput = {
   floatStorage: 'float16',
   shareTiedHead: true,
   notes: 'drop',
+  compute: 'float32',
 };
 
 /** Each is what a recipe file could say as well. */

@@ -96,6 +96,10 @@ const shape = {
     .union([z.literal(0), z.literal(4)])
     .default(4)
     .describe('MatMulNBits accuracy_level: 4 computes with int8 activations, 0 in float.'),
+  compute: z
+    .enum(['keep', 'float32'])
+    .default('keep')
+    .describe('Arithmetic of bfloat16 models: as it is, or in float32, which runs on every processor.'),
   shareTiedHead: z.boolean().default(false).describe('Store a head that repeats the embedding only once.'),
   notes: z
     .enum(['keep', 'drop'])
@@ -141,6 +145,7 @@ export interface Recipe {
   readonly tokens: number;
   readonly window: number;
   readonly accuracyLevel: 0 | 4;
+  readonly compute: 'keep' | 'float32';
   readonly shareTiedHead: boolean;
   readonly notes: 'keep' | 'drop';
   readonly overrides: readonly Override[];

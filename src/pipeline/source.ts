@@ -5,6 +5,8 @@ import { analyse } from '../analysis/projections.js';
 import { importModel } from '../convert/import.js';
 import { fail, REFUSALS, type RefusalCode } from '../diagnostics.js';
 import type { Model } from '../ir/graph.js';
+import { computeInFloat32 } from '../rewrite/compute-float32.js';
+import { Rewriter } from '../rewrite/rewriter.js';
 import type { Bits, Recipe } from './recipe.js';
 import { runPasses, step } from './run-passes.js';
 import { tableBits } from './token-tables.js';
@@ -31,6 +33,7 @@ const FFN_ROLES = new Set(['gate', 'up', 'down']);
 export function openSource(path: string, recipe: Recipe): Source {
   const model = importModel(path);
   runPasses(model, [step(dropInitializerInputs)]);
+  if (recipe.compute === 'float32') computeInFloat32(new Rewriter(model));
   return choose(path, model, analyse(model), recipe);
 }
 

@@ -1,6 +1,6 @@
-/** Logits of one window as a runtime gives them out: rows of float32, or of float16 bit patterns widened row by row. */
+/** Logits of one window as a runtime gives them out: rows of float32, or bit patterns of half precision widened row by row. */
 import { fail } from '../diagnostics.js';
-import { float16ToFloat32 } from '../quant/half.js';
+import { bfloat16ToFloat32, float16ToFloat32 } from '../quant/half.js';
 import type { Decoder } from '../runtime/decoder.js';
 import { promptFeeds } from '../runtime/feeds.js';
 import type { HostTensor } from '../runtime/runtime.js';
@@ -23,6 +23,8 @@ export function logitsOf({ dtype, dims, data }: HostTensor, at: string): Logits 
   if (dtype === 'float32') return { positions, vocabulary, row: (position) => part(position) as Float32Array };
   if (dtype === 'float16')
     return { positions, vocabulary, row: (position) => float16ToFloat32(part(position) as Uint16Array) };
+  if (dtype === 'bfloat16')
+    return { positions, vocabulary, row: (position) => bfloat16ToFloat32(part(position) as Uint16Array) };
   return fail('unsupported-model', at, `The logits have the type ${dtype}`);
 }
 

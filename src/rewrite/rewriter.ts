@@ -106,6 +106,12 @@ export class Rewriter {
     this.#note('initializer', value.name);
   }
 
+  /** Says another type of a value that is no initializer. */
+  setType(value: Value, type: ValueType): void {
+    mutate.setType(value, type);
+    this.#note('replace', value.name);
+  }
+
   /** Points every use of `from` at `to`. Graph outputs are interface and are not moved. */
   replaceUses(from: Value, to: Value): void {
     for (const use of [...from.uses]) mutate.connect(use.node, use.slot, to);
