@@ -6,7 +6,7 @@
  */
 import { int, ints } from '../ir/attribute.js';
 import { DTYPES } from '../ir/dtype.js';
-import type { Value } from '../ir/graph.js';
+import type { Use, Value } from '../ir/graph.js';
 import { float32s, tensorOf } from '../ir/tensor.js';
 import type { Blocks } from '../quant/grid.js';
 import type { DecodeTable } from '../quant/tables.js';
@@ -110,7 +110,11 @@ function paddedCodes({ codes, n, blocks: { k, count, block } }: FrozenCodes): Ui
 
 /** Puts a weight in the place of an initializer: everything that read that reads the weight. */
 export function replaceWeight(b: GraphBuilder, original: Value, make: () => Value): void {
-  const readers = [...original.uses];
+  replaceReaders(b, original, [...original.uses], make);
+}
+
+/** The same for some of the readers; the initializer goes when nobody is left. */
+export function replaceReaders(b: GraphBuilder, original: Value, readers: readonly Use[], make: () => Value): void {
   const weight = make();
   for (const { node, slot } of readers) b.rewriter.replaceInput(node, slot, weight);
   b.rewriter.dropIfUnused(original);

@@ -1,9 +1,9 @@
 /** A recipe from the command line: a preset or a file, with single fields replaced by flags. */
 import { fail } from '../diagnostics.js';
 import { PRESETS } from '../pipeline/presets.js';
-import { parseRecipe, presetOf, type Recipe, readRecipe } from '../pipeline/recipe.js';
+import { parseRecipe, presetOf, type Recipe, type RecipeInput, readRecipe } from '../pipeline/recipe.js';
 import type { Flag, Values } from './command.js';
-import { byteCount, given, numberList, wholeNumber } from './values.js';
+import { byteCount, decimalNumber, given, numberList, wholeNumber } from './values.js';
 
 type RecipeFlags = Readonly<
   Record<
@@ -18,7 +18,9 @@ type RecipeFlags = Readonly<
     | 'compute'
     | 'target-size'
     | 'tokens'
-    | 'window',
+    | 'window'
+    | 'steps'
+    | 'minutes',
     Flag
   >
 >;
@@ -55,6 +57,12 @@ export const recipeFlags: RecipeFlags = {
   },
   tokens: { type: 'string', describe: 'Calibration tokens', group: 'Recipe:' },
   window: { type: 'string', describe: 'Tokens in a calibration window', group: 'Recipe:' },
+  steps: { type: 'string', describe: 'Steps of distillation for each precision', group: 'Recipe:' },
+  minutes: {
+    type: 'string',
+    describe: 'Minutes of distillation for each precision, instead of steps',
+    group: 'Recipe:',
+  },
 };
 
 /** Flags win over the file, the file over the preset. Without any of them: `best` with text, `data-free` without. */
@@ -62,7 +70,22 @@ export function recipeOf(values: Values<RecipeFlags>, hasText: boolean): Recipe 
   const { preset, recipe: file } = values;
   const named = preset ?? (file === undefined ? (hasText ? 'best' : 'data-free') : undefined);
   const start = { ...(named !== undefined && presetOf(named)), ...(file !== undefined && readRecipe(file)) };
-  return parseRecipe({ ...start, ...fieldsOf(values) }, file ?? `--preset ${named}`);
+  return parseRecipe(
+    { ...start, ...fieldsOf(values), ...lengthOf(values, start.distill) },
+    file ?? `--preset ${named}`,
+  );
+}
+
+/** How long distillation takes, where the recipe asks for it. */
+function lengthOf(values: Values<RecipeFlags>, distill: RecipeInput['distill']): object {
+  const length = {
+    ...given('steps', values.steps, (text) => wholeNumber('--steps', text)),
+    ...given('minutes', values.minutes, (text) => decimalNumber('--minutes', text)),
+  };
+  const [flag] = Object.keys(length);
+  if (flag === undefined) return {};
+  if (distill === undefined) return fail('bad-usage', `--${flag}`, 'The recipe does not distil; --preset best+ does');
+  return { distill: { ...distill, ...length } };
 }
 
 /** The fields that flags name. */
@@ -89,6 +112,7 @@ export const targetOf = (values: Values<RecipeFlags>): { readonly targetBytes?: 
 /** Methods that measure need text; say so before any work begins. */
 export function requireText(recipe: Recipe, hasText: boolean): void {
   const free = ['data-free', 'rtn', 'sliced-minmax'];
+  if (!hasText && recipe.distill !== undefined) fail('bad-usage', '--text', 'Distillation needs text');
   if (!hasText && !free.includes(recipe.method)) {
     fail('bad-usage', '--text', `The method ${recipe.method} needs calibration text; --preset data-free works without`);
   }

@@ -3,9 +3,8 @@
  * memory holds one projection. Padding is zero; the same parts give the same bytes whatever their order.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, ftruncateSync, openSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import type { Tensor } from '../ir/tensor.js';
-import { WriteBehind } from '../proto/write-behind.js';
 import type { CodedColumn, StoredTable } from '../quant/compress.js';
 import {
   type ColumnPlace,
@@ -48,19 +47,18 @@ export class SetWriter {
   readonly #layout: SetLayout;
   readonly #path: string;
   readonly #descriptor: number;
-  readonly #behind: WriteBehind;
   readonly #missing: Set<string>;
   readonly #places: Map<string, ProjectionPlace>;
 
-  /** Makes the file at its full length. `path` is a staged name: the caller renames it. */
-  constructor(path: string, layout: SetLayout) {
+  /** Makes the file at its full length, or opens a complete one to exchange tables. `path` is a staged name: the caller renames it. */
+  constructor(path: string, layout: SetLayout, kind: 'new' | 'complete' = 'new') {
     this.#layout = layout;
     this.#path = path;
     this.#places = new Map(layout.projections.map((place) => [place.id, place]));
-    this.#missing = new Set([...this.#places.keys(), ...layout.rest.map((_, index) => `rest ${index}`)]);
-    this.#descriptor = openSync(path, 'wx+');
-    this.#behind = new WriteBehind(this.#descriptor);
-    ftruncateSync(this.#descriptor, layout.byteLength);
+    const parts = [...this.#places.keys(), ...layout.rest.map((_, index) => `rest ${index}`)];
+    this.#missing = new Set(kind === 'new' ? parts : []);
+    this.#descriptor = openSync(path, kind === 'new' ? 'wx+' : 'r+');
+    if (kind === 'new') ftruncateSync(this.#descriptor, layout.byteLength);
   }
 
   /** Streams a tensor that is not quantized; `index` is its position in the layout's rest. */
@@ -87,11 +85,21 @@ export class SetWriter {
     this.#missing.delete(id);
   }
 
+  /** Writes other tables over those of a projection; the codes stay. */
+  writeTables(id: string, stored: ReadonlyMap<number, StoredTable>): void {
+    const place = this.#places.get(id);
+    if (place === undefined) throw new Error(`${id} does not fit the layout`);
+    const parts: ProjectionParts = { codes: new Uint8Array(0), tables: stored };
+    const tables = place.tables.map((table) =>
+      stored.has(table.bits) ? this.#writeTable(place, table, parts) : table,
+    );
+    this.#places.set(id, { ...place, tables });
+  }
+
   /** Checks that everything has been written, digests it and closes the file. */
   finish(): WrittenSet {
     const [missing] = this.#missing;
     if (missing !== undefined) throw new Error(`${missing} was not written`);
-    this.#behind.finish();
     const ends = this.#layout.sections.map((section) => section.end);
     const [rest, ...digests] = digestRanges(this.#descriptor, this.#path, [
       this.#layout.sections[0]?.start ?? 0,
@@ -105,7 +113,6 @@ export class SetWriter {
 
   /** Closes the file after an error. */
   abandon(): void {
-    this.#behind.abandon();
     closeSync(this.#descriptor);
   }
 
@@ -138,18 +145,19 @@ export class SetWriter {
   #write(data: ArrayBufferView, range: Range): void {
     const bytes = bytesOf(data);
     if (bytes.length !== range.length) throw new Error(`${bytes.length} bytes for a range of ${range.length}`);
-    this.#behind.write(bytes, range.offset);
+    for (let done = 0; done < bytes.length; ) {
+      done += writeSync(this.#descriptor, bytes, done, Math.min(bytes.length - done, 1 << 30), range.offset + done);
+    }
   }
 }
 
 /** SHA-256 of [0, ends[0]), [ends[0], ends[1]), … of an open file. */
 export function digestRanges(descriptor: number, at: string, ends: readonly number[]): readonly string[] {
-  const piece = new Uint8Array(STEP);
   let start = 0;
   return ends.map((end) => {
     const hash = createHash('sha256');
     for (; start < end; start = Math.min(start + STEP, end)) {
-      hash.update(readFully(descriptor, start, Math.min(start + STEP, end), at, piece));
+      hash.update(readFully(descriptor, start, Math.min(start + STEP, end), at));
     }
     return hash.digest('hex');
   });

@@ -5,10 +5,13 @@ import { digestOfFile } from '../convert/digest.js';
 import { fileSizesOf } from '../convert/file-sizes.js';
 import { stagedFolder } from '../convert/output.js';
 import type { SetGraph } from '../convert/set-manifest.js';
+import type { WrittenSet } from '../convert/set-writer.js';
+import { fail } from '../diagnostics.js';
 import { KernelPool } from '../kernels/pool.js';
 import type { Context } from '../log.js';
 import { type SetLayout, storedBitsAt } from '../quant/layout.js';
 import { checkGraphs, type Probe } from './check-set.js';
+import { distill } from './distill.js';
 import { type Measured, measure } from './measure.js';
 import { type ProjectionReport, projectionReport } from './projection-report.js';
 import type { Bits, Recipe } from './recipe.js';
@@ -139,10 +142,12 @@ async function writeSet(
     const template = makeTemplate(source, recipe);
     const solve: Solve = (chosen, placeOf) =>
       solveProjections(chosen, placeOf, recipe, measured.statistics, pool, solvedFiles, context);
-    const written = await writeData(join(folder, data), template, solve, source.chosen, (solved, place, parts) => {
-      projections.push(projectionReport(solved, place, parts));
+    const solved = await writeData(join(folder, data), template, solve, source.chosen, (each, place, parts) => {
+      projections.push(projectionReport(each, place, parts));
     });
     clock.lap('solve');
+    const { written, reports: distilled } = await distillWritten(join(folder, data), solved, options, context);
+    clock.lap('distill');
     const graphs = [...recipe.bits]
       .sort((a, b) => a - b)
       .map((bits) => writeGraph(folder, stem, bits, template, data, recipe.accuracyLevel, written.layout));
@@ -154,7 +159,7 @@ async function writeSet(
       recipe,
       graphs,
       quality,
-      provenance: provenanceOf(measured),
+      provenance: { ...provenanceOf(measured), ...(distilled.length > 0 && { distilled }) },
     };
     writeSetManifest(join(folder, `${stem}.json`), data, written, facts);
     writeCompiled(join(folder, `${stem}.report.json`), {
@@ -163,6 +168,7 @@ async function writeSet(
       refused: source.left,
       projections,
       tables: tables.reports,
+      ...(distilled.length > 0 && { distill: distilled }),
     });
     const names = [data, ...graphs.map(({ file }) => file), `${stem}.report.json`, `${stem}.json`];
     const files = names.map((name) => ({ name, bytes: statSync(join(folder, name)).size }));
@@ -172,6 +178,19 @@ async function writeSet(
     tables?.close();
     await pool.close();
   }
+}
+
+/** Distils tables where the recipe asks for it. */
+async function distillWritten(
+  data: string,
+  written: WrittenSet,
+  options: CompileOptions,
+  context: Context,
+): Promise<Awaited<ReturnType<typeof distill>>> {
+  const { text, recipe } = options;
+  if (recipe.distill === undefined) return { written, reports: [] };
+  if (text === undefined) return fail('bad-usage', '--text', 'Distillation needs text');
+  return distill({ ...options, data, written, text }, context);
 }
 
 /** Compares the graphs with the source where both fit the memory; otherwise says that this was not done. */

@@ -17,6 +17,7 @@ import {
 import { packFields, packQdq, unpackRows } from '../quant/pack.js';
 import { type ContainerBits, containerBits, type Precision } from '../quant/precision.js';
 import { codeBits, type SliceKind, sliceTable } from '../quant/slice.js';
+import type { CentredTable } from '../quant/tables.js';
 import { joinPieces } from '../quant/widen.js';
 import type { RangeTensor } from '../rewrite/projection/join.js';
 
@@ -111,7 +112,7 @@ function slicedTable(
   step: number,
   width: Precision,
 ): PackedProjection['table'] {
-  const { scale, offset } = parentTable(reader, place);
+  const { scale, offset } = centredTable(reader, place, 8);
   const shape = [place.n, place.columns];
   const shrink = step * 2 ** (width - containerBits(width));
   // b = offset − 128a; the centred offset is b + (a · step) · 2^(width−1).
@@ -126,19 +127,29 @@ function slicedTable(
   };
 }
 
-/** Scale and centred offset of int8: Ŵ = scale · (q − 128) + offset. */
-function parentTable(reader: SetReader, place: ProjectionPlace): { scale: Float32Array; offset: Float32Array } {
+/** Scale and centred offset of one precision over its container codes: Ŵ = scale · (C − 2^(m−1)) + offset; [n, columns]. */
+export function centredTable(reader: SetReader, place: ProjectionPlace, bits: Precision): CentredTable {
   const { decode } = reader.layout;
-  const table = tableAt(place, 8, decode);
+  const table = tableAt(place, bits, decode);
   const entries = place.n * place.columns;
   const scale = readColumn(reader, table.scale, entries);
-  if (decode === 'mid') return { scale, offset: scale.map((a) => a / 2) };
+  if (decode === 'mid') return { scale, offset: scale.map((a) => a * 2 ** (containerBits(bits) - bits - 1)) };
   if (table.zero !== undefined) {
     const zero = reader.tensor(table.zero, 'uint8', [entries]).bytes();
     return { scale, offset: scale.map((a, i) => a * (128 - (zero[i] as number))) };
   }
   const offset = table.offset === undefined ? new Float32Array(entries) : readColumn(reader, table.offset, entries);
   return { scale, offset };
+}
+
+/** The codes of one precision, [n, k], not aligned in a container. */
+export function codesAt(reader: SetReader, place: ProjectionPlace, bits: Precision): Uint8Array {
+  const blocks = placeBlocks(place);
+  const container = containerBits(bits);
+  const bytes = joined(reader, place, bits, 0, place.n * blocks.count * blocks.block);
+  const codes = unpackRows(bytes, place.n, blocks, container);
+  const drop = container - bits;
+  return drop === 0 ? codes : codes.map((code) => code >> drop);
 }
 
 /** A stored column as numbers. */

@@ -16,6 +16,7 @@ export const PRESETS: Readonly<Record<string, RecipeInput>> = {
   'data-free': { method: 'data-free' },
   fast: { method: 'best', rounds: 0, sweeps: 0, range: 'minmax' },
   best: { method: 'best' },
+  'best+': { method: 'best', distill: {} },
   'best-int2': { method: 'best', lambda: 1.5 },
   'baseline-rtn': { method: 'rtn', decode: 'tied', bits: [4] },
   'baseline-gptq': { method: 'gptq', bits: [4] },

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
 import { PRESETS } from './presets.js';
+import { type DistillRecipe, distillSchema } from './recipe-distill.js';
 
 const BITS = [2, 3, 4, 5, 6, 7, 8] as const;
 
@@ -106,6 +107,7 @@ const shape = {
     .default('keep')
     .describe('What exporters noted in the graph for debugging: stack traces, class names.'),
   overrides: z.array(overrideSchema).default([]).describe('Exceptions by projection id; the last match wins.'),
+  distill: distillSchema.optional().describe('Distil tables end to end, so that the output follows the float model.'),
 };
 
 function isExpression(text: string): boolean {
@@ -149,12 +151,14 @@ export interface Recipe {
   readonly shareTiedHead: boolean;
   readonly notes: 'keep' | 'drop';
   readonly overrides: readonly Override[];
+  readonly distill?: DistillRecipe | undefined;
 }
 
 export type Bits = (typeof BITS)[number];
 /** A recipe as users write it: every field may be left to its default. */
-export type RecipeInput = Partial<Omit<Recipe, 'overrides'>> & {
+export type RecipeInput = Partial<Omit<Recipe, 'overrides' | 'distill'>> & {
   readonly overrides?: readonly (Partial<Override> & { readonly match: string })[];
+  readonly distill?: Partial<DistillRecipe>;
 };
 
 const schema: z.ZodType<Recipe> = z.strictObject(shape);

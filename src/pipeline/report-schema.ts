@@ -61,6 +61,17 @@ const compiled = z.object({
       error: pair,
     }),
   ),
+  distill: z
+    .array(
+      z.object({
+        bits: z.number(),
+        steps: z.number(),
+        tokens: z.number(),
+        kept: pair,
+        looks: z.array(z.object({ step: z.number(), loss: z.number().optional(), kept: z.number() })),
+      }),
+    )
+    .optional(),
 });
 export const reportFile: z.ZodType<ReportFile> = z.object({
   format: z.literal('matquant-report'),

@@ -9,6 +9,19 @@ export interface CompiledFacts {
   readonly projections: readonly CompiledProjection[];
   /** Embedding and head, where they were quantized. */
   readonly tables: readonly CompiledTable[];
+  /** Precisions whose tables were distilled. */
+  readonly distill?: readonly CompiledDistillation[] | undefined;
+}
+
+/** Distillation of the tables of one precision. */
+export interface CompiledDistillation {
+  readonly bits: number;
+  readonly steps: number;
+  readonly tokens: number;
+  /** Divergence on the text that was kept back. */
+  readonly kept: ErrorPair;
+  /** Along the steps: smoothed divergence of the steps' own text, and that on the text that was kept back. */
+  readonly looks: readonly { readonly step: number; readonly loss?: number | undefined; readonly kept: number }[];
 }
 
 /** A quantized table of the vocabulary [rows, cols]. */

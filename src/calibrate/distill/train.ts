@@ -1,0 +1,217 @@
+/**
+ * Distillation of the tables of one precision: Adam on scale and centred offset of every block, so that the sliced model's output
+ * follows the float model's on text. Codes stay, so all other precisions stay as they are. What counts is the divergence on text
+ * that no step sees, computed with tables as they will be stored: the best tables there are kept, which may be those at the start.
+ */
+import type { Random } from '../../random.js';
+import { AdamW, cosineRate, type Schedule } from '../optimizer.js';
+import type { Chain, Lesson } from './chain.js';
+import { type Look, readState, type State, writeState } from './checkpoint.js';
+import { columnsOf, type Tables, withColumns } from './student.js';
+import type { Teacher } from './teacher.js';
+import type { DistillText, Example } from './text.js';
+
+export interface DistillOptions {
+  readonly steps: number;
+  /** Instead of `steps`: as many as fit, told from the time of the first ones. */
+  readonly minutes?: number | undefined;
+  /** Windows a step. */
+  readonly batch: number;
+  /** Largest step in units of a projection's mean scale. */
+  readonly rate: number;
+  /** Steps between two looks at the kept text, and looks without a gain after which it stops. */
+  readonly every: number;
+  readonly patience: number;
+}
+
+export interface DistillRequest {
+  readonly chain: Chain;
+  readonly teacher: Teacher;
+  readonly text: DistillText;
+  /** Windows to learn from, and windows to judge by. */
+  readonly rows: readonly number[];
+  readonly kept: readonly number[];
+  /** Tables at the start, by projection. */
+  readonly tables: Tables;
+  /** What is left of tables that are stored and read again. */
+  readonly stored: (tables: Tables) => Tables;
+  readonly options: DistillOptions;
+  readonly random: Random;
+  /** File that an interrupted run goes on from. */
+  readonly checkpoint?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onStep?: ((step: number, steps: number, loss: number, kept: number) => void) | undefined;
+}
+
+export interface Distilled {
+  /** The best tables, as they were before storing. */
+  readonly tables: Tables;
+  readonly looks: readonly Look[];
+  readonly steps: number;
+}
+
+/** Rates fall to this share of the largest at the end. */
+const FLOOR = 0.05;
+const WARM_UP = 10;
+/** Weight of the loss so far in the smoothed one. */
+const SMOOTHING = 0.95;
+/** Steps from which the time of a step is told; the first one also builds the graphs. */
+const TIMED = 3;
+
+export async function distillTables(request: DistillRequest): Promise<Distilled> {
+  const run = new Run(request);
+  await run.start();
+  while (!run.finished) await run.next();
+  return run.result();
+}
+
+/** A distillation between two steps. */
+class Run {
+  readonly #request: DistillRequest;
+  readonly #values: readonly Float32Array[];
+  readonly #adam: AdamW;
+  #steps: number;
+  #rate: Schedule;
+  #looks: Look[] = [];
+  #best: readonly Float32Array[];
+  #smoothed: number | undefined;
+  #stopped = false;
+  #times: number[] = [];
+
+  constructor(request: DistillRequest) {
+    this.#request = request;
+    this.#values = columnsOf(request.tables).map((column) => column.slice());
+    this.#best = this.#values.map((column) => column.slice());
+    this.#adam = new AdamW(parametersOf(request.tables, this.#values), { beta2: 0.99 });
+    this.#steps = request.options.steps;
+    this.#rate = this.#schedule();
+  }
+
+  get finished(): boolean {
+    return this.#stopped || this.#adam.steps >= this.#steps;
+  }
+
+  /** Goes on from a checkpoint, or looks at the tables as they are. */
+  async start(): Promise<void> {
+    const { checkpoint } = this.#request;
+    const state = checkpoint === undefined ? undefined : readState(checkpoint);
+    if (state !== undefined && state.values.length === this.#values.length) this.#restore(state);
+    else await this.#look();
+  }
+
+  async next(): Promise<void> {
+    const { chain, options, signal, onStep } = this.#request;
+    signal?.throwIfAborted();
+    const at = this.#adam.steps;
+    const started = performance.now();
+    const { loss, gradients } = await chain.step(this.#lesson(this.#exampleAt(at)), this.#tables(this.#values));
+    this.#adam.step(gradients, this.#rate(at));
+    this.#smoothed = this.#smoothed === undefined ? loss : SMOOTHING * this.#smoothed + (1 - SMOOTHING) * loss;
+    this.#time((performance.now() - started) / 1000);
+    onStep?.(at + 1, this.#steps, this.#smoothed, this.#looks.at(-1)?.kept ?? 0);
+    if ((at + 1) % options.every === 0 || this.finished) await this.#look();
+  }
+
+  result(): Distilled {
+    return { tables: this.#tables(this.#best), looks: this.#looks, steps: this.#adam.steps };
+  }
+
+  /** Judges the tables by the kept text, keeps the best, and writes the state down. */
+  async #look(): Promise<void> {
+    const { stored, options, checkpoint } = this.#request;
+    const kept = await this.#divergence(stored(this.#tables(this.#values)));
+    const before = Math.min(...this.#looks.map((look) => look.kept));
+    const loss = this.#smoothed === undefined ? {} : { loss: this.#smoothed };
+    this.#looks.push({ step: this.#adam.steps, ...loss, kept });
+    if (kept < before) this.#best = this.#values.map((column) => column.slice());
+    const best = this.#looks.findIndex((look) => look.kept === Math.min(before, kept));
+    this.#stopped = this.#looks.length - 1 - best >= options.patience;
+    if (checkpoint !== undefined) writeState(checkpoint, this.#state());
+  }
+
+  async #divergence(tables: Tables): Promise<number> {
+    const { text, kept, options, chain, signal } = this.#request;
+    let sum = 0;
+    let positions = 0;
+    for (const example of text.examples(kept, options.batch)) {
+      signal?.throwIfAborted();
+      sum += example.positions * (await chain.loss(this.#lesson(example), tables));
+      positions += example.positions;
+    }
+    return sum / positions;
+  }
+
+  /** The windows of a step: every window once, in an order of its own for each time through the text. */
+  #exampleAt(step: number): Example {
+    const { text, rows, options, random } = this.#request;
+    const taken = Array.from({ length: options.batch }, (_, slot) => {
+      const at = step * options.batch + slot;
+      const epoch = Math.floor(at / rows.length);
+      return random.fork(`epoch ${epoch}`).shuffle(rows)[at % rows.length] as number;
+    });
+    return text.example(taken, options.batch);
+  }
+
+  #lesson(example: Example): Lesson {
+    return { example, teacher: this.#request.teacher.states(example.rows) };
+  }
+
+  #tables(columns: readonly Float32Array[]): Tables {
+    return withColumns(this.#request.tables, columns);
+  }
+
+  /** Where time was given, the number of steps follows from the first ones; looks take about a fifth of a step each window. */
+  #time(seconds: number): void {
+    const { minutes } = this.#request.options;
+    this.#times.push(seconds);
+    if (minutes === undefined || this.#adam.steps !== TIMED) return;
+    const each = Math.min(...this.#times);
+    this.#steps = Math.max(TIMED, Math.floor((minutes * 60) / (each * 1.2)));
+    this.#rate = this.#schedule();
+  }
+
+  #schedule(): Schedule {
+    const { rate } = this.#request.options;
+    return cosineRate(rate, this.#steps, Math.min(WARM_UP, this.#steps), FLOOR * rate);
+  }
+
+  #state(): State {
+    const { moments, steps: step } = this.#adam;
+    return {
+      step,
+      steps: this.#steps,
+      finished: this.finished,
+      smoothed: this.#smoothed,
+      looks: this.#looks,
+      values: this.#values,
+      means: moments.map(([mean]) => mean),
+      squares: moments.map(([, square]) => square),
+      best: this.#best,
+    };
+  }
+
+  #restore(state: State): void {
+    state.values.forEach((column, at) => {
+      this.#values[at]?.set(column);
+    });
+    this.#adam.restore(
+      state.step,
+      state.means.map((mean, at) => [mean, state.squares[at] as Float32Array] as const),
+    );
+    this.#steps = state.steps;
+    this.#rate = this.#schedule();
+    this.#looks = [...state.looks];
+    this.#best = state.best;
+    this.#smoothed = state.smoothed;
+    this.#stopped = state.finished;
+  }
+}
+
+/** Both columns of a projection move in units of its mean scale. */
+function parametersOf(tables: Tables, values: readonly Float32Array[]): { values: Float32Array; rate: number }[] {
+  const rates = [...tables.values()].flatMap(({ scale, offset }) => {
+    const rate = scale.reduce((sum, each) => sum + Math.abs(each), 0) / scale.length;
+    return offset === undefined ? [rate] : [rate, rate];
+  });
+  return values.map((column, at) => ({ values: column, rate: rates[at] as number }));
+}

@@ -1,0 +1,240 @@
+/** The stage that distils tables end to end: a written data file, its float original and text in, better tables in place. */
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { Chain } from '../calibrate/distill/chain.js';
+import type { Look } from '../calibrate/distill/checkpoint.js';
+import type { StudentProjection, Tables } from '../calibrate/distill/student.js';
+import { openTeacher, type Teacher } from '../calibrate/distill/teacher.js';
+import { DistillText, vocabularyOf } from '../calibrate/distill/text.js';
+import { distillTables } from '../calibrate/distill/train.js';
+import { digestOfModel } from '../calibrate/model-digest.js';
+import { digestOfWindows } from '../calibrate/statistics.js';
+import { SetTensors } from '../convert/set-tensors.js';
+import { SetWriter, type WrittenSet } from '../convert/set-writer.js';
+import { fail } from '../diagnostics.js';
+import type { Context } from '../log.js';
+import type { StoredTable } from '../quant/compress.js';
+import type { Precision } from '../quant/precision.js';
+import { createRandom } from '../random.js';
+import { readHints } from '../runtime/hints.js';
+import { ortRuntime } from '../runtime/ort.js';
+import { TOOL } from '../version.js';
+import { storedAgain, storedTables, studentAt } from './distill-student.js';
+import type { SetReader } from './packed.js';
+import type { Recipe } from './recipe.js';
+import type { DistillRecipe } from './recipe-distill.js';
+import { openSource, type Source } from './source.js';
+import type { TextOptions } from './text-options.js';
+import { readWindows } from './windows.js';
+
+export interface DistillStage {
+  /** The float original. */
+  readonly model: string;
+  /** The data file, complete and still staged. */
+  readonly data: string;
+  readonly written: WrittenSet;
+  readonly recipe: Recipe;
+  readonly text: TextOptions;
+  readonly threads: number;
+  readonly memoryBytes: number;
+  readonly seed: number;
+  readonly work?: string | undefined;
+}
+
+/** What became of one precision. */
+export interface DistillReport {
+  readonly bits: number;
+  readonly steps: number;
+  readonly tokens: number;
+  /** Divergence on the text that was kept back, at the start and of the tables that were chosen. */
+  readonly kept: { readonly before: number; readonly after: number };
+  readonly looks: readonly Look[];
+}
+
+/** Distils the precisions that the recipe names, one after another; the data file holds the new tables afterwards. */
+export async function distill(
+  stage: DistillStage,
+  context: Context,
+): Promise<{ readonly written: WrittenSet; readonly reports: readonly DistillReport[] }> {
+  const settings = stage.recipe.distill as DistillRecipe;
+  const { written, recipe } = stage;
+  const wanted = [...recipe.bits].sort((a, b) => a - b).filter((bits) => settings.bits.includes(bits));
+  if (wanted.length === 0) return { written, reports: [] };
+  if (written.layout.decode === 'tied')
+    fail('recipe', 'distill', 'Tied tables belong to the parent alone: there is nothing to distil for one precision');
+  const source = openSource(stage.model, recipe);
+  const tensors = new SetTensors(stage.data, stage.data);
+  const { layout } = written;
+  const reader: SetReader = { layout, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) };
+  const lessons = await openLessons(stage, settings, source, context);
+  const stored = new Map<string, Map<number, StoredTable>>();
+  const reports: DistillReport[] = [];
+  try {
+    for (const bits of wanted) {
+      const student = studentAt(reader, source, bits);
+      if (!student.some(({ learns }) => learns)) continue;
+      const { tables, ...report } = await distillOne(bits, student, { stage, settings, source, lessons }, context);
+      reports.push(report);
+      for (const [id, table] of storedTables(tables, student, bits, layout)) {
+        stored.set(id, (stored.get(id) ?? new Map()).set(bits, table));
+      }
+    }
+  } finally {
+    lessons.teacher.close();
+    tensors.close();
+  }
+  return { written: writeTables(stage.data, written, stored), reports };
+}
+
+/** Text with the teacher's states, split into what is learnt from and what is kept back. */
+interface Lessons {
+  readonly text: DistillText;
+  readonly teacher: Teacher;
+  readonly rows: readonly number[];
+  readonly kept: readonly number[];
+  readonly batch: number;
+  readonly digest: string;
+}
+
+interface Surroundings {
+  readonly stage: DistillStage;
+  readonly settings: DistillRecipe;
+  readonly source: Source;
+  readonly lessons: Lessons;
+}
+
+/** Behind the windows that the statistics are from, as far as the text goes; the last ones are kept back. */
+async function openLessons(
+  { recipe, text: options, threads, memoryBytes, work, model }: DistillStage,
+  { batch: tokens, steps, kept }: DistillRecipe,
+  source: Source,
+  context: Context,
+): Promise<Lessons> {
+  const used = Math.ceil(recipe.tokens / recipe.window);
+  const perStep = (length: number): number => Math.max(1, Math.round(tokens / length));
+  const wanted = steps * perStep(recipe.window) + kept;
+  const vocabulary = source.analysis.embedding?.vocabulary;
+  const all = readWindows(options, { window: recipe.window, limit: used + wanted, vocabulary });
+  const windows = all.slice(-wanted);
+  if (windows.length <= kept)
+    fail('empty-text', 'distill', `The text has ${all.length} windows, of which ${kept} are to be kept back`);
+  const text = new DistillText(windows);
+  const modelDigest = digestOfModel(source.model);
+  const teacher = await openTeacher({
+    model: source.model,
+    analysis: source.analysis,
+    modelDigest,
+    text,
+    runtime: ortRuntime,
+    threads,
+    memoryBytes,
+    hints: readHints(model),
+    ...(work !== undefined && { folder: join(work, 'teacher') }),
+    signal: context.signal,
+    onProgress: (done) => context.progress.update({ stage: 'teacher', done, total: 1 }),
+  });
+  const split = windows.length - kept;
+  const numbers = windows.map((_, at) => at);
+  const digest = createHash('sha256')
+    .update(`${modelDigest} ${digestOfWindows(windows)}`)
+    .digest('hex');
+  const batch = perStep(text.length);
+  return { text, teacher, rows: numbers.slice(0, split), kept: numbers.slice(split), batch, digest };
+}
+
+async function distillOne(
+  bits: Precision,
+  student: readonly StudentProjection[],
+  surroundings: Surroundings,
+  context: Context,
+): Promise<DistillReport & { readonly tables: Tables }> {
+  const { stage, settings, source, lessons } = surroundings;
+  const { text, teacher, rows, kept, batch } = lessons;
+  const vocabulary = source.analysis.embedding?.vocabulary ?? 0;
+  const ids = settings.vocabulary === 'full' ? undefined : vocabularyOf(text.windows, vocabulary, settings.vocabulary);
+  const tables: Tables = new Map(
+    student.filter(({ learns }) => learns).map(({ codes, columns }) => [codes.name, columns]),
+  );
+  const chain = new Chain({
+    model: source.model,
+    analysis: source.analysis,
+    student,
+    ids,
+    runtime: ortRuntime,
+    threads: stage.threads,
+    hints: readHints(stage.model),
+    ...boundOf(stage, student, batch * text.length),
+  });
+  try {
+    const result = await distillTables({
+      chain,
+      teacher,
+      text,
+      rows,
+      kept,
+      tables,
+      stored: (some) => storedAgain(some, student, bits, stage.written.layout),
+      options: { ...settings, batch, rate: rateOf(settings, bits) },
+      random: createRandom(stage.seed).fork(`distill ${bits}`),
+      ...(stage.work !== undefined && {
+        checkpoint: join(stage.work, 'distilled', `${keyOf(bits, surroundings)}.state`),
+      }),
+      signal: context.signal,
+      onStep: (step, steps, loss, last) =>
+        context.progress.update({
+          stage: `distill int${bits}`,
+          done: step,
+          total: steps,
+          detail: `loss ${loss.toFixed(4)}, kept back ${last.toFixed(4)}`,
+        }),
+    });
+    const before = result.looks[0]?.kept ?? 0;
+    const after = Math.min(...result.looks.map((look) => look.kept));
+    const tokens = result.steps * batch * text.length;
+    return { bits, steps: result.steps, tokens, kept: { before, after }, looks: result.looks, tables: result.tables };
+  } finally {
+    await chain.close();
+  }
+}
+
+const rateOf = ({ rate }: DistillRecipe, bits: number): number =>
+  typeof rate === 'number' ? rate : (rate[bits] ?? fail('recipe', 'distill', `There is no rate for int${bits}`));
+
+/**
+ * Bytes that a step takes: a learning weight is there as code, weight and gradient in float32, in two sessions; and of every
+ * activation between projections about 20 numbers are kept. Gemma 3 270M with 512 tokens: see docs/decisions.md.
+ */
+function boundOf(
+  { memoryBytes }: DistillStage,
+  student: readonly StudentProjection[],
+  tokens: number,
+): { readonly maxWeightBytes?: number } {
+  const weights = student.reduce((sum, { projection: { k, n } }) => sum + k * n, 0);
+  const activations = student.reduce((sum, { projection: { k, n } }) => sum + tokens * (k + n), 0);
+  const need = 16 * weights + 20 * activations;
+  return need <= memoryBytes ? {} : { maxWeightBytes: Math.max(1, Math.floor((4 * weights * memoryBytes) / need)) };
+}
+
+/** Names a distillation by all that it is made from. */
+function keyOf(bits: Precision, { stage, settings, lessons }: Surroundings): string {
+  const { sections } = stage.written;
+  const own = sections.slice(0, sections.findIndex((section) => section.bits === bits) + 1);
+  const { bits: _, ...rest } = settings;
+  const facts = [TOOL, bits, own.map(({ sha256 }) => sha256), lessons.digest, rest, stage.seed];
+  return createHash('sha256').update(JSON.stringify(facts)).digest('hex');
+}
+
+function writeTables(
+  path: string,
+  written: WrittenSet,
+  stored: ReadonlyMap<string, ReadonlyMap<number, StoredTable>>,
+): WrittenSet {
+  const writer = new SetWriter(path, written.layout, 'complete');
+  try {
+    for (const [id, tables] of stored) writer.writeTables(id, tables);
+    return writer.finish();
+  } catch (error) {
+    writer.abandon();
+    throw error;
+  }
+}

@@ -1,0 +1,110 @@
+/** Distillation through compile: better tables at the precisions asked for, everything else to the byte, and resumption. */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { openSet } from '../../src/convert/set-manifest.js';
+import { type Context, silentContext } from '../../src/log.js';
+import { compile } from '../../src/pipeline/compile.js';
+import type { DistillReport } from '../../src/pipeline/distill.js';
+import { evaluate } from '../../src/pipeline/evaluate.js';
+import { parseRecipe, type RecipeInput } from '../../src/pipeline/recipe.js';
+import { temporaryFolder } from '../support/paths.js';
+import { heldWindows, mistral } from '../support/stories.js';
+
+let root: string;
+let ids: string;
+let held: string;
+beforeAll(() => {
+  root = temporaryFolder();
+  const write = (name: string, windows: readonly Int32Array[]): string => {
+    const path = join(root, name);
+    writeFileSync(path, windows.map((window) => `${JSON.stringify([...window])}\n`).join(''));
+    return path;
+  };
+  const windows = heldWindows(50).map((window) => window.slice(0, 96));
+  held = write('held.jsonl', windows.slice(0, 8));
+  ids = write('ids.jsonl', windows.slice(8));
+});
+afterAll(() => rmSync(root, { recursive: true }));
+
+const FAST: RecipeInput = { method: 'data-free', block: 64, bits: [8, 4, 2], tokens: 1024, window: 96 };
+const DISTILL = { bits: [2 as const], steps: 12, every: 4, kept: 6, batch: 192, rate: 2e-2 };
+
+let count = 0;
+async function compiled(
+  recipe: RecipeInput,
+  { threads = 1, work, context = silentContext() }: { threads?: number; work?: string; context?: Context } = {},
+): Promise<string> {
+  const output = join(root, `set${count++}`);
+  const shared = { model: mistral, name: 'm', recipe: parseRecipe(recipe, 'test'), text: { ids }, threads, seed: 0 };
+  await compile(
+    { ...shared, output, memoryBytes: 2e9, standalone: false, strict: false, ...(work && { work }) },
+    context,
+  );
+  return output;
+}
+
+const bytesOf = (folder: string, file = 'm.data'): Buffer => readFileSync(join(folder, file));
+const reportOf = (folder: string): DistillReport =>
+  (JSON.parse(bytesOf(folder, 'm.report.json').toString()) as { compiled: { distill: DistillReport[] } }).compiled
+    .distill[0] as DistillReport;
+
+async function divergences(folder: string): Promise<readonly number[]> {
+  const names = ['m_int2.onnx', 'm_int4.onnx', 'm_int8.onnx'];
+  const candidates = names.map((name) => join(folder, name));
+  const options = { reference: mistral, candidates, text: { ids: held }, window: 96, threads: 1, speed: false };
+  return (await evaluate(options, silentContext())).candidates.map(({ kl }) => kl);
+}
+
+describe('distilled tables', () => {
+  it('bring int2 nearer to the float model on text no step saw, and leave the other precisions alone', async () => {
+    const [before, after] = [await compiled(FAST), await compiled({ ...FAST, distill: DISTILL })];
+    const [plain, distilled] = [await divergences(before), await divergences(after)];
+    expect(distilled[0]).toBeLessThan(0.9 * (plain[0] as number));
+    expect(distilled.slice(1)).toEqual(plain.slice(1));
+    const { kept, looks, bits, steps } = reportOf(after);
+    expect({ bits, steps, looks: looks.map(({ step }) => step) }).toEqual({ bits: 2, steps: 12, looks: [0, 4, 8, 12] });
+    expect(kept).toEqual({ before: looks[0]?.kept, after: Math.min(...looks.map((look) => look.kept)) });
+    const [{ manifest: old }, { manifest }] = [openSet(join(before, 'm.json')), openSet(join(after, 'm.json'))];
+    expect(manifest.sections.map(({ sha256 }, at) => sha256 === old.sections[at]?.sha256)).toEqual([false, true, true]);
+    expect(manifest.restSha256).toBe(old.restSha256);
+  });
+
+  it('are those at the start when no step helps', async () => {
+    const plain = await compiled(FAST);
+    const spoilt = await compiled({ ...FAST, distill: { ...DISTILL, rate: 10, patience: 1 } });
+    expect(reportOf(spoilt).looks.map(({ step }) => step)).toEqual([0, 4]);
+    expect(bytesOf(spoilt)).toEqual(bytesOf(plain));
+  });
+
+  it('are the same bytes for any number of threads, and after an interruption', async () => {
+    const recipe = { ...FAST, distill: DISTILL };
+    const [one, two] = [await compiled(recipe), await compiled(recipe, { threads: 2 })];
+    expect(bytesOf(two)).toEqual(bytesOf(one));
+    const work = join(root, 'work');
+    const abort = new AbortController();
+    const silent = silentContext(abort.signal);
+    const update: Context['progress']['update'] = ({ stage, done }) => {
+      if (stage === 'distill int2' && done === 7) abort.abort();
+    };
+    await expect(compiled(recipe, { work, context: { ...silent, progress: { update } } })).rejects.toThrow();
+    const steps: number[] = [];
+    const resumed = await compiled(recipe, {
+      work,
+      context: {
+        ...silentContext(),
+        progress: { update: ({ stage, done }) => void (stage === 'distill int2' && steps.push(done)) },
+      },
+    });
+    expect(steps[0]).toBe(5);
+    expect(bytesOf(resumed)).toEqual(bytesOf(one));
+    expect(reportOf(resumed)).toEqual(reportOf(one));
+  });
+
+  it('need more text than is kept back, and tables of their own', async () => {
+    await expect(compiled({ ...FAST, distill: { ...DISTILL, kept: 60 } })).rejects.toMatchObject({
+      code: 'empty-text',
+    });
+    await expect(compiled({ ...FAST, decode: 'tied', distill: DISTILL })).rejects.toMatchObject({ code: 'recipe' });
+  });
+});
