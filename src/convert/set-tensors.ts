@@ -68,9 +68,15 @@ export function originOf(tensor: Tensor): Placement | undefined {
   return { location, offset, length: length ?? tensor.byteLength };
 }
 
-/** The bytes [start, end) of an open file. */
-export function readFully(descriptor: number, start: number, end: number, at: string): Uint8Array {
-  const bytes = new Uint8Array(end - start);
+/** The bytes [start, end) of an open file, in fresh memory or in the beginning of `into`. */
+export function readFully(
+  descriptor: number,
+  start: number,
+  end: number,
+  at: string,
+  into: Uint8Array = new Uint8Array(end - start),
+): Uint8Array {
+  const bytes = into.subarray(0, end - start);
   for (let done = 0; done < bytes.length; ) {
     const count = readSync(descriptor, bytes, done, Math.min(bytes.length - done, 1 << 30), start + done);
     if (count === 0) fail('precision-missing', at, `the file ends before byte ${end}`);

@@ -3,8 +3,9 @@
  * memory holds one projection. Padding is zero; the same parts give the same bytes whatever their order.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync } from 'node:fs';
 import type { Tensor } from '../ir/tensor.js';
+import { WriteBehind } from '../proto/write-behind.js';
 import type { CodedColumn, StoredTable } from '../quant/compress.js';
 import {
   type ColumnPlace,
@@ -47,6 +48,7 @@ export class SetWriter {
   readonly #layout: SetLayout;
   readonly #path: string;
   readonly #descriptor: number;
+  readonly #behind: WriteBehind;
   readonly #missing: Set<string>;
   readonly #places: Map<string, ProjectionPlace>;
 
@@ -58,6 +60,7 @@ export class SetWriter {
     const parts = [...this.#places.keys(), ...layout.rest.map((_, index) => `rest ${index}`)];
     this.#missing = new Set(kind === 'new' ? parts : []);
     this.#descriptor = openSync(path, kind === 'new' ? 'wx+' : 'r+');
+    this.#behind = new WriteBehind(this.#descriptor);
     if (kind === 'new') ftruncateSync(this.#descriptor, layout.byteLength);
   }
 
@@ -100,6 +103,7 @@ export class SetWriter {
   finish(): WrittenSet {
     const [missing] = this.#missing;
     if (missing !== undefined) throw new Error(`${missing} was not written`);
+    this.#behind.finish();
     const ends = this.#layout.sections.map((section) => section.end);
     const [rest, ...digests] = digestRanges(this.#descriptor, this.#path, [
       this.#layout.sections[0]?.start ?? 0,
@@ -113,6 +117,7 @@ export class SetWriter {
 
   /** Closes the file after an error. */
   abandon(): void {
+    this.#behind.abandon();
     closeSync(this.#descriptor);
   }
 
@@ -145,19 +150,18 @@ export class SetWriter {
   #write(data: ArrayBufferView, range: Range): void {
     const bytes = bytesOf(data);
     if (bytes.length !== range.length) throw new Error(`${bytes.length} bytes for a range of ${range.length}`);
-    for (let done = 0; done < bytes.length; ) {
-      done += writeSync(this.#descriptor, bytes, done, Math.min(bytes.length - done, 1 << 30), range.offset + done);
-    }
+    this.#behind.write(bytes, range.offset);
   }
 }
 
 /** SHA-256 of [0, ends[0]), [ends[0], ends[1]), … of an open file. */
 export function digestRanges(descriptor: number, at: string, ends: readonly number[]): readonly string[] {
+  const piece = new Uint8Array(STEP);
   let start = 0;
   return ends.map((end) => {
     const hash = createHash('sha256');
     for (; start < end; start = Math.min(start + STEP, end)) {
-      hash.update(readFully(descriptor, start, Math.min(start + STEP, end), at));
+      hash.update(readFully(descriptor, start, Math.min(start + STEP, end), at, piece));
     }
     return hash.digest('hex');
   });

@@ -125,9 +125,26 @@ export function nestingOf(place: ProjectionPlace, recipe: Recipe): Nesting {
 function solveOptions(place: ProjectionPlace, recipe: Recipe): SolveOptions {
   const { damping } = recipe;
   const shared = { ...nestingOf(place, recipe), lambda: lambdaOf(recipe), damping };
-  if (recipe.method === 'data-free') return { ...shared, range: 'minmax', codes: 'round', rounds: 0, sweeps: 0 };
+  if (recipe.method === 'data-free') return { ...shared, ...dataFreeOptions(place, recipe) };
   const { range } = recipe;
   if (recipe.method === 'matgptq') return { ...shared, range, codes: 'mean', rounds: 0, sweeps: 0 };
   if (recipe.method === 'gptq') return { ...shared, range, codes: 'gptq', rounds: 0, sweeps: 0 };
   return { ...shared, range, codes: 'gptq', rounds: recipe.rounds, sweeps: recipe.sweeps };
+}
+
+/** Wider inputs keep rounded codes: the factor of a Gram matrix of order 14,336 takes minutes. */
+const WIDEST_FREE = 4096;
+
+/**
+ * What random token ids are good for: codes that make up for each other's errors under weights that hold the higher precisions
+ * (t = 4 evens the fourfold errors of each bit less), and one sweep. docs/decisions.md has the figures.
+ */
+function dataFreeOptions(
+  { k }: ProjectionPlace,
+  recipe: Recipe,
+): Pick<SolveOptions, 'range' | 'codes' | 'rounds' | 'sweeps' | 'lambda' | 'damping'> {
+  const lambda = lambdaOf({ ...recipe, lambda: 4 });
+  const damping = Math.max(recipe.damping, 0.1);
+  if (k > WIDEST_FREE) return { range: 'minmax', codes: 'round', rounds: 0, sweeps: 0, lambda, damping };
+  return { range: 'minmax', codes: 'gptq', rounds: 1, sweeps: 1, lambda, damping };
 }

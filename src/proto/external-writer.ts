@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { DataFile } from './data-file.js';
 import { chunksOf, type Payload } from './payload.js';
+import { WriteBehind } from './write-behind.js';
 
 /** Large tensors start at a page, so that a runtime can map them; small ones are packed, kept at 16 bytes for vector loads. */
 const LARGE = 64 * 1024;
@@ -17,11 +18,13 @@ export interface Placed {
 
 export class ExternalWriter {
   readonly #descriptor: number;
+  readonly #behind: WriteBehind;
   readonly #placed: Map<object, Placed[]> = new Map();
   #position = 0;
 
   constructor(path: string) {
     this.#descriptor = openSync(path, 'wx');
+    this.#behind = new WriteBehind(this.#descriptor);
   }
 
   /** Bytes written so far. */
@@ -41,8 +44,13 @@ export class ExternalWriter {
     return placed;
   }
 
+  /** Waits until everything is written, and closes the file. */
   close(): void {
-    closeSync(this.#descriptor);
+    try {
+      this.#behind.finish();
+    } finally {
+      closeSync(this.#descriptor);
+    }
   }
 
   #align(alignment: number): void {
@@ -51,7 +59,7 @@ export class ExternalWriter {
   }
 
   #write(bytes: Uint8Array): void {
-    writeAll(this.#descriptor, bytes);
+    this.#behind.write(bytes, this.#position);
     this.#position += bytes.length;
   }
 }
