@@ -1,133 +1,178 @@
-/** Mixed precision by layer: one more graph over the data file of a set. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { z } from 'zod';
+/** Mixed precision by layer or projection: chosen under a budget or given, and written as one more model of a set. */
+import { openSet, writeManifest } from '../convert/set-manifest.js';
 import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
-import { effectiveBits, type ProjectionPlace, type SetLayout } from '../quant/layout.js';
-import { type BitsOf, bitsPerWeight, prefixRead } from '../quant/layout-use.js';
-import { isPrecision, type Precision } from '../quant/precision.js';
-import { refuseShort, type Selection, type WrittenFile, writeSelection, writeStandalone } from './set-output.js';
+import type { SetLayout } from '../quant/layout.js';
+import type { Shape } from '../search/shapes.js';
+import type { Mix } from '../search/types.js';
+import { type BitsTable, readBitsFile, writeBitsFile } from './bits-file.js';
+import { fitGoal, writeTable } from './mix-fit.js';
+import { type MixGoal, planGoal, type SearchedGoal } from './mix-goal.js';
+import { type MeterRequest, type OpenMeter, openMeter } from './mix-meter.js';
+import type { MixFiles } from './mix-output.js';
+import { type Method, MixChooser } from './mix-search.js';
+import { type FixedBits, fixedMix, setUp } from './mix-setup.js';
+import type { Granularity } from './mix-units.js';
+import type { WrittenFile } from './set-output.js';
 import { type OpenTemplate, openTemplate } from './set-template.js';
 
-/** What the mix is to reach. */
-export type MixGoal =
-  | { readonly averageBits: number }
-  | { readonly targetBytes: number }
-  | { readonly bitsFile: string };
+export type { MixGoal } from './mix-goal.js';
+export type { FixedBits } from './mix-setup.js';
+
+/** How to choose. Without text the choice follows saved sensitivities, or else what the solver reported. */
+export interface MixSearch {
+  readonly per?: Granularity;
+  /** Default: `local` with text, `dp` without. */
+  readonly method?: Method;
+  /** A named shape in place of a search. */
+  readonly shape?: Shape;
+  /** Precisions to choose from; default those of the set. */
+  readonly bits?: readonly number[];
+  readonly fixed?: readonly FixedBits[];
+  /** Most mixes that a search runs; default 200. */
+  readonly evaluations?: number;
+  /** Where to measure. */
+  readonly measure?: MeterRequest;
+  /** More files of sensitivities, beside NAME.sensitivity.json. */
+  readonly sensitivities?: readonly string[];
+  readonly seed?: number;
+}
 
 export interface MixOptions {
   /** The .json of a set. */
   readonly set: string;
   readonly goal: MixGoal;
+  readonly search?: MixSearch;
   /** The .onnx file to write; beside the set by default. */
   readonly output?: string;
   readonly standalone: boolean;
+  /** Write the precisions as a bits file too. */
+  readonly saveBits?: string;
 }
 
 export interface MixResult {
+  /** What the model is called in the set. */
+  readonly name: string;
   readonly files: readonly WrittenFile[];
+  /** The graph and the bytes it reads. */
+  readonly totalBytes: number;
   readonly averageBits: number;
   readonly storedBitsPerWeight: number;
   readonly layers: readonly { readonly layer: number; readonly bits: number }[];
+  readonly bits: BitsTable;
+  /** How it was found; absent for a bits file. */
+  readonly search?: SearchReport;
 }
+
+export interface SearchReport {
+  readonly method: Method | Shape;
+  readonly per: Granularity;
+  /** KL on the text of the search to its reference; absent without text. */
+  readonly kl?: number;
+  /** Sum of the estimated damages. */
+  readonly estimate: number;
+  /** `parent`, or the name of the original. */
+  readonly reference?: string;
+  /** Digest of the text. */
+  readonly text?: string;
+  /** Mixes that the search ran, and those for sensitivities before it. */
+  readonly evaluations: number;
+  readonly sensitivityEvaluations: number;
+  readonly seconds: number;
+}
+
+export const DEFAULT_EVALUATIONS = 200;
 
 export async function mix(options: MixOptions, context: Context): Promise<MixResult> {
   const open = openTemplate(options.set);
-  const { layout } = open.set.manifest;
-  const { name, table } = goalTable(options.goal, open);
-  context.signal.throwIfAborted();
-  const bitsOf: BitsOf = (id) => table[id] ?? fail('bits-file', id, 'The mix has no precision for this projection');
-  refuseShort(open, prefixRead(layout, bitsOf));
-  const selection: Selection = { name, bits: table, bitsOf };
-  const output =
-    options.output ?? join(open.set.folder, `${open.set.manifest.data.replace(/\.data$/, '')}_${name}.onnx`);
-  const files = options.standalone ? writeStandalone(open, selection, output) : writeSelection(open, selection, output);
-  const { average, stored } = bitsPerWeight(layout, bitsOf, options.standalone);
-  return { files, averageBits: average, storedBitsPerWeight: stored, layers: layerBits(layout, bitsOf) };
-}
-
-/** Precisions by projection id, and what to call them. */
-interface NamedTable {
-  readonly name: string;
-  readonly table: Readonly<Record<string, Precision>>;
-}
-
-function goalTable(goal: MixGoal, { set }: OpenTemplate): NamedTable {
-  if ('bitsFile' in goal) return { name: 'mix', table: readBitsFile(goal.bitsFile, set.manifest.layout) };
-  return fail(
-    'bad-usage',
-    set.path,
-    'The set holds no sensitivities to search a mix with: give the precisions with --bits-file',
-  );
-}
-
-const bitsFile = z.union([z.array(z.number()), z.record(z.string(), z.number())]);
-
-/**
- * A table of precisions: a list with one entry per layer, or an object from projection ids (`layers.0.down`), layers
- * (`layers.3`) and `*` to bits. The longest key that fits wins.
- */
-export function readBitsFile(path: string, layout: SetLayout): Readonly<Record<string, Precision>> {
-  const parsed = bitsFile.safeParse(readJson(path));
-  if (!parsed.success)
-    fail('bits-file', path, 'The file is neither a list of bits per layer nor an object from names to bits');
-  const keys = Array.isArray(parsed.data) ? layerKeys(parsed.data, layout, path) : parsed.data;
-  checkKeys(keys, layout, path);
-  const entries = layout.projections.map((place) => {
-    const bits =
-      keys[longestKey(keys, place) ?? fail('bits-file', path, `Nothing in the file fits ${place.id}; add a "*"`)];
-    return [place.id, effectiveBits(place, bits as number)] as const;
-  });
-  return Object.fromEntries(entries);
-}
-
-function layerKeys(list: readonly number[], layout: SetLayout, path: string): Readonly<Record<string, number>> {
-  const layers = new Set(layout.projections.map(({ layer }) => layer).filter((layer) => layer >= 0));
-  if (list.length !== layers.size)
-    fail('bits-file', path, `The list has ${list.length} entries, the set ${layers.size} layers`);
-  return Object.fromEntries(list.map((bits, at) => [`layers.${[...layers][at]}`, bits]));
-}
-
-function checkKeys(keys: Readonly<Record<string, number>>, layout: SetLayout, path: string): void {
-  for (const [key, bits] of Object.entries(keys)) {
-    if (!isPrecision(bits) || !layout.bits.includes(bits)) {
-      fail('bits-file', path, `${JSON.stringify(key)} asks for ${bits} bits; the set has ${layout.bits.join(', ')}`);
-    }
-    if (!layout.projections.some((place) => fits(key, place))) {
-      fail('bits-file', path, `${JSON.stringify(key)} is no projection or layer of the set`);
-    }
+  const { goal, search = {} } = options;
+  const fixed = fixedMix(search.fixed ?? [], open.layout);
+  if ('bitsFile' in goal) {
+    const table = { ...readBitsFile(goal.bitsFile, open.layout), ...Object.fromEntries(fixed) };
+    return written(open, options, { name: 'mix', table, files: writeTable(open, 'mix', table, options) });
+  }
+  const model = search.measure && (await openMeter(open, search.measure, context));
+  try {
+    return written(open, options, await searched(open, { ...options, goal, search, fixed, model }, context));
+  } finally {
+    await model?.close();
   }
 }
 
-function longestKey(keys: Readonly<Record<string, number>>, place: ProjectionPlace): string | undefined {
-  return Object.keys(keys)
-    .filter((key) => fits(key, place))
-    .sort((a, b) => b.length - a.length)[0];
+/** A mix that was written. */
+interface Written {
+  readonly name: string;
+  readonly table: BitsTable;
+  readonly files: MixFiles;
+  readonly search?: SearchReport;
 }
 
-const fits = (key: string, { id }: ProjectionPlace): boolean => key === '*' || id === key || id.startsWith(`${key}.`);
+type Searching = MixOptions & {
+  readonly goal: SearchedGoal;
+  readonly search: MixSearch;
+  readonly fixed: Mix;
+  readonly model: OpenMeter | undefined;
+};
+
+async function searched(open: OpenTemplate, options: Searching, context: Context): Promise<Written> {
+  const started = performance.now();
+  const { search, fixed, model, goal, standalone } = options;
+  const { per = 'layer', shape, evaluations = DEFAULT_EVALUATIONS, seed = 0 } = search;
+  const method = methodOf(search, model !== undefined);
+  const plan = planGoal(goal, open, standalone ? 'containers' : 'planes');
+  const sensitivities = search.sensitivities ?? [];
+  const setup = await setUp(open, { per, bits: search.bits, fixed, plan, model, sensitivities }, context);
+  const { layout } = open;
+  const chooser = new MixChooser(
+    { layout, units: setup.units, fixed, cost: plan.cost, method, evaluations, seed, model },
+    context,
+  );
+  const name = shape === undefined ? plan.name : `${shape}_${plan.name.replace(/^mix_/, '')}`;
+  const { chosen, files } = await fitGoal(open, chooser, { ...options, plan, name, shape }, context);
+  const report: SearchReport = {
+    method: shape ?? method,
+    per,
+    ...(chosen.kl !== undefined && { kl: chosen.kl }),
+    estimate: chosen.estimate,
+    ...(model && { reference: model.reference, text: model.text }),
+    evaluations: chosen.evaluations,
+    sensitivityEvaluations: setup.sensitivityEvaluations,
+    seconds: (performance.now() - started) / 1000,
+  };
+  return { name, table: chosen.table, files, search: report };
+}
+
+function methodOf({ method }: MixSearch, measured: boolean): Method {
+  if (!measured && (method === 'local' || method === 'evolution'))
+    fail('bad-usage', '--method', `The method ${method} runs the model: give --text or --ids`);
+  return method ?? (measured ? 'local' : 'dp');
+}
+
+function written(
+  { set, layout }: OpenTemplate,
+  options: MixOptions,
+  { name, table, files, search }: Written,
+): MixResult {
+  if (options.saveBits !== undefined) writeBitsFile(options.saveBits, table);
+  if (search !== undefined && files.listed) recordSearch(set.path, name, options.goal, search);
+  const { listed: _, ...sizes } = files;
+  return { name, ...sizes, layers: layerBits(layout, table), bits: table, ...(search && { search }) };
+}
+
+/** The manifest says how a mix of the set was found; without times, so that equal runs write equal files. */
+function recordSearch(path: string, name: string, goal: MixGoal, { seconds: _, ...search }: SearchReport): void {
+  const { manifest } = openSet(path);
+  const known = (manifest.provenance['mixes'] ?? {}) as Readonly<Record<string, unknown>>;
+  const mixes = { ...known, [name]: { goal, ...search } };
+  writeManifest(path, { ...manifest, provenance: { ...manifest.provenance, mixes } });
+}
 
 /** Average bits of each layer, by its weights. */
-function layerBits(layout: SetLayout, bitsOf: BitsOf): MixResult['layers'] {
+function layerBits({ projections }: SetLayout, table: BitsTable): MixResult['layers'] {
   const sums = new Map<number, { bits: number; weights: number }>();
-  for (const { id, layer, k, n } of layout.projections) {
+  for (const { id, layer, k, n } of projections) {
     const sum = sums.get(layer) ?? { bits: 0, weights: 0 };
-    sums.set(layer, { bits: sum.bits + bitsOf(id) * k * n, weights: sum.weights + k * n });
+    sums.set(layer, { bits: sum.bits + (table[id] ?? 0) * k * n, weights: sum.weights + k * n });
   }
   return [...sums].map(([layer, { bits, weights }]) => ({ layer, bits: bits / weights }));
-}
-
-function readJson(path: string): unknown {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch {
-    return fail('file-missing', path, 'The file cannot be opened');
-  }
-  try {
-    return JSON.parse(text);
-  } catch {
-    return fail('bits-file', path, 'The file is not JSON');
-  }
 }

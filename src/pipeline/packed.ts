@@ -153,7 +153,7 @@ export function codesAt(reader: SetReader, place: ProjectionPlace, bits: Precisi
 }
 
 /** A stored column as numbers. */
-function readColumn(reader: SetReader, column: ColumnPlace, entries: number): Float32Array {
+export function readColumn(reader: SetReader, column: ColumnPlace, entries: number): Float32Array {
   const bytes = reader.tensor(column, 'uint8', [column.length]).bytes();
   if (column.supers === undefined) return float16ToFloat32(new Uint16Array(bytes.slice().buffer));
   const supers = reader.tensor(column.supers, 'uint8', [column.supers.length]).bytes();

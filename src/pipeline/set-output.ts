@@ -67,8 +67,13 @@ function writeGraph(
   data: string,
 ): void {
   const { accuracyLevel } = set.manifest;
-  const metadata = { 'matquant.bits': selection.name };
+  const metadata = metadataOf(selection);
   writeSetGraph(output, { model: template, rest }, { layout, data, bitsOf: selection.bitsOf, accuracyLevel, metadata });
+}
+
+/** What a model says of itself: the name of its precision, and of a mix the precision of each projection. */
+export function metadataOf({ name, bits }: Selection): Readonly<Record<string, string>> {
+  return { 'matquant.bits': name, ...(typeof bits === 'object' && { 'matquant.mix': JSON.stringify(bits) }) };
 }
 
 /** Fills the template of a self-contained model. */
@@ -92,7 +97,7 @@ export function writeStandalone(
   const reader: SetReader = { layout, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) };
   const rw = new Rewriter(model);
   fill(rw, { ...reader, bitsOf: selection.bitsOf, accuracyLevel: set.manifest.accuracyLevel }, reader);
-  rw.setMetadata(model, 'matquant.bits', selection.name);
+  for (const [key, text] of Object.entries(metadataOf(selection))) rw.setMetadata(model, key, text);
   try {
     const { data } = exportModel(model, output, { dataFile: `${basename(output)}_data` });
     return [fileOf(output), ...(data === undefined ? [] : [fileOf(data.path)])];

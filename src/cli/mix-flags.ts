@@ -1,0 +1,102 @@
+/** Flags of the verbs that search for mixes. */
+import { fail } from '../diagnostics.js';
+import type { MixSearch } from '../pipeline/mix.js';
+import type { DefaultedFlag, Flag, ListFlag, OptionSpec, Values } from './command.js';
+import { machineFlags, machineOf, textFlags, textOf } from './options.js';
+import { given, numberList, wholeNumber } from './values.js';
+
+type SearchFlags = {
+  readonly per: DefaultedFlag;
+  readonly method: Flag;
+  readonly bits: Flag;
+  readonly fix: ListFlag;
+  readonly evaluations: DefaultedFlag;
+  readonly sensitivity: ListFlag;
+  readonly seed: DefaultedFlag;
+  readonly original: Flag;
+  readonly window: DefaultedFlag;
+  readonly tokens: DefaultedFlag;
+} & typeof textFlags &
+  typeof machineFlags;
+
+const SEARCH = 'Search:';
+
+export const searchFlags: SearchFlags = {
+  per: {
+    type: 'string',
+    choices: ['layer', 'projection'],
+    default: 'layer',
+    describe: 'What gets a precision of its own',
+    group: SEARCH,
+  },
+  method: {
+    type: 'string',
+    choices: ['dp', 'greedy', 'local', 'evolution'],
+    describe: 'How to choose (default: local with text, else dp)',
+    group: SEARCH,
+  },
+  bits: {
+    type: 'string',
+    describe: 'Precisions to choose from, such as 2,3,4 (default: all of the set)',
+    group: SEARCH,
+  },
+  fix: {
+    type: 'array',
+    describe: 'PATTERN=BITS: projections whose id matches keep these bits; repeatable',
+    group: SEARCH,
+  },
+  evaluations: { type: 'string', default: '200', describe: 'Most mixes that a search runs', group: SEARCH },
+  sensitivity: {
+    type: 'array',
+    describe: 'More files of sensitivities, beside NAME.sensitivity.json; repeatable',
+    group: SEARCH,
+  },
+  seed: { type: 'string', default: '0', describe: 'Seed of everything that is drawn', group: SEARCH },
+  ...textFlags,
+  window: { type: 'string', default: '512', describe: 'Tokens in a window', group: 'Text:' },
+  tokens: { type: 'string', default: '2048', describe: 'Tokens to measure on', group: 'Text:' },
+  original: {
+    type: 'string',
+    describe: 'Model to compare with (default: the set at its highest precision)',
+    group: 'Text:',
+  },
+  ...machineFlags,
+};
+
+/** The search that a command line asks for. */
+export function searchOf(values: Values<SearchFlags>): MixSearch {
+  const text = textOf(values);
+  if (text === undefined && values.original !== undefined)
+    fail('bad-usage', '--original', 'A model to compare with is of no use without --text or --ids');
+  const measure = text && {
+    text,
+    window: wholeNumber('--window', values.window, 2),
+    tokens: wholeNumber('--tokens', values.tokens, 2),
+    ...given('original', values.original, String),
+    ...machineOf(values),
+  };
+  return {
+    per: values.per as 'layer' | 'projection',
+    ...(values.method !== undefined && { method: values.method as NonNullable<MixSearch['method']> }),
+    ...given('bits', values.bits, (list) => numberList('--bits', list)),
+    fixed: (values.fix ?? []).map(fixedOf),
+    evaluations: wholeNumber('--evaluations', values.evaluations),
+    sensitivities: values.sensitivity ?? [],
+    seed: wholeNumber('--seed', values.seed, 0),
+    ...(measure && { measure }),
+  };
+}
+
+function fixedOf(text: string): { readonly match: string; readonly bits: number } {
+  const at = text.lastIndexOf('=');
+  if (at < 1) fail('bad-usage', '--fix', `${text} is not of the form PATTERN=BITS`);
+  return { match: text.slice(0, at), bits: wholeNumber('--fix', text.slice(at + 1)) };
+}
+
+/** Choices that name a shape of the paper. */
+export const shapeFlag: OptionSpec & Flag = {
+  type: 'string',
+  choices: ['pyramid', 'reverse', 'increasing', 'decreasing'],
+  describe: 'A shape of the MatQuant paper in place of a search, for comparison',
+  group: SEARCH,
+};

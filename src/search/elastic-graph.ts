@@ -1,0 +1,115 @@
+/**
+ * A set as one float model whose quantized weights are chosen at run time. The template's placeholders become plain products;
+ * the model is cut into segments, and in each segment the weights of its projections are inputs of the session. So one open
+ * session serves every mix of precisions, and a mix that differs late is run from there on.
+ */
+import type { Execution } from '../analysis/execution.js';
+import type { ModelAnalysis, Projection } from '../analysis/projection.js';
+import { analyse } from '../analysis/projections.js';
+import type { Segment } from '../analysis/segments.js';
+import { planCapture } from '../calibrate/groups.js';
+import { fail } from '../diagnostics.js';
+import { cloneModel } from '../ir/clone.js';
+import type { Model, Value } from '../ir/graph.js';
+import { lazyTensor, type Tensor } from '../ir/tensor.js';
+import type { ProjectionPlace, SetLayout } from '../quant/layout.js';
+import { fillTemplate } from '../rewrite/projection/fill.js';
+import { Rewriter } from '../rewrite/rewriter.js';
+
+/** Ŵ [k, n] of a projection at a precision, raised to the projection's own lowest. */
+export type WeightsAt = (place: ProjectionPlace, bits: number) => Float32Array;
+
+export interface ElasticGraph {
+  readonly model: Model;
+  readonly execution: Execution;
+  readonly analysis: ModelAnalysis;
+  readonly segments: readonly ElasticSegment[];
+  readonly logits: Value;
+  /** The head, when its rows can be left out: see `sampled-vocabulary.ts`. */
+  readonly head: Projection | undefined;
+}
+
+export interface ElasticSegment {
+  readonly segment: Segment;
+  /** Weights that are inputs here, by projection. */
+  readonly weights: readonly { readonly place: ProjectionPlace; readonly value: Value }[];
+}
+
+/** Plans the elastic form of a template. Nothing is read but what tells an embedding from a head. */
+export function elasticGraph(template: Model, layout: SetLayout): ElasticGraph {
+  const { model } = cloneModel(template);
+  const weights = fillDense(model, layout);
+  const analysis = analyse(model);
+  const logits = logitsOf(model);
+  const plan = planCapture(model, analysis, { scope: () => false, targets: [logits] });
+  const segments = plan.segments.map((segment): ElasticSegment => {
+    const read = new Set(segment.nodes.flatMap(({ inputs }) => inputs));
+    const own = [...weights].filter(([value]) => read.has(value));
+    const values = own.map(([value]) => value);
+    return {
+      segment: { ...segment, graphInputs: [...segment.graphInputs, ...values] },
+      weights: own.map(([value, place]) => ({ place, value })),
+    };
+  });
+  const { execution } = plan;
+  const head = separateHead(execution, analysis, segments);
+  return { model, execution, analysis, segments, logits: execution.resolve(logits), head };
+}
+
+/** Every placeholder becomes MatMul(X, Ŵ); Ŵ is an initializer that nobody reads, since the segments take it as an input. */
+function fillDense(model: Model, layout: SetLayout): ReadonlyMap<Value, ProjectionPlace> {
+  const weights = new Map<Value, ProjectionPlace>();
+  fillTemplate(new Rewriter(model), layout, (emitter, { anchor, place, name }) => {
+    const weight = emitter.initializer(`${name}_dense`, unread(place));
+    weights.set(weight, place);
+    return {
+      place,
+      table: { scale: () => weight, zero: undefined, offset: undefined },
+      multiply: (site, input, dtype) => {
+        const own = dtype === 'float32' ? weight : emitter.cast(anchor, place.id, weight, dtype, `${name}/dense/Cast`);
+        return { op: 'MatMul', inputs: [input, own], name: `${site.node.name}_dense` };
+      },
+    };
+  });
+  return weights;
+}
+
+const unread = ({ id, k, n }: ProjectionPlace): Tensor =>
+  lazyTensor('float32', [k, n], () => fail('unsupported-model', id, 'The projection runs outside of the segments'));
+
+function logitsOf({ graph }: Model): Value {
+  const named = graph.outputs.find(({ name }) => name === 'logits');
+  const others = graph.outputs.filter(({ name, type }) => !name.startsWith('present') && type?.shape?.length === 3);
+  return (
+    named ??
+    (others.length === 1 ? others[0] : undefined) ??
+    fail('unsupported-model', 'graph', 'The model has no output logits')
+  );
+}
+
+/** Operators between head and logits that work on each logit by itself. */
+const POINTWISE: ReadonlySet<string> = new Set(['Mul', 'Div', 'Tanh', 'Cast', 'Identity']);
+/** Operators between the stored table and the head that keep rows rows. */
+const CARRIERS: ReadonlySet<string> = new Set(['Transpose', 'Cast', 'Identity']);
+
+/** The head, if it is a product of its own segment's weights, and only pointwise operators follow. */
+function separateHead(
+  execution: Execution,
+  { projections, embedding }: ModelAnalysis,
+  segments: readonly ElasticSegment[],
+): Projection | undefined {
+  const head = projections.find(({ role }) => role === 'head');
+  const [site, ...others] = head?.sites ?? [];
+  if (site === undefined || others.length > 0 || site.bias !== undefined) return undefined;
+  const home = segments.find(({ segment }) => segment.nodes.includes(site.node));
+  const embeds = home?.segment.nodes.some((node) => embedding?.nodes.includes(node)) ?? true;
+  const apart = !embeds && execution.nodes.includes(site.node) && site.walk.every(({ op }) => CARRIERS.has(op));
+  return apart && leadsPointwise(site.output) ? head : undefined;
+}
+
+function leadsPointwise(value: Value): boolean {
+  return [...value.uses].every(({ node }) => {
+    if (!POINTWISE.has(node.op)) return false;
+    return node.outputs.every((output) => output === undefined || leadsPointwise(output));
+  });
+}
