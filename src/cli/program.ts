@@ -9,6 +9,7 @@ import { mixCommand } from './commands/mix.js';
 import { passesCommand } from './commands/passes.js';
 import { reportCommand } from './commands/report.js';
 import { sliceCommand } from './commands/slice.js';
+import { sweepCommand } from './commands/sweep.js';
 import { verifyCommand } from './commands/verify.js';
 import type { Program } from './run.js';
 
@@ -23,6 +24,7 @@ export const program: Program = {
     compileCommand,
     sliceCommand,
     mixCommand,
+    sweepCommand,
     appendCommand,
     evalCommand,
     verifyCommand,

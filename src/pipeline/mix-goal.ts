@@ -2,6 +2,8 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { byteSize, significant } from '../format.js';
+import { effectiveBits, type SetLayout } from '../quant/layout.js';
+import type { BitsOf } from '../quant/layout-use.js';
 import { type CostOf, codeCost, type StoredForm, storedCost } from './mix-units.js';
 import type { OpenTemplate } from './set-template.js';
 
@@ -69,3 +71,14 @@ function graphBytes({ set }: OpenTemplate): number {
   );
   return Math.max(0, ...sizes.map((size) => size ?? 0));
 }
+
+/** Bytes of the data file that a mix reads, wherever they lie. */
+export function dataBytes(layout: SetLayout, bitsOf: BitsOf): number {
+  const cost = storedCost(layout, 'planes');
+  const rest = layout.rest.reduce((sum, { length }) => sum + length, 0);
+  return layout.projections.reduce((sum, place) => sum + cost(place, effectiveBits(place, bitsOf(place.id))), rest);
+}
+
+/** What has to be stored for a mix: about a graph, and what it reads of the data. */
+export const readBytes = (open: OpenTemplate, bitsOf: BitsOf): number =>
+  graphBytes(open) + dataBytes(open.layout, bitsOf);

@@ -29,6 +29,8 @@ export interface MeterRequest {
   readonly window: number;
   /** Windows are taken from the beginning of the text until they have this many tokens. */
   readonly tokens: number;
+  /** Tokens at the beginning of the text that are left out. */
+  readonly skip?: number;
   /** The model to compare with; by default the set at its highest precision. */
   readonly original?: string;
   readonly threads: number;
@@ -103,15 +105,14 @@ export async function openMeter(open: OpenTemplate, request: MeterRequest, conte
   }
 }
 
-function windowsOf({ text, window, tokens }: MeterRequest): readonly Int32Array[] {
-  const all = readWindows(text, { window, limit: Math.max(1, Math.ceil(tokens / 2)) });
+function windowsOf({ text, window, tokens, skip = 0 }: MeterRequest): readonly Int32Array[] {
+  const all = readWindows(text, { window, limit: Math.ceil((tokens + skip) / 2) });
   const windows: Int32Array[] = [];
-  let found = 0;
+  let seen = 0;
   for (const each of all) {
-    if (found >= tokens) break;
-    if (each.length < 2) continue;
-    windows.push(each);
-    found += each.length;
+    if (seen >= tokens + skip) break;
+    if (seen >= skip && each.length >= 2) windows.push(each);
+    seen += each.length;
   }
   const where = 'ids' in text ? text.ids : text.files.join(', ');
   return windows.length > 0 ? windows : fail('empty-text', where, 'There are no windows to measure on');

@@ -2,8 +2,9 @@
 import { statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { fail } from '../diagnostics.js';
-import { bitsPerWeight, prefixRead, rangesRead } from '../quant/layout-use.js';
+import { bitsPerWeight, prefixRead } from '../quant/layout-use.js';
 import { compact, copyCompact } from './compact-output.js';
+import { dataBytes } from './mix-goal.js';
 import { writeSetGraph } from './set-graph.js';
 import {
   metadataOf,
@@ -31,7 +32,7 @@ export function writeMix(open: OpenTemplate, selection: Selection, output: strin
   const files = filesOf(open, selection, output, standalone);
   const written = files.reduce((sum, { bytes }) => sum + bytes, 0);
   const listed = !standalone && isBeside(open, output);
-  const totalBytes = listed ? written + readBytes(open, selection) : written;
+  const totalBytes = listed ? written + dataBytes(open.layout, selection.bitsOf) : written;
   return { files, totalBytes, listed, averageBits: average, storedBitsPerWeight: stored };
 }
 
@@ -63,15 +64,6 @@ function writeCompact(open: OpenTemplate, selection: Selection, output: string):
     },
   );
   return [fileOf(output), fileOf(data)];
-}
-
-/** Bytes of the data file that a mix reads, wherever they lie. */
-function readBytes({ layout }: OpenTemplate, { bitsOf }: Selection): number {
-  const rest = layout.rest.reduce((sum, { length }) => sum + length, 0);
-  return layout.projections.reduce((sum, place) => {
-    const { planes, tables } = rangesRead(layout, place, bitsOf(place.id));
-    return [...planes, ...tables].reduce((all, { length }) => all + length, sum);
-  }, rest);
 }
 
 const isBeside = ({ set }: OpenTemplate, output: string): boolean => resolve(dirname(output)) === resolve(set.folder);

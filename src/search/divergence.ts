@@ -4,7 +4,7 @@
  */
 import type { KernelPool } from '../kernels/pool.js';
 import type { Logits } from '../report/logits.js';
-import { type ReferenceScore, scoreCandidate, scoreReference } from '../report/score.js';
+import { type CandidateScore, type ReferenceScore, scoreCandidate, scoreReference } from '../report/score.js';
 import { meanOf, type WindowSum } from '../report/statistics.js';
 import type { ElasticGraph } from './elastic-graph.js';
 import type { ElasticRunner } from './elastic-runner.js';
@@ -16,7 +16,9 @@ export interface Divergence {
   readonly kl: number;
   readonly standardError: number;
   readonly positions: number;
-  readonly windows: readonly WindowSum[];
+  /** Mean −log p of the next token, and how much it is above that of the reference; with ids left out, an estimate. */
+  readonly nll: number;
+  readonly deltaNll: number;
 }
 
 export interface MeterOptions {
@@ -74,6 +76,11 @@ export class DivergenceMeter {
     return new DivergenceMeter(options, sampled, scores, texts);
   }
 
+  /** Mean −log p of the reference, as the mixes are compared with it. */
+  get referenceNll(): number {
+    return meanOf(this.#scores.map(({ nll, positions }) => ({ sum: nll, positions }))).mean;
+  }
+
   /** Ids that are compared, when not all are. */
   get ids(): number | undefined {
     return this.#sampled?.ids.length;
@@ -88,12 +95,19 @@ export class DivergenceMeter {
     const known = this.#known.get(key);
     if (known !== undefined) return known;
     const { runner, windows } = this.#options;
-    const sums: WindowSum[] = [];
-    for (const window of windows.keys()) sums.push(await this.#score(window, await runner.logits(window, mix)));
+    const scores: CandidateScore[] = [];
+    for (const window of windows.keys()) scores.push(await this.#score(window, await runner.logits(window, mix)));
     this.evaluations++;
-    const { mean, standardError } = meanOf(sums);
-    const positions = sums.reduce((total, each) => total + each.positions, 0);
-    const found: Divergence = { kl: Math.max(0, mean), standardError, positions, windows: sums };
+    const of = (value: (score: CandidateScore, window: number) => number): readonly WindowSum[] =>
+      scores.map((score, window) => ({ sum: value(score, window), positions: score.positions }));
+    const { mean, standardError } = meanOf(of(({ kl }) => kl));
+    const found: Divergence = {
+      kl: Math.max(0, mean),
+      standardError,
+      positions: scores.reduce((total, each) => total + each.positions, 0),
+      nll: meanOf(of(({ nll }) => nll)).mean,
+      deltaNll: meanOf(of(({ nll }, window) => nll - (this.#scores[window]?.nll ?? Number.NaN))).mean,
+    };
     this.#known.set(key, found);
     return found;
   }
@@ -103,12 +117,11 @@ export class DivergenceMeter {
     await this.#options.runner.rebase(mix);
   }
 
-  async #score(window: number, logits: Logits): Promise<WindowSum> {
+  async #score(window: number, logits: Logits): Promise<CandidateScore> {
     const own = this.#sampled ? restrictLogits(logits, this.#sampled) : logits;
     const reference = this.#scores[window] as ReferenceScore;
     const text = this.#texts[window] as ArrayLike<number>;
-    const { kl, positions } = await scoreCandidate(this.#options.pool, own, text, reference, 'mix');
-    return { sum: kl, positions };
+    return scoreCandidate(this.#options.pool, own, text, reference, 'mix');
   }
 }
 

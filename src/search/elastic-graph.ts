@@ -35,13 +35,17 @@ export interface ElasticSegment {
   readonly weights: readonly { readonly place: ProjectionPlace; readonly value: Value }[];
 }
 
-/** Plans the elastic form of a template. Nothing is read but what tells an embedding from a head. */
-export function elasticGraph(template: Model, layout: SetLayout): ElasticGraph {
+/** Plans the elastic form of a template. Nothing is read but what tells an embedding from a head. Segments hold one layer, unless told. */
+export function elasticGraph(template: Model, layout: SetLayout, maxWeightBytes?: number): ElasticGraph {
   const { model } = cloneModel(template);
   const weights = fillDense(model, layout);
   const analysis = analyse(model);
   const logits = logitsOf(model);
-  const plan = planCapture(model, analysis, { scope: () => false, targets: [logits] });
+  const plan = planCapture(model, analysis, {
+    scope: () => false,
+    targets: [logits],
+    ...(maxWeightBytes !== undefined && { maxWeightBytes }),
+  });
   const segments = plan.segments.map((segment): ElasticSegment => {
     const read = new Set(segment.nodes.flatMap(({ inputs }) => inputs));
     const own = [...weights].filter(([value]) => read.has(value));

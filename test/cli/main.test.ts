@@ -2,7 +2,19 @@ import { describe, expect, it } from '@jest/globals';
 import { program } from '../../src/cli/program.js';
 import { runChild, runHere } from '../support/command-line.js';
 
-const VERBS = ['inspect', 'compile', 'slice', 'mix', 'append', 'eval', 'verify', 'report', 'passes', 'explain'];
+const VERBS = [
+  'inspect',
+  'compile',
+  'slice',
+  'mix',
+  'sweep',
+  'append',
+  'eval',
+  'verify',
+  'report',
+  'passes',
+  'explain',
+];
 
 describe('the command', () => {
   it('prints its version, as a process of its own', () => {

@@ -1,0 +1,79 @@
+import { fail } from '../../diagnostics.js';
+import { type SweepOptions, type SweepResult, sweep } from '../../pipeline/sweep.js';
+import { type Command, defineCommand } from '../command.js';
+import { searchFlags, searchOf } from '../mix-flags.js';
+import { byteSize, paragraphs, right, significant, table } from '../render.js';
+import { decimalNumber, given, wholeNumber } from '../values.js';
+
+const { method: _, fix: _fix, ...shared } = searchFlags;
+const METHODS = ['dp', 'greedy', 'local', 'evolution'] as const;
+
+export const sweepCommand: Command = defineCommand({
+  usage: 'sweep <set>',
+  summary: 'Size against quality: uniform precisions, named shapes and searched mixes of a set',
+  positionals: { set: { type: 'string', describe: 'The .json of a set', required: true } },
+  options: {
+    'avg-bits': { type: 'string', default: '2.5,3,3.5,4', describe: 'Averages to search at', group: 'Search:' },
+    methods: { type: 'string', default: 'greedy,dp,local', describe: 'Searches at each average', group: 'Search:' },
+    ...shared,
+    'score-text': { type: 'array', describe: 'Text to score on (default: the text goes on)', group: 'Text:' },
+    'score-ids': { type: 'string', describe: 'Token ids to score on', group: 'Text:' },
+    'score-tokens': { type: 'string', default: '4096', describe: 'Tokens to score on', group: 'Text:' },
+    out: { type: 'string', alias: 'o', describe: 'JSON file to write (default: NAME.sweep.json beside the set)' },
+  },
+  examples: [['sweep out/model.json --ids windows.jsonl --original model.onnx', 'what `report` draws as a front']],
+  async run(values, context) {
+    const search = searchOf({ ...values, method: undefined, fix: undefined });
+    const { measure } = search;
+    if (measure === undefined) return fail('bad-usage', '--text', 'Give --text with --tokenizer, or --ids');
+    const averageBits = values['avg-bits'].split(',').map((part) => decimalNumber('--avg-bits', part, 1));
+    const methods = values.methods.split(',').map(methodOf);
+    const score = scoreOf(values, measure);
+    const output = given('output', values.out, String);
+    const result = await sweep(
+      { set: values.set, averageBits, methods, search: { ...search, measure }, score, ...output },
+      context,
+    );
+    return { data: result, text: render(result) };
+  },
+});
+
+function methodOf(name: string): (typeof METHODS)[number] {
+  const found = METHODS.find((method) => method === name.trim());
+  return found ?? fail('bad-usage', '--methods', `${name} is none of ${METHODS.join(', ')}`);
+}
+
+interface ScoreFlags {
+  readonly 'score-text': readonly string[] | undefined;
+  readonly 'score-ids': string | undefined;
+  readonly 'score-tokens': string;
+}
+
+function scoreOf(flags: ScoreFlags, measure: SweepOptions['score']): SweepOptions['score'] {
+  const { 'score-text': files, 'score-ids': ids } = flags;
+  const tokens = wholeNumber('--score-tokens', flags['score-tokens'], 2);
+  if (files !== undefined && ids !== undefined)
+    fail('bad-usage', '--score-ids', 'Give --score-text or --score-ids, not both');
+  if (ids !== undefined) return { ...measure, text: { ids }, tokens };
+  if (files === undefined) return { ...measure, tokens, skip: measure.tokens };
+  if ('ids' in measure.text) return fail('bad-usage', '--score-text', '--score-text needs --text with --tokenizer');
+  return { ...measure, text: { ...measure.text, files }, tokens };
+}
+
+function render({ points, positions, path, reference }: SweepResult & { readonly path: string }): string {
+  const titles = ['bits', 'stored', 'size', 'KL', 'Δ NLL', 'KL of the search', 'mixes run', 'seconds'];
+  const rows = points.map((point) => [
+    `${point.name}${point.isBest ? ' *' : ''}`,
+    significant(point.averageBits),
+    significant(point.storedBitsPerWeight),
+    byteSize(point.bytes),
+    significant(point.kl),
+    significant(point.deltaNll),
+    significant(point.searchKl),
+    String(point.evaluations),
+    point.seconds.toFixed(0),
+  ]);
+  const against = reference === 'parent' ? 'the set at its highest precision' : reference;
+  const note = `${positions} positions, compared with ${against}; * no other is both smaller and better. Saved as ${path}.`;
+  return paragraphs(table([{ title: 'mix' }, ...titles.map(right)], rows), note);
+}
