@@ -5,6 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fixedShapeOf } from '../analysis/fixed-shape.js';
 import type { ModelAnalysis, Projection } from '../analysis/projection.js';
 import type { Segment } from '../analysis/segments.js';
 import { fail } from '../diagnostics.js';
@@ -91,7 +92,7 @@ export class SegmentRunner {
   ) {
     if (windows.length === 0) fail('empty-text', 'calibration text', 'there is no window to run');
     this.plan = planCapture(model, analysis, options);
-    this.batches = batchesOf(windows, options.batch ?? staticBatch(model));
+    this.batches = batchesOf(windows, options.batch ?? fixedShapeOf(model).batch);
     this.#model = model;
     this.#analysis = analysis;
     this.#runtime = runtime;
@@ -229,12 +230,6 @@ export class SegmentRunner {
     const { grams } = this.#request(segment, own);
     return { grams: [], extra: grams.map((gram) => gram.input), carry: request.advance !== false, replaced: new Map() };
   }
-}
-
-/** The number of windows that a model with a fixed batch dimension takes. */
-function staticBatch(model: Model): number | undefined {
-  const batch = model.graph.inputs.find(({ name }) => name === 'input_ids')?.type?.shape?.[0];
-  return typeof batch === 'number' && batch > 0 ? batch : undefined;
 }
 
 type ModelRequest = Pick<Parameters<typeof buildSegmentModel>[1], 'grams' | 'extra' | 'carry' | 'replaced'>;

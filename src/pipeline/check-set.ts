@@ -24,6 +24,8 @@ export interface CheckOptions {
   /** Token windows of the calibration text; probe windows are cut from them, or made up when there are none. */
   readonly windows: readonly Int32Array[];
   readonly vocabulary: number;
+  /** Tokens of a text, for a model that takes no other number. */
+  readonly exactly: number | undefined;
   readonly threads: number;
   readonly memoryBytes: number;
 }
@@ -56,9 +58,9 @@ export async function checkGraphs(options: CheckOptions, context: Context): Prom
 const probeOf = ({ kl, top1, deltaNll, positions }: CandidateResult): Probe => ({ kl, top1, deltaNll, positions });
 
 /** The beginning of the first windows, or ids spread over the vocabulary. */
-function probeWindows({ windows, vocabulary }: CheckOptions): readonly Int32Array[] {
-  if (windows.length > 0) return windows.slice(0, 2).map((window) => window.slice(0, PROBE_TOKENS));
-  const length = Math.min(PROBE_TOKENS, 32);
+function probeWindows({ windows, vocabulary, exactly }: CheckOptions): readonly Int32Array[] {
+  if (windows.length > 0) return windows.slice(0, 2).map((window) => window.slice(0, exactly ?? PROBE_TOKENS));
+  const length = exactly ?? PROBE_TOKENS / 2;
   return [Int32Array.from({ length }, (_, at) => 1 + ((at * 7919) % Math.max(1, vocabulary - 1)))];
 }
 

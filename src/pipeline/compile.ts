@@ -1,6 +1,7 @@
 /** The road from a float export to the nested set. */
 import { statSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { fixedShapeOf } from '../analysis/fixed-shape.js';
 import { digestOfFile } from '../convert/digest.js';
 import { fileSizesOf } from '../convert/file-sizes.js';
 import { stagedFolder } from '../convert/output.js';
@@ -214,9 +215,10 @@ async function probe(
   const vocabulary = source.analysis.embedding?.vocabulary ?? 256;
   const { threads, memoryBytes } = options;
   const { windows } = measured;
+  const exactly = fixedShapeOf(source.model).length;
   try {
     return await checkGraphs(
-      { source: reference.path, folder, graphs, windows, vocabulary, threads, memoryBytes },
+      { source: reference.path, folder, graphs, windows, vocabulary, exactly, threads, memoryBytes },
       context,
     );
   } finally {

@@ -1,4 +1,6 @@
 /** Scores models against a reference on text. */
+import { fixedShapeOf } from '../analysis/fixed-shape.js';
+import { importModel } from '../convert/import.js';
 import { storedBitsOfGraph } from '../convert/stored-bits-of-graph.js';
 import type { Context } from '../log.js';
 import { evaluate as evaluateModels } from '../report/evaluate.js';
@@ -25,7 +27,8 @@ export interface EvalOptions {
 }
 
 export async function evaluate(options: EvalOptions, context: Context): Promise<EvalResult> {
-  const windows = readWindows(options.text, { window: options.window, limit: options.windows });
+  const exactly = fixedShapeOf(importModel(options.reference)).length;
+  const windows = readWindows(options.text, { window: options.window, limit: options.windows, exactly });
   return evaluateModels({
     runtime: ortRuntime,
     reference: options.reference,

@@ -1,4 +1,5 @@
 /** The stage that runs the float model over calibration text: windows in, Gram statistics out. */
+import { fixedShapeOf } from '../analysis/fixed-shape.js';
 import { capture } from '../calibrate/capture.js';
 import type { Statistics } from '../calibrate/statistics.js';
 import { fileSizesOf } from '../convert/file-sizes.js';
@@ -47,9 +48,8 @@ function madeWindows(source: Source, options: MeasureOptions): readonly Int32Arr
   const vocabulary = source.analysis.embedding?.vocabulary ?? 0;
   if (vocabulary < 2 || 2 * fileSizesOf(source.path).fileBytes > options.memoryBytes) return [];
   const random = createRandom(options.seed);
-  return Array.from({ length: MADE_WINDOWS }, () =>
-    Int32Array.from({ length: MADE_TOKENS }, () => random.integer(vocabulary)),
-  );
+  const length = fixedShapeOf(source.model).length ?? MADE_TOKENS;
+  return Array.from({ length: MADE_WINDOWS }, () => Int32Array.from({ length }, () => random.integer(vocabulary)));
 }
 
 /** Captures the statistics that the recipe's method needs; nothing for methods that look at weights only. */
@@ -57,9 +57,12 @@ export async function measure(source: Source, options: MeasureOptions, context: 
   const started = performance.now();
   const { recipe, text } = options;
   const vocabulary = source.analysis.embedding?.vocabulary;
-  const limit = Math.max(1, Math.ceil(recipe.tokens / recipe.window));
+  const { batch = 1, length: exactly } = fixedShapeOf(source.model);
+  const limit = Math.max(1, Math.ceil(recipe.tokens / (exactly ?? recipe.window)));
   const made = text === undefined && recipe.method === 'data-free' ? madeWindows(source, options) : [];
-  const windows = text === undefined ? made : readWindows(text, { window: recipe.window, limit, vocabulary });
+  const found = text === undefined ? made : readWindows(text, { window: recipe.window, limit, vocabulary, exactly });
+  // A model that takes so many texts at a time takes no fewer.
+  const windows = found.length < batch ? found : found.slice(0, found.length - (found.length % batch));
   const tokens = windows.reduce((sum, window) => sum + window.length, 0);
   const done = (statistics: Statistics | undefined): Measured => ({
     statistics,

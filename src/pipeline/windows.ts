@@ -2,11 +2,14 @@
 import { readDocuments, readIds, requireIdsBelow } from '../calibrate/dataset.js';
 import { bosOf, loadTokenizer } from '../calibrate/tokenizer.js';
 import { windowsOf } from '../calibrate/tokens.js';
+import { fail } from '../diagnostics.js';
 import type { TextOptions } from './text-options.js';
 
 export interface WindowsOptions {
   /** Ids per window, the first token included. */
   readonly window: number;
+  /** Ids in every window, for a model that takes no other number: longer ones are cut, shorter ones left out. */
+  readonly exactly?: number | undefined;
   /** Most windows; all by default. */
   readonly limit?: number | undefined;
   /** Ids of the model's vocabulary, when known. */
@@ -18,6 +21,15 @@ const CHARACTERS_PER_TOKEN = 16;
 
 /** The windows of a text option, in the order of the text. */
 export function readWindows(text: TextOptions, options: WindowsOptions): readonly Int32Array[] {
+  const { exactly } = options;
+  if (exactly === undefined) return readAll(text, options);
+  const windows = readAll(text, { ...options, window: exactly }).filter(({ length }) => length >= exactly);
+  if (windows.length === 0)
+    fail('empty-text', 'text', `The model takes texts of exactly ${exactly} tokens, and none is as long`);
+  return windows.map((window) => window.slice(0, exactly));
+}
+
+function readAll(text: TextOptions, options: WindowsOptions): readonly Int32Array[] {
   const { window, limit, vocabulary } = options;
   if ('ids' in text) {
     const windows = readIds(text.ids, vocabulary);

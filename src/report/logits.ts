@@ -13,11 +13,11 @@ export interface Logits {
   row(position: number): Float32Array;
 }
 
-/** The rows of a logits tensor [1, n, vocabulary] of `at`. */
+/** The rows of the first text of a logits tensor [batch, n, vocabulary] of `at`. */
 export function logitsOf({ dtype, dims, data }: HostTensor, at: string): Logits {
   const [positions, vocabulary] = dims.slice(-2);
-  if (dims.length !== 3 || dims[0] !== 1 || positions === undefined || vocabulary === undefined) {
-    return fail('unsupported-model', at, `The logits have the shape [${dims}], not [1, length, vocabulary]`);
+  if (dims.length !== 3 || dims[0] === 0 || positions === undefined || vocabulary === undefined) {
+    return fail('unsupported-model', at, `The logits have the shape [${dims}], not [batch, length, vocabulary]`);
   }
   const part = (position: number) => data.subarray(position * vocabulary, (position + 1) * vocabulary);
   if (dtype === 'float32') return { positions, vocabulary, row: (position) => part(position) as Float32Array };

@@ -30,6 +30,8 @@ export interface Decoder {
   readonly caches: readonly Cache[];
   /** The output [1, n, vocabulary]. */
   readonly logits: TensorInfo;
+  /** Texts at a time: 1 unless the graph takes another number only; each is then the same. */
+  readonly batch: number;
   /** Size of the vocabulary, when the graph states it. */
   readonly vocabulary: number | undefined;
   /** True when every cache comes back out, so that single steps are possible. */
@@ -69,7 +71,9 @@ export async function decoderOf(session: Session, hints: DecoderHints = {}): Pro
     fail('unsupported-model', session.at, 'The model has no input input_ids');
   const logits = logitsOf(session);
   const last = logits.dims.at(-1);
-  const shape = { session, inputs, logits, vocabulary: typeof last === 'number' ? last : undefined };
+  const first = inputs.find(({ role }) => role === 'ids')?.info.dims[0];
+  const batch = typeof first === 'number' && first > 0 ? first : 1;
+  const shape = { session, inputs, logits, batch, vocabulary: typeof last === 'number' ? last : undefined };
   const cacheInfos = inputs.filter(({ role }) => role === 'cache').map(({ info }) => info);
   const build = (known: DecoderHints): Decoder => {
     const caches = cacheInfos.map((info) => cacheOf(info, session, known));

@@ -11,7 +11,7 @@ interface Step {
   readonly before: Outputs | undefined;
 }
 
-/** Feeds for a text of n ids from an empty cache, at batch 1: positions 0 to n−1, nothing masked. */
+/** Feeds for a text of n ids from an empty cache, at the decoder's batch: positions 0 to n−1, nothing masked. */
 export function promptFeeds(decoder: Decoder, ids: ArrayLike<number>): Feeds {
   return feedsOf(decoder, { ids, past: 0, before: undefined });
 }
@@ -33,20 +33,18 @@ function feedsOf(decoder: Decoder, step: Step): Feeds {
 function feed(decoder: Decoder, { info, role }: DecoderInput, step: Step): HostTensor {
   const { ids, past } = step;
   const n = ids.length;
+  const rows = (values: ArrayLike<number>): HostTensor => repeated(decoder, info, values);
   switch (role) {
     case 'ids':
-      return made(decoder, info, ids, row(info, n, decoder));
+      return rows(requireLength(info, ids, decoder));
     case 'mask':
-      return made(decoder, info, new Uint8Array(past + n).fill(1), [1, past + n]);
-    case 'positions':
-      return made(
-        decoder,
-        info,
-        Array.from({ length: n }, (_, at) => past + at),
-        info.dims.length === 1 ? [n] : [1, n],
-      );
+      return rows(new Uint8Array(past + n).fill(1));
+    case 'positions': {
+      const positions = Array.from({ length: n }, (_, at) => past + at);
+      return info.dims.length === 1 ? made(decoder, info, positions, [n]) : rows(positions);
+    }
     case 'segments':
-      return made(decoder, info, new Uint8Array(n), [1, n]);
+      return rows(new Uint8Array(n));
     case 'branch':
       return made(decoder, info, [step.before ? 1 : 0], info.dims.length === 0 ? [] : [1]);
     case 'keep':
@@ -56,14 +54,21 @@ function feed(decoder: Decoder, { info, role }: DecoderInput, step: Step): HostT
   }
 }
 
-function row(info: TensorInfo, n: number, decoder: Decoder): readonly number[] {
-  const [batch, length] = info.dims;
-  if (typeof batch === 'number' && batch !== 1)
-    fail('unsupported-model', decoder.session.at, `The model takes batches of ${batch} only`);
-  if (typeof length === 'number' && length !== n) {
-    fail('unsupported-model', decoder.session.at, `The model takes texts of exactly ${length} tokens, not ${n}`);
-  }
-  return [1, n];
+/** The same row for every text of the batch. */
+function repeated(decoder: Decoder, info: TensorInfo, values: ArrayLike<number>): HostTensor {
+  const { batch } = decoder;
+  const row = Array.from(values);
+  return made(decoder, info, batch === 1 ? row : Array(batch).fill(row).flat(), [batch, row.length]);
+}
+
+function requireLength(info: TensorInfo, ids: ArrayLike<number>, decoder: Decoder): ArrayLike<number> {
+  const length = info.dims[1];
+  if (typeof length !== 'number' || length === ids.length) return ids;
+  return fail(
+    'unsupported-model',
+    decoder.session.at,
+    `The model takes texts of exactly ${length} tokens, not ${ids.length}`,
+  );
 }
 
 function made({ session }: Decoder, info: TensorInfo, values: ArrayLike<number>, dims: readonly number[]): HostTensor {
@@ -71,10 +76,10 @@ function made({ session }: Decoder, info: TensorInfo, values: ArrayLike<number>,
   return tensor ?? fail('unsupported-model', session.at, `The input ${info.name} has the type ${info.dtype}`);
 }
 
-function cacheFeed({ caches, session }: Decoder, info: TensorInfo, { before }: Step): HostTensor {
+function cacheFeed({ caches, session, batch }: Decoder, info: TensorInfo, { before }: Step): HostTensor {
   const cache = caches.find(({ input }) => input === info);
   const renewed = cache?.output === undefined ? undefined : before?.[cache.output];
   if (renewed) return renewed;
-  const empty = cache && zeros(info.dtype, [1, cache.heads, cache.emptyLength, cache.width]);
+  const empty = cache && zeros(info.dtype, [batch, cache.heads, cache.emptyLength, cache.width]);
   return empty ?? fail('unsupported-model', session.at, `The cache ${info.name} has the type ${info.dtype}`);
 }

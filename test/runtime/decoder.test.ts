@@ -121,11 +121,15 @@ describe('decoderOf', () => {
     });
   });
 
-  it('refuses texts of another length or batch than the model was made for', async () => {
+  it('refuses texts of another length than the model was made for, and repeats a text that is taken in batches', async () => {
     const fixed = await decoderOf(fakeSession({ input_ids: ['int64', 1, 4] }, logits));
     expect(promptFeeds(fixed, [1, 2, 3, 4]).input_ids?.dims).toEqual([1, 4]);
     expect(() => promptFeeds(fixed, [1, 2])).toThrow('exactly 4 tokens, not 2');
-    const batch = await decoderOf(fakeSession({ input_ids: ['int64', 2, 'n'] }, logits));
-    expect(() => promptFeeds(batch, [1, 2])).toThrow('batches of 2');
+    const batch = await decoderOf(
+      fakeSession({ input_ids: ['int64', 2, 'n'], past_0: ['float32', 2, 3, 'p', 8] }, logits),
+    );
+    const feeds = promptFeeds(batch, [7, 9]);
+    expect(feeds.input_ids).toMatchObject({ dims: [2, 2], data: BigInt64Array.of(7n, 9n, 7n, 9n) });
+    expect(feeds.past_0?.dims).toEqual([2, 3, 0, 8]);
   });
 });
