@@ -13,11 +13,11 @@ export interface Logits {
   row(position: number): Float32Array;
 }
 
-/** The rows of the first text of a logits tensor [batch, n, vocabulary] of `at`. */
-export function logitsOf({ dtype, dims, data }: HostTensor, at: string): Logits {
+/** The rows of the first text of a logits tensor [batch, n, vocabulary] of `at`, which was given `batch` texts. */
+export function logitsOf({ dtype, dims, data }: HostTensor, at: string, batch = 1): Logits {
   const [positions, vocabulary] = dims.slice(-2);
-  if (dims.length !== 3 || dims[0] === 0 || positions === undefined || vocabulary === undefined) {
-    return fail('unsupported-model', at, `The logits have the shape [${dims}], not [batch, length, vocabulary]`);
+  if (dims.length !== 3 || dims[0] !== batch || positions === undefined || vocabulary === undefined) {
+    return fail('unsupported-model', at, `The logits have the shape [${dims}], not [${batch}, length, vocabulary]`);
   }
   const part = (position: number) => data.subarray(position * vocabulary, (position + 1) * vocabulary);
   if (dtype === 'float32') return { positions, vocabulary, row: (position) => part(position) as Float32Array };
@@ -30,7 +30,7 @@ export function logitsOf({ dtype, dims, data }: HostTensor, at: string): Logits 
 
 /** The logits of one window from an empty cache. */
 export async function logitsFor(decoder: Decoder, ids: ArrayLike<number>): Promise<Logits> {
-  const { session, logits } = decoder;
+  const { session, logits, batch } = decoder;
   const outputs = await session.run(promptFeeds(decoder, ids), [logits.name]);
-  return logitsOf(outputs[logits.name] as HostTensor, session.at);
+  return logitsOf(outputs[logits.name] as HostTensor, session.at, batch);
 }

@@ -4,6 +4,7 @@
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { fixedShapeOf } from '../analysis/fixed-shape.js';
 import type { Batch } from '../calibrate/batches.js';
 import { GraphFeeder } from '../calibrate/graph-feeds.js';
 import { SegmentFiles } from '../calibrate/segment-files.js';
@@ -56,6 +57,8 @@ export class ElasticRunner {
   readonly #folder: string;
   readonly #feeder: GraphFeeder;
   readonly #batches: readonly Batch[];
+  /** Times a window is repeated: a model may take batches of one size only. */
+  readonly #texts: number;
   readonly #sessions: Recent<OpenSegment>;
   readonly #weights: Recent<Float32Array>;
   #serial = 0;
@@ -68,7 +71,9 @@ export class ElasticRunner {
     this.#options = options;
     this.#folder = mkdtempSync(join(options.workFolder, 'matquant-elastic-'));
     this.#feeder = new GraphFeeder(options.graph.model, options.graph.analysis, options.hints);
-    this.#batches = options.windows.map((window, index) => ({ index, windows: [window], length: window.length }));
+    this.#texts = fixedShapeOf(options.graph.model).batch ?? 1;
+    const batchOf = (window: ArrayLike<number>) => Array<ArrayLike<number>>(this.#texts).fill(window);
+    this.#batches = options.windows.map((each, index) => ({ index, windows: batchOf(each), length: each.length }));
     this.#sessions = new Recent(options.memoryBytes / 2, closeSegment);
     this.#weights = new Recent(options.memoryBytes / 2);
   }
@@ -134,6 +139,7 @@ export class ElasticRunner {
         return logitsOf(
           found ?? fail('unsupported-model', 'logits', 'The last segment does not make the logits'),
           'logits',
+          this.#texts,
         );
       }
       state = nextState(state, part, model, outputs);
