@@ -20,18 +20,19 @@ export function storedBitsOf(model: Model): number {
   const counted = new Map<object, number>();
   const weights = new Map<Value, number>();
   for (const node of nodesOf(model.graph)) {
-    if (node.op === 'MatMulNBits') {
-      const [, codes] = node.inputs;
-      if (codes === undefined || isHead(node, model.graph)) continue;
-      weights.set(codes, intAttribute(node, 'K', 0) * intAttribute(node, 'N', 0));
-      for (const value of node.inputs.slice(1)) addConstants(value, counted);
-    } else if (node.metadata.has('matquant.projection')) {
-      for (const value of node.inputs) addConstants(value, counted);
-    }
+    const [, codes] = node.inputs;
+    const isProjection = node.op === 'MatMulNBits' && codes !== undefined && !isHead(node, model.graph);
+    if (isProjection) weights.set(codes, intAttribute(node, 'K', 0) * intAttribute(node, 'N', 0));
+    for (const value of isProjection ? node.inputs.slice(1) : blockSumInputs(node)) addConstants(value, counted);
   }
   const bytes = [...counted.values()].reduce((sum, each) => sum + each, 0);
   const count = [...weights.values()].reduce((sum, each) => sum + each, 0);
   return count === 0 ? 0 : (8 * bytes) / count;
+}
+
+/** What a block-sum term reads; nothing for other nodes. */
+function blockSumInputs(node: Node): Node['inputs'] {
+  return node.op !== 'MatMulNBits' && node.metadata.has('matquant.projection') ? node.inputs : [];
 }
 
 /** A head that shares its codes with the embedding is not a projection of a block. */
