@@ -31,6 +31,9 @@ const cast: GradRule = (node, [dy], emit) => {
   return dy === undefined || ![1, 10, 11, 16].includes(to) ? [undefined] : [emit.op('Cast', [dy], { to: int(1) })];
 };
 
+/** CastLike: whatever comes back from integers comes back undefined, so what comes back at all is of floats. */
+const castLike: GradRule = (_, [dy], emit) => [dy && emit.op('Cast', [dy], { to: int(1) })];
+
 /** Zeros around the gradient: Pad with `before` and `after` per axis. */
 function pad(emit: Emitter, dy: Value, before: readonly number[], after: readonly number[]): Value {
   if ([...before, ...after].every((amount) => amount === 0)) return dy;
@@ -110,6 +113,7 @@ export const SHAPE_RULES: Readonly<Record<string, GradRule>> = {
   Transpose: transpose,
   Expand: expand,
   Cast: cast,
+  CastLike: castLike,
   Slice: slice,
   Concat: concat,
   Split: split,

@@ -1,6 +1,8 @@
 /** The stage that distils tables end to end: a written data file, its float original and text in, better tables in place. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { fixedShapeOf } from '../analysis/fixed-shape.js';
+import { analyse } from '../analysis/projections.js';
 import { Chain } from '../calibrate/distill/chain.js';
 import type { Look } from '../calibrate/distill/checkpoint.js';
 import type { StudentProjection, Tables } from '../calibrate/distill/student.js';
@@ -16,6 +18,8 @@ import type { Context } from '../log.js';
 import type { StoredTable } from '../quant/compress.js';
 import type { Precision } from '../quant/precision.js';
 import { createRandom } from '../random.js';
+import { computeInFloat32 } from '../rewrite/compute-float32.js';
+import { Rewriter } from '../rewrite/rewriter.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
 import { TOOL } from '../version.js';
@@ -62,7 +66,7 @@ export async function distill(
   if (wanted.length === 0) return { written, reports: [] };
   if (written.layout.decode === 'tied')
     fail('recipe', 'distill', 'Tied tables belong to the parent alone: there is nothing to distil for one precision');
-  const source = openSource(stage.model, recipe);
+  const source = sourceInFloat32(stage.model, recipe);
   const tensors = new SetTensors(stage.data, stage.data);
   const { layout } = written;
   const reader: SetReader = { layout, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) };
@@ -84,6 +88,13 @@ export async function distill(
     tensors.close();
   }
   return { written: writeTables(stage.data, written, stored), reports };
+}
+
+/** Gradients are of float32, whatever the export computes in. */
+function sourceInFloat32(path: string, recipe: Recipe): Source {
+  const source = openSource(path, recipe);
+  computeInFloat32(new Rewriter(source.model), ['bfloat16', 'float16']);
+  return { ...source, analysis: analyse(source.model) };
 }
 
 /** Text with the teacher's states, split into what is learnt from and what is kept back. */
@@ -110,12 +121,16 @@ async function openLessons(
   source: Source,
   context: Context,
 ): Promise<Lessons> {
-  const used = Math.ceil(recipe.tokens / recipe.window);
-  const perStep = (length: number): number => Math.max(1, Math.round(tokens / length));
-  const wanted = steps * perStep(recipe.window) + kept;
+  const fixed = fixedShapeOf(source.model);
+  const window = fixed.length ?? recipe.window;
+  const used = Math.ceil(recipe.tokens / window);
+  const perStep = (length: number): number => fixed.batch ?? Math.max(1, Math.round(tokens / length));
+  const wanted = steps * perStep(window) + kept;
   const vocabulary = source.analysis.embedding?.vocabulary;
-  const all = readWindows(options, { window: recipe.window, limit: used + wanted, vocabulary });
-  const windows = all.slice(-wanted);
+  const all = readWindows(options, { window, exactly: fixed.length, limit: used + wanted, vocabulary });
+  // A model that takes so many texts at a time takes no fewer.
+  const found = all.slice(-wanted);
+  const windows = found.slice(found.length % (fixed.batch ?? 1));
   if (windows.length <= kept)
     fail('empty-text', 'distill', `The text has ${all.length} windows, of which ${kept} are to be kept back`);
   const text = new DistillText(windows);

@@ -89,6 +89,7 @@ const CASES: Readonly<Record<string, Case>> = {
   'com.microsoft::Gelu': unary('com.microsoft::Gelu'),
   Identity: unary('Identity'),
   Cast: unary('Cast', { to: int(1) }),
+  CastLike: { shapes: [[3, 4]], build: (x, make) => make('CastLike', [x[0], x[0]])[0] as Value },
   MatMul: {
     shapes: [
       [2, 3, 4],

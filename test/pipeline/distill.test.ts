@@ -8,6 +8,7 @@ import { compile } from '../../src/pipeline/compile.js';
 import type { DistillReport } from '../../src/pipeline/distill.js';
 import { evaluate } from '../../src/pipeline/evaluate.js';
 import { parseRecipe, type RecipeInput } from '../../src/pipeline/recipe.js';
+import { writeHalf } from '../support/half-model.js';
 import { temporaryFolder } from '../support/paths.js';
 import { heldWindows, mistral } from '../support/stories.js';
 
@@ -30,13 +31,20 @@ afterAll(() => rmSync(root, { recursive: true }));
 const FAST: RecipeInput = { method: 'data-free', block: 64, bits: [8, 4, 2], tokens: 1024, window: 96 };
 const DISTILL = { bits: [2 as const], steps: 12, every: 4, kept: 6, batch: 192, rate: 2e-2 };
 
+interface Surroundings {
+  readonly model: string;
+  readonly threads: number;
+  readonly work: string;
+  readonly context: Context;
+}
+
 let count = 0;
 async function compiled(
   recipe: RecipeInput,
-  { threads = 1, work, context = silentContext() }: { threads?: number; work?: string; context?: Context } = {},
+  { model = mistral, threads = 1, work, context = silentContext() }: Partial<Surroundings> = {},
 ): Promise<string> {
   const output = join(root, `set${count++}`);
-  const shared = { model: mistral, name: 'm', recipe: parseRecipe(recipe, 'test'), text: { ids }, threads, seed: 0 };
+  const shared = { model, name: 'm', recipe: parseRecipe(recipe, 'test'), text: { ids }, threads, seed: 0 };
   await compile(
     { ...shared, output, memoryBytes: 2e9, standalone: false, strict: false, ...(work && { work }) },
     context,
@@ -68,6 +76,13 @@ describe('distilled tables', () => {
     const [{ manifest: old }, { manifest }] = [openSet(join(before, 'm.json')), openSet(join(after, 'm.json'))];
     expect(manifest.sections.map(({ sha256 }, at) => sha256 === old.sections[at]?.sha256)).toEqual([false, true, true]);
     expect(manifest.restSha256).toBe(old.restSha256);
+  });
+
+  it('learn from a float16 export as well', async () => {
+    const model = join(root, 'half.onnx');
+    writeHalf(mistral, model, 'float16');
+    const { kept } = reportOf(await compiled({ ...FAST, distill: DISTILL }, { model }));
+    expect(kept.after).toBeLessThan(0.95 * kept.before);
   });
 
   it('are those at the start when no step helps', async () => {

@@ -2,17 +2,11 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { exportModel } from '../../src/convert/export.js';
 import { importModel } from '../../src/convert/import.js';
-import { int } from '../../src/ir/attribute.js';
-import { DTYPES } from '../../src/ir/dtype.js';
-import { intAttribute, nodesOf } from '../../src/ir/graph.js';
-import { tensorOf } from '../../src/ir/tensor.js';
 import { type Context, silentContext } from '../../src/log.js';
 import { type CompileResult, compile } from '../../src/pipeline/compile.js';
 import { parseRecipe, presetOf, type RecipeInput } from '../../src/pipeline/recipe.js';
-import { float32ToBfloat16, toFloat32 } from '../../src/quant/half.js';
-import { Rewriter } from '../../src/rewrite/rewriter.js';
+import { writeHalf } from '../support/half-model.js';
 import { temporaryFolder } from '../support/paths.js';
 import { mistral } from '../support/stories.js';
 
@@ -20,32 +14,7 @@ const root = temporaryFolder();
 const source = join(root, 'model.onnx');
 afterAll(() => rmSync(root, { recursive: true }));
 
-/** The trained Mistral with everything that is float32 in bfloat16. */
-beforeAll(() => {
-  const model = importModel(mistral);
-  const rw = new Rewriter(model);
-  const { graph } = model;
-  for (const value of [...graph.initializers]) {
-    const { initializer } = value;
-    if (initializer?.dtype !== 'float32') continue;
-    const bits = float32ToBfloat16(toFloat32(initializer.bytes(), 'float32'));
-    rw.setTensor(value, tensorOf('bfloat16', initializer.shape, bits));
-  }
-  for (const node of nodesOf(graph)) {
-    const [name, attribute] = [...node.attributes].find(([, { kind }]) => kind === 'tensor') ?? [];
-    if (name !== undefined && attribute?.kind === 'tensor' && attribute.value.dtype === 'float32') {
-      const bits = float32ToBfloat16(toFloat32(attribute.value.bytes(), 'float32'));
-      rw.setAttribute(node, name, { kind: 'tensor', value: tensorOf('bfloat16', attribute.value.shape, bits) });
-    }
-    if (node.op === 'Cast' && intAttribute(node, 'to', 0) === DTYPES.float32.onnx)
-      rw.setAttribute(node, 'to', int(DTYPES.bfloat16.onnx));
-    for (const value of node.outputs)
-      if (value?.type?.dtype === 'float32') rw.setType(value, { ...value.type, dtype: 'bfloat16' });
-  }
-  for (const value of graph.inputs)
-    if (value.type?.dtype === 'float32') rw.setType(value, { ...value.type, dtype: 'bfloat16' });
-  exportModel(model, source);
-});
+beforeAll(() => writeHalf(mistral, source, 'bfloat16'));
 
 async function compiled(recipe: RecipeInput): Promise<CompileResult & { readonly warnings: readonly string[] }> {
   const warnings: string[] = [];

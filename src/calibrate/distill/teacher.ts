@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ModelAnalysis } from '../../analysis/projection.js';
 import { stagedFilesAsync } from '../../convert/output.js';
-import { fail } from '../../diagnostics.js';
+import { CompilerError, fail } from '../../diagnostics.js';
 import type { Model, Value } from '../../ir/graph.js';
 import type { DecoderHints } from '../../runtime/hints.js';
 import type { Runtime } from '../../runtime/runtime.js';
@@ -71,7 +71,8 @@ export async function openTeacher(request: TeacherRequest): Promise<Teacher> {
   const path = join(place, `${name}.hidden`);
   try {
     mkdirSync(place, { recursive: true });
-    if (!existsSync(path)) await stagedFilesAsync([path], ([target]) => capture(request, hidden, target as string));
+    if (!existsSync(path))
+      await stagedFilesAsync([path], ([target]) => captureAnyhow(request, hidden, target as string));
     return new Teacher(path, text.length * projection.k, temporary);
   } catch (error) {
     if (temporary !== undefined) rmSync(temporary, { recursive: true, force: true });
@@ -79,13 +80,24 @@ export async function openTeacher(request: TeacherRequest): Promise<Teacher> {
   }
 }
 
-async function capture(request: TeacherRequest, hidden: Value, path: string): Promise<void> {
+/** A model that cannot run several windows at once, whatever its inputs say, is run window by window. */
+async function captureAnyhow(request: TeacherRequest, hidden: Value, path: string): Promise<void> {
+  try {
+    await capture(request, hidden, path, undefined);
+  } catch (error) {
+    if (!(error instanceof CompilerError && error.code === 'runtime-failed')) throw error;
+    await capture(request, hidden, path, 1);
+  }
+}
+
+async function capture(request: TeacherRequest, hidden: Value, path: string, batch: number | undefined): Promise<void> {
   const { model, analysis, text, runtime, threads, memoryBytes, hints, signal, onProgress } = request;
   const runner = new SegmentRunner(model, analysis, text.windows, runtime, {
     scope: () => false,
     targets: [hidden],
     threads,
     memoryBytes,
+    ...(batch !== undefined && { batch }),
     ...(hints !== undefined && { hints }),
     ...(signal !== undefined && { signal }),
   });
