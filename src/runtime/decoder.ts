@@ -79,7 +79,8 @@ export async function decoderOf(session: Session, hints: DecoderHints = {}): Pro
     const caches = cacheInfos.map((info) => cacheOf(info, session, known));
     return { ...shape, caches, hasCache: caches.length > 0 && caches.every(({ output }) => output !== undefined) };
   };
-  return cacheInfos.some((info) => widthOf(info, session) === undefined) ? probe(build, hints) : build(hints);
+  const guesses = guessesOf(cacheInfos, session, hints);
+  return guesses.length === 1 ? build(hints) : probe(build, guesses);
 }
 
 function roleOf(info: TensorInfo, session: Session): InputRole {
@@ -111,11 +112,15 @@ function cacheOf(info: TensorInfo, session: Session, hints: DecoderHints): Cache
   if (typeof heads !== 'number' || width === undefined) {
     return fail('unsupported-model', session.at, `The shape of the cache ${info.name} is not known`);
   }
-  // GenAI: a local layer's cache is a buffer of at least its window, however short the text (measured: an empty one is refused).
-  const isWindow = typeof length === 'string' && /sliding/.test(length);
-  const emptyLength = typeof length === 'number' ? length : isWindow ? (hints.window ?? LONGEST_WINDOW) : 0;
+  const emptyLength = typeof length === 'number' ? length : isWindow(info) ? (hints.window ?? LONGEST_WINDOW) : 0;
   return { input: info, output: presentOf(info, session)?.name, heads, width, emptyLength };
 }
+
+/**
+ * GenAI names the caches of local layers so: with GroupQueryAttention they are buffers of at least the window, however short the
+ * text (measured: an empty one is refused), with MultiHeadAttention they grow like any other.
+ */
+const isWindow = ({ dims: [, , length] }: TensorInfo): boolean => typeof length === 'string' && /sliding/.test(length);
 
 /** Width of a cache from its own dimensions or those of the output that renews it; GenAI names it only `kv_cache_dim`. */
 function widthOf(info: TensorInfo, session: Session): number | undefined {
@@ -131,14 +136,29 @@ function presentOf(info: TensorInfo, session: Session): TensorInfo | undefined {
 
 const HEAD_WIDTHS = [64, 128, 256, 96, 80, 32, 160, 192, 512, 16, 8];
 
-/** Finds an unstated head width by running one token: a wrong width is refused by the attention operator. */
-async function probe(build: (hints: DecoderHints) => Decoder, hints: DecoderHints): Promise<Decoder> {
-  const widths = hints.headDim === undefined ? HEAD_WIDTHS : [hints.headDim, ...HEAD_WIDTHS];
+/** What the caches leave open, most likely first: head widths that nobody states, and whether a window's buffer may be empty. */
+function guessesOf(caches: readonly TensorInfo[], session: Session, hints: DecoderHints): readonly DecoderHints[] {
+  const isOpen = caches.some((info) => widthOf(info, session) === undefined);
+  const widths = [...(hints.headDim === undefined ? [] : [hints.headDim]), ...(isOpen ? HEAD_WIDTHS : [])];
+  const windows = caches.some(isWindow) ? [hints.window ?? LONGEST_WINDOW, 0] : [hints.window];
+  return windows.flatMap((window) =>
+    (widths.length === 0 ? [undefined] : widths).map((headDim) => ({
+      ...hints,
+      ...(window !== undefined && { window }),
+      ...(headDim !== undefined && { headDim }),
+    })),
+  );
+}
+
+/** Finds what is not stated by running a short text: what is wrong is refused by some operator. */
+async function probe(build: (hints: DecoderHints) => Decoder, guesses: readonly DecoderHints[]): Promise<Decoder> {
   let refusal: unknown;
-  for (const headDim of widths) {
-    const decoder = build({ ...hints, headDim });
+  for (const guess of guesses) {
+    const decoder = build(guess);
+    const length = decoder.inputs.find(({ role }) => role === 'ids')?.info.dims[1];
+    const ids = Array<number>(typeof length === 'number' && length > 0 ? length : 2).fill(0);
     try {
-      await decoder.session.run(promptFeeds(decoder, [0]), [decoder.logits.name]);
+      await decoder.session.run(promptFeeds(decoder, ids), [decoder.logits.name]);
       return decoder;
     } catch (error) {
       if (!(error instanceof CompilerError)) throw error;

@@ -84,6 +84,15 @@ describe('decoderOf', () => {
     expect(feeds.attention_mask?.dims).toEqual([1, 2]);
   });
 
+  it('leaves that buffer empty where the model refuses a filled one', async () => {
+    const session = fakeSession(
+      { ...ids, 'past_key_values.0.key': ['float32', 'batch', 1, 'past_sliding_length', 16] },
+      { ...logits, 'present.0.key': ['float32', 'batch', 1, 'total_sliding_length', 16] },
+      (feeds) => (feeds['past_key_values.0.key']?.dims[2] === 0 ? {} : fail('runtime-failed', 'fake', 'no buffer')),
+    );
+    expect((await decoderOf(session, { window: 64 })).caches[0]?.emptyLength).toBe(0);
+  });
+
   it('finds an unstated head width by trying', async () => {
     const session = fakeSession(
       { ...ids, past_key_0: ['float32', 'batch', 1, 'past', 'width'] },
