@@ -39,7 +39,7 @@ export async function generate(decoder: Decoder, prompt: ArrayLike<number>, coun
 }
 
 /** The id with the largest logit at the last position of [1, n, vocabulary]. */
-function likeliest({ dims, data, dtype }: HostTensor): number {
+export function likeliest({ dims, data, dtype }: HostTensor): number {
   const vocabulary = dims.at(-1) as number;
   const last = data.subarray(data.length - vocabulary);
   const row = dtype === 'float16' ? Float32Array.from(last as Uint16Array, order) : (last as Float32Array);
