@@ -19,15 +19,31 @@ interface Method {
   readonly bits: readonly Bits[];
   readonly single?: boolean;
   /** Slices that are no prefix are cut from the set. */
-  readonly paper?: boolean;
+  readonly cut?: 'paper' | 'extra';
 }
+
+/** A preset of the papers; int6 and int3 are cut from the same codes. */
+const paper = (name: string, cut: 'paper' | 'extra' = 'paper'): Method => ({
+  recipe: PRESETS[name] ?? {},
+  bits: BITS,
+  cut,
+});
+
+const LEVEL = { 8: 1, 4: 1, 2: 1 };
 
 const METHODS: Readonly<Record<string, Method>> = {
   rtn: { recipe: PRESETS['baseline-rtn'] ?? {}, bits: BITS, single: true },
   gptq: { recipe: PRESETS['baseline-gptq'] ?? {}, bits: BITS, single: true },
   single: { recipe: { method: 'best' }, bits: [4, 2], single: true },
-  'sliced-minmax': { recipe: PRESETS['baseline-sliced-minmax'] ?? {}, bits: BITS, paper: true },
-  matgptq: { recipe: PRESETS['baseline-matgptq'] ?? {}, bits: [8, 4, 2], paper: true },
+  'sliced-minmax': { recipe: PRESETS['baseline-sliced-minmax'] ?? {}, bits: BITS, cut: 'paper' },
+  matgptq: { recipe: PRESETS['baseline-matgptq'] ?? {}, bits: [8, 4, 2], cut: 'paper' },
+  omniquant: { recipe: PRESETS['paper-omniquant-4'] ?? {}, bits: [8, 4, 2], single: true },
+  'matquant .1': paper('paper-matquant-gemma'),
+  'matquant .4': paper('paper-matquant-mistral'),
+  'matquant 1': { ...paper('paper-matquant-gemma'), recipe: { ...PRESETS['paper-matquant-gemma'], lambda: LEVEL } },
+  'single precision': paper('paper-single-precision'),
+  'extra precision': paper('paper-extra-precision', 'extra'),
+  codistill: paper('paper-codistill'),
   'data-free': { recipe: { method: 'data-free' }, bits: BITS },
   fast: { recipe: PRESETS['fast'] ?? {}, bits: BITS },
   best: { recipe: { method: 'best' }, bits: BITS },
@@ -64,7 +80,7 @@ async function graphsOf(name: string, method: Method, bits: readonly Bits[]): Pr
   const recipe = parseRecipe({ ...method.recipe, block, bits, accuracyLevel }, name);
   const output = join(folder, `${name}-${bits.join('')}`.replaceAll(' ', '-'));
   await compile({ model, output, name: 'model', recipe, text: { ids: calibration }, ...machine }, context);
-  if (!method.paper) return new Map(bits.map((each) => [each, join(output, `model_int${each}.onnx`)]));
+  if (method.cut === undefined) return new Map(bits.map((each) => [each, join(output, `model_int${each}.onnx`)]));
   const set = join(output, 'model.json');
   for (const each of bits)
     await slice(
@@ -73,7 +89,7 @@ async function graphsOf(name: string, method: Method, bits: readonly Bits[]): Pr
         bits: each,
         output: join(output, `paper${each}.onnx`),
         standalone: true,
-        slice: 'paper',
+        slice: method.cut,
         format: 'matmulnbits',
       },
       context,

@@ -82,6 +82,16 @@ function reduction(scale: (count: number) => number): GradRule {
   };
 }
 
+/** Max and min of a reduction: the gradient goes to the elements that equal the result (all of them, when they tie). */
+const reducedExtremum: GradRule = (node, [dy], emit) => {
+  if (dy === undefined) return [];
+  const x = input(node, 0);
+  const axes = reducedAxes(node, emit);
+  const kept = emit.constant(int64s(emit.shape(x).map((dim, axis) => (axes.includes(axis) ? 1 : dim))));
+  const [slope, result] = [dy, output(node)].map((each) => emit.op('Reshape', [each, kept])) as [Value, Value];
+  return [emit.op('Where', [emit.op('Equal', [x, result]), slope, emit.constant(float32Scalar(0))])];
+};
+
 const axisOf = (node: Node, emit: Emitter): number => {
   const rank = emit.shape(output(node)).length;
   const axis = intAttribute(node, 'axis', -1);
@@ -128,6 +138,8 @@ export const LINEAR_RULES: Readonly<Record<string, GradRule>> = {
   Gemm: gemm,
   ReduceSum: reduction(() => 1),
   ReduceMean: reduction((count) => 1 / count),
+  ReduceMax: reducedExtremum,
+  ReduceMin: reducedExtremum,
   Softmax: softmax,
   LogSoftmax: logSoftmax,
   SimplifiedLayerNormalization: rmsNorm,

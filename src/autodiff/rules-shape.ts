@@ -1,7 +1,7 @@
 /** Gradient rules of operators that move elements without computing: each is the transpose of its movement. */
 import { fail } from '../diagnostics.js';
 import { int, ints } from '../ir/attribute.js';
-import { intAttribute, intsAttribute, type Node, placeOf, type Value } from '../ir/graph.js';
+import { intAttribute, intsAttribute, type Node, placeOf, stringAttribute, type Value } from '../ir/graph.js';
 import { float32Scalar, int64s } from '../ir/tensor.js';
 import { unbroadcast } from './broadcast.js';
 import type { Emitter, GradRule } from './emitter.js';
@@ -39,6 +39,19 @@ function pad(emit: Emitter, dy: Value, before: readonly number[], after: readonl
   if ([...before, ...after].every((amount) => amount === 0)) return dy;
   return emit.op('Pad', [dy, emit.constant(int64s([...before, ...after])), emit.constant(float32Scalar(0))]);
 }
+
+/** Pad with a constant: what was put around is cut off again. */
+const padded: GradRule = (node, [dy], emit) => {
+  if (dy === undefined) return [];
+  const shape = emit.shape(input(node, 0));
+  const pads = emit.integers(node.inputs[1]);
+  if (pads === undefined || stringAttribute(node, 'mode', 'constant') !== 'constant' || node.inputs[3] !== undefined)
+    fail('unsupported-model', placeOf(node), 'Only a Pad of all axes with a constant has a gradient');
+  const axes = shape.map((_, axis) => axis);
+  const starts = axes.map((axis) => pads[axis] ?? 0);
+  const ends = axes.map((axis) => (pads[axis] ?? 0) + (shape[axis] ?? 0));
+  return [emit.op('Slice', [dy, ...[starts, ends, axes].map((each) => emit.constant(int64s(each)))])];
+};
 
 /** Slice with unit steps; other steps have no rule yet. */
 const slice: GradRule = (node, [dy], emit) => {
@@ -115,6 +128,7 @@ export const SHAPE_RULES: Readonly<Record<string, GradRule>> = {
   Cast: cast,
   CastLike: castLike,
   Slice: slice,
+  Pad: padded,
   Concat: concat,
   Split: split,
   Gather: gather,

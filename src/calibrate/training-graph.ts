@@ -52,8 +52,8 @@ export class TrainingGraph {
   readonly wrt: readonly Value[];
   readonly #builder: GraphBuilder;
   readonly #loss: Value;
-  /** Round nodes that pass their gradient through. */
-  readonly #straight: ReadonlySet<Node>;
+  /** Nodes that mean more going back than their operators say. */
+  readonly #marked: Marked;
 
   constructor(request: TrainingRequest) {
     const { copyOf, builder } = forwardPart(request);
@@ -63,7 +63,7 @@ export class TrainingGraph {
     this.model = builder.model();
     this.wrt = wrt ?? request.parameters.map(copyOf);
     prune(this.#rewriter);
-    this.#straight = lowerStraightThrough(this.#rewriter);
+    this.#marked = lowerMarks(this.#rewriter);
     this.#rewriter.sort(this.model.graph);
   }
 
@@ -108,7 +108,8 @@ export class TrainingGraph {
     const emit = graphEmitter(this.#rewriter, graph, observed.shapes, (value) => observed.constantOf(value));
     const rules: Readonly<Record<string, GradRule>> = {
       ...RULES,
-      Round: (node, dy) => [this.#straight.has(node) ? dy[0] : undefined],
+      Round: (node, dy) => [this.#marked.through.has(node) ? dy[0] : undefined],
+      Identity: (node, dy) => [this.#marked.stopped.has(node) ? undefined : dy[0]],
     };
     if (elementCount(observed.shapes.get(this.#loss) ?? []) !== 1) {
       fail('unsupported-model', this.#loss.name, 'The loss is not one number');
@@ -148,14 +149,23 @@ export function prune(rewriter: Rewriter): void {
   for (const node of [...nodes].reverse()) if (node.outputs.length > 0) rewriter.eraseDead(node);
 }
 
-/** Rounding that lets gradients through is known by name while a graph is built, and is plain Round for the runtime. */
-function lowerStraightThrough(rewriter: Rewriter): ReadonlySet<Node> {
-  const found = rewriter.model.graph.nodes.filter(
-    ({ domain, op }) => `${domain}::${op}` === 'matquant::StraightThroughRound',
-  );
-  return new Set(
-    found.map((node) => rewriter.replaceNode(node, { op: 'Round', inputs: [...node.inputs], name: node.name })),
-  );
+interface Marked {
+  /** Round nodes that pass their gradient through. */
+  readonly through: ReadonlySet<Node>;
+  /** Identity nodes that pass none. */
+  readonly stopped: ReadonlySet<Node>;
+}
+
+/** What gradients do otherwise than operators say is known by name while a graph is built; the runtime gets plain operators. */
+function lowerMarks(rewriter: Rewriter): Marked {
+  const lower = (name: string, op: string): ReadonlySet<Node> => {
+    const found = rewriter.model.graph.nodes.filter(({ domain, op: own }) => `${domain}::${own}` === name);
+    return new Set(found.map((node) => rewriter.replaceNode(node, { op, inputs: [...node.inputs], name: node.name })));
+  };
+  return {
+    through: lower('matquant::StraightThroughRound', 'Round'),
+    stopped: lower('matquant::StopGradient', 'Identity'),
+  };
 }
 
 /** Longest integer tensor that is taken for a shape or a list of axes. */

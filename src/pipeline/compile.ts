@@ -25,6 +25,7 @@ import { SolvedFiles } from './solved-files.js';
 import { openSource, requireComplete, requireFfn, type Source } from './source.js';
 import { fitRest } from './target-size.js';
 import type { TextOptions } from './text-options.js';
+import { type Trained, trainBlocks, trainedFirst } from './train-blocks.js';
 import { makeTemplate, type Solve, writeData, writeGraph, writeSetManifest } from './write-set.js';
 
 export interface CompileOptions {
@@ -136,13 +137,18 @@ async function writeSet(
   const solvedFiles = new SolvedFiles(options.work && join(options.work, 'solved'));
   const pool = new KernelPool(options.threads);
   let tables: CompressedTables | undefined;
+  let trained: Trained | undefined;
   try {
     const { statistics } = measured;
     tables = await compressTables(source, folder, { recipe, statistics, files: solvedFiles, pool, context });
     clock.lap('tables');
+    trained = await trainBlocks(source, measured, options, pool, context);
+    if (trained !== undefined) clock.lap('train');
     const template = makeTemplate(source, recipe);
     const solve: Solve = (chosen, placeOf) =>
-      solveProjections(chosen, placeOf, recipe, measured.statistics, pool, solvedFiles, context);
+      trainedFirst(chosen, trained, (open) =>
+        solveProjections(open, placeOf, recipe, measured.statistics, pool, solvedFiles, context),
+      );
     const solved = await writeData(join(folder, data), template, solve, source.chosen, (each, place, parts) => {
       projections.push(projectionReport(each, place, parts));
     });
@@ -169,6 +175,7 @@ async function writeSet(
       refused: source.left,
       projections,
       tables: tables.reports,
+      ...(trained !== undefined && { training: trained.reports }),
       ...(distilled.length > 0 && { distill: distilled }),
     });
     const names = [data, ...graphs.map(({ file }) => file), `${stem}.report.json`, `${stem}.json`];
@@ -177,6 +184,7 @@ async function writeSet(
     return { files, precisions, projections, tables: tables.reports, source };
   } finally {
     tables?.close();
+    trained?.close();
     await pool.close();
   }
 }

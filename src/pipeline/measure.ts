@@ -32,8 +32,8 @@ export interface Measured {
   readonly seconds: number;
 }
 
-/** Methods that look at weights only. */
-const UNMEASURED: ReadonlySet<Recipe['method']> = new Set(['rtn', 'sliced-minmax']);
+/** Methods that need no statistics: they look at weights only, or at the activations themselves. */
+const UNMEASURED: ReadonlySet<Recipe['method']> = new Set(['rtn', 'sliced-minmax', 'omniquant', 'matquant']);
 
 /** Windows and tokens in each that stand in for text. */
 const MADE_WINDOWS = 64;

@@ -1,5 +1,5 @@
 /** Presets: recipes that ship with the tool, by name. */
-import type { RecipeInput } from './recipe.js';
+import type { Bits, RecipeInput } from './recipe.js';
 
 /** What models to be shipped have in common: nothing stays larger than it must. */
 const DEPLOYED: RecipeInput = {
@@ -10,6 +10,10 @@ const DEPLOYED: RecipeInput = {
   notes: 'drop',
   compute: 'float32',
 };
+
+/** The form of the papers: one grid decodes every slice, and ranges are all that learns. */
+const PAPER: RecipeInput = { method: 'matquant', bits: [8, 4, 2], slice: 'paper', decode: 'tied', tables: 'fp16' };
+const paperAlone = (bits: Bits): RecipeInput => ({ method: 'omniquant', bits: [bits], decode: 'tied', tables: 'fp16' });
 
 /** Each is what a recipe file could say as well. */
 export const PRESETS: Readonly<Record<string, RecipeInput>> = {
@@ -29,6 +33,14 @@ export const PRESETS: Readonly<Record<string, RecipeInput>> = {
     bits: [8, 4, 2],
     lambda: 1,
   },
+  'paper-omniquant-8': paperAlone(8),
+  'paper-omniquant-4': paperAlone(4),
+  'paper-omniquant-2': paperAlone(2),
+  'paper-matquant-gemma': { ...PAPER, lambda: { 8: 0.1, 4: 0.1, 2: 1 } },
+  'paper-matquant-mistral': { ...PAPER, lambda: { 8: 0.4, 4: 0.4, 2: 1 } },
+  'paper-single-precision': { ...PAPER, lambda: { 8: 0, 4: 0, 2: 1 } },
+  'paper-extra-precision': { ...PAPER, slice: 'extra', lambda: { 8: 1, 4: 1, 2: 1 } },
+  'paper-codistill': { ...PAPER, lambda: { 8: 0.1, 4: 0.1, 2: 1 }, train: { codistill: [{ from: 8, to: 2 }] } },
   // Small blocks also scale the int8 activations: Gemma 3 270M loses .0017 nats at block 32, .0089 at 128.
   'deploy-int8': { ...DEPLOYED, bits: [8], block: 32, embeddingBits: 8, embeddingBlock: 128 },
   'deploy-int4': { ...DEPLOYED, bits: [4], block: 32, embeddingBits: 4 },

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { fail } from '../diagnostics.js';
 import { PRESETS } from './presets.js';
 import { type DistillRecipe, distillSchema } from './recipe-distill.js';
+import { DEFAULT_TRAIN, requireTrainable, type TrainInput, type TrainRecipe, trainSchema } from './recipe-train.js';
 
 const BITS = [2, 3, 4, 5, 6, 7, 8] as const;
 
@@ -59,7 +60,7 @@ const shape = {
     .default('keep')
     .describe('Storage of what stays float; float16 is cast back when the session loads.'),
   method: z
-    .enum(['data-free', 'best', 'rtn', 'gptq', 'matgptq', 'sliced-minmax'])
+    .enum(['data-free', 'best', 'rtn', 'gptq', 'matgptq', 'sliced-minmax', 'omniquant', 'matquant'])
     .default('best')
     .describe('How codes and tables are chosen; all but data-free, rtn and sliced-minmax need calibration text.'),
   slice: z
@@ -93,6 +94,7 @@ const shape = {
     .min(8)
     .default(512)
     .describe('Calibration window in tokens, with its beginning-of-sequence token.'),
+  train: trainSchema.optional().describe('Training of feed-forward blocks by gradient.'),
   accuracyLevel: z
     .union([z.literal(0), z.literal(4)])
     .default(4)
@@ -134,7 +136,7 @@ export interface Recipe {
   readonly embeddingBits: 'keep' | 16 | 8 | 4;
   readonly embeddingBlock: 16 | 32 | 64 | 128 | 256;
   readonly floatStorage: 'keep' | 'float16';
-  readonly method: 'data-free' | 'best' | 'rtn' | 'gptq' | 'matgptq' | 'sliced-minmax';
+  readonly method: 'data-free' | 'best' | 'rtn' | 'gptq' | 'matgptq' | 'sliced-minmax' | 'omniquant' | 'matquant';
   readonly slice: 'prefix' | 'paper' | 'extra';
   readonly decode: 'ab' | 'mid' | 'signed' | 'tied';
   readonly tables: 'fp16' | 'c8';
@@ -146,6 +148,7 @@ export interface Recipe {
   readonly sweeps: number;
   readonly tokens: number;
   readonly window: number;
+  readonly train?: TrainRecipe | undefined;
   readonly accuracyLevel: 0 | 4;
   readonly compute: 'keep' | 'float32';
   readonly shareTiedHead: boolean;
@@ -156,7 +159,8 @@ export interface Recipe {
 
 export type Bits = (typeof BITS)[number];
 /** A recipe as users write it: every field may be left to its default. */
-export type RecipeInput = Partial<Omit<Recipe, 'overrides' | 'distill'>> & {
+export type RecipeInput = Partial<Omit<Recipe, 'overrides' | 'distill' | 'train'>> & {
+  readonly train?: TrainInput;
   readonly overrides?: readonly (Partial<Override> & { readonly match: string })[];
   readonly distill?: Partial<DistillRecipe>;
 };
@@ -168,7 +172,7 @@ export function parseRecipe(input: unknown, at: string): Recipe {
   const result = schema.safeParse(input);
   if (!result.success)
     fail('recipe', at, `The recipe is not valid: ${z.prettifyError(result.error).replaceAll(/\s*\n\s*/g, ' ')}`);
-  const recipe = result.data;
+  const recipe = withTraining(result.data, at);
   // Tied tables belong to the parent alone, so a nested file holds them whatever slice the codes were chosen for.
   if (recipe.slice === 'prefix' || recipe.bits.length === 1 || recipe.decode === 'tied') {
     return { ...recipe, bits: [...new Set(recipe.bits)].sort((a, b) => b - a) };
@@ -178,6 +182,15 @@ export function parseRecipe(input: unknown, at: string): Recipe {
     at,
     `Slices of kind ${recipe.slice} are not bit prefixes, so they cannot share a nested file: compile with prefix, or slice the set with --standalone --slice ${recipe.slice}`,
   );
+}
+
+/** Methods that train do so by default values where the recipe says nothing of it. */
+function withTraining(recipe: Recipe, at: string): Recipe {
+  const trains = recipe.method === 'omniquant' || recipe.method === 'matquant';
+  const train = recipe.train ?? (trains ? DEFAULT_TRAIN : undefined);
+  if (train === undefined) return recipe;
+  requireTrainable(recipe.method, recipe.bits, train, at);
+  return { ...recipe, train };
 }
 
 /** Reads a recipe file (JSON); a `preset` key names the preset it starts from. */

@@ -72,7 +72,21 @@ const compiled = z.object({
       }),
     )
     .optional(),
+  training: z
+    .array(
+      z.object({
+        layer: z.number(),
+        segment: z.number(),
+        losses: z.array(z.number()),
+        start: z.number(),
+        end: z.number(),
+        retries: z.number(),
+        fallback: z.array(z.string()),
+      }),
+    )
+    .optional(),
 });
+
 export const reportFile: z.ZodType<ReportFile> = z.object({
   format: z.literal('matquant-report'),
   version: z.literal(1),

@@ -104,6 +104,9 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   ReduceSum: shaped('ReduceSum', [1]),
   ReduceMean: shaped('ReduceMean', [-1]),
+  ReduceMax: shaped('ReduceMax', [1]),
+  ReduceMin: shaped('ReduceMin', [-1]),
+  Pad: shaped('Pad', [0, 1, 0, 1, 0, 2]),
   Softmax: unary('Softmax', { axis: int(-1) }),
   LogSoftmax: unary('LogSoftmax', { axis: int(1) }),
   SimplifiedLayerNormalization: {

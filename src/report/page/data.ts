@@ -9,6 +9,8 @@ export interface CompiledFacts {
   readonly projections: readonly CompiledProjection[];
   /** Embedding and head, where they were quantized. */
   readonly tables: readonly CompiledTable[];
+  /** Blocks that were trained by gradient. */
+  readonly training?: readonly BlockTraining[] | undefined;
   /** Precisions whose tables were distilled. */
   readonly distill?: readonly CompiledDistillation[] | undefined;
 }
@@ -22,6 +24,21 @@ export interface CompiledDistillation {
   readonly kept: ErrorPair;
   /** Along the steps: smoothed divergence of the steps' own text, and that on the text that was kept back. */
   readonly looks: readonly { readonly step: number; readonly loss?: number | undefined; readonly kept: number }[];
+}
+
+/** How the training of one block went. Losses are relative to the energy of the float block's output. */
+export interface BlockTraining {
+  readonly layer: number;
+  readonly segment: number;
+  /** Of every step. */
+  readonly losses: readonly number[];
+  /** Mean over the same rows before and after. */
+  readonly start: number;
+  readonly end: number;
+  /** Steps taken back because a number was not finite. */
+  readonly retries: number;
+  /** Projections that keep the numbers they started with. */
+  readonly fallback: readonly string[];
 }
 
 /** A quantized table of the vocabulary [rows, cols]. */

@@ -1,0 +1,65 @@
+/** The training graph of a block: the float block for the target, and one copy of it with quantized weights per precision. */
+import type { Execution } from '../../analysis/execution.js';
+import type { Model, Node, Value } from '../../ir/graph.js';
+import type { Precision } from '../../quant/precision.js';
+import type { GraphBuilder } from '../../rewrite/builder.js';
+import type { TrainingRequest } from '../training-graph.js';
+import type { TrainBlock } from './block.js';
+import type { Learnable } from './learnables.js';
+import { blockLoss, precisionsOf, type Term } from './objective.js';
+
+/** Values of the block, and what stands in their place. */
+export type Weights = ReadonlyMap<Value, Value>;
+
+/** What is trained in a block. */
+export interface Student {
+  readonly learnables: readonly Learnable[];
+  build(
+    b: GraphBuilder,
+    copyOf: (value: Value) => Value,
+  ): { readonly wrt: readonly Value[]; readonly weights: (bits: Precision) => Weights };
+}
+
+export function blockRequest(
+  model: Model,
+  { resolve }: Execution,
+  block: TrainBlock,
+  student: Student,
+  terms: readonly Term[],
+): TrainingRequest {
+  return {
+    model,
+    name: block.id,
+    nodes: block.nodes,
+    fed: block.inputs,
+    parameters: [],
+    resolve,
+    build: (b, copyOf) => {
+      b.rewriter.sort(b.graph);
+      const nodes = [...b.graph.nodes];
+      const exact = copyOf(block.output);
+      const { wrt, weights } = student.build(b, copyOf);
+      const outputs = new Map(
+        precisionsOf(terms).map((bits) => [bits, replicate(b, nodes, weights(bits), exact)] as const),
+      );
+      return { loss: blockLoss(b, terms, exact, outputs), wrt };
+    },
+  };
+}
+
+/** Copies what of `nodes` depends on the replaced values, and returns the copy of `output`. */
+export function replicate(b: GraphBuilder, nodes: readonly Node[], replaced: Weights, output: Value): Value {
+  const copies = new Map(replaced);
+  for (const node of nodes) {
+    if (!node.inputs.some((input) => input !== undefined && copies.has(input))) continue;
+    const op = node.domain === '' ? node.op : `${node.domain}::${node.op}`;
+    const inputs = node.inputs.map((input) => input && (copies.get(input) ?? input));
+    const types = node.outputs.map(() => undefined);
+    const copy = b.node(op, inputs, Object.fromEntries(node.attributes), { name: node.name, types });
+    node.outputs.forEach((each, slot) => {
+      const made = copy.outputs[slot];
+      if (each !== undefined && made !== undefined) copies.set(each, made);
+    });
+  }
+  return copies.get(output) ?? output;
+}

@@ -1,0 +1,162 @@
+/** Trains one block: mini-batches of its input, AdamW on what it learns, and a way back when numbers go astray. */
+import type { Random } from '../../random.js';
+import { type Feeds, floats, type Runtime } from '../../runtime/runtime.js';
+import { AdamW, constantRate, cosineRate, type Schedule } from '../optimizer.js';
+import type { TrainingRequest } from '../training-graph.js';
+import { type Step, TrainingSession } from '../training-session.js';
+import type { TrainBlock } from './block.js';
+import { feedsOf, type Learnable, type Learned, type LearnKind } from './learnables.js';
+import type { RowStore } from './rows.js';
+
+export interface TrainOptions {
+  readonly steps: number;
+  /** Rows of a mini-batch. */
+  readonly batch: number;
+  readonly rates: Readonly<Record<LearnKind, number>>;
+  readonly schedule: 'constant' | 'cosine';
+  readonly warmUp: number;
+  readonly threads?: number | undefined;
+  readonly workDir?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onStep?: (step: number, loss: number) => void;
+}
+
+/** How a block came out. */
+export interface BlockHistory {
+  /** Loss of every step. */
+  readonly losses: readonly number[];
+  /** Mean loss over the same rows before and after. */
+  readonly start: number;
+  readonly end: number;
+  /** Steps that were taken back because a number was not finite. */
+  readonly retries: number;
+  /** True when training made it worse, or could not go on: the numbers are those of the start. */
+  readonly fallback: boolean;
+}
+
+export interface TrainedBlock extends BlockHistory {
+  readonly learned: Learned;
+}
+
+/** The cosine ends at this share of the rate. */
+const FLOOR = 0.05;
+/** Steps taken back before a block is given up; each halves the rate. */
+const MOST_RETRIES = 8;
+/** Mini-batches that the loss before and after is measured on. */
+const PROBES = 4;
+
+export async function trainBlock(
+  runtime: Runtime,
+  block: TrainBlock,
+  request: TrainingRequest,
+  learnables: readonly Learnable[],
+  rows: RowStore,
+  random: Random,
+  options: TrainOptions,
+): Promise<TrainedBlock> {
+  const size = Math.min(options.batch, rows.count);
+  const batches = batchesOf(rows.count, size, random);
+  const feedsFor = (indices: readonly number[]): Feeds => ({
+    ...inputFeeds(block, rows.gather(indices), rows),
+    ...feedsOf(learnables),
+  });
+  const probes = Array.from({ length: Math.min(PROBES, Math.ceil(rows.count / size)) }, () => batches.next().value);
+  const session = await TrainingSession.open(runtime, request, feedsFor(probes[0] ?? []), {
+    ...(options.threads !== undefined && { threads: options.threads }),
+    ...(options.workDir !== undefined && { workDir: options.workDir }),
+  });
+  try {
+    const measure = async (): Promise<number> => {
+      let sum = 0;
+      for (const probe of probes) sum += (await session.step(feedsFor(probe))).loss;
+      return sum / probes.length;
+    };
+    const walk = new Walk(learnables, options);
+    const first = walk.copy();
+    const start = await measure();
+    while (walk.steps < options.steps && walk.retries <= MOST_RETRIES) {
+      options.signal?.throwIfAborted();
+      walk.take(await session.step(feedsFor(batches.next().value)));
+      options.onStep?.(walk.steps, walk.losses.at(-1) ?? start);
+    }
+    const end = await measure();
+    const fallback = walk.retries > MOST_RETRIES || !(end <= start);
+    if (fallback) walk.restore(first);
+    const learned = new Map(learnables.map(({ name, values }) => [name, values]));
+    return { learned, losses: walk.losses, start, end: fallback ? start : end, retries: walk.retries, fallback };
+  } finally {
+    await session.close();
+  }
+}
+
+/** The rows as every input of the block wants them: one window. */
+function inputFeeds({ inputs }: TrainBlock, data: Float32Array, { width, rank }: RowStore): Feeds {
+  const count = data.length / width;
+  const dims = [...new Array(rank - 2).fill(1), count, width];
+  return Object.fromEntries(inputs.map(({ name }) => [name, floats(data, dims)]));
+}
+
+/** Endless mini-batches of row numbers: every row once, in a drawn order, before any comes again. */
+function* batchesOf(count: number, size: number, random: Random): Generator<readonly number[], never> {
+  let order: number[] = [];
+  for (;;) {
+    while (order.length < size) order = [...order, ...random.shuffle([...new Array(count).keys()])];
+    yield order.slice(0, size);
+    order = order.slice(size);
+  }
+}
+
+/** The optimizer with its way back. */
+class Walk {
+  readonly losses: number[] = [];
+  retries = 0;
+  readonly #learnables: readonly Learnable[];
+  readonly #adam: AdamW;
+  readonly #rate: Schedule;
+  #share = 1;
+  /** The values before the last move. */
+  #before: readonly Float32Array[];
+
+  constructor(learnables: readonly Learnable[], { rates, schedule, steps, warmUp }: TrainOptions) {
+    this.#learnables = learnables;
+    this.#adam = new AdamW(learnables.map(({ values, kind }) => ({ values, rate: rates[kind] })));
+    this.#rate = schedule === 'cosine' ? cosineRate(1, steps, warmUp, FLOOR) : constantRate(1, warmUp);
+    this.#before = this.copy();
+  }
+
+  get steps(): number {
+    return this.losses.length;
+  }
+
+  copy(): readonly Float32Array[] {
+    return this.#learnables.map(({ values }) => values.slice());
+  }
+
+  restore(values: readonly Float32Array[]): void {
+    this.#learnables.forEach((each, at) => each.values.set(values[at] as Float32Array));
+  }
+
+  /** Moves against the gradients, or goes back to where they were still finite and halves the rate. */
+  take({ loss, gradients }: Step): void {
+    if (!Number.isFinite(loss) || gradients.some((each) => !allFinite(each))) {
+      this.restore(this.#before);
+      this.#share /= 2;
+      this.retries++;
+      return;
+    }
+    this.#before = this.copy();
+    this.#adam.step(gradients, this.#share * this.#rate(this.steps));
+    for (const { values, bound } of this.#learnables) if (bound !== undefined) clamp(values, bound);
+    this.losses.push(loss);
+  }
+}
+
+function allFinite(values: Float32Array): boolean {
+  let sum = 0;
+  for (const value of values) sum += Math.abs(value);
+  return Number.isFinite(sum);
+}
+
+function clamp(values: Float32Array, bound: number): void {
+  for (let at = 0; at < values.length; at++) values[at] = Math.max(-bound, Math.min(bound, values[at] as number));
+}

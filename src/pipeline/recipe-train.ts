@@ -1,0 +1,71 @@
+/** The part of a recipe that says how blocks are trained by gradient. */
+import { z } from 'zod';
+import { fail } from '../diagnostics.js';
+
+const precision = z.union([2, 3, 4, 5, 6, 7, 8].map((bits) => z.literal(bits)));
+const rate = (start: number, what: string): z.ZodDefault<z.ZodNumber> =>
+  z.number().nonnegative().default(start).describe(`Rate of ${what}.`);
+
+const shape = {
+  learn: z
+    .array(z.enum(['clip', 'scale', 'rounding', 'tables']))
+    .min(1)
+    .default(['clip'])
+    .describe('What learns: ranges (gamma, beta), the equivalent transform (s), codes, or scales and offsets.'),
+  steps: z.number().int().positive().default(150).describe('Steps per block.'),
+  batch: z.number().int().positive().default(512).describe('Tokens in a step.'),
+  schedule: z.enum(['constant', 'cosine']).default('cosine').describe('How the rates change over the steps.'),
+  warmUp: z.number().int().min(0).default(0).describe('Steps over which the rates rise from 0.'),
+  rates: z
+    .strictObject({
+      clip: rate(0.05, 'gamma and beta'),
+      scale: rate(0.01, 'the logarithm of s'),
+      rounding: rate(0.005, 'codes, in parts of a step of the smallest precision'),
+      tables: rate(0.005, 'scales and offsets, relative to the scale'),
+    })
+    .prefault({})
+    .describe('AdamW rates by what learns.'),
+  start: z.number().default(4).describe('Start of what gamma and beta are the sigmoid of.'),
+  prefix: z
+    .enum(['float', 'quantized'])
+    .default('float')
+    .describe('What feeds a block: the float layers before it, or the quantized ones at the smallest precision.'),
+  codistill: z
+    .array(z.strictObject({ from: precision, to: precision }))
+    .default([])
+    .describe('More terms: the output of one precision against that of a larger one.'),
+};
+
+/** How blocks are trained; every field is described by the schema above. */
+export interface TrainRecipe {
+  readonly learn: readonly ('clip' | 'scale' | 'rounding' | 'tables')[];
+  readonly steps: number;
+  readonly batch: number;
+  readonly schedule: 'constant' | 'cosine';
+  readonly warmUp: number;
+  readonly rates: { readonly clip: number; readonly scale: number; readonly rounding: number; readonly tables: number };
+  readonly start: number;
+  readonly prefix: 'float' | 'quantized';
+  readonly codistill: readonly { readonly from: number; readonly to: number }[];
+}
+
+/** As users write it. */
+export type TrainInput = Partial<Omit<TrainRecipe, 'rates'>> & { readonly rates?: Partial<TrainRecipe['rates']> };
+
+export const trainSchema: z.ZodType<TrainRecipe> = z.strictObject(shape);
+
+/** What the methods that train do when the recipe says nothing more. */
+export const DEFAULT_TRAIN: TrainRecipe = trainSchema.parse({});
+
+/** Fails when a method cannot be trained in the way that is asked for. */
+export function requireTrainable(method: string, bits: readonly number[], train: TrainRecipe, at: string): void {
+  const refuse = (sentence: string): never => fail('recipe', at, sentence);
+  if (method !== 'omniquant' && method !== 'matquant') refuse(`The method ${method} is not trained by gradient`);
+  if (method === 'omniquant' && bits.length > 1)
+    refuse('The method omniquant trains one precision; matquant trains several');
+  const strange = train.codistill.find(({ from, to }) => to >= from || !bits.includes(from) || !bits.includes(to));
+  if (strange !== undefined)
+    refuse(
+      `int${strange.to} cannot learn from int${strange.from}: name two precisions of the set, the larger one first`,
+    );
+}

@@ -1,0 +1,198 @@
+/** Blocks trained by gradient through compile: what is stored, what the report says, and what a recipe may not ask for. */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { analyse } from '../../src/analysis/projections.js';
+import { SegmentRunner } from '../../src/calibrate/segment-runner.js';
+import { importModel } from '../../src/convert/import.js';
+import type { Value } from '../../src/ir/graph.js';
+import { KernelPool } from '../../src/kernels/pool.js';
+import { silentContext } from '../../src/log.js';
+import { type CompileOptions, compile } from '../../src/pipeline/compile.js';
+import { evaluate } from '../../src/pipeline/evaluate.js';
+import { measure } from '../../src/pipeline/measure.js';
+import { PRESETS } from '../../src/pipeline/presets.js';
+import { parseRecipe, presetOf, type RecipeInput } from '../../src/pipeline/recipe.js';
+import { slice } from '../../src/pipeline/slice.js';
+import { openSource } from '../../src/pipeline/source.js';
+import { trainBlocks } from '../../src/pipeline/train-blocks.js';
+import { blocksOf } from '../../src/quant/grid.js';
+import type { Precision } from '../../src/quant/precision.js';
+import { sliceCodes } from '../../src/quant/slice.js';
+import type { Nested } from '../../src/quant/solve/options.js';
+import { type DecodeTable, decodeTable } from '../../src/quant/tables.js';
+import type { BlockTraining } from '../../src/report/page/data.js';
+import { ortRuntime } from '../../src/runtime/ort.js';
+import { temporaryFolder } from '../support/paths.js';
+import { heldWindows, mistral } from '../support/stories.js';
+
+const context = silentContext();
+const windows = heldWindows(24);
+let root: string;
+let ids: string;
+let held: string;
+beforeAll(() => {
+  root = temporaryFolder();
+  const write = (name: string, list: readonly Int32Array[]): string => {
+    const path = join(root, name);
+    writeFileSync(path, list.map((window) => `${JSON.stringify([...window])}\n`).join(''));
+    return path;
+  };
+  ids = write('ids.jsonl', windows.slice(8));
+  held = write('held.jsonl', windows.slice(0, 8));
+});
+afterAll(() => rmSync(root, { recursive: true }));
+
+let count = 0;
+async function compiled(recipe: RecipeInput, changes: Partial<CompileOptions> = {}): Promise<string> {
+  const output = join(root, `set${count++}`);
+  const options = {
+    model: mistral,
+    output,
+    name: 'm',
+    recipe: parseRecipe({ block: 32, accuracyLevel: 0, ...recipe }, 'test'),
+    text: { ids },
+    threads: 2,
+    memoryBytes: 2e9,
+    seed: 0,
+    standalone: false,
+    strict: false,
+  };
+  await compile({ ...options, ...changes }, context);
+  return output;
+}
+
+const matquant = (train: RecipeInput['train']): RecipeInput => ({
+  ...presetOf('paper-matquant-gemma'),
+  train: { steps: 40, batch: 256, rates: { clip: 0.1 }, ...train },
+});
+
+/** KL to the source of a slice. */
+async function klOf(folder: string, bits: number): Promise<number> {
+  const output = join(folder, `paper${bits}.onnx`);
+  const set = join(folder, 'm.json');
+  await slice({ set, bits, output, standalone: true, slice: 'paper' }, context);
+  const { candidates } = await evaluate(
+    {
+      reference: mistral,
+      candidates: [output],
+      text: { ids: held },
+      window: 256,
+      threads: 2,
+      memoryBytes: 2e9,
+      speed: false,
+    },
+    context,
+  );
+  return candidates[0]?.kl ?? Number.NaN;
+}
+
+const trainingOf = (folder: string): readonly BlockTraining[] =>
+  (JSON.parse(readFileSync(join(folder, 'm.report.json'), 'utf8')) as { compiled: { training: BlockTraining[] } })
+    .compiled.training;
+
+describe('paper-matquant-gemma', () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await compiled(matquant({}));
+  });
+
+  it('is better at int2 than slices of plain rounding, as MatQuant says, and pays for it at int8', async () => {
+    const plain = await compiled({ ...presetOf('baseline-sliced-minmax'), bits: [8, 4, 2] });
+    expect(await klOf(folder, 2)).toBeLessThan(0.97 * (await klOf(plain, 2)));
+    expect(await klOf(folder, 8)).toBeGreaterThan(await klOf(plain, 8));
+  });
+
+  it('reports the loss of every step of every block', () => {
+    const training = trainingOf(folder);
+    expect(training.map(({ layer }) => layer)).toEqual([0, 1]);
+    for (const { losses, start, end, fallback, retries } of training) {
+      expect(losses).toHaveLength(40);
+      expect(end).toBeLessThan(0.95 * start);
+      expect([fallback, retries]).toEqual([[], 0]);
+    }
+  });
+
+  it('is the same files with one thread as with two', async () => {
+    const again = await compiled(matquant({}), { threads: 1 });
+    for (const name of ['m.data', 'm.report.json'])
+      expect(readFileSync(join(again, name)).equals(readFileSync(join(folder, name)))).toBe(true);
+  });
+
+  it('runs as the float model does with the fake-quantized weights', async () => {
+    const path = join(folder, 'frozen.onnx');
+    await slice({ set: join(folder, 'm.json'), bits: 4, output: path, standalone: true, slice: 'paper' }, context);
+    const [found, expected] = [await logitsOf(path), await logitsOf(mistral, await fakeQuantized(4))];
+    // Scales are stored in float16, with errors up to 2^-12 each.
+    expect(distance(found, expected)).toBeLessThan(2 ** -12);
+    expect(distance(found, await logitsOf(mistral, await fakeQuantized(2)))).toBeGreaterThan(0.05);
+  });
+
+  it('trains on what quantized layers hand on', async () => {
+    const other = await compiled(matquant({ prefix: 'quantized', steps: 5 }));
+    const [first, second] = trainingOf(other);
+    const [, plain] = trainingOf(folder);
+    expect(first?.start).toBe(trainingOf(folder)[0]?.start);
+    expect(second?.start).not.toBe(plain?.start);
+  });
+});
+
+/** Norm of the difference over the norm of the second. */
+function distance(a: Float32Array, b: Float32Array): number {
+  const norm = (values: Float32Array): number => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
+  return norm(a.map((value, at) => value - (b[at] as number))) / norm(b);
+}
+
+/** What the training graph computes with at one precision, by projection. */
+async function fakeQuantized(bits: Precision): Promise<ReadonlyMap<string, Float32Array>> {
+  const recipe = parseRecipe({ block: 32, ...matquant({}) }, 'test');
+  const options = { recipe, text: { ids }, threads: 1, memoryBytes: 2e9, seed: 0 };
+  const pool = new KernelPool(1);
+  const source = openSource(mistral, recipe);
+  const trained = await trainBlocks(source, await measure(source, options, context), options, pool, context);
+  const weights = source.chosen.map(({ projection: { id, k } }) => {
+    const nested = trained?.find(id) as Nested;
+    const sliced = sliceCodes(nested.codes, 'paper', bits);
+    return [id, decodeTable(sliced, blocksOf(k, 32), nested.tables.get(bits) as DecodeTable)] as const;
+  });
+  trained?.close();
+  await pool.close();
+  return new Map(weights);
+}
+
+/** Logits of one window, with other weights for projections where they are given. */
+async function logitsOf(path: string, weights?: ReadonlyMap<string, Float32Array>): Promise<Float32Array> {
+  const model = importModel(path);
+  const logits = model.graph.outputs.find(({ name }) => name === 'logits') as Value;
+  const options = { threads: 1, targets: [logits] };
+  const runner = new SegmentRunner(model, analyse(model), windows.slice(0, 1), ortRuntime, options);
+  const stream = runner.stream();
+  let found = new Float32Array(0);
+  for (const segment of runner.segments)
+    await runner.run(stream, {
+      groups: [],
+      override: ({ id }) => weights?.get(id),
+      extra: segment.targets.includes(logits) ? [logits] : [],
+      onBatch: (_, extra) => {
+        const tensor = extra.get(logits);
+        if (tensor !== undefined) found = Float32Array.from(tensor.data as Float32Array);
+      },
+    });
+  runner.close();
+  return found;
+}
+
+describe('recipes that cannot be trained', () => {
+  it.each([
+    [{ method: 'best', train: {} }, /not trained by gradient/],
+    [{ method: 'omniquant', bits: [8, 4] }, /one precision/],
+    [{ method: 'matquant', train: { codistill: [{ from: 2, to: 8 }] } }, /cannot learn from int2/],
+    [{ method: 'matquant', train: { steps: 0 } }, /not valid/],
+  ] as const)('%j', (recipe, message) => {
+    expect(() => parseRecipe(recipe, 'here')).toThrow(message);
+  });
+
+  it('presets of the papers are recipes', () => {
+    for (const name of Object.keys(PRESETS)) expect(parseRecipe(presetOf(name), name).bits.length).toBeGreaterThan(0);
+  });
+});
