@@ -1,6 +1,7 @@
 /** Names the activation of a gated block from the nodes between the gate and the Mul, for the report. */
 import { floatAttribute, type Node, stringAttribute } from '../ir/graph.js';
 import { scalarOf } from './constants.js';
+import { NAMED_ACTIVATIONS } from './operators.js';
 
 /** A rule looks at the nodes of the activation; the first rule that knows it gives the name. */
 type Rule = (nodes: readonly Node[], direct: boolean) => string | undefined;
@@ -37,24 +38,8 @@ const RULES: readonly Rule[] = [
       return 'gelu-sigmoid';
     return direct || nodes.some(multipliesSigmoid) ? 'silu' : 'sigmoid';
   },
-  (nodes) => nodes.find((node) => OTHERS.has(node.op))?.op.toLowerCase(),
+  (nodes) => nodes.find((node) => NAMED_ACTIVATIONS.has(node.op))?.op.toLowerCase(),
 ];
-
-const OTHERS: ReadonlySet<string> = new Set([
-  'Relu',
-  'LeakyRelu',
-  'PRelu',
-  'Elu',
-  'Celu',
-  'Selu',
-  'Softplus',
-  'Softsign',
-  'HardSigmoid',
-  'HardSwish',
-  'Mish',
-  'ThresholdedRelu',
-  'Exp',
-]);
 
 /** 0.044715, the factor of the cube in the tanh approximation of GELU. */
 function hasCubeFactor(node: Node): boolean {

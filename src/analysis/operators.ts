@@ -57,10 +57,8 @@ const LINEAR: ReadonlySet<string> = new Set([
   'com.microsoft::BiasAdd',
 ]);
 
-/** Elementwise and not linear: what makes an activation. */
-const NONLINEAR: ReadonlySet<string> = new Set([
-  'Sigmoid',
-  'Tanh',
+/** Activations that are one operator and go by its name. */
+export const NAMED_ACTIVATIONS: ReadonlySet<string> = new Set([
   'Relu',
   'LeakyRelu',
   'PRelu',
@@ -72,17 +70,24 @@ const NONLINEAR: ReadonlySet<string> = new Set([
   'HardSigmoid',
   'HardSwish',
   'Mish',
+  'ThresholdedRelu',
+  'Exp',
+]);
+
+/** Elementwise and not linear: what makes an activation. */
+const NONLINEAR: ReadonlySet<string> = new Set([
+  ...NAMED_ACTIVATIONS,
+  'Sigmoid',
+  'Tanh',
   'Gelu',
   'Swish',
   'Erf',
-  'Exp',
   'Log',
   'Pow',
   'Sqrt',
   'Reciprocal',
   'Abs',
   'Sign',
-  'ThresholdedRelu',
   'Round',
   'Floor',
   'Ceil',
