@@ -1,6 +1,6 @@
 /** Feeds of a decoder: one whole text from an empty cache, or one more token on the cache of the run before. */
 import { fail } from '../diagnostics.js';
-import type { Decoder, DecoderInput } from './decoder.js';
+import type { Decoder, DecoderInput } from './decoder-interface.js';
 import { counts, type Feeds, type HostTensor, type Outputs, type TensorInfo, zeros } from './runtime.js';
 
 /** Where a run stands: `ids` are new, `past` tokens are in the caches already. */
