@@ -1,6 +1,7 @@
 /** Whether two weights hold the same matrix, compared in pieces: an embedding of 262,144 rows and its copy are 1.3 GB. */
-import { DTYPES } from '../ir/dtype.js';
+import { DTYPES, type DType } from '../ir/dtype.js';
 import type { Tensor } from '../ir/tensor.js';
+import { toFloat32 } from '../quant/half.js';
 import type { Weight } from './projection.js';
 
 /** Bytes of one piece of either tensor that are in memory at a time. */
@@ -13,7 +14,8 @@ const PROBES = 4;
 const known = new WeakMap<object, WeakMap<object, boolean>>();
 
 /**
- * True when both weights are the same matrix [K, N], bit for bit, whatever their layouts. Same layout and same bytes count too.
+ * True when both weights are the same matrix [K, N], bit for bit, whatever their layouts. Same layout and same bytes count too,
+ * and float16 beside the same values in float32, which is how optimum writes Gemma with fp16.
  * A few rows are compared first, then all, in pieces of a few megabytes.
  */
 export function isTransposedCopy(a: Weight, b: Weight): boolean {
@@ -25,18 +27,20 @@ export function isTransposedCopy(a: Weight, b: Weight): boolean {
 }
 
 function compare(a: Weight, b: Weight): boolean {
-  if (a.tensor.dtype !== b.tensor.dtype) return false;
+  if (!areComparable(a.tensor.dtype, b.tensor.dtype)) return false;
   const flipped = a.layout !== b.layout;
   const shape = flipped ? b.tensor.shape.toReversed() : b.tensor.shape;
   const [rows = 0, columns = 0] = a.tensor.shape;
   if (String(shape) !== String(a.tensor.shape)) return false;
-  const width = DTYPES[a.tensor.dtype].bits / 8;
-  const step = Math.max(1, Math.floor(PIECE / (columns * width)));
+  const [widthA, widthB] = [widthOf(a.tensor), widthOf(b.tensor)];
+  const step = Math.max(1, Math.floor(PIECE / (columns * Math.max(widthA, widthB))));
   const same = (from: number, to: number): boolean => {
-    const left = a.tensor.bytes(from * columns * width, to * columns * width);
-    const right = flipped
-      ? columnsOf(b.tensor, from, to, width)
-      : b.tensor.bytes(from * columns * width, to * columns * width);
+    let left = a.tensor.bytes(from * columns * widthA, to * columns * widthA);
+    let right = flipped
+      ? columnsOf(b.tensor, from, to, widthB)
+      : b.tensor.bytes(from * columns * widthB, to * columns * widthB);
+    if (a.tensor.dtype !== b.tensor.dtype) [left, right] = [widened(left, a.tensor), widened(right, b.tensor)];
+    const width = left.length / ((to - from) * columns);
     return flipped ? isTranspose(left, right, to - from, columns, width) : Buffer.compare(left, right) === 0;
   };
   for (let probe = 0; probe < PROBES; probe++) {
@@ -45,6 +49,18 @@ function compare(a: Weight, b: Weight): boolean {
   }
   for (let from = 0; from < rows; from += step) if (!same(from, Math.min(from + step, rows))) return false;
   return true;
+}
+
+const WIDENED: ReadonlySet<DType> = new Set<DType>(['float32', 'float16', 'bfloat16']);
+
+const areComparable = (a: DType, b: DType): boolean => a === b || (WIDENED.has(a) && WIDENED.has(b));
+
+const widthOf = ({ dtype }: Tensor): number => DTYPES[dtype].bits / 8;
+
+/** The elements as float32, which holds them exactly. */
+function widened(bytes: Uint8Array, { dtype }: Tensor): Uint8Array {
+  const { buffer, byteOffset, byteLength } = toFloat32(bytes, dtype);
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 /** Columns [from, to) of a stored matrix [R, C], as rows of a piece [R, to - from]. */

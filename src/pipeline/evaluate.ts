@@ -6,6 +6,8 @@ import type { Context } from '../log.js';
 import { evaluate as evaluateModels } from '../report/evaluate.js';
 import type { EvalResult } from '../report/evaluate-types.js';
 import { ortRuntime } from '../runtime/ort.js';
+import type { Runtime } from '../runtime/runtime.js';
+import { referenceOf } from './reference.js';
 import type { TextOptions } from './text-options.js';
 import { readWindows } from './windows.js';
 
@@ -29,16 +31,27 @@ export interface EvalOptions {
 export async function evaluate(options: EvalOptions, context: Context): Promise<EvalResult> {
   const exactly = fixedShapeOf(importModel(options.reference)).length;
   const windows = readWindows(options.text, { window: options.window, limit: options.windows, exactly });
-  return evaluateModels({
-    runtime: ortRuntime,
-    reference: options.reference,
-    candidates: options.candidates,
-    windows,
-    threads: options.threads,
-    ...(options.memoryBytes !== undefined && { memory: options.memoryBytes }),
-    ...(options.speed !== undefined && { speed: options.speed }),
-    storedBitsPerWeight: storedBitsOfGraph,
-    progress: context.progress,
-    signal: context.signal,
-  });
+  const runnable = referenceOf(options.reference, { compute: 'float32' }, context);
+  try {
+    return await evaluateModels({
+      runtime: standIn(options.reference, runnable?.path ?? options.reference),
+      reference: options.reference,
+      candidates: options.candidates,
+      windows,
+      threads: options.threads,
+      ...(options.memoryBytes !== undefined && { memory: options.memoryBytes }),
+      ...(options.speed !== undefined && { speed: options.speed }),
+      storedBitsPerWeight: storedBitsOfGraph,
+      progress: context.progress,
+      signal: context.signal,
+    });
+  } finally {
+    runnable?.close();
+  }
+}
+
+/** Opens `other` in the place of `path`: a bfloat16 reference is scored by a copy that computes in float32. */
+function standIn(path: string, other: string): Runtime {
+  if (path === other) return ortRuntime;
+  return { ...ortRuntime, open: (model, options) => ortRuntime.open(model === path ? other : model, options) };
 }

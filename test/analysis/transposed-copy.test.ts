@@ -46,8 +46,22 @@ describe('isTransposedCopy', () => {
       });
     const table = weight(unread([6, 4], 'float32'), 'NK');
     expect(isTransposedCopy(table, weight(unread([4, 5], 'float32'), 'KN'))).toBe(false);
-    expect(isTransposedCopy(table, weight(unread([4, 6], 'float16'), 'KN'))).toBe(false);
+    expect(isTransposedCopy(table, weight(unread([4, 5], 'float16'), 'KN'))).toBe(false);
     expect(isTransposedCopy(table, weight(unread([4, 6], 'float32'), 'NK'))).toBe(false);
+  });
+
+  it('finds float16 values again in float32, and one that float16 cannot hold', () => {
+    const halves = Uint16Array.from([0x3c00, 0x4000, 0x4200, 0xc400, 0x0001, 0x7bff]);
+    const values = Float32Array.from([1, -4, 2, 2 ** -24, 3, 65504]);
+    const table = weight(tensorOf('float16', [3, 2], halves), 'NK');
+    const head = (data: Float32Array): Weight => weight(tensorOf('float32', [2, 3], data), 'KN');
+    const turned = Float32Array.from([1, 3, 2 ** -24, 2, -4, 65504]);
+    expect(isTransposedCopy(table, head(turned))).toBe(true);
+    expect(isTransposedCopy(head(turned), table)).toBe(true);
+    expect(isTransposedCopy(table, head(values))).toBe(false);
+    const near = turned.slice();
+    near[5] = 65503;
+    expect(isTransposedCopy(table, head(near))).toBe(false);
   });
 
   it('reads in pieces, and a pair only once', () => {
