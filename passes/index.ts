@@ -3,8 +3,10 @@ import type { PassDescription } from '../src/rewrite/define-pass.js';
 import { dedupeInitializers } from './dedupe-initializers.js';
 import { dropInitializerInputs } from './drop-initializer-inputs.js';
 import { dropNotes } from './drop-notes.js';
+import { expandAttention } from './expand-attention.js';
 import { expandFastGelu } from './expand-fast-gelu.js';
 import { expandFusedMatmul } from './expand-fused-matmul.js';
+import { expandRotary } from './expand-rotary.js';
 import { expandSkipNorm } from './expand-skip-norm.js';
 import { nestProjectionsPass } from './nest-projections.js';
 import { packProjectionsPass } from './pack-projections.js';
@@ -25,6 +27,8 @@ export const PASSES: readonly PassDescription[] = [
   expandSkipNorm,
   expandFastGelu,
   expandFusedMatmul,
+  expandAttention,
+  expandRotary,
   quantizeEmbedding,
   storeFloat16,
   nestProjectionsPass,

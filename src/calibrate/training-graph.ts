@@ -2,8 +2,10 @@
  * A training graph: a part of a model, a loss behind it, and the gradients of the loss, as one ordinary graph. Shapes are concrete:
  * the forward part runs once with the training inputs, and the gradient rules use what was observed.
  */
+import { expandAttention } from '../../passes/expand-attention.js';
 import { expandFastGelu } from '../../passes/expand-fast-gelu.js';
 import { expandFusedMatmul } from '../../passes/expand-fused-matmul.js';
+import { expandRotary } from '../../passes/expand-rotary.js';
 import { expandSkipNorm } from '../../passes/expand-skip-norm.js';
 import { constantOf } from '../analysis/constants.js';
 import { elementTypeOf } from '../analysis/element-types.js';
@@ -124,6 +126,9 @@ export class TrainingGraph {
   }
 }
 
+/** Fused operators have no gradient rules: they are written out in those that have. */
+const EXPANSIONS = [expandSkipNorm, expandFastGelu, expandFusedMatmul, expandAttention, expandRotary];
+
 /** A copy of the nodes with fused operators expanded: those have no gradient rules. */
 export function forwardPart(
   request: Omit<TrainingRequest, 'build'>,
@@ -139,7 +144,7 @@ export function forwardPart(
   const kept = nodes.filter(({ outputs }) => !outputs.some((value) => value !== undefined && given.has(value)));
   const extraction = extractModel(model, { name, nodes: kept, inputs, resolve });
   const rewriter = new Rewriter(extraction.model);
-  for (const pass of [expandSkipNorm, expandFastGelu, expandFusedMatmul]) pass.run(rewriter, {}, undefined);
+  for (const pass of EXPANSIONS) pass.run(rewriter, {}, undefined);
   return { copyOf: (value) => extraction.copyOf(value), builder: new GraphBuilder(rewriter) };
 }
 
