@@ -5,20 +5,18 @@ import { describe, expect, it } from '@jest/globals';
 import { analyse } from '../../../src/analysis/projections.js';
 import { denseTensor } from '../../../src/calibrate/dense-tensor.js';
 import { Chain, type Lesson } from '../../../src/calibrate/distill/chain.js';
-import { columnsOf, type StudentProjection, type Tables, withColumns } from '../../../src/calibrate/distill/student.js';
+import { columnsOf, withColumns } from '../../../src/calibrate/distill/student.js';
 import { openTeacher } from '../../../src/calibrate/distill/teacher.js';
 import { DistillText, vocabularyOf } from '../../../src/calibrate/distill/text.js';
-import { centredColumns, centreOf, decodeColumns, type FrozenCodes } from '../../../src/calibrate/table-parameters.js';
+import { decodeColumns } from '../../../src/calibrate/table-parameters.js';
 import { exportModel } from '../../../src/convert/export.js';
 import { importModel } from '../../../src/convert/import.js';
-import { blocksOf } from '../../../src/quant/grid.js';
-import { toFloat32 } from '../../../src/quant/half.js';
-import { transpose } from '../../../src/quant/pack.js';
 import { decodeTable } from '../../../src/quant/tables.js';
 import { logitsFor } from '../../../src/report/logits.js';
 import { Rewriter } from '../../../src/rewrite/rewriter.js';
 import { openDecoder } from '../../../src/runtime/decoder.js';
 import { ortRuntime } from '../../../src/runtime/ort.js';
+import { minMaxStudent, projectionOf, tablesOf } from '../../support/distill.js';
 import { temporaryFolder } from '../../support/paths.js';
 import { gemma3 } from '../../support/stories.js';
 
@@ -30,30 +28,11 @@ const WINDOWS = [
 ];
 const text = new DistillText(WINDOWS.map((window) => Int32Array.from(window)));
 
-/** Down projections of the first and last layer in two bits of blocks of 64, and one that does not learn. */
-const student: readonly StudentProjection[] = ['layers.0.down', 'layers.2.gate', 'layers.3.down'].map((id) => {
-  const projection = analysis.projections.find((each) => each.id === id) as (typeof analysis.projections)[number];
-  const { k, n, weight } = projection;
-  const stored = toFloat32(weight.tensor.bytes(), 'float32');
-  const weights = weight.layout === 'NK' ? stored : transpose(stored.slice(), k, n);
-  const blocks = blocksOf(k, 64);
-  const table = { scale: new Float32Array(n * blocks.count), offset: new Float32Array(n * blocks.count) };
-  const values = new Uint8Array(n * k);
-  for (let block = 0; block < table.scale.length; block++) {
-    const own = weights.subarray(block * 64, (block + 1) * 64);
-    const [low, high] = [Math.min(...own), Math.max(...own)];
-    table.scale[block] = (high - low) / 3;
-    table.offset[block] = low;
-    own.forEach((weight, at) => {
-      values[block * 64 + at] = Math.round((3 * (weight - low)) / (high - low));
-    });
-  }
-  const codes: FrozenCodes = { name: id, n, codes: values, blocks, centre: centreOf('ab', 2), hasOffset: true };
-  return { projection, codes, columns: centredColumns(table, codes), learns: id !== 'layers.2.gate' };
-});
-const tables: Tables = new Map(
-  student.filter(({ learns }) => learns).map(({ codes, columns }) => [codes.name, columns]),
+/** Down projections of the first and last layer in two bits, and one that does not learn. */
+const student = ['layers.0.down', 'layers.2.gate', 'layers.3.down'].map((id) =>
+  minMaxStudent(projectionOf(analysis, id), id !== 'layers.2.gate'),
 );
+const tables = tablesOf(student);
 
 async function withChain<T>(
   options: { readonly maxWeightBytes?: number; readonly ids?: Int32Array },
