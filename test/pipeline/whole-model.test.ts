@@ -10,10 +10,11 @@ import { silentContext } from '../../src/log.js';
 import { type CompileResult, compile } from '../../src/pipeline/compile.js';
 import { inspect } from '../../src/pipeline/inspect.js';
 import { parseRecipe, presetOf, type RecipeInput } from '../../src/pipeline/recipe.js';
+import { slice } from '../../src/pipeline/slice.js';
 import { type TokenTable, tableBlock, tokenTablesOf } from '../../src/pipeline/token-tables.js';
 import { openDecoder } from '../../src/runtime/decoder.js';
 import { promptFeeds } from '../../src/runtime/feeds.js';
-import { generate } from '../../src/runtime/generate.js';
+import { generate, likeliest } from '../../src/runtime/generate.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
 import type { HostTensor } from '../../src/runtime/runtime.js';
 import { temporaryFolder } from '../support/paths.js';
@@ -82,18 +83,24 @@ describe('deploy-int4 on an export with caches', () => {
     expect(result.tables[0]?.error.after).toBeLessThan((result.tables[0]?.error.before ?? 0) * 0.8);
   });
 
-  it('continues with its cache as passes over the whole text would, 64 tokens', async () => {
-    const decoder = await openDecoder(ortRuntime, graphOf(result.folder, 4), { threads: 1 });
+  it('continues with its cache as passes over the whole text would, 64 tokens, nested and self-contained', async () => {
+    const packed = join(root, 'packed.onnx');
+    const set = join(result.folder, 'model.json');
+    await slice({ set, bits: 4, output: packed, standalone: true, slice: 'prefix' }, context);
     const prompt = (heldWindows(1)[0] as Int32Array).subarray(0, 20);
-    const generated = await generate(decoder, prompt, 64);
-    const text = [...prompt];
-    for (const id of generated.ids) {
-      const { logits } = await decoder.session.run(promptFeeds(decoder, text), ['logits']);
-      const last = ((logits as HostTensor).data as Float32Array).slice(-2048);
-      expect(last.indexOf(Math.max(...last))).toBe(id);
-      text.push(id);
+    const texts: string[] = [];
+    for (const path of [graphOf(result.folder, 4), packed]) {
+      const decoder = await openDecoder(ortRuntime, path, { threads: 1 });
+      const { ids: made } = await generate(decoder, prompt, 64);
+      for (const [at, id] of made.entries()) {
+        const feeds = promptFeeds(decoder, [...prompt, ...made.slice(0, at)]);
+        const { logits } = await decoder.session.run(feeds, ['logits']);
+        expect(likeliest(logits as HostTensor)).toBe(id);
+      }
+      await decoder.session.close();
+      texts.push(made.join(' '));
     }
-    await decoder.session.close();
+    expect(texts[1]).toBe(texts[0]);
   });
 
   it('weighs what inspect says, but for the graph', async () => {

@@ -7,12 +7,12 @@ import type { HostTensor } from '../../src/runtime/runtime.js';
 import { gemma3, heldWindows, mistral, storyTokenizer } from '../support/stories.js';
 
 describe('generate', () => {
-  it('continues as passes over the whole text would', async () => {
+  it('continues as passes over the whole text would, 64 tokens', async () => {
     const decoder = await openDecoder(ortRuntime, mistral, { threads: 1 });
     const prompt = (heldWindows(1)[0] as Int32Array).subarray(0, 20);
-    const { ids, stepSeconds } = await generate(decoder, prompt, 12);
-    expect(ids).toHaveLength(12);
-    expect(stepSeconds).toHaveLength(11);
+    const { ids, stepSeconds } = await generate(decoder, prompt, 64);
+    expect(ids).toHaveLength(64);
+    expect(stepSeconds).toHaveLength(63);
     const text = [...prompt];
     for (const id of ids) {
       const { logits } = await decoder.session.run(promptFeeds(decoder, text), ['logits']);
