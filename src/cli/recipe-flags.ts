@@ -16,6 +16,7 @@ type RecipeFlags = Readonly<
     | 'embedding-bits'
     | 'float-storage'
     | 'compute'
+    | 'target'
     | 'target-size'
     | 'tokens'
     | 'window'
@@ -34,7 +35,7 @@ export const recipeFlags: RecipeFlags = {
   'attention-bits': { type: 'string', describe: 'Lowest precision of attention in any model', group: 'Recipe:' },
   'embedding-bits': {
     type: 'string',
-    choices: ['keep', '16', '8', '4'],
+    choices: ['keep', '16', '8', '4', '2'],
     describe: 'Storage of the token embedding and the head',
     group: 'Recipe:',
   },
@@ -48,6 +49,12 @@ export const recipeFlags: RecipeFlags = {
     type: 'string',
     choices: ['keep', 'float32'],
     describe: 'Arithmetic of bfloat16 models: as it is, or in float32, which runs on every processor',
+    group: 'Recipe:',
+  },
+  target: {
+    type: 'string',
+    choices: ['cpu', 'webgpu'],
+    describe: 'Where the models will run; what cannot run there is refused with the reason',
     group: 'Recipe:',
   },
   'target-size': {
@@ -100,6 +107,7 @@ function fieldsOf(values: Values<RecipeFlags>): object {
     ...given('embeddingBits', values['embedding-bits'], embedding),
     ...given('floatStorage', values['float-storage'], String),
     ...given('compute', values.compute, String),
+    ...given('target', values.target, String),
     ...given('tokens', values.tokens, (text) => wholeNumber('--tokens', text)),
     ...given('window', values.window, (text) => wholeNumber('--window', text)),
   };

@@ -10,7 +10,7 @@ import { blocksOf } from '../quant/grid.js';
 import { type StoredShape, storedBytes } from '../quant/stored-bits.js';
 import type { Bits, Recipe } from './recipe.js';
 import type { Chosen, Source } from './source.js';
-import { type TokenTable, tableBits, tableBlock, tokenTablesOf } from './token-tables.js';
+import { type TableBits, type TokenTable, tableBits, tableBlock, tokenTablesOf } from './token-tables.js';
 
 /** Bytes by part of a model. A tied head has none of its own. */
 export interface Budget {
@@ -58,7 +58,7 @@ export function compiledBudget(source: Source, recipe: Recipe, bits: Bits): Budg
   for (const each of source.chosen) sum[partOf(each.projection.role)] += storedBytes(storedShape(each, bits, recipe));
   const width = tableBits(recipe);
   const tables = width === undefined ? [] : tokenTablesOf(source.analysis);
-  for (const table of tables) sum[table.name] += tableBytes(table, width as 4 | 8, recipe);
+  for (const table of tables) sum[table.name] += tableBytes(table, width as TableBits, recipe);
   const replaced = replacedBy(source, recipe);
   for (const [tensor, part] of constantsOf(source)) {
     if (!replaced.has(tensor.storage)) sum[part] += tensor.byteLength / (isHalved(tensor, part, recipe) ? 2 : 1);
@@ -91,10 +91,10 @@ function isHalved({ dtype, byteLength, shape }: Tensor, part: Part, recipe: Reci
 }
 
 /** Codes and scales of a quantized table. */
-function tableBytes(table: TokenTable, bits: 4 | 8, { embeddingBlock, tables }: Recipe): number {
+function tableBytes(table: TokenTable, bits: TableBits, { embeddingBlock, tables }: Recipe): number {
   const { rows, cols } = table;
   const blocks = blocksOf(cols, tableBlock(table, embeddingBlock));
-  const isCoded = bits === 4 && tables === 'c8' && (rows * blocks.count) % SUPER_BLOCK === 0;
+  const isCoded = bits < 8 && tables === 'c8' && (rows * blocks.count) % SUPER_BLOCK === 0;
   return storedBytes({ rows, blocks, bits, form: isCoded ? 'c8' : 'fp16', offset: false });
 }
 

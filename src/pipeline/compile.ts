@@ -23,6 +23,7 @@ import { solveProjections } from './solve-projections.js';
 import type { TableReport } from './solve-tables.js';
 import { SolvedFiles } from './solved-files.js';
 import { openSource, requireComplete, requireFfn, type Source } from './source.js';
+import { requireTarget } from './target.js';
 import { fitRest } from './target-size.js';
 import type { TextOptions } from './text-options.js';
 import { type Trained, trainBlocks, trainedFirst } from './train-blocks.js';
@@ -84,6 +85,7 @@ export async function compile(asked: CompileOptions, context: Context): Promise<
   const clock = new Clock();
   const { source, recipe } = fitRest(openSource(asked.model, asked.recipe), asked.recipe, asked.targetBytes);
   const options = { ...asked, recipe };
+  requireTarget(source, recipe, context);
   requireFfn(source);
   if (options.strict) requireComplete(source, recipe);
   clock.lap('read');

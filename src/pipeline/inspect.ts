@@ -7,6 +7,7 @@ import { type Budget, compiledBudget, floatBudget, storedShape, totalOf } from '
 import type { Recipe } from './recipe.js';
 import { TABLE_STAGE } from './solve-tables.js';
 import { openSource, type Source } from './source.js';
+import { requireTarget } from './target.js';
 import { fitRest } from './target-size.js';
 import { tableBits, tokenTablesOf } from './token-tables.js';
 
@@ -58,8 +59,9 @@ export interface InspectResult {
 /** Memory of the process itself and of the kernels, beside the projection at hand: measured 120 to 160 MB. */
 const BASE_MEMORY = 160e6;
 
-export async function inspect(options: InspectOptions, _context: Context): Promise<InspectResult> {
+export async function inspect(options: InspectOptions, context: Context): Promise<InspectResult> {
   const { source, recipe } = fitRest(openSource(options.model, options.recipe), options.recipe, options.targetBytes);
+  requireTarget(source, recipe, context);
   const { model, analysis } = source;
   const budget = floatBudget(source);
   return {

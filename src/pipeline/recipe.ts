@@ -48,7 +48,7 @@ const shape = {
     .default(4)
     .describe('Lowest precision of attention projections, whatever the model.'),
   embeddingBits: z
-    .union([z.literal('keep'), z.literal(16), z.literal(8), z.literal(4)])
+    .union([z.literal('keep'), z.literal(16), z.literal(8), z.literal(4), z.literal(2)])
     .default('keep')
     .describe('Storage of the token embedding and the head; keep treats them like everything that stays float.'),
   embeddingBlock: z
@@ -103,6 +103,10 @@ const shape = {
     .enum(['keep', 'float32'])
     .default('keep')
     .describe('Arithmetic of bfloat16 models: as it is, or in float32, which runs on every processor.'),
+  target: z
+    .enum(['cpu', 'webgpu'])
+    .default('cpu')
+    .describe('Where the models will run; what cannot run there is refused with the reason.'),
   shareTiedHead: z.boolean().default(false).describe('Store a head that repeats the embedding only once.'),
   notes: z
     .enum(['keep', 'drop'])
@@ -133,7 +137,7 @@ export interface Recipe {
   readonly block: 16 | 32 | 64 | 128 | 256 | 'channel';
   readonly scope: 'ffn' | 'ffn+attention';
   readonly attentionBits: number;
-  readonly embeddingBits: 'keep' | 16 | 8 | 4;
+  readonly embeddingBits: 'keep' | 16 | 8 | 4 | 2;
   readonly embeddingBlock: 16 | 32 | 64 | 128 | 256;
   readonly floatStorage: 'keep' | 'float16';
   readonly method: 'data-free' | 'best' | 'rtn' | 'gptq' | 'matgptq' | 'sliced-minmax' | 'omniquant' | 'matquant';
@@ -151,6 +155,7 @@ export interface Recipe {
   readonly train?: TrainRecipe | undefined;
   readonly accuracyLevel: 0 | 4;
   readonly compute: 'keep' | 'float32';
+  readonly target: 'cpu' | 'webgpu';
   readonly shareTiedHead: boolean;
   readonly notes: 'keep' | 'drop';
   readonly overrides: readonly Override[];

@@ -22,7 +22,7 @@ import {
 import type { Recipe } from './recipe.js';
 import type { SolvedFiles } from './solved-files.js';
 import type { SpillFile } from './spill-file.js';
-import { storedRows, type TokenTable, tableBlock } from './token-tables.js';
+import { storedRows, type TableBits, type TokenTable, tableBlock } from './token-tables.js';
 
 /** Weight μ of the embedding's errors in a tied table, relative to the mean power of the head's input. */
 const EMBEDDING_SHARE = 0.1;
@@ -62,7 +62,7 @@ export interface TableWork {
 }
 
 /** Solves one table; its codes go to the spill file. */
-export async function solveTable(table: TokenTable, bits: 4 | 8, work: TableWork): Promise<SolvedTable> {
+export async function solveTable(table: TokenTable, bits: TableBits, work: TableWork): Promise<SolvedTable> {
   const { recipe, spill, context } = work;
   const { name, rows, cols } = table;
   const block = tableBlock(table, recipe.embeddingBlock);
@@ -96,7 +96,12 @@ const meanError = (errors: readonly PrecisionError[]): PrecisionError => ({
 });
 
 /** Ranges of rows in order, each from its file or from the solver, which prepares the Gram matrix when the first is missing. */
-async function* solveRanges(table: TokenTable, bits: 4 | 8, block: number, work: TableWork): AsyncGenerator<Solved> {
+async function* solveRanges(
+  table: TokenTable,
+  bits: TableBits,
+  block: number,
+  work: TableWork,
+): AsyncGenerator<Solved> {
   const { recipe, statistics, files, pool } = work;
   const { name, rows, cols } = table;
   const gram = await gramOf(table, statistics);
@@ -152,7 +157,7 @@ function identity(order: number): Float64Array {
 }
 
 /** One precision with a scale of either sign about the middle code, which both operators decode without zero points. */
-function optionsOf(recipe: Recipe, bits: 4 | 8, block: number, isMeasured: boolean): SolveOptions {
+function optionsOf(recipe: Recipe, bits: TableBits, block: number, isMeasured: boolean): SolveOptions {
   return {
     bits: [bits],
     block,
@@ -169,16 +174,16 @@ function optionsOf(recipe: Recipe, bits: 4 | 8, block: number, isMeasured: boole
 }
 
 /** w = scale · (code − 2^(bits−1)): the fitted table of a narrow parent, the grid itself of an 8-bit one. */
-function scalesOf(solved: Solved, bits: 4 | 8): Float32Array {
+function scalesOf(solved: Solved, bits: TableBits): Float32Array {
   return (bits === 8 ? solved.parent : solved.tables.get(bits))?.scale ?? new Float32Array();
 }
 
-/** Eight bits and a share of a super-scale are enough beside 4-bit codes; 8-bit codes deserve float16. */
+/** Eight bits and a share of a super-scale are enough beside codes of 2 or 4 bits; 8-bit codes deserve float16. */
 function storedScales(
   scale: Float32Array,
   { name }: TokenTable,
   count: number,
-  bits: 4 | 8,
+  bits: TableBits,
   recipe: Recipe,
 ): Pick<PackedTable, 'scales' | 'supers'> {
   const form = bits === 8 || scale.length % SUPER_BLOCK !== 0 ? 'fp16' : recipe.tables;

@@ -17,9 +17,11 @@ export interface TokenTable {
   readonly head: Projection | undefined;
 }
 
+export type TableBits = 2 | 4 | 8;
+
 /** Bits of quantized tables, or undefined when the recipe keeps them float. */
-export function tableBits({ embeddingBits }: Pick<Recipe, 'embeddingBits'>): 4 | 8 | undefined {
-  return embeddingBits === 8 || embeddingBits === 4 ? embeddingBits : undefined;
+export function tableBits({ embeddingBits }: Pick<Recipe, 'embeddingBits'>): TableBits | undefined {
+  return embeddingBits === 'keep' || embeddingBits === 16 ? undefined : embeddingBits;
 }
 
 /** The tables of a model: one for a tied pair, whichever way it is stored, else one each. */

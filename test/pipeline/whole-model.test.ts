@@ -145,6 +145,27 @@ describe('storage of embedding and head', () => {
     expect(precisions[0]?.probe?.kl).toBeLessThan(0.2);
   });
 
+  it('2 bits: a quarter of a byte per number, and a model that runs', async () => {
+    const { tables, precisions } = await compiled(mistral, { ...base, embeddingBits: 2, embeddingBlock: 16 }, false);
+    expect(tables).toMatchObject([{ bits: 2, tied: true }]);
+    expect(tables[0]?.bytes).toBeLessThan(2048 * 128 * 0.25 * 1.3);
+    expect(precisions[0]?.probe?.kl).toBeLessThan(2);
+  });
+
+  it('of 2 bits is refused where WebGPU is the target, before any work', async () => {
+    const asked: RecipeInput = { ...base, embeddingBits: 2, target: 'webgpu' };
+    const refusal = { code: 'unsupported-target', message: expect.stringContaining('GatherBlockQuantized') };
+    await expect(compiled(mistral, asked, false)).rejects.toMatchObject(refusal);
+    await expect(inspect({ model: mistral, recipe: parseRecipe(asked, 'test') }, context)).rejects.toMatchObject(
+      refusal,
+    );
+    const { sizes } = await inspect(
+      { model: mistral, recipe: parseRecipe({ ...asked, embeddingBits: 4 }, 'test') },
+      context,
+    );
+    expect(sizes['int4']?.bytes).toBeGreaterThan(0);
+  });
+
   it('an untied head gets a table of its own', async () => {
     const { tables } = await compiled(gemma3, { ...base, embeddingBits: 8 }, false);
     const { embedding } = analyse(importModel(gemma3));

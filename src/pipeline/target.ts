@@ -1,0 +1,29 @@
+/** What the runtime that models are made for cannot do, said before any work begins. */
+import { fail } from '../diagnostics.js';
+import type { Context } from '../log.js';
+import { computesBfloat16 } from '../rewrite/compute-float32.js';
+import type { Recipe } from './recipe.js';
+import type { Source } from './source.js';
+
+/**
+ * Fails with `unsupported-target` where the recipe asks for a form that its target refuses. On a processor (ONNX Runtime 1.30)
+ * everything this tool writes runs, but for bfloat16, of which `compile` warns. WebGPU is onnxruntime-web 1.26 to 1.30.
+ */
+export function requireTarget({ model, path }: Source, recipe: Recipe, { log }: Pick<Context, 'log'>): void {
+  if (recipe.target === 'cpu') return;
+  if (recipe.embeddingBits === 2) {
+    fail(
+      'unsupported-target',
+      '--embedding-bits',
+      'GatherBlockQuantized looks up rows of 4 or 8 bits on WebGPU, not of 2: take 4 or 8 bits for the embedding and the head',
+    );
+  }
+  if (computesBfloat16(model)) {
+    fail(
+      'unsupported-target',
+      path,
+      'The model computes in bfloat16, a type that WebGPU does not have: a recipe with "compute": "float32" does without it',
+    );
+  }
+  if (recipe.bits.includes(2)) log.warn('Projections of 2 bits run on WebGPU from onnxruntime-web 1.26 on.');
+}
