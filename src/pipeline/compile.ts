@@ -12,7 +12,7 @@ import { KernelPool } from '../kernels/pool.js';
 import type { Context } from '../log.js';
 import { type SetLayout, storedBitsAt } from '../quant/layout.js';
 import { checkGraphs, type Probe } from './check-set.js';
-import { distill } from './distill.js';
+import { type DistillReport, distill } from './distill.js';
 import { type Measured, measure } from './measure.js';
 import { type ProjectionReport, projectionReport } from './projection-report.js';
 import type { Bits, Recipe } from './recipe.js';
@@ -72,6 +72,8 @@ export interface CompileResult {
   readonly projections: readonly ProjectionReport[];
   /** Embedding and head, where they were quantized. */
   readonly tables: readonly TableReport[];
+  /** Precisions whose tables were distilled. */
+  readonly distilled: readonly DistillReport[];
   readonly calibrationTokens: number;
   readonly seconds: number;
   /** Seconds by stage. */
@@ -120,6 +122,7 @@ interface WrittenFolder {
   readonly precisions: readonly CompiledPrecision[];
   readonly projections: readonly ProjectionReport[];
   readonly tables: readonly TableReport[];
+  readonly distilled: readonly DistillReport[];
   readonly source: Source;
 }
 
@@ -183,7 +186,7 @@ async function writeSet(
     const names = [data, ...graphs.map(({ file }) => file), `${stem}.report.json`, `${stem}.json`];
     const files = names.map((name) => ({ name, bytes: statSync(join(folder, name)).size }));
     const precisions = graphs.map((graph) => compiledPrecision(graph, folder, template.layout, quality));
-    return { files, precisions, projections, tables: tables.reports, source };
+    return { files, precisions, projections, tables: tables.reports, distilled, source };
   } finally {
     tables?.close();
     trained?.close();
@@ -259,7 +262,7 @@ const provenanceOf = ({ statistics, tokens }: Measured): Readonly<Record<string,
 });
 
 function resultOf(set: WrittenFolder, options: CompileOptions, measured: Measured, clock: Clock): CompileResult {
-  const { files, precisions, projections, tables, source } = set;
+  const { files, precisions, projections, tables, distilled, source } = set;
   return {
     recipe: options.recipe,
     files: files.map(({ name, bytes }) => ({ path: join(options.output, name), bytes })),
@@ -268,6 +271,7 @@ function resultOf(set: WrittenFolder, options: CompileOptions, measured: Measure
     refused: source.left.map(({ at, code, reason }) => ({ at, code, reason })),
     projections,
     tables,
+    distilled,
     calibrationTokens: measured.tokens,
     seconds: Object.values(clock.stages).reduce((sum, each) => sum + each, 0),
     stages: clock.stages,

@@ -49,14 +49,26 @@ export const compileCommand: Command = defineCommand({
   },
 });
 
-function render({ files, precisions, quantized, tables, refused, seconds }: CompileResult): string {
-  const sizes = precisions.map(({ bits, bytes, storedBitsPerWeight }) => [
+function render({ files, precisions, quantized, tables, distilled, refused, seconds }: CompileResult): string {
+  const probed = precisions.find(({ probe }) => probe !== undefined)?.probe;
+  const rows = precisions.map(({ bits, bytes, storedBitsPerWeight, probe }) => [
     `int${bits}`,
     byteSize(bytes),
     significant(storedBitsPerWeight),
+    ...(probe === undefined ? [] : [significant(probe.kl), `${significant(100 * probe.top1)} %`]),
   ]);
+  const columns = [{ title: 'model' }, right('size'), right('bits/weight')];
   return paragraphs(
-    table([{ title: 'model' }, right('size'), right('bits/weight')], sizes),
+    table(probed === undefined ? columns : [...columns, right('KL'), right('top-1')], rows),
+    probed === undefined
+      ? ''
+      : `KL to the source and agreement with it over ${probed.positions} positions: a check, no score; see matquant eval.`,
+    distilled
+      .map(
+        ({ bits, steps, kept: { before, after } }) =>
+          `int${bits} distilled: ${significant(before)} to ${significant(after)} on the text kept back, ${steps} steps`,
+      )
+      .join('\n'),
     tables
       .map(({ name, tied, bits, bytes }) => `${tied ? 'embedding and head' : name}: ${bits} bits, ${byteSize(bytes)}`)
       .join('\n'),
