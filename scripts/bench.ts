@@ -47,6 +47,7 @@ const METHODS: Readonly<Record<string, Method>> = {
   'data-free': { recipe: { method: 'data-free' }, bits: BITS },
   fast: { recipe: PRESETS['fast'] ?? {}, bits: BITS },
   best: { recipe: { method: 'best' }, bits: BITS },
+  tuned: { recipe: PRESETS['tuned'] ?? {}, bits: BITS },
   'best fp16 tables': { recipe: { method: 'best', tables: 'fp16' }, bits: BITS },
 };
 

@@ -21,6 +21,7 @@ type RecipeFlags = Readonly<
     | 'tokens'
     | 'window'
     | 'steps'
+    | 'prefix'
     | 'minutes',
     Flag
   >
@@ -64,7 +65,17 @@ export const recipeFlags: RecipeFlags = {
   },
   tokens: { type: 'string', describe: 'Calibration tokens', group: 'Recipe:' },
   window: { type: 'string', describe: 'Tokens in a calibration window', group: 'Recipe:' },
-  steps: { type: 'string', describe: 'Steps of distillation for each precision', group: 'Recipe:' },
+  steps: {
+    type: 'string',
+    describe: 'Steps of distillation for each precision, or of training for each block where nothing is distilled',
+    group: 'Recipe:',
+  },
+  prefix: {
+    type: 'string',
+    choices: ['float', 'quantized'],
+    describe: 'What feeds the blocks that are trained: float layers before them, or quantized ones',
+    group: 'Recipe:',
+  },
   minutes: {
     type: 'string',
     describe: 'Minutes of distillation for each precision, instead of steps',
@@ -78,13 +89,29 @@ export function recipeOf(values: Values<RecipeFlags>, hasText: boolean): Recipe 
   const named = preset ?? (file === undefined ? (hasText ? 'best' : 'data-free') : undefined);
   const start = { ...(named !== undefined && presetOf(named)), ...(file !== undefined && readRecipe(file)) };
   return parseRecipe(
-    { ...start, ...fieldsOf(values), ...lengthOf(values, start.distill) },
+    { ...start, ...fieldsOf(values), ...lengthOf(values, start), ...trainOf(values, start) },
     file ?? `--preset ${named}`,
   );
 }
 
+const TRAINED: ReadonlySet<string | undefined> = new Set(['omniquant', 'matquant']);
+const trains = ({ method, train }: RecipeInput): boolean => train !== undefined || TRAINED.has(method);
+
+/** How blocks are trained, where the recipe asks for it. */
+function trainOf(values: Values<RecipeFlags>, start: RecipeInput): object {
+  const fields = {
+    ...(start.distill === undefined && given('steps', values.steps, (text) => wholeNumber('--steps', text))),
+    ...given('prefix', values.prefix, String),
+  };
+  if (Object.keys(fields).length === 0) return {};
+  if (!trains(start)) return fail('bad-usage', '--prefix', 'The recipe trains no blocks; --preset tuned does');
+  return { train: { ...start.train, ...fields } };
+}
+
 /** How long distillation takes, where the recipe asks for it. */
-function lengthOf(values: Values<RecipeFlags>, distill: RecipeInput['distill']): object {
+function lengthOf(values: Values<RecipeFlags>, start: RecipeInput): object {
+  const { distill } = start;
+  if (distill === undefined && values.minutes === undefined && trains(start)) return {};
   const length = {
     ...given('steps', values.steps, (text) => wholeNumber('--steps', text)),
     ...given('minutes', values.minutes, (text) => decimalNumber('--minutes', text)),
@@ -121,6 +148,7 @@ export const targetOf = (values: Values<RecipeFlags>): { readonly targetBytes?: 
 export function requireText(recipe: Recipe, hasText: boolean): void {
   const free = ['data-free', 'rtn', 'sliced-minmax'];
   if (!hasText && recipe.distill !== undefined) fail('bad-usage', '--text', 'Distillation needs text');
+  if (!hasText && recipe.train !== undefined) fail('bad-usage', '--text', 'Training needs text');
   if (!hasText && !free.includes(recipe.method)) {
     fail('bad-usage', '--text', `The method ${recipe.method} needs calibration text; --preset data-free works without`);
   }

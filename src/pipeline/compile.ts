@@ -27,6 +27,7 @@ import { requireTarget } from './target.js';
 import { fitRest } from './target-size.js';
 import type { TextOptions } from './text-options.js';
 import { type Trained, trainBlocks, trainedFirst } from './train-blocks.js';
+import { tuneTables } from './tune-tables.js';
 import { makeTemplate, type Solve, writeData, writeGraph, writeSetManifest } from './write-set.js';
 
 export interface CompileOptions {
@@ -144,11 +145,11 @@ async function writeSet(
   let tables: CompressedTables | undefined;
   let trained: Trained | undefined;
   try {
-    const { statistics } = measured;
-    tables = await compressTables(source, folder, { recipe, statistics, files: solvedFiles, pool, context });
-    clock.lap('tables');
+    const { statistics, windows } = measured;
     trained = await trainBlocks(source, measured, options, pool, context);
     if (trained !== undefined) clock.lap('train');
+    tables = await compressTables(source, folder, { recipe, statistics, files: solvedFiles, pool, context });
+    clock.lap('tables');
     const template = makeTemplate(source, recipe);
     const solve: Solve = (chosen, placeOf) =>
       trainedFirst(chosen, trained, (open) =>
@@ -158,7 +159,9 @@ async function writeSet(
       projections.push(projectionReport(each, place, parts));
     });
     clock.lap('solve');
-    const { written, reports: distilled } = await distillWritten(join(folder, data), solved, options, context);
+    const tuned = await tuneTables({ ...options, data: join(folder, data), written: solved, windows }, context);
+    if (tuned.reports.length > 0) clock.lap('tune');
+    const { written, reports: distilled } = await distillWritten(join(folder, data), tuned.written, options, context);
     clock.lap('distill');
     const graphs = [...recipe.bits]
       .sort((a, b) => a - b)
@@ -166,6 +169,7 @@ async function writeSet(
     clock.lap('emit');
     const quality = await probe(source, folder, graphs, measured, options, context);
     clock.lap('check');
+    const training = [...(trained?.reports ?? []), ...tuned.reports];
     const facts = {
       source: { name: basename(options.model), sha256: await digest },
       recipe,
@@ -180,7 +184,7 @@ async function writeSet(
       refused: source.left,
       projections,
       tables: tables.reports,
-      ...(trained !== undefined && { training: trained.reports }),
+      ...(training.length > 0 && { training }),
       ...(distilled.length > 0 && { distill: distilled }),
     });
     const names = [data, ...graphs.map(({ file }) => file), `${stem}.report.json`, `${stem}.json`];

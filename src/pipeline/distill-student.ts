@@ -19,12 +19,17 @@ import type { Source } from './source.js';
  * The projections of the model of `bits`. A projection learns when its table serves this precision alone: one that is kept at 4
  * bits in the int2 model shares its table with int4.
  */
-export function studentAt(reader: SetReader, source: Source, bits: Precision): readonly StudentProjection[] {
+export function studentAt(
+  reader: SetReader,
+  source: Source,
+  bits: Precision,
+  isWanted: (id: string) => boolean = () => true,
+): readonly StudentProjection[] {
   const { layout } = reader;
   const projections = new Map(source.analysis.projections.map((projection) => [projection.id, projection]));
   return layout.projections.flatMap((place) => {
     const projection = projections.get(place.id);
-    if (projection === undefined) return [];
+    if (projection === undefined || !isWanted(place.id)) return [];
     const own = effectiveBits(place, bits);
     const below = layout.bits.filter((each) => each < bits);
     const learns = own === bits && below.every((each) => effectiveBits(place, each) !== own);

@@ -91,7 +91,7 @@ export async function distill(
 }
 
 /** Gradients are of float32, whatever the export computes in. */
-function sourceInFloat32(path: string, recipe: Recipe): Source {
+export function sourceInFloat32(path: string, recipe: Recipe): Source {
   const source = openSource(path, recipe);
   computeInFloat32(new Rewriter(source.model), ['bfloat16', 'float16']);
   return { ...source, analysis: analyse(source.model) };
@@ -239,7 +239,8 @@ function keyOf(bits: Precision, { stage, settings, lessons }: Surroundings): str
   return createHash('sha256').update(JSON.stringify(facts)).digest('hex');
 }
 
-function writeTables(
+/** Puts tables into a complete data file. */
+export function writeTables(
   path: string,
   written: WrittenSet,
   stored: ReadonlyMap<string, ReadonlyMap<number, StoredTable>>,

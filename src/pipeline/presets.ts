@@ -21,6 +21,7 @@ export const PRESETS: Readonly<Record<string, RecipeInput>> = {
   fast: { method: 'best', rounds: 0, sweeps: 0, range: 'minmax' },
   best: { method: 'best' },
   'best+': { method: 'best', distill: {} },
+  tuned: { method: 'best', train: { learn: ['tables'] } },
   'best-int2': { method: 'best', lambda: 1.5 },
   'baseline-rtn': { method: 'rtn', decode: 'tied', bits: [4] },
   'baseline-gptq': { method: 'gptq', bits: [4] },

@@ -16,6 +16,8 @@ export interface ProjectionReport {
   readonly seconds: number;
   /** Occurrences of each parent code 0…255. */
   readonly codes: readonly number[];
+  /** The same before training: of rounding within the extremes of each block. */
+  readonly codesBefore?: readonly number[];
 }
 
 export function projectionReport(
@@ -24,7 +26,7 @@ export function projectionReport(
   parts: ProjectionParts,
 ): ProjectionReport {
   const { id, layer, role, k, n } = place;
-  const { report, seconds } = solved;
+  const { report, seconds, codesBefore } = solved;
   return {
     id,
     layer,
@@ -37,5 +39,6 @@ export function projectionReport(
     }),
     seconds,
     codes: Array.from(codeHistogram(parts.codes)),
+    ...(codesBefore !== undefined && { codesBefore }),
   };
 }

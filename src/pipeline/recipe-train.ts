@@ -21,7 +21,7 @@ const shape = {
       clip: rate(0.05, 'gamma and beta'),
       scale: rate(0.01, 'the logarithm of s'),
       rounding: rate(0.005, 'codes, in parts of a step of the smallest precision'),
-      tables: rate(0.005, 'scales and offsets, relative to the scale'),
+      tables: rate(0.002, 'scales and offsets, relative to the scale'),
     })
     .prefault({})
     .describe('AdamW rates by what learns.'),
@@ -57,12 +57,32 @@ export const trainSchema: z.ZodType<TrainRecipe> = z.strictObject(shape);
 /** What the methods that train do when the recipe says nothing more. */
 export const DEFAULT_TRAIN: TrainRecipe = trainSchema.parse({});
 
+/** What of a recipe decides whether it can be trained. */
+export interface TrainedRecipe {
+  readonly method: string;
+  readonly bits: readonly number[];
+  readonly decode: string;
+  readonly distill?: unknown;
+}
+
 /** Fails when a method cannot be trained in the way that is asked for. */
-export function requireTrainable(method: string, bits: readonly number[], train: TrainRecipe, at: string): void {
+export function requireTrainable(
+  { method, bits, decode, distill }: TrainedRecipe,
+  train: TrainRecipe,
+  at: string,
+): void {
   const refuse = (sentence: string): never => fail('recipe', at, sentence);
-  if (method !== 'omniquant' && method !== 'matquant') refuse(`The method ${method} is not trained by gradient`);
+  const trains = method === 'omniquant' || method === 'matquant';
+  const others = train.learn.filter((kind) => kind !== 'tables');
+  if (!trains && others.length > 0)
+    refuse(`Codes of the method ${method} are not trained by gradient: train.learn can be "tables" alone`);
+  if (train.learn.includes('tables') && decode === 'tied')
+    refuse('Tied tables belong to the parent alone: there is nothing to learn for one precision');
+  if (train.learn.includes('scale') && distill !== undefined)
+    refuse('Tables are distilled against the original weights, so train.learn cannot have "scale" as well');
   if (method === 'omniquant' && bits.length > 1)
     refuse('The method omniquant trains one precision; matquant trains several');
+  if (!trains && train.codistill.length > 0) refuse('Tables of solved codes are trained precision by precision');
   const strange = train.codistill.find(({ from, to }) => to >= from || !bits.includes(from) || !bits.includes(to));
   if (strange !== undefined)
     refuse(

@@ -194,7 +194,7 @@ function withTraining(recipe: Recipe, at: string): Recipe {
   const trains = recipe.method === 'omniquant' || recipe.method === 'matquant';
   const train = recipe.train ?? (trains ? DEFAULT_TRAIN : undefined);
   if (train === undefined) return recipe;
-  requireTrainable(recipe.method, recipe.bits, train, at);
+  requireTrainable(recipe, train, at);
   return { ...recipe, train };
 }
 

@@ -155,18 +155,24 @@ function evaluationOf(
 /** The codes of the projections that have this precision, as its graph reads them: leading bits. */
 function histogramOf(bits: SetLayout['bits'][number], layout: SetLayout, compiled: CompiledFacts): CodeHistogram {
   const has = new Set(layout.projections.filter(({ chain }) => chain.includes(bits)).map(({ id }) => id));
-  const parent = new Float64Array(256);
-  for (const { id, codes } of compiled.projections) {
-    if (has.has(id)) codes.forEach((count, code) => (parent[code] = (parent[code] ?? 0) + count));
-  }
-  const counts = sliceHistogram(parent, 'prefix', bits);
+  const here = compiled.projections.filter(({ id }) => has.has(id));
+  const counts = sliceHistogram(summed(here.map(({ codes }) => codes)), 'prefix', bits);
+  const isTrained = here.some(({ codesBefore }) => codesBefore !== undefined);
+  const before = sliceHistogram(summed(here.map(({ codes, codesBefore }) => codesBefore ?? codes)), 'prefix', bits);
   return {
     name: `int${bits}`,
     bits,
     counts: Array.from(counts),
     meanLevel: meanLevel(counts),
+    ...(isTrained && { before: { counts: Array.from(before), meanLevel: meanLevel(before) } }),
     entropyBits: entropyBits(counts),
   };
+}
+
+function summed(histograms: readonly (readonly number[])[]): Float64Array {
+  const sum = new Float64Array(256);
+  for (const each of histograms) each.forEach((count, code) => (sum[code] = (sum[code] ?? 0) + count));
+  return sum;
 }
 
 function provenanceOf({ manifest }: OpenSet): Provenance {

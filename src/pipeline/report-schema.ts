@@ -47,6 +47,7 @@ const compiled = z.object({
       error: z.record(z.string(), pair).optional(),
       damping: z.number().optional(),
       codes: z.array(z.number()).length(256),
+      codesBefore: z.array(z.number()).length(256).optional(),
     }),
   ),
   tables: z.array(
@@ -77,6 +78,7 @@ const compiled = z.object({
       z.object({
         layer: z.number(),
         segment: z.number(),
+        bits: z.number().optional(),
         losses: z.array(z.number()),
         start: z.number(),
         end: z.number(),

@@ -19,6 +19,8 @@ export interface SolvedProjection {
   /** Undefined for methods that do not measure. */
   readonly report: SolveReport | undefined;
   readonly seconds: number;
+  /** Occurrences of each code of the parent before it was trained. */
+  readonly codesBefore?: readonly number[] | undefined;
 }
 
 /** Yields every chosen projection once, solved, in graph order of their groups. */

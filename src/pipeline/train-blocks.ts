@@ -3,50 +3,55 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Projection } from '../analysis/projection.js';
-import type { Segment } from '../analysis/segments.js';
-import type { Group } from '../calibrate/groups.js';
-import { SegmentRunner, type Stream } from '../calibrate/segment-runner.js';
-import { findTrainBlocks, projectionsOf, type TrainBlock } from '../calibrate/train/block.js';
+import { digestOfModel } from '../calibrate/model-digest.js';
+import { digestOfWindows } from '../calibrate/statistics.js';
+import { projectionsOf, type TrainBlock } from '../calibrate/train/block.js';
 import { blockRequest } from '../calibrate/train/block-graph.js';
 import { clipStudent } from '../calibrate/train/clip-student.js';
+import { foldPlaces, foldScale } from '../calibrate/train/fold-scale.js';
 import { freezeClipped, frozenWeights } from '../calibrate/train/freeze.js';
-import type { StudentPlan } from '../calibrate/train/learnables.js';
+import type { Learned, StudentPlan } from '../calibrate/train/learnables.js';
 import { type Term, termsOf } from '../calibrate/train/objective.js';
-import { RowStore } from '../calibrate/train/rows.js';
-import { type BlockHistory, trainBlock } from '../calibrate/train/train.js';
+import { type TrainedBlock, trainBlock } from '../calibrate/train/train.js';
+import { factorsOf, inverseOf, inverted, scaledWeights } from '../calibrate/train/transform.js';
 import { loadRows } from '../kernels/load-rows.js';
 import type { KernelPool } from '../kernels/pool.js';
 import type { Context } from '../log.js';
+import { codeHistogram } from '../quant/histogram.js';
 import { containerBlock } from '../quant/layout.js';
 import type { Precision } from '../quant/precision.js';
 import { type Nested, parentBits, type Solved } from '../quant/solve/options.js';
 import { createRandom } from '../random.js';
 import type { BlockTraining } from '../report/page/data.js';
-import { readHints } from '../runtime/hints.js';
+import { Rewriter } from '../rewrite/rewriter.js';
 import { ortRuntime } from '../runtime/ort.js';
-import type { HostTensor } from '../runtime/runtime.js';
+import { BlockWalk, type Stop } from './block-walk.js';
+import { LearnedFiles } from './learned-files.js';
 import type { Measured, MeasureOptions } from './measure.js';
 import { lambdaOf, type Recipe } from './recipe.js';
 import type { TrainRecipe } from './recipe-train.js';
 import { type SolvedProjection, storedWeight } from './solve-projections.js';
 import { SolvedFiles } from './solved-files.js';
 import type { Chosen, Source } from './source.js';
+import { trainingReport } from './training-report.js';
 
 /** Trained blocks; close them to free their files. */
 export interface Trained {
   readonly reports: readonly BlockTraining[];
   /** The frozen form of a projection; undefined for one that was not trained. */
   find(id: string): Solved | undefined;
+  /** Occurrences of each code of the same parent without training. */
+  codesBefore(id: string): readonly number[] | undefined;
   close(): void;
 }
 
 /** Methods whose codes are trained. */
 const TRAINED: ReadonlySet<Recipe['method']> = new Set(['omniquant', 'matquant']);
 
-/** Share of the memory for the activations of a block. */
-const ROW_SHARE = 4;
-
-/** Trains what the recipe says; undefined when it trains nothing. */
+/**
+ * Trains what the recipe says; undefined when it trains nothing. Learned scales are folded into the norms of the source's model,
+ * which stays the same function.
+ */
 export async function trainBlocks(
   source: Source,
   measured: Measured,
@@ -58,7 +63,7 @@ export async function trainBlocks(
   if (recipe.train === undefined || !TRAINED.has(recipe.method)) return undefined;
   const folder = mkdtempSync(join(options.work ?? tmpdir(), 'matquant-trained-'));
   try {
-    const stage = new TrainStage(source, recipe.train, measured, { ...options, work: folder }, pool, context);
+    const stage = new TrainStage(source, recipe.train, measured, { ...options, folder }, pool, context);
     try {
       return await stage.run();
     } finally {
@@ -70,46 +75,51 @@ export async function trainBlocks(
   }
 }
 
+/** With the folder of files that only this run needs. */
+type StageOptions = MeasureOptions & { readonly folder: string };
+
 class TrainStage {
-  readonly #runner: SegmentRunner;
-  readonly #blocks: ReadonlyMap<string, TrainBlock>;
+  readonly #walk: BlockWalk;
   readonly #plan: StudentPlan;
   readonly #terms: readonly Term[];
-  readonly #files: SolvedFiles;
+  readonly #solved: SolvedFiles;
+  readonly #learned: LearnedFiles;
+  readonly #facts: readonly unknown[];
   readonly #reports: BlockTraining[] = [];
+  readonly #before: Map<string, readonly number[]> = new Map();
+  readonly #blockOf: ReadonlyMap<Projection, TrainBlock>;
+  readonly #done: Map<TrainBlock, Learned> = new Map();
   readonly #source: Source;
   readonly #train: TrainRecipe;
-  readonly #options: MeasureOptions & { readonly work: string };
+  readonly #options: StageOptions;
   readonly #pool: KernelPool;
   readonly #context: Context;
+  /** Name of the last block, which the next one depends on where it reads quantized activations. */
+  #last = '';
 
   constructor(
     source: Source,
     train: TrainRecipe,
     { windows }: Measured,
-    options: MeasureOptions & { readonly work: string },
+    options: StageOptions,
     pool: KernelPool,
     context: Context,
   ) {
-    const { recipe, threads, memoryBytes, work } = options;
+    const { recipe, threads, memoryBytes, folder, work, seed } = options;
     const lowest = Math.min(...recipe.bits);
     const projections = source.chosen.filter(({ floor }) => floor <= lowest).map(({ projection }) => projection);
-    const wanted = new Set(projections.filter(({ role }) => role === 'gate' || role === 'up'));
-    this.#runner = new SegmentRunner(source.model, source.analysis, windows, ortRuntime, {
-      threads,
-      memoryBytes: memoryBytes / ROW_SHARE,
-      workDir: work,
-      scope: (projection) => wanted.has(projection),
-      hints: readHints(source.path),
-      signal: context.signal,
-      ...(train.prefix === 'quantized' && { maxWeightBytes: 1 }),
-    });
-    const { blocks, left } = findTrainBlocks(this.#runner.plan.execution, projections);
-    for (const { layer, reason } of left) context.log.warn(`Layer ${layer} is not trained: ${reason}.`);
-    this.#blocks = new Map(blocks.map((block) => [block.gate.group, block]));
+    const { prefix } = train;
+    const smallest = (projection: Projection): Float32Array | undefined => this.#smallest(projection);
+    const walkOptions = { prefix, smallest, threads, memoryBytes, work: folder };
+    this.#walk = new BlockWalk(source, windows, projections, walkOptions, context);
+    this.#blockOf = new Map(this.#walk.blocks.flatMap((block) => projectionsOf(block).map((each) => [each, block])));
     this.#plan = planOf(recipe, train);
     this.#terms = objectiveOf(recipe, train);
-    this.#files = new SolvedFiles(join(work, 'solved'));
+    this.#solved = new SolvedFiles(join(folder, 'solved'));
+    this.#learned = new LearnedFiles(work && join(work, 'trained'));
+    const { bits, block, slice, symmetric } = recipe;
+    const made = [digestOfModel(source.model), digestOfWindows(windows), train, seed];
+    this.#facts = [...made, bits, block, slice, symmetric, lambdaOf(recipe)];
     this.#source = source;
     this.#train = train;
     this.#options = options;
@@ -118,98 +128,86 @@ class TrainStage {
   }
 
   async run(): Promise<Trained> {
-    const stream = this.#runner.stream();
-    for (const segment of this.#runner.segments) await this.#runSegment(segment, stream);
-    await stream.close();
-    const [files, folder] = [this.#files, this.#options.work];
+    await this.#walk.run((stop) => this.#trainOne(stop));
+    this.#fold();
+    const { folder } = this.#options;
     return {
       reports: this.#reports,
-      find: (id) => files.find(id),
+      find: (id) => this.#solved.find(id),
+      codesBefore: (id) => this.#before.get(id),
       close: () => rmSync(folder, { recursive: true, force: true }),
     };
   }
 
   close(): void {
-    this.#runner.close();
+    this.#walk.close();
   }
 
-  async #runSegment(segment: Segment, stream: Stream): Promise<void> {
-    const groups = this.#runner.groupsIn(segment).filter(({ id }) => this.#blocks.has(id));
-    const stores = new Map<string, RowStore>();
-    const quantized = this.#train.prefix === 'quantized';
-    try {
-      if (groups.length > 0 || !quantized)
-        await this.#runner.run(stream, {
-          groups: [],
-          extra: groups.map(({ input }) => input),
-          advance: !quantized,
-          onBatch: (_, extra) => {
-            for (const group of groups) this.#keep(stores, group, extra.get(group.input));
-          },
-        });
-      for (const { id } of groups) {
-        const store = stores.get(id);
-        if (store !== undefined) await this.#trainOne(this.#blocks.get(id) as TrainBlock, segment, store);
-        store?.close();
-      }
-    } finally {
-      for (const store of stores.values()) store.close();
+  async #trainOne(stop: Stop): Promise<void> {
+    const { block } = stop;
+    const folds = this.#plan.learn.has('scale') && foldPlaces(block) !== undefined;
+    const plan: StudentPlan = { ...this.#plan, entry: folds ? 'scaled' : 'kept' };
+    const key = this.#learned.key([...this.#facts, block.id, this.#train.prefix === 'quantized' && this.#last]);
+    this.#last = key;
+    const trained = this.#learned.find(key) ?? (await this.#learn(stop, plan));
+    this.#learned.save(key, trained);
+    const { learned, ...history } = trained;
+    for (const projection of projectionsOf(block)) {
+      const weights = await loadRows(this.#pool, storedWeight(projection));
+      const scaled = scaledWeights(weights, projection.k, factorsOf(block, projection, learned));
+      this.#save(projection, freezeClipped(projection, scaled, plan, learned));
+      const before = freezeClipped(projection, weights, plan, new Map());
+      this.#before.set(projection.id, Array.from(codeHistogram(before.codes)));
     }
-    const isLast = segment === this.#runner.segments.at(-1);
-    if (quantized && !isLast) await this.#runner.run(stream, { groups: [], override: (each) => this.#smallest(each) });
+    this.#done.set(block, learned);
+    this.#reports.push(trainingReport(block, stop.segment, history));
+    if (history.fallback) this.#context.log.warn(`Layer ${block.layer} did not get better by training.`);
   }
 
-  #keep(stores: Map<string, RowStore>, { id, k }: Group, tensor: HostTensor | undefined): void {
-    if (tensor === undefined) return;
-    const path = join(this.#options.work, `${id}.rows`);
-    const limit = this.#options.memoryBytes / ROW_SHARE / this.#blocks.size;
-    const store = stores.get(id) ?? new RowStore(k, tensor.dims.length, path, limit);
-    stores.set(id, store);
-    store.append(tensor.data as Float32Array);
-  }
-
-  async #trainOne(block: TrainBlock, segment: Segment, rows: RowStore): Promise<void> {
+  async #learn({ block, rows }: Stop, plan: StudentPlan): Promise<TrainedBlock> {
     const { steps, batch, rates, schedule, warmUp } = this.#train;
-    const { threads, seed, work } = this.#options;
-    const { model } = this.#source;
-    const student = clipStudent(block, this.#plan);
-    const request = blockRequest(model, this.#runner.plan.execution, block, student, this.#terms);
-    const random = createRandom(seed).fork(block.id);
+    const { threads, seed, folder } = this.#options;
+    const student = clipStudent(block, plan);
+    const apart = rows.student !== undefined;
+    const request = blockRequest(this.#source.model, this.#walk.execution, block, student, this.#terms, apart);
     const done = this.#reports.length;
-    const { learned, ...history } = await trainBlock(ortRuntime, block, request, student.learnables, rows, random, {
+    const { length: total } = this.#walk.blocks;
+    return trainBlock(ortRuntime, block, request, student.learnables, rows, createRandom(seed).fork(block.id), {
       steps,
       batch,
       rates,
       schedule,
       warmUp,
       threads,
-      workDir: work,
+      workDir: folder,
       signal: this.#context.signal,
       onStep: (step) =>
-        this.#context.progress.update({
-          stage: 'train',
-          done: done + step / steps,
-          total: this.#blocks.size,
-          detail: block.id,
-        }),
+        this.#context.progress.update({ stage: 'train', done: done + step / steps, total, detail: block.id }),
     });
-    for (const projection of projectionsOf(block)) {
-      const weights = await loadRows(this.#pool, storedWeight(projection));
-      this.#save(projection, freezeClipped(projection, weights, this.#plan, learned));
-    }
-    this.#reports.push(reportOf(block, segment, history));
-    if (history.fallback) this.#context.log.warn(`Layer ${block.layer} did not get better by training.`);
   }
 
   #save({ id, k }: Projection, nested: Nested): void {
     const report = { error: new Map(), damping: 0, dead: 0, seconds: 0 };
-    this.#files.save(id, { ...nested, report }, k);
+    this.#solved.save(id, { ...nested, report }, k);
   }
 
-  /** The weights of a trained projection at the smallest precision. */
-  #smallest({ id, k }: Projection): Float32Array | undefined {
-    const nested = this.#files.find(id);
-    return nested && frozenWeights(nested, k, this.#plan, Math.min(...this.#plan.bits) as Precision);
+  /** The weights of a trained projection at the smallest precision, as they act in the model before scales are folded. */
+  #smallest(projection: Projection): Float32Array | undefined {
+    const block = this.#blockOf.get(projection);
+    const learned = block && this.#done.get(block);
+    const nested = learned && this.#solved.find(projection.id);
+    if (block === undefined || learned === undefined || nested === undefined) return undefined;
+    const lowest = Math.min(...this.#plan.bits) as Precision;
+    const weights = frozenWeights(nested, projection.k, this.#plan, lowest);
+    return scaledWeights(weights, projection.k, inverted(factorsOf(block, projection, learned)));
+  }
+
+  #fold(): void {
+    const rw = new Rewriter(this.#source.model);
+    for (const [block, learned] of this.#done) {
+      const inverse = inverseOf(block, learned);
+      if (inverse !== undefined) foldScale(rw, foldPlaces(block) ?? [], inverse, block.id);
+    }
   }
 }
 
@@ -222,8 +220,9 @@ export async function* trainedFirst(
   const open: Chosen[] = [];
   for (const each of chosen) {
     const nested = trained?.find(each.projection.id);
+    const codesBefore = trained?.codesBefore(each.projection.id);
     if (nested === undefined) open.push(each);
-    else yield { chosen: each, nested, report: undefined, seconds: 0 };
+    else yield { chosen: each, nested, report: undefined, seconds: 0, codesBefore };
   }
   yield* solve(open);
 }
@@ -244,21 +243,4 @@ function planOf(recipe: Recipe, train: TrainRecipe): StudentPlan {
 function objectiveOf(recipe: Recipe, { codistill }: TrainRecipe): readonly Term[] {
   const pairs = codistill.map(({ from, to }) => ({ from: from as Precision, to: to as Precision }));
   return termsOf(recipe.bits, lambdaOf(recipe), pairs);
-}
-
-/** Digits of a loss in the report. */
-const DIGITS = 6;
-
-function reportOf(block: TrainBlock, { index }: Segment, history: BlockHistory): BlockTraining {
-  const rounded = (value: number): number => Number(value.toPrecision(DIGITS));
-  const { losses, start, end, retries, fallback } = history;
-  return {
-    layer: block.layer,
-    segment: index,
-    losses: losses.map(rounded),
-    start: rounded(start),
-    end: rounded(end),
-    retries,
-    fallback: fallback ? projectionsOf(block).map(({ id }) => id) : [],
-  };
 }

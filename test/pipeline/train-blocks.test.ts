@@ -137,6 +137,45 @@ describe('paper-matquant-gemma', () => {
   });
 });
 
+describe('the equivalent transform', () => {
+  it('is a set that runs without any node for it', async () => {
+    const nodesOf = (path: string): number => importModel(path).graph.nodes.length;
+    const train = { steps: 20, batch: 256, rates: { scale: 0.05 } };
+    const scaled = await compiled({ ...presetOf('paper-omniquant-8'), train: { ...train, learn: ['scale'] } });
+    const plain = await compiled({ ...presetOf('paper-omniquant-8'), train: { steps: 1 } });
+    expect(nodesOf(join(scaled, 'm_int8.onnx'))).toBe(nodesOf(join(plain, 'm_int8.onnx')));
+    expect(distance(await logitsOf(join(scaled, 'm_int8.onnx')), await logitsOf(mistral))).toBeLessThan(0.01);
+    for (const { start, end } of trainingOf(scaled)) expect(end).toBeLessThan(start);
+  });
+});
+
+describe('tables of solved codes', () => {
+  const solved: RecipeInput = { method: 'best', rounds: 0, sweeps: 0, bits: [4, 2] };
+  it('get better on the output of the block, precision by precision', async () => {
+    const folder = await compiled({ ...solved, train: { learn: ['tables'], steps: 60, batch: 256 } });
+    const training = trainingOf(folder);
+    expect(training.map(({ layer, bits }) => [layer, bits])).toEqual([
+      [0, 2],
+      [0, 4],
+      [1, 2],
+      [1, 4],
+    ]);
+    for (const { start, end, bits } of training) expect(end).toBeLessThan((bits === 2 ? 0.97 : 1) * start);
+    const plain = await compiled(solved);
+    const [trained, before] = [await logitsOf(join(folder, 'm_int2.onnx')), await logitsOf(join(plain, 'm_int2.onnx'))];
+    const exact = await logitsOf(mistral);
+    expect(distance(trained, exact)).toBeLessThan(distance(before, exact));
+  });
+
+  it('are taken from the work folder when they are there', async () => {
+    const work = join(root, 'work');
+    const train: RecipeInput['train'] = { learn: ['tables'], steps: 8, batch: 256, prefix: 'quantized' };
+    const first = await compiled({ ...solved, train }, { work });
+    const again = await compiled({ ...solved, train }, { work });
+    expect(readFileSync(join(again, 'm.data')).equals(readFileSync(join(first, 'm.data')))).toBe(true);
+  });
+});
+
 /** Norm of the difference over the norm of the second. */
 function distance(a: Float32Array, b: Float32Array): number {
   const norm = (values: Float32Array): number => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
@@ -185,6 +224,8 @@ async function logitsOf(path: string, weights?: ReadonlyMap<string, Float32Array
 describe('recipes that cannot be trained', () => {
   it.each([
     [{ method: 'best', train: {} }, /not trained by gradient/],
+    [{ method: 'matquant', decode: 'tied', train: { learn: ['tables'] } }, /nothing to learn/],
+    [{ method: 'omniquant', bits: [4], train: { learn: ['scale'] }, distill: {} }, /original weights/],
     [{ method: 'omniquant', bits: [8, 4] }, /one precision/],
     [{ method: 'matquant', train: { codistill: [{ from: 2, to: 8 }] } }, /cannot learn from int2/],
     [{ method: 'matquant', train: { steps: 0 } }, /not valid/],

@@ -14,18 +14,28 @@ export type Weights = ReadonlyMap<Value, Value>;
 /** What is trained in a block. */
 export interface Student {
   readonly learnables: readonly Learnable[];
-  build(
-    b: GraphBuilder,
-    copyOf: (value: Value) => Value,
-  ): { readonly wrt: readonly Value[]; readonly weights: (bits: Precision) => Weights };
+  build(b: GraphBuilder, copyOf: (value: Value) => Value): StudentParts;
 }
 
+export interface StudentParts {
+  readonly wrt: readonly Value[];
+  /** What stands in the place of weights at one precision. */
+  readonly weights: (bits: Precision) => Weights;
+  /** What the student does to its input before anything else. */
+  readonly entry?: (input: Value) => Value;
+}
+
+/** The input of the student where it is not that of the float block. */
+export const studentInput = ({ id }: TrainBlock): string => `${id}/student`;
+
+/** `apart`: the student reads its own input, what quantized layers hand on, and the float block reads its own. */
 export function blockRequest(
   model: Model,
   { resolve }: Execution,
   block: TrainBlock,
   student: Student,
   terms: readonly Term[],
+  apart = false,
 ): TrainingRequest {
   return {
     model,
@@ -38,9 +48,16 @@ export function blockRequest(
       b.rewriter.sort(b.graph);
       const nodes = [...b.graph.nodes];
       const exact = copyOf(block.output);
-      const { wrt, weights } = student.build(b, copyOf);
+      const { wrt, weights, entry = (input) => input } = student.build(b, copyOf);
+      // Of whatever rank the exporter gave the block's input, as that is fed.
+      const type = { dtype: 'float32', shape: undefined } as const;
+      const own = apart ? b.rewriter.addInput(b.graph, studentInput(block), type) : undefined;
+      const inputs = block.inputs.map((input) => [copyOf(input), entry(own ?? copyOf(input))] as const);
+      const changed = inputs.filter(([before, after]) => before !== after);
       const outputs = new Map(
-        precisionsOf(terms).map((bits) => [bits, replicate(b, nodes, weights(bits), exact)] as const),
+        precisionsOf(terms).map(
+          (bits) => [bits, replicate(b, nodes, new Map([...weights(bits), ...changed]), exact)] as const,
+        ),
       );
       return { loss: blockLoss(b, terms, exact, outputs), wrt };
     },

@@ -22,7 +22,8 @@ function learnablesOf(block: TrainBlock, plan: StudentPlan): readonly Learnable[
   const own = projectionsOf(block).flatMap((projection) => ofProjection(projection, plan));
   if (!plan.learn.has('scale')) return own;
   const { input, hidden } = scaleNamesOf(block.id);
-  return [...own, learnable('scale', input, [block.gate.k]), learnable('scale', hidden, [block.down.k])];
+  const inner = [...own, learnable('scale', hidden, [block.down.k])];
+  return plan.entry === 'kept' ? inner : [...inner, learnable('scale', input, [block.gate.k])];
 }
 
 function ofProjection(projection: Projection, plan: StudentPlan): readonly Learnable[] {
@@ -47,7 +48,11 @@ export function clipStudent(block: TrainBlock, plan: StudentPlan): Student {
       const inputs = new Map(learnables.map(({ name, dims }) => [name, b.input(name, 'float32', dims)]));
       const graph: StudentGraph = { b, plan, block, inputs };
       const parents = new Map(projectionsOf(block).map((each) => [each, parentOf(graph, each, copyOf)]));
-      return { wrt: [...inputs.values()], weights: (bits) => weightsAt(graph, parents, bits, copyOf) };
+      return {
+        wrt: [...inputs.values()],
+        weights: (bits) => weightsAt(graph, parents, bits, copyOf),
+        entry: (input) => unscaled(graph, input),
+      };
     },
   };
 }
@@ -97,10 +102,10 @@ function scaled(graph: StudentGraph, projection: Projection, weight: Value): Val
   const { b, plan, block, inputs } = graph;
   const names = scaleNamesOf(block.id);
   const [logS, logT] = [inputs.get(names.input), inputs.get(names.hidden)];
-  if (logS === undefined || logT === undefined) return weight;
+  if (logT === undefined) return weight;
   const shape = shapeOf(projection, plan);
   if (projection === block.down) return scaleWeight(b, shape, weight, 'k', b.op('Exp', [logT]));
-  const columns = scaleWeight(b, shape, weight, 'k', b.op('Exp', [logS]));
+  const columns = logS === undefined ? weight : scaleWeight(b, shape, weight, 'k', b.op('Exp', [logS]));
   return projection === block.gate ? columns : scaleWeight(b, shape, columns, 'n', b.op('Exp', [b.op('Neg', [logT])]));
 }
 
@@ -110,7 +115,7 @@ function weightsAt(
   bits: Precision,
   copyOf: (value: Value) => Value,
 ): Weights {
-  const { b, plan, block, inputs } = graph;
+  const { b, plan, inputs } = graph;
   const replaced = new Map<Value, Value>();
   for (const [projection, parent] of parents) {
     const shape = shapeOf(projection, plan);
@@ -123,10 +128,11 @@ function weightsAt(
         : loosened(b, tied, bits, { stretch: columnOf(b, shape, stretch), shift: columnOf(b, shape, shift) });
     replaced.set(copyOf(projection.weight.source), decodeSlice(b, shape, sliced));
   }
-  const logS = inputs.get(scaleNamesOf(block.id).input);
-  for (const input of logS === undefined ? [] : block.inputs) {
-    const inverse = b.op('Exp', [b.op('Neg', [logS as Value])]);
-    replaced.set(copyOf(input), b.op('Mul', [copyOf(input), inverse]));
-  }
   return replaced;
+}
+
+/** X ⊘ s. */
+function unscaled({ b, block, inputs }: StudentGraph, input: Value): Value {
+  const logS = inputs.get(scaleNamesOf(block.id).input);
+  return logS === undefined ? input : b.op('Mul', [input, b.op('Exp', [b.op('Neg', [logS])])]);
 }

@@ -20,6 +20,8 @@ export interface Learnable {
   readonly dims: readonly number[];
   /** Changed in place. */
   readonly values: Float32Array;
+  /** Factor of the rate, for numbers whose size is that of the weights; default 1. */
+  readonly unit?: number;
   /** Largest magnitude; kept after every step. */
   readonly bound?: number | undefined;
 }
@@ -35,6 +37,8 @@ export interface StudentPlan {
   readonly slice: SliceKind;
   readonly symmetric: boolean;
   readonly learn: ReadonlySet<LearnKind>;
+  /** Whether s may scale the block's input: its inverse then goes into the norm. Default 'scaled'. */
+  readonly entry?: 'scaled' | 'kept';
   /** Where the numbers behind γ and β start: σ(4) = .982 in OmniQuant. */
   readonly start: number;
 }

@@ -3,6 +3,14 @@ import { closeSync, mkdirSync, openSync, readSync, rmSync, writeSync } from 'nod
 import { dirname } from 'node:path';
 import { fail } from '../../diagnostics.js';
 
+/** What a block is trained on. */
+export interface BlockRows {
+  /** The block's input in the float model. */
+  readonly float: RowStore;
+  /** The same positions behind quantized layers, where the student reads those. */
+  readonly student?: RowStore | undefined;
+}
+
 export class RowStore {
   readonly width: number;
   /** Rank of the activations that the rows are taken from. */

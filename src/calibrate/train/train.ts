@@ -1,12 +1,13 @@
 /** Trains one block: mini-batches of its input, AdamW on what it learns, and a way back when numbers go astray. */
 import type { Random } from '../../random.js';
-import { type Feeds, floats, type Runtime } from '../../runtime/runtime.js';
+import { type Feeds, floats, type HostTensor, type Runtime } from '../../runtime/runtime.js';
 import { AdamW, constantRate, cosineRate, type Schedule } from '../optimizer.js';
 import type { TrainingRequest } from '../training-graph.js';
 import { type Step, TrainingSession } from '../training-session.js';
 import type { TrainBlock } from './block.js';
+import { studentInput } from './block-graph.js';
 import { feedsOf, type Learnable, type Learned, type LearnKind } from './learnables.js';
-import type { RowStore } from './rows.js';
+import type { BlockRows, RowStore } from './rows.js';
 
 export interface TrainOptions {
   readonly steps: number;
@@ -50,17 +51,18 @@ export async function trainBlock(
   block: TrainBlock,
   request: TrainingRequest,
   learnables: readonly Learnable[],
-  rows: RowStore,
+  rows: BlockRows,
   random: Random,
   options: TrainOptions,
 ): Promise<TrainedBlock> {
-  const size = Math.min(options.batch, rows.count);
-  const batches = batchesOf(rows.count, size, random);
+  const { count } = rows.float;
+  const size = Math.min(options.batch, count);
+  const batches = batchesOf(count, size, random);
   const feedsFor = (indices: readonly number[]): Feeds => ({
-    ...inputFeeds(block, rows.gather(indices), rows),
+    ...inputFeeds(block, indices, rows),
     ...feedsOf(learnables),
   });
-  const probes = Array.from({ length: Math.min(PROBES, Math.ceil(rows.count / size)) }, () => batches.next().value);
+  const probes = Array.from({ length: Math.min(PROBES, Math.ceil(count / size)) }, () => batches.next().value);
   const session = await TrainingSession.open(runtime, request, feedsFor(probes[0] ?? []), {
     ...(options.threads !== undefined && { threads: options.threads }),
     ...(options.workDir !== undefined && { workDir: options.workDir }),
@@ -90,10 +92,14 @@ export async function trainBlock(
 }
 
 /** The rows as every input of the block wants them: one window. */
-function inputFeeds({ inputs }: TrainBlock, data: Float32Array, { width, rank }: RowStore): Feeds {
-  const count = data.length / width;
-  const dims = [...new Array(rank - 2).fill(1), count, width];
-  return Object.fromEntries(inputs.map(({ name }) => [name, floats(data, dims)]));
+function inputFeeds(block: TrainBlock, indices: readonly number[], { float, student }: BlockRows): Feeds {
+  const tensorOf = (store: RowStore): HostTensor => {
+    const dims = [...new Array(store.rank - 2).fill(1), indices.length, store.width];
+    return floats(store.gather(indices), dims);
+  };
+  const exact = tensorOf(float);
+  const feeds = Object.fromEntries(block.inputs.map(({ name }) => [name, exact]));
+  return student === undefined ? feeds : { ...feeds, [studentInput(block)]: tensorOf(student) };
 }
 
 /** Endless mini-batches of row numbers: every row once, in a drawn order, before any comes again. */
@@ -119,7 +125,7 @@ class Walk {
 
   constructor(learnables: readonly Learnable[], { rates, schedule, steps, warmUp }: TrainOptions) {
     this.#learnables = learnables;
-    this.#adam = new AdamW(learnables.map(({ values, kind }) => ({ values, rate: rates[kind] })));
+    this.#adam = new AdamW(learnables.map(({ values, kind, unit = 1 }) => ({ values, rate: unit * rates[kind] })));
     this.#rate = schedule === 'cosine' ? cosineRate(1, steps, warmUp, FLOOR) : constantRate(1, warmUp);
     this.#before = this.copy();
   }

@@ -30,6 +30,8 @@ export interface CompiledDistillation {
 export interface BlockTraining {
   readonly layer: number;
   readonly segment: number;
+  /** Where the tables of one precision were trained. */
+  readonly bits?: number | undefined;
   /** Of every step. */
   readonly losses: readonly number[];
   /** Mean over the same rows before and after. */
@@ -73,6 +75,8 @@ export interface CompiledProjection {
   readonly damping?: number | undefined;
   /** Occurrences of each parent code 0…255. */
   readonly codes: readonly number[];
+  /** The same before training, where codes were trained. */
+  readonly codesBefore?: readonly number[] | undefined;
 }
 
 export interface ErrorPair {
@@ -166,6 +170,8 @@ export interface CodeHistogram {
   readonly counts: readonly number[];
   /** Mean code over the highest: ½ when the codes lie evenly about the middle, more after a shift to the right. */
   readonly meanLevel: number;
+  /** Before training, where codes were trained. */
+  readonly before?: { readonly counts: readonly number[]; readonly meanLevel: number } | undefined;
   /** Shannon entropy in bits. */
   readonly entropyBits: number;
 }

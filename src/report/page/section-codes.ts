@@ -10,12 +10,16 @@ export async function codesSection({ histograms }: ReportData): Promise<Section 
   if (histograms.length === 0) return undefined;
   const figures: Html[] = [];
   for (const histogram of histograms) figures.push(await codesPlot(histogram));
-  const rows = histograms.map(({ name, counts, meanLevel, entropyBits }) => [
+  const percent = (level: number): string => `${(100 * level).toFixed(2)} %`;
+  const isTrained = histograms.some(({ before }) => before !== undefined);
+  const rows = histograms.map(({ name, counts, meanLevel, before, entropyBits }) => [
     name,
     counts.length,
-    `${(100 * meanLevel).toFixed(2)} %`,
+    ...(isTrained ? [percent((before ?? { meanLevel }).meanLevel)] : []),
+    percent(meanLevel),
     significant(entropyBits),
   ]);
+  const levels = isTrained ? [number('mean level before training'), number('mean level')] : [number('mean level')];
   return {
     id: 'codes',
     title: 'Codes',
@@ -23,11 +27,7 @@ export async function codesSection({ histograms }: ReportData): Promise<Section 
       paragraph(
         'Every smaller model reads the leading bits of the same parent codes. The mean level is the mean code over the highest code: 50 % when codes lie evenly about the middle; a parent made for its smaller slices moves to the right. Entropy is what an ideal coder would store per code.',
       ),
-      table(
-        'Codes by precision',
-        [text('precision'), number('levels'), number('mean level'), number('entropy, bits')],
-        rows,
-      ),
+      table('Codes by precision', [text('precision'), number('levels'), ...levels, number('entropy, bits')], rows),
       plots(...figures),
     ],
   };

@@ -76,7 +76,7 @@ async function trained(run: Run = {}): Promise<TrainedBlock> {
   const rows = new RowStore(32, 3, '', 1e9);
   rows.append(X);
   const request = blockRequest(model, execution, block, student, run.terms ?? terms);
-  return trainBlock(ortRuntime, block, request, student.learnables, rows, createRandom(1), {
+  return trainBlock(ortRuntime, block, request, student.learnables, { float: rows }, createRandom(1), {
     ...options,
     ...run.options,
   });

@@ -1,0 +1,34 @@
+/** The learned equivalent transform, applied to weights: W ⊙ s going in, and its inverse on what was quantized. */
+import type { Projection } from '../../analysis/projection.js';
+import type { TrainBlock } from './block.js';
+import { type Learned, scaleNamesOf } from './learnables.js';
+
+/** Factors of the columns and rows of a projection; undefined where there are none. */
+export interface Factors {
+  readonly columns: Float32Array | undefined;
+  readonly rows: Float32Array | undefined;
+}
+
+/** s on the columns of gate and up, 1/t on the rows of up, t on the columns of down. */
+export function factorsOf(block: TrainBlock, projection: Projection, learned: Learned): Factors {
+  const { input, hidden } = scaleNamesOf(block.id);
+  const [logS, logT] = [learned.get(input), learned.get(hidden)];
+  if (projection === block.down) return { columns: logT?.map(Math.exp), rows: undefined };
+  const rows = projection === block.up ? logT?.map((value) => Math.exp(-value)) : undefined;
+  return { columns: logS?.map(Math.exp), rows };
+}
+
+/** 1/s for the norm in front of the block. */
+export const inverseOf = (block: TrainBlock, learned: Learned): Float32Array | undefined =>
+  learned.get(scaleNamesOf(block.id).input)?.map((value) => Math.exp(-value));
+
+/** Weights [n, k] times their factors. */
+export function scaledWeights(weights: Float32Array, k: number, { columns, rows }: Factors): Float32Array {
+  if (columns === undefined && rows === undefined) return weights;
+  return weights.map((weight, at) => weight * (columns?.[at % k] ?? 1) * (rows?.[Math.floor(at / k)] ?? 1));
+}
+
+export const inverted = ({ columns, rows }: Factors): Factors => ({
+  columns: columns?.map((value) => 1 / value),
+  rows: rows?.map((value) => 1 / value),
+});
