@@ -136,5 +136,5 @@ function bytesOf(tensor: Tensor): Partial<TensorProto> {
 }
 
 function payloadOf(tensor: Tensor): Payload {
-  return { length: tensor.byteLength, read: (start, end) => tensor.bytes(start, end) };
+  return { length: tensor.byteLength, read: (start, end, into) => tensor.bytes(start, end, into) };
 }

@@ -51,7 +51,7 @@ export class TensorImporter {
     const payload = this.#payloadOf(message, expected, at);
     if (payload !== undefined) {
       refuseSize(payload.length, expected, dtype, shape, at);
-      return lazyTensor(dtype, shape, (start, end) => payload.read(start, end), payload);
+      return lazyTensor(dtype, shape, (start, end, into) => payload.read(start, end, into), payload);
     }
     if (message.rawData && (message.rawData.length > 0 || typedByteLength(message, dtype) === 0)) {
       refuseSize(message.rawData.length, expected, dtype, shape, at);

@@ -24,7 +24,9 @@ export class SetTensors {
 
   /** A tensor over a range of the data file. Its bytes are read on demand. */
   tensor(range: Range, dtype: DType, shape: readonly number[]): Tensor {
-    const tensor = lazyTensor(dtype, shape, (start, end) => this.#read(range.offset + start, range.offset + end));
+    const tensor = lazyTensor(dtype, shape, (start, end, into) =>
+      this.#read(range.offset + start, range.offset + end, into),
+    );
     this.#placed.set(tensor, { location: this.#location, offset: range.offset, length: range.length });
     return tensor;
   }
@@ -53,10 +55,10 @@ export class SetTensors {
     return placement?.length === tensor.byteLength ? placement : undefined;
   }
 
-  #read(start: number, end: number): Uint8Array {
+  #read(start: number, end: number, into?: Uint8Array): Uint8Array {
     if (this.#path === undefined) throw new Error(`the data of ${this.#location} cannot be read here`);
     this.#descriptor ??= openSync(this.#path, 'r');
-    return readFully(this.#descriptor, start, end, this.#path);
+    return readFully(this.#descriptor, start, end, this.#path, into);
   }
 }
 

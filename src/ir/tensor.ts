@@ -9,9 +9,10 @@ export interface Tensor {
   readonly byteLength: number;
   /**
    * Raw bytes [start, end) in ONNX `raw_data` layout. A view when they are in memory, a fresh read when they are on disk:
-   * callers must not write to them, and should ask for ranges when the tensor is large.
+   * callers must not write to them, and should ask for ranges when the tensor is large. Fresh bytes may be put into the beginning
+   * of `into`, which then saves memory that the kernel would have to clear.
    */
-  bytes(start?: number, end?: number): Uint8Array;
+  bytes(start?: number, end?: number, into?: Uint8Array): Uint8Array;
   /** Tensors that share one range of bytes share this object; exporting writes such a range once. */
   readonly storage: object;
   /** Strings of a `string` tensor; undefined for every other type. */
@@ -38,11 +39,11 @@ export function tensorOf(dtype: DType, shape: readonly number[], data: ArrayBuff
 export function lazyTensor(
   dtype: DType,
   shape: readonly number[],
-  read: (start: number, end: number) => Uint8Array,
+  read: (start: number, end: number, into?: Uint8Array) => Uint8Array,
   storage: object = {},
 ): Tensor {
   const byteLength = byteLengthOf(dtype, shape);
-  return { dtype, shape, byteLength, bytes: (start = 0, end = byteLength) => read(start, end), storage };
+  return { dtype, shape, byteLength, bytes: (start = 0, end = byteLength, into?) => read(start, end, into), storage };
 }
 
 /** A one-dimensional int64 tensor, the form of shapes, axes and pads. */

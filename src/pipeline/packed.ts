@@ -30,7 +30,7 @@ export interface SetReader {
 /** A projection at one of its own precisions, packed as MatMulNBits reads it. */
 export function packPrefix(reader: SetReader, place: ProjectionPlace, bits: Precision): PackedProjection {
   const container = containerBits(bits);
-  const codes = packed(place, container, (from, to) => joined(reader, place, bits, from, to));
+  const codes = packed(place, container, (from, to, into) => joined(reader, place, bits, from, to, into));
   return { container, codes };
 }
 
@@ -65,36 +65,61 @@ export function packSlice(
 function packed(
   place: ProjectionPlace,
   container: ContainerBits,
-  make: (from: number, to: number) => Uint8Array,
+  make: (from: number, to: number, into?: Uint8Array) => Uint8Array,
 ): Tensor {
   const { count, block } = placeBlocks(place);
   const perByte = 8 / container;
   const codes = place.n * count * block;
-  return lazyTensor('uint8', [place.n, count, (block * container) / 8], (start, end) => {
+  return lazyTensor('uint8', [place.n, count, (block * container) / 8], (start, end, into) => {
     const from = Math.floor((start * perByte) / 16) * 16;
     const to = Math.min(Math.ceil((end * perByte) / 16) * 16, codes);
-    const bytes = make(from, to);
+    const bytes = make(from, to, into);
     const skip = start - from / perByte;
     return bytes.subarray(skip, skip + end - start);
   });
 }
 
 /** Container codes [from, to) of the planes of one precision, packed. */
-function joined(reader: SetReader, place: ProjectionPlace, bits: Precision, from: number, to: number): Uint8Array {
+function joined(
+  reader: SetReader,
+  place: ProjectionPlace,
+  bits: Precision,
+  from: number,
+  to: number,
+  into?: Uint8Array,
+): Uint8Array {
   const planes = place.planes.filter((plane) => plane.precision <= bits);
-  const pieces = planes.map((plane) => ({
-    bytes: pieceOf(reader, plane, from, to),
+  const [only] = planes;
+  const container = containerBits(bits);
+  if (planes.length === 1 && only?.width === container) return pieceOf(reader, only, from, to, into);
+  const scratch = scratchOf(planes, to - from);
+  const pieces = planes.map((plane, at) => ({
+    bytes: pieceOf(reader, plane, from, to, scratch[at]),
     widening: wideningOf(plane, bits),
   }));
-  const [only] = pieces;
-  const container = containerBits(bits);
-  if (pieces.length === 1 && only?.widening.width === container) return only.bytes;
-  return joinPieces(pieces, to - from, container);
+  return joinPieces(pieces, to - from, container, into);
 }
 
-function pieceOf(reader: SetReader, plane: PlanePlace, from: number, to: number): Uint8Array {
+function pieceOf(reader: SetReader, plane: PlanePlace, from: number, to: number, into?: Uint8Array): Uint8Array {
   const tensor = reader.tensor(plane, 'uint8', [plane.length]);
-  return tensor.bytes((from * plane.width) / 8, (to * plane.width) / 8);
+  return tensor.bytes((from * plane.width) / 8, (to * plane.width) / 8, into);
+}
+
+/** Pieces of planes are gone when they are joined, so all of them share memory up to this size, a chunk's worth. */
+const SHARED = 4 << 20;
+let shared: Uint8Array | undefined;
+
+function scratchOf(planes: readonly PlanePlace[], codes: number): readonly Uint8Array[] {
+  const lengths = planes.map(({ width }) => (codes * width) / 8);
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  if (total > SHARED) return lengths.map((length) => new Uint8Array(length));
+  shared ??= Buffer.allocUnsafeSlow(SHARED);
+  const pool = shared;
+  let end = 0;
+  return lengths.map((length) => {
+    end += length;
+    return pool.subarray(end - length, end);
+  });
 }
 
 /** Columns past K get the container's zero point; the slice of a padding code need not be it. */

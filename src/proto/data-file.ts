@@ -20,9 +20,9 @@ export class DataFile implements Payload {
     this.#identity = identityOf(stats);
   }
 
-  read(start: number, end: number): Uint8Array {
+  read(start: number, end: number, into?: Uint8Array): Uint8Array {
     if (end > this.length) fail('truncated', this.path, `the file has ${this.length} bytes, byte ${end} is needed`);
-    const bytes = new Uint8Array(end - start);
+    const bytes = into?.subarray(0, end - start) ?? new Uint8Array(end - start);
     const descriptor = this.#open();
     for (let done = 0; done < bytes.length; ) {
       const count = readSync(descriptor, bytes, done, Math.min(bytes.length - done, 1 << 30), start + done);

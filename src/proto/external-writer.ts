@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { DataFile } from './data-file.js';
-import { chunksOf, type Payload } from './payload.js';
+import { CHUNK, chunksOf, type Payload } from './payload.js';
 import { WriteBehind } from './write-behind.js';
 
 /** Large tensors start at a page, so that a runtime can map them; small ones are packed, kept at 16 bytes for vector loads. */
@@ -20,6 +20,8 @@ export class ExternalWriter {
   readonly #descriptor: number;
   readonly #behind: WriteBehind;
   readonly #placed: Map<object, Placed[]> = new Map();
+  /** Chunks pass through it: they are on their way to the file before the next is read. */
+  #chunk: Uint8Array | undefined;
   #position = 0;
 
   constructor(path: string) {
@@ -39,7 +41,8 @@ export class ExternalWriter {
     if (same !== undefined) return same;
     this.#align(payload.length >= LARGE ? PAGE : SMALL_ALIGNMENT);
     const placed = { offset: this.#position, length: payload.length };
-    for (const chunk of chunksOf(payload)) this.#write(chunk);
+    if (payload.length >= LARGE) this.#chunk ??= Buffer.allocUnsafeSlow(CHUNK);
+    for (const chunk of chunksOf(payload, this.#chunk)) this.#write(chunk);
     this.#placed.set(storage, [...earlier, placed]);
     return placed;
   }
@@ -68,8 +71,9 @@ export class ExternalWriter {
 export function sha1Of(path: string): string {
   const file = new DataFile(path);
   const hash = createHash('sha1');
+  const into = Buffer.allocUnsafeSlow(CHUNK);
   try {
-    for (const chunk of chunksOf(file)) hash.update(chunk);
+    for (const chunk of chunksOf(file, into)) hash.update(chunk);
     return hash.digest('hex');
   } finally {
     file.close();

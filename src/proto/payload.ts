@@ -3,8 +3,8 @@
 export interface Payload {
   /** Number of bytes. */
   readonly length: number;
-  /** The bytes [start, end): a view or a fresh read, not to be written to. */
-  read(start: number, end: number): Uint8Array;
+  /** The bytes [start, end): a view or a fresh read, not to be written to; a fresh read may use the beginning of `into`. */
+  read(start: number, end: number, into?: Uint8Array): Uint8Array;
 }
 
 /** A payload over bytes in memory. */
@@ -14,7 +14,7 @@ export function bytesPayload(bytes: Uint8Array): Payload {
 
 /** The range [start, start + length) of another payload. */
 export function rangeOf(source: Payload, start: number, length: number): Payload {
-  return { length, read: (from, to) => source.read(start + from, start + to) };
+  return { length, read: (from, to, into) => source.read(start + from, start + to, into) };
 }
 
 /** Total length of pieces. */
@@ -36,9 +36,9 @@ export function join(pieces: readonly Payload[]): Uint8Array {
 /** How much is read at a time while streaming. */
 export const CHUNK: number = 4 << 20;
 
-/** The bytes of a payload in chunks of at most 4 MiB. */
-export function* chunksOf(payload: Payload): Generator<Uint8Array> {
+/** The bytes of a payload in chunks of at most 4 MiB. With `into`, of that size, a chunk may be gone when the next is asked for. */
+export function* chunksOf(payload: Payload, into?: Uint8Array): Generator<Uint8Array> {
   for (let at = 0; at < payload.length; at += CHUNK) {
-    yield payload.read(at, Math.min(at + CHUNK, payload.length));
+    yield payload.read(at, Math.min(at + CHUNK, payload.length), into);
   }
 }

@@ -13,21 +13,66 @@ export interface WidePlane {
 /** Bytes of output per round, so that all passes over them stay in the second-level cache. */
 const ROUND = 128 * 1024;
 
-/** Joins the planes of `codes` container codes (a multiple of 16) into bytes [codes · container/8]. */
-export function joinPieces(planes: readonly WidePlane[], codes: number, container: number): Uint8Array {
-  const out = new Int32Array((codes * container) / 32);
+/**
+ * Joins the planes of `codes` container codes (a multiple of 16) into bytes [codes · container/8], in the beginning of `into`
+ * where it is given and begins at a whole word.
+ */
+export function joinPieces(
+  planes: readonly WidePlane[],
+  codes: number,
+  container: number,
+  into?: Uint8Array,
+): Uint8Array {
+  const out = wordsOf((codes * container) / 32, into);
   const perRound = (ROUND * 8) / container;
   const passes = planes.map(({ bytes, widening }) => ({ bytes, widening, table: wordTable(widening) }));
+  const fused = FUSED[planes.map(({ widening: { width } }) => container / width).join()];
   for (let from = 0; from < codes; from += perRound) {
     const to = Math.min(from + perRound, codes);
     const words = out.subarray((from * container) / 32, (to * container) / 32);
-    for (const { bytes, widening, table } of passes) {
-      const { width } = widening;
-      PASSES[container / width]?.(words, bytes.subarray((from * width) / 8, (to * width) / 8), table);
+    const parts = passes.map(({ bytes, widening: { width }, table }) => {
+      return { width, bytes: bytes.subarray((from * width) / 8, (to * width) / 8), table };
+    });
+    if (fused !== undefined) fused(words, parts);
+    else {
+      words.fill(0);
+      for (const { width, bytes, table } of parts) PASSES[container / width]?.(words, bytes, table);
     }
   }
-  return new Uint8Array(out.buffer);
+  return new Uint8Array(out.buffer, out.byteOffset, out.byteLength);
 }
+
+function wordsOf(length: number, into: Uint8Array | undefined): Int32Array {
+  if (into === undefined || into.byteOffset % 4 !== 0 || into.length < 4 * length) return new Int32Array(length);
+  return new Int32Array(into.buffer, into.byteOffset, length);
+}
+
+interface Part {
+  readonly bytes: Uint8Array;
+  readonly table: Int32Array;
+}
+
+/** All planes of int3 and int4 of the usual chain in one pass, which writes each word once: half the time. */
+const FUSED: Readonly<Record<string, (words: Int32Array, parts: readonly Part[]) => void>> = {
+  '2,4': (words, [two, one]) => {
+    const [{ bytes: a, table: s }, { bytes: b, table: t }] = [two as Part, one as Part];
+    for (let i = 0, at = 0; i < words.length; i++, at += 2) {
+      const low = (s[a[at] as number] as number) | (t[b[i] as number] as number);
+      words[i] = low | ((s[a[at + 1] as number] as number) << 16);
+    }
+  },
+  '2,4,4': (words, [two, one, last]) => {
+    const [{ bytes: a, table: s }, { bytes: b, table: t }, { bytes: c, table: u }] = [two, one, last] as [
+      Part,
+      Part,
+      Part,
+    ];
+    for (let i = 0, at = 0; i < words.length; i++, at += 2) {
+      const low = (s[a[at] as number] as number) | (t[b[i] as number] as number) | (u[c[i] as number] as number);
+      words[i] = low | ((s[a[at + 1] as number] as number) << 16);
+    }
+  },
+};
 
 /** A pass for each ratio of container to field width: 1 copies, 2 fills half words, 4 words, 8 pairs of words. */
 const PASSES: Readonly<Record<number, (words: Int32Array, bytes: Uint8Array, table: Int32Array) => void>> = {

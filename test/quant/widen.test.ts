@@ -29,7 +29,11 @@ describe('joinPieces', () => {
             }));
             const container = containerBits(bits);
             const expected = packMatMulNBits(containerCodes(codes, 'prefix', bits), rows, blocks, container);
-            expect(joinPieces(planes, rows * blocks.count * blocks.block, container)).toEqual(expected);
+            const count = rows * blocks.count * blocks.block;
+            expect(joinPieces(planes, count, container)).toEqual(expected);
+            const used = new Uint8Array((count * container) / 8 + 5).fill(255);
+            expect(joinPieces(planes, count, container, used)).toEqual(expected);
+            expect(new Uint8Array(joinPieces(planes, count, container, used.subarray(1)))).toEqual(expected);
           }
         },
       ),
