@@ -118,7 +118,8 @@ function lengthOf(values: Values<RecipeFlags>, start: RecipeInput): object {
   };
   const [flag] = Object.keys(length);
   if (flag === undefined) return {};
-  if (distill === undefined) return fail('bad-usage', `--${flag}`, 'The recipe does not distil; --preset best+ does');
+  if (distill === undefined)
+    return fail('bad-usage', `--${flag}`, 'The recipe does not distil; --preset best+ and deploy-int2+ do');
   return { distill: { ...distill, ...length } };
 }
 

@@ -16,6 +16,15 @@ const PAPER: RecipeInput = { method: 'matquant', bits: [8, 4, 2], slice: 'paper'
 const paperAlone = (bits: Bits): RecipeInput => ({ method: 'omniquant', bits: [bits], decode: 'tied', tables: 'fp16' });
 
 /** Each is what a recipe file could say as well. */
+/** int4 only carries attention, and is there to grow into; the blocks are solved for int2. */
+const DEPLOYED_INT2: RecipeInput = {
+  ...DEPLOYED,
+  bits: [4, 2],
+  block: 64,
+  embeddingBits: 4,
+  lambda: { 4: 0.1, 2: 1 },
+};
+
 export const PRESETS: Readonly<Record<string, RecipeInput>> = {
   'data-free': { method: 'data-free' },
   fast: { method: 'best', rounds: 0, sweeps: 0, range: 'minmax' },
@@ -45,6 +54,6 @@ export const PRESETS: Readonly<Record<string, RecipeInput>> = {
   // Small blocks also scale the int8 activations: Gemma 3 270M loses .0017 nats at block 32, .0089 at 128.
   'deploy-int8': { ...DEPLOYED, bits: [8], block: 32, embeddingBits: 8, embeddingBlock: 128 },
   'deploy-int4': { ...DEPLOYED, bits: [4], block: 32, embeddingBits: 4 },
-  // int4 only carries attention, and is there to grow into; the blocks are solved for int2.
-  'deploy-int2': { ...DEPLOYED, bits: [4, 2], block: 64, embeddingBits: 4, lambda: { 4: 0.1, 2: 1 } },
+  'deploy-int2': DEPLOYED_INT2,
+  'deploy-int2+': { ...DEPLOYED_INT2, distill: { bits: [2] } },
 };
