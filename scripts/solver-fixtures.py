@@ -120,7 +120,8 @@ def solve(w, h, case):
         """All blocks of a row together; `local` is what GPTQ starts from, each block by itself."""
         out = []
         for r in case["planes"]:
-            keep = case["decode"] == "tied" or r == 8 or (r == case["parent"] and len(case["planes"]) > 1)
+            parent = r == 8 or (r == case["parent"] and len(case["planes"]) > 1)
+            keep = case["decode"] == "tied" or (parent and case["decode"] != "ab")
             c = cut(codes, case["parent"], r, case["slice"])
             out.append(tied(scale, zero, case, r) if keep else refit(w, c, np.where(same_block, h, 0) if local else h, case["block"], case["decode"], r))
         return out

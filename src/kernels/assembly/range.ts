@@ -9,6 +9,11 @@ import * as job from './job';
 /** Ratios tried: 1, 0.92, ... 0.44; then each end of an asymmetric range one step to either side of the best. */
 const STEPS: i32 = 8;
 const STEP: f32 = 0.08;
+/**
+ * How much more the parent's own error counts here than afterwards. Error feedback takes back most of what rounding costs but
+ * little of what clipping does, so plain errors flatter clipping (Gemma 3 270M, block 128: int8 errs half as much as with 1).
+ */
+const PARENT: f32 = 16;
 
 let low: f32 = 0;
 let high: f32 = 0;
@@ -87,7 +92,8 @@ function tiedError(n: i32, u: i32): f32 {
   gemm(job.planes, cols, width, job.work, job.span, gram, job.span, job.state, job.span);
   let sum: f32 = 0;
   for (let r = 0; r < job.planes; r++) {
-    sum += job.lambda(r) * dot(job.work + <usize>r * job.span, job.state + <usize>r * job.span, width);
+    const weight = r == 0 && job.planes > 1 ? PARENT * job.lambda(0) : job.lambda(r);
+    sum += weight * dot(job.work + <usize>r * job.span, job.state + <usize>r * job.span, width);
   }
   return sum;
 }

@@ -119,7 +119,9 @@ describe('solveGroup', () => {
   });
 
   it('clips the range where that lowers the weighted error of the tied decodes', async () => {
-    const rounded: SolveOptions = { ...best, decode: 'tied', codes: 'round', rounds: 0, lambda: lambdas(best.bits, 1) };
+    // The parent's error counts 16 times here: with this, all precisions count alike.
+    const lambda = { ...lambdas(best.bits, 1), 8: 1 / 16 };
+    const rounded: SolveOptions = { ...best, decode: 'tied', codes: 'round', rounds: 0, lambda };
     const plain = await solveOne(rounded);
     const clipped = await solveOne({ ...rounded, range: 'grid' });
     const twoBits = (solved: Solved): number => solved.report.error.get(2)?.after ?? Number.NaN;
