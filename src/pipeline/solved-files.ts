@@ -13,6 +13,9 @@ import type { Solved, SolveReport } from '../quant/solve/options.js';
 import type { DecodeTable } from '../quant/tables.js';
 import { TOOL } from '../version.js';
 
+/** Raised when the solver finds other codes or tables for the same input. */
+const REVISION = 2;
+
 interface Header {
   readonly rows: number;
   readonly cols: number;
@@ -38,7 +41,7 @@ export class SolvedFiles {
     if (this.#folder === undefined) return '';
     const { bytes, dtype, layout, rows, cols } = weight;
     const hash = createHash('sha256').update(
-      JSON.stringify([TOOL, dtype, layout, rows, cols, DTYPES[dtype].onnx, facts]),
+      JSON.stringify([TOOL, REVISION, dtype, layout, rows, cols, DTYPES[dtype].onnx, facts]),
     );
     return hash.update(bytes).digest('hex');
   }

@@ -13,7 +13,7 @@ const STEP: f32 = 0.08;
  * How much more the parent's own error counts here than afterwards. Error feedback takes back most of what rounding costs but
  * little of what clipping does, so plain errors flatter clipping (Gemma 3 270M, block 128: int8 errs half as much as with 1).
  */
-const PARENT: f32 = 16;
+const PARENT: f32 = 8;
 
 let low: f32 = 0;
 let high: f32 = 0;

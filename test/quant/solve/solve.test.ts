@@ -119,8 +119,8 @@ describe('solveGroup', () => {
   });
 
   it('clips the range where that lowers the weighted error of the tied decodes', async () => {
-    // The parent's error counts 16 times here: with this, all precisions count alike.
-    const lambda = { ...lambdas(best.bits, 1), 8: 1 / 16 };
+    // The parent's error counts 8 times here: with this, all precisions count alike.
+    const lambda = { ...lambdas(best.bits, 1), 8: 1 / 8 };
     const rounded: SolveOptions = { ...best, decode: 'tied', codes: 'round', rounds: 0, lambda };
     const plain = await solveOne(rounded);
     const clipped = await solveOne({ ...rounded, range: 'grid' });
