@@ -95,14 +95,11 @@ export async function compile(asked: CompileOptions, context: Context): Promise<
   const measured = await measure(source, options, context);
   clock.lap('capture');
   const stem = options.name ?? basename(options.model).replace(/\.onnx$/i, '');
-  return stagedFolder(
-    options.output,
-    async (folder) => {
-      const set = await writeSet(folder, stem, source, measured, options, context, clock);
-      return resultOf(set, options, measured, clock);
-    },
-    [`${stem}.json`],
-  );
+  const write = async (folder: string): Promise<CompileResult> => {
+    const set = await writeSet(folder, stem, source, measured, options, context, clock);
+    return resultOf(set, options, measured, clock);
+  };
+  return stagedFolder(options.output, write, [`${stem}.json`]).finally(measured.close);
 }
 
 /** Seconds by stage. */

@@ -1,15 +1,13 @@
 /** A dry run: what is in a model, what would be quantized, what not and why, and what each precision would weigh. */
 import type { RefusalCode } from '../diagnostics.js';
-import { elementCount } from '../ir/dtype.js';
 import type { Context } from '../log.js';
 import { storedBitsPerWeight } from '../quant/stored-bits.js';
 import { type Budget, compiledBudget, floatBudget, storedShape, totalOf } from './budget.js';
+import { peakMemory } from './peak-memory.js';
 import type { Recipe } from './recipe.js';
-import { TABLE_STAGE } from './solve-tables.js';
 import { openSource, type Source } from './source.js';
 import { requireTarget } from './target.js';
 import { fitRest } from './target-size.js';
-import { tableBits, tokenTablesOf } from './token-tables.js';
 
 export interface InspectOptions {
   readonly model: string;
@@ -53,11 +51,9 @@ export interface InspectResult {
   /** Bytes by part as they are stored now; the head's may repeat the embedding (`embedding.head` is copy). */
   readonly budget: Budget;
   readonly sizes: Readonly<Record<string, InspectedSize>>;
+  /** Beside activations and the check of the graphs, which take what they are allowed. */
   readonly peakMemoryBytes: number;
 }
-
-/** Memory of the process itself and of the kernels, beside the projection at hand: measured 120 to 160 MB. */
-const BASE_MEMORY = 160e6;
 
 export async function inspect(options: InspectOptions, context: Context): Promise<InspectResult> {
   const { source, recipe } = fitRest(openSource(options.model, options.recipe), options.recipe, options.targetBytes);
@@ -119,15 +115,4 @@ function sizesOf(source: Source, recipe: Recipe): Record<string, InspectedSize> 
       return [`int${bits}`, size] as const;
     });
   return Object.fromEntries(entries);
-}
-
-/** The largest projection, or range of a table, in float32 twice, its codes, and a Gram matrix: nothing else grows with the model. */
-function peakMemory({ chosen, analysis }: Source, recipe: Recipe): number {
-  const need = (k: number, n: number): number => elementCount([n, k]) * 13 + k * k * 8;
-  const tables = tableBits(recipe) === undefined ? [] : tokenTablesOf(analysis);
-  const needs = [
-    ...chosen.map(({ projection: { k, n } }) => need(k, n)),
-    ...tables.map(({ rows, cols }) => need(cols, Math.min(rows, TABLE_STAGE / cols))),
-  ];
-  return BASE_MEMORY + Math.max(0, ...needs);
 }

@@ -1,5 +1,9 @@
 /** The stage that runs the float model over calibration text: windows in, Gram statistics out. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fixedShapeOf } from '../analysis/fixed-shape.js';
+import type { Projection } from '../analysis/projection.js';
 import { capture } from '../calibrate/capture.js';
 import type { Statistics } from '../calibrate/statistics.js';
 import { fileSizesOf } from '../convert/file-sizes.js';
@@ -21,6 +25,8 @@ export interface MeasureOptions {
   readonly seed: number;
   /** Folder that keeps statistics for later runs. */
   readonly work?: string;
+  /** Where temporary folders are made; default the system's. */
+  readonly workDir?: string;
 }
 
 /** What was learned, and from how much. */
@@ -30,6 +36,8 @@ export interface Measured {
   readonly windows: readonly Int32Array[];
   readonly tokens: number;
   readonly seconds: number;
+  /** Removes statistics that no later run is to find. */
+  close(): void;
 }
 
 /** Methods that need no statistics: they look at weights only, or at the activations themselves. */
@@ -64,21 +72,24 @@ export async function measure(source: Source, options: MeasureOptions, context: 
   // A model that takes so many texts at a time takes no fewer.
   const windows = found.length < batch ? found : found.slice(0, found.length - (found.length % batch));
   const tokens = windows.reduce((sum, window) => sum + window.length, 0);
-  const done = (statistics: Statistics | undefined): Measured => ({
+  const done = (statistics: Statistics | undefined, close: () => void = () => undefined): Measured => ({
     statistics,
     windows,
     tokens,
     seconds: (performance.now() - started) / 1000,
+    close,
   });
   if (windows.length === 0 || UNMEASURED.has(recipe.method)) return done(undefined);
   const wanted = new Set(source.chosen.map(({ projection }) => projection.id));
   const takesHead = tableBits(recipe) !== undefined;
+  const scope = ({ id, role }: Projection): boolean => wanted.has(id) || (takesHead && role === 'head');
+  const place = placeFor(source.analysis.projections.filter(scope), options);
   const statistics = await capture(source.model, source.analysis, windows, ortRuntime, {
     threads: options.threads,
     memoryBytes: options.memoryBytes,
-    scope: ({ id, role }) => wanted.has(id) || (takesHead && role === 'head'),
+    scope,
     hints: readHints(source.path),
-    ...(options.work !== undefined && { folder: `${options.work}/statistics` }),
+    ...(place.folder !== undefined && { folder: place.folder }),
     signal: context.signal,
     onProgress: ({ segment, segments, done: share }) =>
       context.progress.update({
@@ -87,6 +98,23 @@ export async function measure(source: Source, options: MeasureOptions, context: 
         total: 1,
         detail: `segment ${segment + 1} of ${segments}`,
       }),
+  }).catch((error: unknown) => {
+    place.close();
+    throw error;
   });
-  return done(statistics);
+  return done(statistics, place.close);
+}
+
+/** Where statistics are kept: in the work folder, else in memory, else, where they take more than half of it, in files until the end. */
+function placeFor(
+  projections: readonly Projection[],
+  { work, workDir, memoryBytes }: MeasureOptions,
+): { readonly folder: string | undefined; close(): void } {
+  const stay = (): void => undefined;
+  if (work !== undefined) return { folder: join(work, 'statistics'), close: stay };
+  const inputs = new Map(projections.map(({ group, k }) => [group, k]));
+  const bytes = [...inputs.values()].reduce((sum, k) => sum + 8 * k * k, 0);
+  if (bytes <= memoryBytes / 2) return { folder: undefined, close: stay };
+  const folder = mkdtempSync(join(workDir ?? tmpdir(), 'matquant-statistics-'));
+  return { folder, close: () => rmSync(folder, { recursive: true, force: true }) };
 }

@@ -45,7 +45,7 @@ function render(result: InspectResult): string {
         }),
       ],
     ),
-    `Peak memory of a compilation: about ${byteSize(result.peakMemoryBytes)}`,
+    `Memory of a compilation: about ${byteSize(result.peakMemoryBytes)}; activations and the check of the graphs take up to --memory more`,
   );
 }
 

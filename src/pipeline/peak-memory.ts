@@ -1,0 +1,41 @@
+/** What a compilation will take in memory, before anything is computed. */
+import type { Projection } from '../analysis/projection.js';
+import type { Recipe } from './recipe.js';
+import { TABLE_STAGE } from './solve-tables.js';
+import type { Source } from './source.js';
+import { tableBits, tokenTablesOf } from './token-tables.js';
+
+/** The process itself, ONNX Runtime and the kernels: measured 120 to 160 MB. */
+const BASE = 160e6;
+/** Methods that look at weights alone. */
+const WITHOUT_STATISTICS: ReadonlySet<Recipe['method']> = new Set(['rtn', 'sliced-minmax']);
+
+/**
+ * Bytes at the worst moment of measuring and solving, which holds one layer and the largest projections, however many layers the
+ * model has. Activations and the check of the graphs come on top: they take what --memory allows.
+ */
+export function peakMemory({ chosen, analysis }: Source, recipe: Recipe): number {
+  const gram = WITHOUT_STATISTICS.has(recipe.method) ? 0 : 1;
+  const tables = tableBits(recipe) === undefined ? [] : tokenTablesOf(analysis);
+  const solve = [
+    ...groupsOf(chosen.map(({ projection }) => projection)).map((group) => solving(group.k, group.n, gram)),
+    ...tables.map(({ rows, cols }) => solving(cols, Math.min(rows, TABLE_STAGE / cols), gram)),
+  ];
+  const layers = new Map<number, number>();
+  for (const { layer, k, n, role } of analysis.projections)
+    if (role !== 'head') layers.set(layer, (layers.get(layer) ?? 0) + capturing(k, n));
+  return BASE + Math.max(0, ...solve, ...(gram === 0 ? [] : layers.values()));
+}
+
+/** Projections of one input: they share a Gram matrix. */
+function groupsOf(projections: readonly Projection[]): readonly { readonly k: number; readonly n: number }[] {
+  const groups = new Map<string, { k: number; n: number }>();
+  for (const { group, k, n } of projections) groups.set(group, { k, n: (groups.get(group)?.n ?? 0) + n });
+  return [...groups.values()];
+}
+
+/** Weights twice in float32, their codes and those that are written; a Gram matrix as it was read, its copies and its factor. */
+const solving = (k: number, n: number, gram: number): number => 13 * k * n + gram * 24 * k * k;
+
+/** Weights in the session as they are stored and as the products want them, and the Gram matrix twice. */
+const capturing = (k: number, n: number): number => 8 * k * n;
