@@ -4,6 +4,7 @@ export { type Context, type Log, type Progress, type ProgressUpdate, silentConte
 export { type AppendOptions, type AppendResult, append } from './pipeline/append.js';
 export { type CompileOptions, type CompileResult, compile } from './pipeline/compile.js';
 export { type EvalOptions, type EvalResult, evaluate } from './pipeline/evaluate.js';
+export { type EvaluateTasksOptions, evaluateTasks, type TaskScore } from './pipeline/evaluate-tasks.js';
 export { type InspectOptions, type InspectResult, inspect } from './pipeline/inspect.js';
 export { type MixGoal, type MixOptions, type MixResult, mix } from './pipeline/mix.js';
 export { PRESETS } from './pipeline/presets.js';

@@ -51,15 +51,11 @@ export function textOf(values: Values<TextFlags>): TextOptions | undefined {
   if (text !== undefined && ids !== undefined) fail('bad-usage', '--ids', 'Give --text or --ids, not both');
   if (ids !== undefined) return { ids };
   if (tokenizer === undefined) return fail('bad-usage', '--tokenizer', '--text needs the tokenizer of the model');
-  return { files: text ?? [], tokenizer, jsonlField: values['jsonl-field'], bos: bosOf(values.bos) };
+  return { files: text ?? [], tokenizer, jsonlField: values['jsonl-field'], bos: bosValue(values.bos) };
 }
 
-/** The text a command line names; an error without one. */
-export function requiredText(values: Values<TextFlags>): TextOptions {
-  return textOf(values) ?? fail('bad-usage', '--text', 'Give --text with --tokenizer, or --ids');
-}
-
-const bosOf = (value: string): 'auto' | 'none' | number =>
+/** How texts begin, from its flag. */
+export const bosValue = (value: string): 'auto' | 'none' | number =>
   value === 'auto' || value === 'none' ? value : wholeNumber('--bos', value, 0);
 
 export function threadsOf(values: { readonly threads: string | undefined }): number {

@@ -41,9 +41,7 @@ export async function evaluateTask(options: TaskOptions): Promise<TaskResult> {
     signal?.throwIfAborted();
     const likelihoods = await likelihoodsOf(item, options);
     const choice = largestAt(likelihoods);
-    const normalized = largestAt(
-      likelihoods.map((value, at) => value / Buffer.byteLength((item.answers[at]?.ending ?? '').trim())),
-    );
+    const normalized = largestAt(likelihoods.map((value, at) => value / charactersOf(item.answers[at]?.ending ?? '')));
     choices.push(choice);
     if (choice === item.gold) right++;
     if (normalized === item.gold) rightNormalized++;
@@ -60,10 +58,13 @@ export async function evaluateTask(options: TaskOptions): Promise<TaskResult> {
   };
 }
 
+/** Code points of an ending, without the blank in front of it. */
+const charactersOf = (ending: string): number => Math.max(1, [...ending.trim()].length);
+
 /** log p(ending | context) of each answer. */
-async function likelihoodsOf(
+export async function likelihoodsOf(
   item: TaskItem,
-  { decoder, pool, tokenizer, bos }: TaskOptions,
+  { decoder, pool, tokenizer, bos }: Omit<TaskOptions, 'items'>,
 ): Promise<readonly number[]> {
   const likelihoods: number[] = [];
   for (const { context, ending } of item.answers) {

@@ -1,12 +1,12 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { KernelPool } from '../../src/kernels/pool.js';
 import { readTask, type TaskItem } from '../../src/report/task-items.js';
-import { evaluateTask, idsOf } from '../../src/report/tasks.js';
+import { evaluateTask, idsOf, likelihoodsOf } from '../../src/report/tasks.js';
 import { openDecoder } from '../../src/runtime/decoder.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
-import { temporaryFolder } from '../support/paths.js';
+import { fixture, temporaryFolder } from '../support/paths.js';
 import { mistral, stories, storyTokenizer } from '../support/stories.js';
 
 const fileWith = (...lines: readonly string[]): string => {
@@ -87,6 +87,29 @@ describe('idsOf', () => {
 });
 
 describe('evaluateTask', () => {
+  it('finds the likelihoods that PyTorch finds, and the accuracies that follow from them', async () => {
+    const { items: lines, likelihoods } = JSON.parse(readFileSync(fixture('report/task-likelihoods.json'), 'utf8')) as {
+      readonly items: readonly { readonly gold: number }[];
+      readonly likelihoods: readonly (readonly number[])[];
+    };
+    const items = readTask(fileWith(...lines.map((line) => JSON.stringify(line))));
+    const decoder = await openDecoder(ortRuntime, mistral, { threads: 1 });
+    const pool = new KernelPool(1);
+    const options = { decoder, pool, tokenizer: storyTokenizer(), bos: 1 };
+    for (const [index, item] of items.entries()) {
+      const found = await likelihoodsOf(item, options);
+      expect(found.length).toBe(likelihoods[index]?.length);
+      found.forEach((value, at) => expect(value).toBeCloseTo(likelihoods[index]?.[at] as number, 3));
+    }
+    const chosen = likelihoods.map((values) => values.indexOf(Math.max(...values)));
+    const right = chosen.filter((choice, index) => choice === items[index]?.gold).length / items.length;
+    const result = await evaluateTask({ ...options, items });
+    expect(result).toMatchObject({ choices: chosen, accuracy: right });
+    expect(result.accuracyStandardError).toBeCloseTo(Math.sqrt((right * (1 - right)) / (items.length - 1)), 12);
+    await pool.close();
+    await decoder.session.close();
+  });
+
   it('prefers how stories go on to their words in another order', async () => {
     const items: readonly TaskItem[] = stories()
       .slice(-12)

@@ -1,7 +1,9 @@
+import { fail } from '../../diagnostics.js';
 import { type EvalResult, evaluate } from '../../pipeline/evaluate.js';
+import { type EvaluateTasksOptions, evaluateTasks, type TaskScore } from '../../pipeline/evaluate-tasks.js';
 import { type Command, defineCommand } from '../command.js';
-import { machineFlags, machineOf, requiredText, textFlags } from '../options.js';
-import { byteSize, right, significant, table } from '../render.js';
+import { bosValue, machineFlags, machineOf, textFlags, textOf } from '../options.js';
+import { byteSize, paragraphs, right, significant, table } from '../render.js';
 import { given, wholeNumber } from '../values.js';
 
 export const evalCommand: Command = defineCommand({
@@ -15,27 +17,72 @@ export const evalCommand: Command = defineCommand({
     ...textFlags,
     window: { type: 'string', default: '512', describe: 'Tokens in a window', group: 'Text:' },
     windows: { type: 'string', describe: 'Most windows to score (default: all)', group: 'Text:' },
+    task: {
+      type: 'array',
+      describe:
+        'Multiple-choice questions: .jsonl of query, choices, gold or context_options, continuation, gold; repeatable',
+      group: 'Tasks:',
+    },
+    limit: { type: 'string', describe: 'Most questions of each task (default: all)', group: 'Tasks:' },
     ...machineFlags,
   },
   examples: [
     ['eval model.onnx out/model_int4.onnx out/model_int2.onnx --text held.txt --tokenizer tokenizer.json', 'on text'],
     ['eval model.onnx out/model_int2.onnx --ids windows.jsonl --json', 'on token ids, for machines'],
+    ['eval model.onnx out/model_int2.onnx --task arc_easy.jsonl --tokenizer tokenizer.json', 'questions to answer'],
   ],
   async run(values, context) {
-    const result = await evaluate(
-      {
-        reference: values.reference,
-        candidates: values.candidates ?? [],
-        text: requiredText(values),
-        window: wholeNumber('--window', values.window, 2),
-        ...given('windows', values.windows, (text) => wholeNumber('--windows', text)),
-        ...machineOf(values),
-      },
-      context,
+    const { reference, task: files } = values;
+    const candidates = values.candidates ?? [];
+    const text = textOf(
+      files === undefined || values.text !== undefined ? values : { ...values, tokenizer: undefined },
     );
-    return { data: result, text: render(result) };
+    if (text === undefined && files === undefined)
+      return fail('bad-usage', '--text', 'Give --text with --tokenizer, or --ids, or --task with --tokenizer');
+    const asked = files && tasksOf({ ...values, task: files });
+    const window = wholeNumber('--window', values.window, 2);
+    const windows = given('windows', values.windows, (value) => wholeNumber('--windows', value));
+    const machine = machineOf(values);
+    const scored = text && (await evaluate({ reference, candidates, text, window, ...windows, ...machine }, context));
+    const tasks = asked && (await evaluateTasks({ reference, candidates, ...asked, ...machine }, context));
+    return {
+      data: { ...scored, ...(tasks && { tasks }) },
+      text: paragraphs(scored ? render(scored) : '', tasks ? renderTasks(tasks) : ''),
+    };
   },
 });
+
+interface TaskFlags {
+  readonly task: readonly string[];
+  readonly limit: string | undefined;
+  readonly tokenizer: string | undefined;
+  readonly bos: string;
+}
+
+function tasksOf({
+  task: tasks,
+  limit,
+  tokenizer,
+  bos,
+}: TaskFlags): Pick<EvaluateTasksOptions, 'tasks' | 'limit' | 'tokenizer' | 'bos'> {
+  if (tokenizer === undefined) return fail('bad-usage', '--tokenizer', '--task needs the tokenizer of the model');
+  return { tasks, tokenizer, bos: bosValue(bos), ...given('limit', limit, (value) => wholeNumber('--limit', value)) };
+}
+
+function renderTasks(scores: readonly TaskScore[]): string {
+  const titles = ['questions', 'accuracy', 'normalized', 'as the reference'];
+  const percent = (share: number, error?: number): string =>
+    `${(100 * share).toFixed(1)}${error === undefined ? '' : ` ± ${(100 * error).toFixed(1)}`} %`;
+  const rows = scores.map((score) => [
+    score.task,
+    score.path,
+    String(score.items),
+    percent(score.accuracy, score.accuracyStandardError),
+    percent(score.normalizedAccuracy, score.normalizedAccuracyStandardError),
+    percent(score.agreement),
+  ]);
+  return table([{ title: 'task' }, { title: 'model' }, ...titles.map(right)], rows);
+}
 
 function render({ reference, candidates }: EvalResult): string {
   const titles = ['nll', 'perplexity', 'KL', 'top-1', 'size', 'bits/weight', 'tokens/s'];
