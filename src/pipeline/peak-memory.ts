@@ -1,5 +1,6 @@
 /** What a compilation will take in memory, before anything is computed. */
 import type { Projection } from '../analysis/projection.js';
+import { MOST_COLS } from '../quant/solve/parts.js';
 import type { Recipe } from './recipe.js';
 import { TABLE_STAGE } from './solve-tables.js';
 import type { Source } from './source.js';
@@ -35,7 +36,8 @@ function groupsOf(projections: readonly Projection[]): readonly { readonly k: nu
 }
 
 /** Weights twice in float32, their codes and those that are written; a Gram matrix as it was read, its copies and its factor. */
-const solving = (k: number, n: number, gram: number): number => 13 * k * n + gram * 24 * k * k;
+const solving = (k: number, n: number, gram: number): number =>
+  13 * k * n + gram * (8 * k ** 2 + 16 * Math.min(k, MOST_COLS) ** 2);
 
 /** Weights in the session as they are stored and as the products want them, and the Gram matrix twice. */
 const capturing = (k: number, n: number): number => 8 * k * n;

@@ -7,7 +7,8 @@ import type { Context } from '../log.js';
 import type { ProjectionPlace } from '../quant/layout.js';
 import { solveDataFree } from '../quant/solve/data-free.js';
 import type { Nested, Nesting } from '../quant/solve/options.js';
-import { type Solved, type SolveOptions, type SolveReport, solveGroup } from '../quant/solve/solve.js';
+import { solveInParts } from '../quant/solve/parts.js';
+import type { Solved, SolveOptions, SolveReport } from '../quant/solve/solve.js';
 import { lambdaOf, type Recipe } from './recipe.js';
 import type { SolvedFiles } from './solved-files.js';
 import type { Chosen } from './source.js';
@@ -92,7 +93,7 @@ async function solveOpen(
   for (const { projection } of open) {
     items.push({ name: projection.id, rows: projection.n, weights: await loadRows(pool, storedWeight(projection)) });
   }
-  return [...(await solveGroup(pool, items, first.k, gram, options))];
+  return [...(await solveInParts(pool, items, first.k, gram, options))];
 }
 
 async function withoutData(
