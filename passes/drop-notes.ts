@@ -22,7 +22,8 @@ export const dropNotes: Pass<NoOptions> = definePass({
   },
 });
 
-function* annotated(model: Model): Generator<Graph | Node | Value> {
+/** Everything that may carry notes. */
+export function* annotated(model: Model): Generator<Graph | Node | Value> {
   for (const graph of graphsOf(model.graph)) {
     yield graph;
     yield* graph.inputs;

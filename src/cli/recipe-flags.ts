@@ -60,7 +60,8 @@ export const recipeFlags: RecipeFlags = {
   },
   'target-size': {
     type: 'string',
-    describe: 'Size of the smallest model, such as 150MB: attention, embedding, head and floats get the bits that fit',
+    describe:
+      'Size of the smallest model with its graph, such as 150MB: attention, embedding, head and floats get the bits that fit',
     group: 'Recipe:',
   },
   tokens: { type: 'string', describe: 'Calibration tokens', group: 'Recipe:' },

@@ -1,6 +1,10 @@
 /** Which bits the rest of a model gets, so that the smallest model of the set fits a size. */
+import { statSync } from 'node:fs';
+import { annotated } from '../../passes/drop-notes.js';
+import { originOf } from '../convert/set-tensors.js';
 import { fail } from '../diagnostics.js';
-import { compiledBudget, totalOf } from './budget.js';
+import type { Model } from '../ir/graph.js';
+import { compiledBudget, constantsOf, totalOf } from './budget.js';
 import type { Recipe } from './recipe.js';
 import { reopenSource, type Source } from './source.js';
 
@@ -15,7 +19,7 @@ const LEAST_ATTENTION = 4;
 
 /**
  * Of the ways to store attention, embedding, head and floats, the one that harms least among those whose smallest model takes at
- * most `target` bytes, without its graph. The harm of r-bit codes goes by their squared error, 4^-r for each weight.
+ * most `target` bytes, its graph included. The harm of r-bit codes goes by their squared error, 4^-r for each weight.
  */
 export function fitRest(source: Source, recipe: Recipe, target: number | undefined): Fitted {
   if (target === undefined) return { recipe, source };
@@ -25,7 +29,7 @@ export function fitRest(source: Source, recipe: Recipe, target: number | undefin
     return {
       recipe: candidate,
       source: opened,
-      bytes: totalOf(compiledBudget(opened, candidate, lowest)),
+      bytes: totalOf(compiledBudget(opened, candidate, lowest)) + graphBytes(opened, candidate),
       harm: harmOf(opened, candidate),
     };
   });
@@ -39,12 +43,12 @@ export function fitRest(source: Source, recipe: Recipe, target: number | undefin
   );
 }
 
-const inMegabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+const inMegabytes = (bytes: number): string => `${Number((bytes / 1e6).toPrecision(4))} MB`;
 
 /** The recipe as it is, and what can be made of it. */
 function candidates(recipe: Recipe): readonly Recipe[] {
   const attention = recipe.bits.filter((bits) => bits >= LEAST_ATTENTION);
-  const small: Recipe = { ...recipe, floatStorage: 'float16', shareTiedHead: true };
+  const small: Recipe = { ...recipe, floatStorage: 'float16', shareTiedHead: true, notes: 'drop' };
   const tables = ([16, 8, 4] as const).map((embeddingBits): Recipe => ({ ...small, embeddingBits }));
   return [
     recipe,
@@ -55,6 +59,24 @@ function candidates(recipe: Recipe): readonly Recipe[] {
       }),
     ),
   ];
+}
+
+/** Nodes, names and places that a projection adds to a graph: 3 to 6 KB, most where many planes are joined. */
+const PROJECTION_NODES = 6144;
+
+/** About the bytes of an emitted graph: what the source's file holds beside weights, and what projections add. */
+function graphBytes(source: Source, { notes }: Recipe): number {
+  const inline = [...constantsOf(source).keys()].filter((tensor) => originOf(tensor) === undefined);
+  const weights = inline.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const dropped = notes === 'drop' ? notesBytes(source.model) : 0;
+  return Math.max(0, statSync(source.path).size - weights - dropped) + source.chosen.length * PROJECTION_NODES;
+}
+
+function notesBytes(model: Model): number {
+  let sum = 0;
+  for (const { metadata } of annotated(model))
+    for (const [key, value] of metadata) sum += key.length + value.length + 8;
+  return sum;
 }
 
 /** Squared error of a float16 value relative to its own, beside that of codes. */
