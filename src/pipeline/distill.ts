@@ -230,12 +230,15 @@ function boundOf(
   return need <= memoryBytes ? {} : { maxWeightBytes: Math.max(1, Math.floor((4 * weights * memoryBytes) / need)) };
 }
 
+/** Grows when a state or what leads to it changes, so that old ones are not taken up. */
+const STATE_FORMAT = 2;
+
 /** Names a distillation by all that it is made from. */
 function keyOf(bits: Precision, { stage, settings, lessons }: Surroundings): string {
   const { sections } = stage.written;
   const own = sections.slice(0, sections.findIndex((section) => section.bits === bits) + 1);
   const { bits: _, ...rest } = settings;
-  const facts = [TOOL, bits, own.map(({ sha256 }) => sha256), lessons.digest, rest, stage.seed];
+  const facts = [TOOL, STATE_FORMAT, bits, own.map(({ sha256 }) => sha256), lessons.digest, rest, stage.seed];
   return createHash('sha256').update(JSON.stringify(facts)).digest('hex');
 }
 

@@ -92,6 +92,13 @@ describe('distilled tables', () => {
     expect(bytesOf(spoilt)).toEqual(bytesOf(plain));
   });
 
+  it('take half the rate from the start again as long as nothing is gained', async () => {
+    const hasty = await compiled({ ...FAST, distill: { ...DISTILL, steps: 24, rate: 0.6 } });
+    const { kept, looks } = reportOf(hasty);
+    expect(looks[1]?.kept).toBeGreaterThan(kept.before);
+    expect(kept.after).toBeLessThan(0.97 * kept.before);
+  });
+
   it('are the same bytes for any number of threads, and after an interruption', async () => {
     const recipe = { ...FAST, distill: DISTILL };
     const [one, two] = [await compiled(recipe), await compiled(recipe, { threads: 2 })];

@@ -19,6 +19,8 @@ export interface State {
   /** Steps in all: where time was given, this was told from the first ones. */
   readonly steps: number;
   readonly finished: boolean;
+  /** How often the rate was halved. */
+  readonly halvings: number;
   readonly smoothed: number | undefined;
   readonly looks: readonly Look[];
   /** Columns that learn, their running means, and the columns that were best on the text that is kept back. */
