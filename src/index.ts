@@ -6,6 +6,7 @@ export { type CompileOptions, type CompileResult, compile } from './pipeline/com
 export { type EvalOptions, type EvalResult, evaluate } from './pipeline/evaluate.js';
 export { type EvaluateTasksOptions, evaluateTasks, type TaskScore } from './pipeline/evaluate-tasks.js';
 export { type InspectOptions, type InspectResult, inspect } from './pipeline/inspect.js';
+export { type LambdaSearchOptions, type LambdaSearchResult, searchLambda } from './pipeline/lambda-search.js';
 export { type MixGoal, type MixOptions, type MixResult, mix } from './pipeline/mix.js';
 export { PRESETS } from './pipeline/presets.js';
 export { parseRecipe, type Recipe, type RecipeInput, recipeJsonSchema } from './pipeline/recipe.js';

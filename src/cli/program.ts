@@ -5,6 +5,7 @@ import { compileCommand } from './commands/compile.js';
 import { evalCommand } from './commands/eval.js';
 import { explainCommand } from './commands/explain.js';
 import { inspectCommand } from './commands/inspect.js';
+import { lambdaCommand } from './commands/lambda.js';
 import { mixCommand } from './commands/mix.js';
 import { passesCommand } from './commands/passes.js';
 import { reportCommand } from './commands/report.js';
@@ -22,6 +23,7 @@ export const program: Program = {
   commands: [
     inspectCommand,
     compileCommand,
+    lambdaCommand,
     sliceCommand,
     mixCommand,
     sweepCommand,

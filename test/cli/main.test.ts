@@ -5,6 +5,7 @@ import { runChild, runHere } from '../support/command-line.js';
 const VERBS = [
   'inspect',
   'compile',
+  'lambda',
   'slice',
   'mix',
   'sweep',
@@ -53,6 +54,8 @@ describe('the program', () => {
     [['verify', 'a.onnx', 'b.onnx'], 'at least one threshold'],
     [['verify', 'a.onnx', 'b.onnx', '--max-kl', '1'], '--text'],
     [['eval', 'a.onnx', 'b.onnx'], '--text'],
+    [['lambda', 'm.onnx', '--preset', 'paper-matquant-gemma'], '--text'],
+    [['lambda', 'm.onnx', '--preset', 'paper-matquant-gemma', '--ids', 'a', '--lambdas', '1,1'], '2 weights for 3'],
   ])('refuses %j before any work', async (args, part) => {
     const { code, stderr } = await run(args);
     expect(code).toBe(2);

@@ -1,0 +1,98 @@
+import { fail } from '../../diagnostics.js';
+import { type LambdaSearchResult, nameOf, searchLambda } from '../../pipeline/lambda-search.js';
+import { type Command, defineCommand } from '../command.js';
+import { machineFlags, machineOf, textFlags, textOf } from '../options.js';
+import { recipeFlags, recipeOf } from '../recipe-flags.js';
+import { paragraphs, right, significant, table } from '../render.js';
+import { decimalNumber, given, wholeNumber } from '../values.js';
+
+export const lambdaCommand: Command = defineCommand({
+  usage: 'lambda <model>',
+  summary: 'Weights of the precisions: each candidate is compiled and scored on calibration text kept back for it',
+  positionals: { model: { type: 'string', describe: 'ONNX file of a float export', required: true } },
+  options: {
+    lambdas: {
+      type: 'string',
+      default: '.1,.1,1;.2,.2,1;.4,.4,1;1,1,1',
+      describe: 'Candidates: weights in the order of the precisions from the highest, candidates apart by semicolons',
+      group: 'Search:',
+    },
+    grid: {
+      type: 'string',
+      describe: 'Instead: weights that every precision but the smallest takes in turn; the smallest has 1',
+      group: 'Search:',
+    },
+    kept: { type: 'string', default: '16', describe: 'Windows kept back to score on', group: 'Search:' },
+    ...recipeFlags,
+    ...textFlags,
+    ...machineFlags,
+    seed: { type: 'string', default: '0', describe: 'Seed of everything that is drawn', group: 'Machine:' },
+    work: { type: 'string', describe: 'Folder of results that a later run reuses', group: 'Machine:' },
+  },
+  examples: [
+    ['lambda model.onnx --preset paper-matquant-gemma --ids windows.jsonl', 'the weights of the paper, compared'],
+  ],
+  async run(values, context) {
+    const text = textOf(values) ?? fail('bad-usage', '--text', 'Give --text with --tokenizer, or --ids');
+    const recipe = recipeOf(values, true);
+    const { bits } = recipe;
+    const candidates =
+      values.grid === undefined ? listed(values.lambdas, bits) : gridOf(numbers('--grid', values.grid), bits);
+    const result = await searchLambda(
+      {
+        model: values.model,
+        recipe,
+        candidates,
+        text,
+        kept: wholeNumber('--kept', values.kept),
+        ...machineOf(values),
+        seed: wholeNumber('--seed', values.seed, 0),
+        ...given('work', values.work, String),
+      },
+      context,
+    );
+    return { data: result, text: render(result) };
+  },
+});
+
+type Lambda = Readonly<Record<number, number>>;
+
+const numbers = (flag: string, text: string): readonly number[] =>
+  text.split(',').map((part) => decimalNumber(flag, part.trim()));
+
+function listed(text: string, bits: readonly number[]): readonly Lambda[] {
+  return text.split(';').map((part) => {
+    const weights = numbers('--lambdas', part);
+    if (weights.length !== bits.length)
+      fail('bad-usage', '--lambdas', `${part} has ${weights.length} weights for ${bits.length} precisions`);
+    return Object.fromEntries(bits.map((each, at) => [each, weights[at] as number]));
+  });
+}
+
+/** Every combination. */
+function gridOf(weights: readonly number[], bits: readonly number[]): readonly Lambda[] {
+  const higher = bits.slice(0, -1);
+  const start: readonly Lambda[] = [{ [bits.at(-1) as number]: 1 }];
+  return higher.reduce(
+    (all, each) => all.flatMap((one) => weights.map((weight) => ({ ...one, [each]: weight }))),
+    start,
+  );
+}
+
+function render({ rows, best, windows, kept, positions }: LambdaSearchResult): string {
+  const bits = Object.keys(rows[0]?.kl ?? {})
+    .map(Number)
+    .sort((a, b) => b - a);
+  const lines = rows.map(({ lambda, kl, sum, isFront, seconds }) => [
+    `${nameOf(lambda)}${isFront ? ' *' : ''}`,
+    ...bits.map((each) => significant(kl[each] ?? 0)),
+    significant(sum),
+    seconds.toFixed(0),
+  ]);
+  const titles = [...bits.map((each) => `KL int${each}`), 'sum', 'seconds'];
+  const note = `Compiled on ${windows} windows, scored on ${kept} others (${positions} positions); * no other is at least as good at every precision.`;
+  return paragraphs(
+    table([{ title: 'weights' }, ...titles.map(right)], lines),
+    `${note} Smallest sum: ${nameOf(best)}.`,
+  );
+}
