@@ -14,7 +14,7 @@ import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
 import { DivergenceMeter } from '../search/divergence.js';
 import { elasticGraph } from '../search/elastic-graph.js';
-import { ElasticRunner } from '../search/elastic-runner.js';
+import { type ElasticOptions, ElasticRunner } from '../search/elastic-runner.js';
 import type { Mix } from '../search/types.js';
 import { denseWeights } from './dense-weights.js';
 import type { SetReader } from './packed.js';
@@ -61,19 +61,13 @@ export async function openMeter(open: OpenTemplate, request: MeterRequest, conte
   const tensors = new SetTensors(open.set.manifest.data, open.set.dataPath);
   const reader: SetReader = { layout, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) };
   const graph = elasticGraph(open.template, layout);
-  const pool = new KernelPool(request.threads);
+  const { threads, memoryBytes } = request;
+  const pool = new KernelPool(threads);
   const hints = readHints(request.original ?? open.set.path);
-  const runner = new ElasticRunner({
-    graph,
-    weights: (place, bits) => denseWeights(reader, place, bits),
-    windows,
-    runtime: ortRuntime,
-    threads: request.threads,
-    memoryBytes: request.memoryBytes,
-    workFolder: tmpdir(),
-    hints,
-    signal: context.signal,
-  });
+  const weights: ElasticOptions['weights'] = (place, bits) => denseWeights(reader, place, bits);
+  const { signal } = context;
+  const machine = { runtime: ortRuntime, threads, memoryBytes, workFolder: tmpdir() };
+  const runner = new ElasticRunner({ graph, weights, windows, hints, signal, ...machine });
   let original: Decoder | undefined;
   const close = async (): Promise<void> => {
     await runner.close();
@@ -83,8 +77,7 @@ export async function openMeter(open: OpenTemplate, request: MeterRequest, conte
   };
   const parent: Mix = new Map(layout.projections.map(({ id, chain }) => [id, chain.at(-1) as Precision]));
   try {
-    if (request.original !== undefined)
-      original = await openDecoder(ortRuntime, request.original, { threads: request.threads }, hints);
+    if (request.original !== undefined) original = await openDecoder(ortRuntime, request.original, { threads }, hints);
     const decoder = original;
     const meter = await DivergenceMeter.open({
       runner,

@@ -1,7 +1,6 @@
 /** Puts together what the report says: from the set itself, what `compile` wrote beside it, and saved results. */
 import { statSync } from 'node:fs';
-import { basename, join } from 'node:path';
-import { z } from 'zod';
+import { join } from 'node:path';
 import type { OpenSet, SetGraph } from '../convert/set-manifest.js';
 import { entropyBits, meanLevel, sliceHistogram } from '../quant/histogram.js';
 import { effectiveBits, type SetLayout } from '../quant/layout.js';
@@ -12,22 +11,26 @@ import type {
   LayerBits,
   Provenance,
   ReportData,
-  ReportEvaluation,
   ReportModel,
   RunFacts,
-  Score,
+  UnitDamage,
 } from '../report/page/data.js';
-import { EVAL_SUFFIX, stemOf } from './report-files.js';
-import type { SavedEvaluation } from './report-schema.js';
+import { EVAL_SUFFIX, type Named, SWEEP_SUFFIX, stemOf } from './report-files.js';
+import type { SavedEvaluation, SavedSweep } from './report-schema.js';
+import { evaluationOf, probeOf, tasksOf } from './report-scores.js';
+import { measuredDamage, type SensitivityEntry } from './sensitivity-file.js';
 
 export interface ReportSources {
   readonly set: OpenSet;
   readonly compiled: CompiledFacts | undefined;
-  readonly evaluations: readonly { readonly name: string; readonly saved: SavedEvaluation }[];
+  readonly evaluations: readonly Named<SavedEvaluation>[];
+  readonly sweeps: readonly Named<SavedSweep>[];
+  readonly sensitivities: readonly SensitivityEntry[];
   readonly run: RunFacts | undefined;
 }
 
-export function reportData({ set, compiled, evaluations, run }: ReportSources): ReportData {
+export function reportData(sources: ReportSources): ReportData {
+  const { set, compiled, evaluations, sweeps, run } = sources;
   const { manifest } = set;
   const { layout } = manifest;
   const models = manifest.graphs
@@ -55,12 +58,21 @@ export function reportData({ set, compiled, evaluations, run }: ReportSources): 
     ...(compiled !== undefined && { compiled }),
     evaluations: [
       ...(probe === undefined ? [] : [probe]),
-      ...evaluations.map(({ name, saved }) => evaluationOf(name, saved, models)),
+      ...evaluations.flatMap(({ name, saved }) => evaluationOf(name, saved, models) ?? []),
     ],
+    tasks: evaluations.flatMap(({ name, saved }) => tasksOf(name, saved, models) ?? []),
+    sweeps: sweeps.map(({ name, saved: { per, reference, positions, points } }) => ({
+      name,
+      per,
+      reference,
+      positions,
+      points,
+    })),
+    sensitivities: damagesOf(sources),
     histograms: compiled === undefined ? [] : layout.bits.map((bits) => histogramOf(bits, layout, compiled)),
     ...(run !== undefined && { run }),
     provenance: provenanceOf(set),
-    notes: notesOf({ set, compiled, evaluations, run }),
+    notes: notesOf(sources),
   };
 }
 
@@ -95,61 +107,22 @@ function layerBits(layout: SetLayout, asked: BitsOf): readonly LayerBits[] {
     .sort((a, b) => a.layer - b.layer);
 }
 
-const probed = z.object({ kl: z.number(), top1: z.number(), deltaNll: z.number(), positions: z.number() });
-
-/** The comparison at the end of `compile`; undefined when it was not made. */
-function probeOf(
-  quality: Readonly<Record<string, unknown>>,
-  models: readonly ReportModel[],
-): ReportEvaluation | undefined {
-  const found = models.flatMap((model) => {
-    const parsed = probed.safeParse(quality[model.name]);
-    return parsed.success ? [{ model, probe: parsed.data }] : [];
-  });
-  const [first] = found;
-  if (first === undefined) return undefined;
-  const scores = found.map(({ model, probe: { kl, top1, deltaNll } }) => ({
-    name: model.name,
-    bytes: model.graphBytes + model.dataBytes,
-    kl,
-    top1,
-    deltaNll,
-  }));
-  return { name: 'probe', probe: true, positions: first.probe.positions, scores };
-}
-
-function evaluationOf(
-  name: string,
-  { reference, candidates }: SavedEvaluation,
-  models: readonly ReportModel[],
-): ReportEvaluation {
-  const scores = candidates.map((candidate): Score => {
-    const model = models.find(({ file }) => file === basename(candidate.path));
-    const { kl, klStandardError, top1, nll, deltaNllStandardError, tokensPerSecond } = candidate;
-    return {
-      name: model?.name ?? basename(candidate.path),
-      bytes: model ? model.graphBytes + model.dataBytes : (candidate.downloadBytes ?? candidate.fileBytes),
-      kl,
-      klStandardError,
-      top1,
-      nll,
-      deltaNll: candidate.deltaNll ?? nll - reference.nll,
-      deltaNllStandardError,
-      tokensPerSecond: tokensPerSecond || undefined,
-    };
-  });
-  return {
-    name,
-    probe: false,
-    positions: reference.positions,
-    reference: {
-      name: basename(reference.path),
-      nll: reference.nll,
-      bytes: reference.downloadBytes ?? reference.fileBytes,
-      tokensPerSecond: reference.tokensPerSecond || undefined,
-    },
-    scores,
-  };
+/** What was measured, by layer or projection in the order of the model. */
+function damagesOf({ set, sensitivities }: ReportSources): readonly UnitDamage[] {
+  const { projections } = set.manifest.layout;
+  const places = new Map<string, { layer: number; role?: string }>(
+    projections.flatMap(({ id, layer, role }) => [
+      [id, { layer, role }] as const,
+      [`layers.${layer}`, { layer }] as const,
+    ]),
+  );
+  const order = [...places.keys()];
+  return [...measuredDamage(sensitivities)]
+    .flatMap(([unit, byBits]) => {
+      const place = places.get(unit);
+      return place === undefined ? [] : [...byBits].map(([bits, kl]): UnitDamage => ({ unit, ...place, bits, kl }));
+    })
+    .sort((a, b) => order.indexOf(a.unit) - order.indexOf(b.unit) || a.bits - b.bits);
 }
 
 /** The codes of the projections that have this precision, as its graph reads them: leading bits. */
@@ -187,7 +160,7 @@ function provenanceOf({ manifest }: OpenSet): Provenance {
 }
 
 /** What is missing and where it would come from. */
-function notesOf({ set, compiled, evaluations, run }: ReportSources): readonly string[] {
+function notesOf({ set, compiled, evaluations, sweeps, sensitivities, run }: ReportSources): readonly string[] {
   const { manifest, folder, dataBytes } = set;
   const stem = stemOf(set);
   const absent = manifest.graphs.filter(
@@ -205,6 +178,9 @@ function notesOf({ set, compiled, evaluations, run }: ReportSources): readonly s
     measured === false && 'errors per layer: the method of the recipe does not measure them.',
     evaluations.length === 0 &&
       `quality on a text of your own: save what \`matquant eval … --json\` prints as NAME${EVAL_SUFFIX} in the folder of the set.`,
+    sweeps.length === 0 &&
+      sensitivities.length === 0 &&
+      `mixes and what each layer costs: \`matquant sweep\` writes ${stem}${SWEEP_SUFFIX} and ${stem}.sensitivity.json into the folder of the set.`,
     run === undefined &&
       `times and memory: save what \`matquant compile … --json\` prints as ${stem}.compile.json in the folder of the set.`,
   ].filter((note) => note !== false);

@@ -6,10 +6,19 @@ import { staged } from '../convert/output.js';
 import { type OpenSet, openSet } from '../convert/set-manifest.js';
 import { fail } from '../diagnostics.js';
 import type { CompiledFacts, ReportData, RunFacts } from '../report/page/data.js';
-import { evaluationFile, reportFile, runFile, type SavedEvaluation } from './report-schema.js';
+import {
+  evaluationFile,
+  reportFile,
+  runFile,
+  type SavedEvaluation,
+  type SavedSweep,
+  sweepFile,
+} from './report-schema.js';
+import { digestOfSet } from './sensitivity-file.js';
 
-/** The suffix of results that a report picks up in the folder of the set. */
+/** The suffixes of results that a report picks up in the folder of the set. */
 export const EVAL_SUFFIX = '.eval.json';
+export const SWEEP_SUFFIX = '.sweep.json';
 
 /** Opens the one set of a folder, or the set of a .json file. */
 export function openReportSet(path: string): OpenSet {
@@ -64,19 +73,41 @@ export function writeCompiled(path: string, facts: CompiledFacts): void {
   );
 }
 
+/** A saved result under the name of its file without the suffix. */
+export interface Named<T> {
+  readonly name: string;
+  readonly saved: T;
+}
+
 /** Results of `eval`: those of the folder, then those that were named, each once. */
-export function readEvaluations(
+export const readEvaluations = (folder: string, named: readonly string[]): readonly Named<SavedEvaluation>[] =>
+  readNamed(folder, named, EVAL_SUFFIX, evaluationFile);
+
+/** Results of `sweep`, in the same way; all must be of this set. */
+export function readSweeps({ folder, manifest }: OpenSet, named: readonly string[]): readonly Named<SavedSweep>[] {
+  const own = digestOfSet(manifest);
+  const sweeps = readNamed(folder, named, SWEEP_SUFFIX, sweepFile);
+  const other = sweeps.find(({ saved }) => saved.set !== own);
+  if (other !== undefined) fail('report-input', `${other.name}${SWEEP_SUFFIX}`, 'The file belongs to another set');
+  return sweeps;
+}
+
+function readNamed<T>(
   folder: string,
   named: readonly string[],
-): readonly { readonly name: string; readonly saved: SavedEvaluation }[] {
+  suffix: string,
+  schema: z.ZodType<T>,
+): readonly Named<T>[] {
   const found = readdirSync(folder)
-    .filter((name) => name.endsWith(EVAL_SUFFIX))
+    .filter((name) => name.endsWith(suffix))
     .sort()
     .map((name) => join(folder, name));
   const paths = [...new Set([...found, ...named].map((path) => resolve(path)))];
   return paths.map((path) => ({
-    name: basename(path).replace(/(\.eval)?\.json$/, ''),
-    saved: readChecked(path, evaluationFile),
+    name: basename(path)
+      .replace(suffix, '')
+      .replace(/\.json$/, ''),
+    saved: readChecked(path, schema),
   }));
 }
 

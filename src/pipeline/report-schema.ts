@@ -1,6 +1,6 @@
 /** The files a report reads, as far as it reads them: more fields are welcome. */
 import { z } from 'zod';
-import type { CompiledFacts, RunFacts } from '../report/page/data.js';
+import type { CompiledFacts, ReportSweep, RunFacts, TaskRow } from '../report/page/data.js';
 
 /** What `eval --json` says of a model. */
 export interface SavedScore {
@@ -20,9 +20,21 @@ export interface SavedCandidate extends SavedScore {
   readonly deltaNllStandardError?: number | undefined;
 }
 
+/** Scores on text, answers to questions, or both. */
 export interface SavedEvaluation {
-  readonly reference: SavedScore;
+  readonly reference?: SavedScore | undefined;
   readonly candidates: readonly SavedCandidate[];
+  readonly tasks?: readonly SavedTask[] | undefined;
+}
+
+export interface SavedTask extends Omit<TaskRow, 'model'> {
+  readonly path: string;
+}
+
+/** What `sweep` writes. */
+export interface SavedSweep extends Omit<ReportSweep, 'name'> {
+  /** Digest of the set's data. */
+  readonly set: string;
 }
 
 /** NAME.report.json: `compile` writes this much, `report` adds the rest. */
@@ -103,16 +115,59 @@ const modelScore = {
   downloadBytes: z.number().optional(),
   tokensPerSecond: z.number().optional(),
 };
-export const evaluationFile: z.ZodType<SavedEvaluation> = z.object({
-  reference: z.object(modelScore),
-  candidates: z.array(
+export const evaluationFile: z.ZodType<SavedEvaluation> = z
+  .object({
+    reference: z.object(modelScore).optional(),
+    candidates: z
+      .array(
+        z.object({
+          ...modelScore,
+          kl: z.number(),
+          klStandardError: z.number().optional(),
+          top1: z.number(),
+          deltaNll: z.number().optional(),
+          deltaNllStandardError: z.number().optional(),
+        }),
+      )
+      .default([]),
+    tasks: z
+      .array(
+        z.object({
+          task: z.string(),
+          path: z.string(),
+          items: z.number(),
+          accuracy: z.number(),
+          accuracyStandardError: z.number(),
+          normalizedAccuracy: z.number(),
+          normalizedAccuracyStandardError: z.number(),
+          agreement: z.number(),
+        }),
+      )
+      .optional(),
+  })
+  .refine(({ reference, tasks }) => reference !== undefined || tasks !== undefined, {
+    path: ['reference'],
+    message: 'The file holds neither scores nor answers',
+  });
+export const sweepFile: z.ZodType<SavedSweep> = z.object({
+  format: z.literal('matquant-sweep'),
+  version: z.literal(1),
+  set: z.string(),
+  per: z.string(),
+  reference: z.string(),
+  positions: z.number(),
+  points: z.array(
     z.object({
-      ...modelScore,
+      name: z.string(),
+      kind: z.enum(['uniform', 'shape', 'search']),
+      averageBits: z.number(),
+      storedBitsPerWeight: z.number(),
+      bytes: z.number(),
       kl: z.number(),
-      klStandardError: z.number().optional(),
-      top1: z.number(),
-      deltaNll: z.number().optional(),
-      deltaNllStandardError: z.number().optional(),
+      klStandardError: z.number(),
+      deltaNll: z.number(),
+      evaluations: z.number(),
+      seconds: z.number(),
     }),
   ),
 });

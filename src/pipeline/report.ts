@@ -5,7 +5,16 @@ import { join } from 'node:path';
 import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
 import { reportData } from './report-data.js';
-import { openReportSet, readCompiled, readEvaluations, readRun, stemOf, writeReport } from './report-files.js';
+import {
+  openReportSet,
+  readCompiled,
+  readEvaluations,
+  readRun,
+  readSweeps,
+  stemOf,
+  writeReport,
+} from './report-files.js';
+import { readSensitivity, sensitivityPath } from './sensitivity-file.js';
 
 export interface ReportOptions {
   /** Folder of a set, or its .json where a folder holds several. */
@@ -14,6 +23,8 @@ export interface ReportOptions {
   readonly output?: string;
   /** Saved results of `eval --json`, beside those named *.eval.json in the folder of the set. */
   readonly evaluations?: readonly string[];
+  /** Files that `sweep` wrote, beside those named *.sweep.json in the folder of the set. */
+  readonly sweeps?: readonly string[];
   /** Saved result of `compile --json`, for times and memory; NAME.compile.json in the folder of the set by default. */
   readonly run?: string;
 }
@@ -36,6 +47,8 @@ export async function report(options: ReportOptions, context: Context): Promise<
     set,
     compiled: readCompiled(set),
     evaluations: readEvaluations(set.folder, options.evaluations ?? []),
+    sweeps: readSweeps(set, options.sweeps ?? []),
+    sensitivities: readSensitivity(sensitivityPath(set), set.manifest),
     run: readRun(set, options.run),
   });
   context.signal.throwIfAborted();

@@ -6,6 +6,7 @@ import { openSet, type SetManifest, writeManifest } from '../../src/convert/set-
 import { silentContext } from '../../src/log.js';
 import { type ReportOptions, report } from '../../src/pipeline/report.js';
 import { writeCompiled } from '../../src/pipeline/report-files.js';
+import { digestOfSet, sensitivityPath, writeSensitivity } from '../../src/pipeline/sensitivity-file.js';
 import type { CompiledFacts, ReportData } from '../../src/report/page/data.js';
 import { runHere } from '../support/command-line.js';
 import { product, writeSet, writeWholeSet } from '../support/nested.js';
@@ -83,6 +84,7 @@ describe('report', () => {
     expect(result.notes.map((note) => note.split(':')[0])).toEqual([
       'what was refused, errors per layer and codes',
       'quality on a text of your own',
+      'mixes and what each layer costs',
       'times and memory',
     ]);
     const data = dataOf(result.json.path);
@@ -201,6 +203,49 @@ describe('report', () => {
     writeCompiled(join(folder, 'model.report.json'), facts(['another']));
     await expect(run()).rejects.toMatchObject({ code: 'report-input' });
     expect(readdirSync(folder).filter((name) => name.endsWith('.html'))).toEqual([]);
+  });
+
+  it('reads answers to questions, alone or beside scores', async () => {
+    const answer = { task: 'copa', path: 'x/model_int4.onnx', items: 10, accuracy: 0.7, accuracyStandardError: 0.15 };
+    const rest = { normalizedAccuracy: 0.6, normalizedAccuracyStandardError: 0.16, agreement: 0.9 };
+    writeFileSync(join(folder, 'alone.eval.json'), JSON.stringify({ tasks: [{ ...answer, ...rest, choices: [1] }] }));
+    saved('scores.eval.json');
+    const { evaluations, tasks } = dataOf((await run()).json.path);
+    expect(evaluations.map(({ name }) => name)).toEqual(['scores']);
+    const { path: _, ...row } = answer;
+    expect(tasks).toEqual([{ name: 'alone', rows: [{ ...row, ...rest, model: 'int4' }] }]);
+  });
+
+  it('reads sweeps and sensitivities of this set only', async () => {
+    const set = openSet(join(folder, 'model.json'));
+    const point = { name: 'dp 3', kind: 'search', averageBits: 3, storedBitsPerWeight: 3.5, bytes: 1000, kl: 0.2 };
+    const more = { klStandardError: 0.01, deltaNll: 0.1, evaluations: 0, seconds: 1 };
+    const file = { format: 'matquant-sweep', version: 1, per: 'layer', reference: 'parent', positions: 9 };
+    const write = (digest: string): void =>
+      writeFileSync(
+        join(folder, 'model.sweep.json'),
+        JSON.stringify({ ...file, set: digest, points: [{ ...point, ...more, bits: {} }] }),
+      );
+    write(digestOfSet(set.manifest));
+    const [id = ''] = ids();
+    const entry = { bits: 2, positions: 9, text: 't', reference: 'parent' };
+    writeSensitivity(sensitivityPath(set), set.manifest, [
+      { ...entry, unit: id, kl: 0.3 },
+      { ...entry, unit: 'layers.0', kl: 0.5 },
+      { ...entry, unit: '*', bits: 8, kl: 0.1 },
+      { ...entry, unit: 'layers.9', kl: 0.5 },
+    ]);
+    const { sweeps, sensitivities, notes } = dataOf((await run()).json.path);
+    expect(sweeps).toEqual([
+      { name: 'model', per: 'layer', reference: 'parent', positions: 9, points: [{ ...point, ...more }] },
+    ]);
+    expect(sensitivities.map(({ unit, kl, role }) => [unit, kl.toFixed(1), role !== undefined])).toEqual([
+      [id, '0.2', true],
+      ['layers.0', '0.4', false],
+    ]);
+    expect(notes.some((note) => note.startsWith('mixes'))).toBe(false);
+    write('another');
+    await expect(run()).rejects.toMatchObject({ code: 'report-input', at: 'model.sweep.json' });
   });
 
   it('is a verb', async () => {

@@ -80,6 +80,27 @@ export const REPORT: ReportData = {
       { at: 'head"><img src=x>', code: 'tied-head', reason: 'shares its weight & more' },
     ],
     projections: compiledProjections,
+    distill: [2, 3].map((bits) => ({
+      bits,
+      steps: 100,
+      tokens: 51200,
+      kept: { before: 1.1, after: 0.7 },
+      looks: [0, 25, 50, 75, 100].map((step) => ({
+        step,
+        ...(step > 0 && { loss: 1.2 - step / 300 }),
+        kept: 1.1 - step / 250,
+      })),
+    })),
+    training: LAYERS.map((layer) => ({
+      layer,
+      segment: layer,
+      bits: 2,
+      losses: Array.from({ length: 100 }, (_, step) => 0.1 / (1 + step / 40 + layer)),
+      start: 0.1,
+      end: 0.03,
+      retries: 0,
+      fallback: layer === 3 ? ['layers.3.up'] : [],
+    })),
     tables: [
       {
         name: 'embedding',
@@ -103,6 +124,54 @@ export const REPORT: ReportData = {
       scores: models.map(scoreOf),
     })),
   ],
+  tasks: [
+    {
+      name: 'c4',
+      rows: ['tiny.onnx', 'int4'].map((model) => ({
+        task: 'arc_easy',
+        model,
+        items: 2376,
+        accuracy: 0.412,
+        accuracyStandardError: 0.0101,
+        normalizedAccuracy: 0.38,
+        normalizedAccuracyStandardError: 0.01,
+        agreement: model === 'int4' ? 0.93 : 1,
+      })),
+    },
+  ],
+  sweeps: [
+    {
+      name: 'tiny',
+      per: 'layer',
+      reference: 'tiny.onnx',
+      positions: 4088,
+      points: (['uniform', 'shape', 'search'] as const).flatMap((kind, at) =>
+        [2, 3, 4].map((bits) => ({
+          name: kind === 'uniform' ? `int${bits}` : `${kind} ${bits}`,
+          kind,
+          averageBits: bits,
+          storedBitsPerWeight: bits + 0.14,
+          bytes: 335e6 + bits * 9e6,
+          kl: 8 * 4 ** -bits * ([1.1, 2, 1][at] ?? 1),
+          klStandardError: 0.01,
+          deltaNll: 7 * 4 ** -bits,
+          evaluations: 40 * at,
+          seconds: 30.4 * at,
+        })),
+      ),
+    },
+  ],
+  sensitivities: LAYERS.flatMap((layer) =>
+    [undefined, ...ROLES].flatMap((role) =>
+      BITS.slice(0, 4).map((bits) => ({
+        unit: role === undefined ? `layers.${layer}` : `layers.${layer}.${role}`,
+        layer,
+        ...(role !== undefined && { role }),
+        bits,
+        kl: (2 + Math.cos(layer)) * 4 ** -bits,
+      })),
+    ),
+  ),
   histograms: BITS.map((bits) => {
     const counts = sliceHistogram(parent, 'prefix', bits);
     return {
@@ -127,5 +196,13 @@ export const REPORT: ReportData = {
 /** What is known of a set that was cut from another one. */
 export const BARE: ReportData = (() => {
   const { compiled: _, run: __, ...rest } = REPORT;
-  return { ...rest, models: models.filter(({ name }) => name === 'int4'), evaluations: [], histograms: [] };
+  return {
+    ...rest,
+    models: models.filter(({ name }) => name === 'int4'),
+    evaluations: [],
+    tasks: [],
+    sweeps: [],
+    sensitivities: [],
+    histograms: [],
+  };
 })();

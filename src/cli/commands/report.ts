@@ -12,6 +12,7 @@ export const reportCommand: Command = defineCommand({
   options: {
     out: { type: 'string', alias: 'o', describe: 'HTML file to write (default: NAME.report.html in the folder)' },
     eval: { type: 'array', describe: 'Saved output of eval --json (default: *.eval.json in the folder)' },
+    sweep: { type: 'array', describe: 'Files that sweep wrote (default: *.sweep.json in the folder)' },
     run: {
       type: 'string',
       describe: 'Saved output of compile --json, for times (default: NAME.compile.json in the folder)',
@@ -21,9 +22,15 @@ export const reportCommand: Command = defineCommand({
     ['report out', 'writes the page into the folder'],
     ['report out --eval held.json -o page.html', 'with scores of `eval … --json > held.json`'],
   ],
-  async run({ folder, out, eval: evaluations, run }, context) {
+  async run({ folder, out, eval: evaluations, sweep: sweeps, run }, context) {
     const result = await report(
-      { folder, ...given('output', out, String), ...(evaluations && { evaluations }), ...given('run', run, String) },
+      {
+        folder,
+        ...given('output', out, String),
+        ...(evaluations && { evaluations }),
+        ...(sweeps && { sweeps }),
+        ...given('run', run, String),
+      },
       context,
     );
     const missing = result.notes.map((note) => `  ${note}`);

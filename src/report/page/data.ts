@@ -1,4 +1,7 @@
 /** What the report of a set says: the contents of NAME.report.json, and all that the page is made from. */
+import type { ReportSweep, TaskAnswers, UnitDamage } from './data-mixes.js';
+
+export type { ReportSweep, SweepScore, TaskAnswers, TaskRow, UnitDamage } from './data-mixes.js';
 
 /** What `compile` found out and the set itself does not hold. Free of times, so that equal runs write equal files. */
 export interface CompiledFacts {
@@ -199,6 +202,9 @@ export interface ReportData {
   /** Absent for sets that were cut from others, which do not come with it. */
   readonly compiled?: CompiledFacts | undefined;
   readonly evaluations: readonly ReportEvaluation[];
+  readonly tasks: readonly TaskAnswers[];
+  readonly sweeps: readonly ReportSweep[];
+  readonly sensitivities: readonly UnitDamage[];
   readonly histograms: readonly CodeHistogram[];
   readonly run?: RunFacts | undefined;
   readonly provenance: Provenance;

@@ -4,11 +4,13 @@ import type { ReportData } from './data.js';
 import { element, type Html, markupOf, raw } from './html.js';
 import { type Section, sectionOf } from './section.js';
 import { codesSection } from './section-codes.js';
-import { errorsSection, mixesSection } from './section-layers.js';
+import { errorsSection } from './section-layers.js';
+import { mixesSection } from './section-mixes.js';
 import { originSection, timesSection } from './section-origin.js';
 import { qualitySection } from './section-quality.js';
 import { scopeSection } from './section-scope.js';
 import { sizesSection } from './section-sizes.js';
+import { trainingSection } from './section-training.js';
 import { STYLE } from './style.js';
 
 /** The text of the page. Deterministic. */
@@ -42,11 +44,12 @@ export async function renderPage(data: ReportData): Promise<string> {
 async function sectionsOf(data: ReportData): Promise<readonly Section[]> {
   const sections = [
     await sizesSection(data),
-    data.evaluations.length > 0 ? await qualitySection(data) : undefined,
+    data.evaluations.length + data.tasks.length > 0 ? await qualitySection(data) : undefined,
     scopeSection(data),
     await mixesSection(data),
     await errorsSection(data),
     await codesSection(data),
+    await trainingSection(data),
     timesSection(data),
     originSection(data),
   ];

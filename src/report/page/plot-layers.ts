@@ -52,15 +52,36 @@ export function errorPlot(errors: readonly LayerError[]): Promise<Html> {
 
 /** How much of the largest error a cell holds, as ink, per precision: where a mix should spend its bits. */
 export function heatMap(errors: readonly LayerError[]): Promise<Html> {
-  const largest = new Map<string, number>();
-  for (const { precision, after } of errors)
-    largest.set(precision, Math.max(largest.get(precision) ?? Number.MIN_VALUE, after));
-  const values = errors.map(({ layer, precision, after }) => ({
+  const cells = errors.map(({ layer, precision, after }) => ({ layer, row: precision, value: after }));
+  const label = 'Heat map of layers and precisions: the darker, the nearer to the worst layer of that precision.';
+  return heatPlot(cells, 'row', 'Where the error is', label);
+}
+
+export interface HeatCell {
+  readonly layer: number;
+  readonly row: string;
+  readonly value: number;
+}
+
+/** Layers to the right, rows below one another, the share of the largest value of the row or of the map as ink. */
+export function heatPlot(
+  cells: readonly HeatCell[],
+  within: 'row' | 'all',
+  caption: string,
+  label: string,
+): Promise<Html> {
+  const rows = [...new Set(cells.map(({ row }) => row))];
+  const largest = (row: string): number => {
+    const own = cells.filter((cell) => within === 'all' || cell.row === row);
+    return Math.max(Number.MIN_VALUE, ...own.map(({ value }) => value));
+  };
+  const byRow = new Map(rows.map((row) => [row, largest(row)]));
+  const values = cells.map(({ layer, row, value }) => ({
     layer: String(layer),
-    precision,
-    share: after / (largest.get(precision) ?? 1),
+    row,
+    share: value / (byRow.get(row) ?? 1),
   }));
-  const layers = [...new Set(errors.map(({ layer }) => layer))].sort((a, b) => a - b).map(String);
+  const layers = [...new Set(cells.map(({ layer }) => layer))].sort((a, b) => a - b).map(String);
   const spec: TopLevelSpec = {
     data: { values },
     width: { step: Math.max(10, Math.min(24, Math.floor(320 / layers.length))) },
@@ -68,17 +89,16 @@ export function heatMap(errors: readonly LayerError[]): Promise<Html> {
     mark: { type: 'rect', fill: 'var(--s5)', stroke: 'var(--line)' },
     encoding: {
       x: { field: 'layer', type: 'ordinal', sort: layers, title: 'layer', axis: { labelOverlap: true, labelAngle: 0 } },
-      y: { field: 'precision', type: 'ordinal', sort: [...largest.keys()], title: null },
+      y: { field: 'row', type: 'ordinal', sort: rows, title: null },
       opacity: {
         field: 'share',
         type: 'quantitative',
         scale: { domain: [0, 1], range: [0.03, 1] },
-        legend: { title: 'relative to the worst layer', tickCount: 3 },
+        legend: { title: within === 'row' ? 'relative to the worst layer' : 'relative to the worst', tickCount: 3 },
       },
     },
   };
-  const label = 'Heat map of layers and precisions: the darker, the nearer to the worst layer of that precision.';
-  return figure('Where the error is', label, spec);
+  return figure(caption, label, spec);
 }
 
 /** The precision of each projection of a mix, written into its cell. */

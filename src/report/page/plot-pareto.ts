@@ -91,22 +91,45 @@ export function frontOf<P extends Pick<Point, 'megabytes' | 'value'>>(points: re
   return front;
 }
 
+interface QuantitativeAxis {
+  readonly field: string;
+  readonly type: 'quantitative';
+  readonly title: string;
+  readonly scale: object;
+  readonly axis: object;
+}
+
+/** Sizes to the right and a measure upwards: the encoding of every plot of size against quality. */
+export function sizeAgainst(
+  values: readonly number[],
+  title: string,
+  log: boolean,
+): { readonly x: QuantitativeAxis; readonly y: QuantitativeAxis } {
+  const type = 'quantitative';
+  const scale = { zero: false, padding: 16 };
+  return {
+    x: { field: 'megabytes', type, title: 'MB to download', scale, axis: { tickCount: 5 } },
+    y: {
+      field: 'value',
+      type,
+      title,
+      scale: log ? { type: 'log', padding: 10 } : { padding: 10 },
+      axis: log ? { values: [...decades(values)] } : { tickCount: 5 },
+    },
+  };
+}
+
 function specOf(
   points: readonly Point[],
   front: readonly Point[],
   { axis, log }: ParetoMeasure,
   several: boolean,
 ): TopLevelSpec {
-  const x = {
-    field: 'megabytes',
-    type: 'quantitative',
-    title: 'MB to download',
-    scale: { zero: false, padding: 16 },
-    axis: { tickCount: 5 },
-  } as const;
-  const scale = log ? ({ type: 'log', padding: 10 } as const) : ({ padding: 10 } as const);
-  const ticks = log ? { values: [...decades(points.map(({ value }) => value))] } : { tickCount: 5 };
-  const y = { field: 'value', type: 'quantitative', title: axis, scale, axis: ticks } as const;
+  const { x, y } = sizeAgainst(
+    points.map(({ value }) => value),
+    axis,
+    log,
+  );
   const color = {
     field: 'text',
     type: 'nominal',

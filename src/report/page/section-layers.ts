@@ -1,10 +1,10 @@
-/** Errors by layer and the bits of mixes. */
+/** Errors by layer. */
 import { significant } from '../../format.js';
 import type { CompiledProjection, ReportData } from './data.js';
-import type { Child, Html } from './html.js';
+import type { Html } from './html.js';
 import { bitsIn, layerErrors } from './layer-errors.js';
-import { bitsPlot, errorPlot, heatMap } from './plot-layers.js';
-import { details, paragraph, plots, type Section, widePlot } from './section.js';
+import { errorPlot, heatMap } from './plot-layers.js';
+import { details, paragraph, plots, type Section } from './section.js';
 import { number, table, text } from './table.js';
 
 /** Undefined when the recipe did not measure. */
@@ -38,28 +38,4 @@ function errorTable(projections: readonly CompiledProjection[]): Html {
     damping === undefined ? '–' : significant(damping),
   ]);
   return table('Error before → after', [text('projection'), ...names.map(number), number('damping')], rows);
-}
-
-/** Undefined when all models have one precision. */
-export async function mixesSection({ models, projections }: ReportData): Promise<Section | undefined> {
-  const mixes = models.filter(({ bits }) => typeof bits !== 'number');
-  if (mixes.length === 0) return undefined;
-  const body: Child[] = [];
-  for (const mix of mixes) body.push(widePlot(await bitsPlot(mix, projections)));
-  const layers = mixes[0]?.layers.map(({ layer }) => layer) ?? [];
-  const rows = layers.map((layer, at) => [
-    layer < 0 ? 'other' : String(layer),
-    ...mixes.map((mix) => significant(mix.layers[at]?.bits ?? 0)),
-  ]);
-  return {
-    id: 'mixes',
-    title: 'Bits per layer',
-    body: [
-      ...body,
-      details(
-        'Averages of the layers',
-        table('Average bits per layer', [text('layer'), ...mixes.map(({ name }) => number(name))], rows),
-      ),
-    ],
-  };
 }

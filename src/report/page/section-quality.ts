@@ -1,12 +1,12 @@
 /** How far each model is from the source: tables by text, and size against quality. */
 import { byteSize, significant } from '../../format.js';
-import type { ReportData, ReportEvaluation, Score } from './data.js';
+import type { ReportData, ReportEvaluation, Score, TaskAnswers } from './data.js';
 import type { Child, Html } from './html.js';
 import { DELTA_NLL, KL, paretoPlot } from './plot-pareto.js';
 import { paragraph, plots, type Section } from './section.js';
 import { number, table, text } from './table.js';
 
-export async function qualitySection({ evaluations }: ReportData): Promise<Section> {
+export async function qualitySection({ evaluations, tasks }: ReportData): Promise<Section> {
   const measured = evaluations.filter(({ probe }) => !probe);
   // KL on different texts cannot be compared, so the short probe is drawn only when there is nothing better.
   const drawn = measured.length > 0 ? measured : evaluations;
@@ -15,15 +15,17 @@ export async function qualitySection({ evaluations }: ReportData): Promise<Secti
     id: 'quality',
     title: 'Quality',
     body: [
-      paragraph(
-        'KL is the mean divergence of the next-token distribution from that of the source, NLL the mean negative log-likelihood of the next token, both in nats; top-1 is how often both find the same token likeliest. ± is one standard error.',
-      ),
+      evaluations.length > 0 &&
+        paragraph(
+          'KL is the mean divergence of the next-token distribution from that of the source, NLL the mean negative log-likelihood of the next token, both in nats; top-1 is how often both find the same token likeliest. ± is one standard error.',
+        ),
       evaluations.map(evaluationTable),
       (kl ?? loss) !== undefined && plots(kl, loss),
       (kl ?? loss) !== undefined &&
         paragraph(
           'The line joins the models that no other model beats in both size and quality; bars are 95 % intervals.',
         ),
+      tasks.map(taskTable),
     ],
   };
 }
@@ -52,6 +54,31 @@ function evaluationTable({ name, probe, positions, reference, scores }: ReportEv
   const rows = scores.map((score) => rowOf(score, losses, speed));
   const caption = probe ? `A short probe while compiling: ${positions} positions` : `${name}: ${positions} positions`;
   return table(caption, columns, source ? [source, ...rows] : rows);
+}
+
+function taskTable({ name, rows }: TaskAnswers): Html {
+  const columns = [
+    text('task'),
+    text('model'),
+    number('questions'),
+    number('accuracy'),
+    number('normalized'),
+    number('as the reference'),
+  ];
+  const percent = (share: number, error: number): string =>
+    `${(100 * share).toFixed(1)} ± ${(100 * error).toFixed(1)} %`;
+  return table(
+    `${name}: multiple-choice questions, the likeliest answer; normalized by its length`,
+    columns,
+    rows.map((row) => [
+      row.task,
+      row.model,
+      row.items,
+      percent(row.accuracy, row.accuracyStandardError),
+      percent(row.normalizedAccuracy, row.normalizedAccuracyStandardError),
+      `${(100 * row.agreement).toFixed(1)} %`,
+    ]),
+  );
 }
 
 function rowOf(score: Score, losses: boolean, speed: boolean): readonly Child[] {

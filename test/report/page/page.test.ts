@@ -63,7 +63,7 @@ describe('the page of a report', () => {
   it('describes every plot in words', () => {
     const figures = findAll(page, 'figure');
     expect(findAll(page, 'svg')).toHaveLength(figures.length);
-    expect(figures).toHaveLength(11);
+    expect(figures).toHaveLength(19);
     for (const figure of figures) {
       expect(textOf(findAll(figure, 'figcaption')[0] as Element)).not.toBe('');
       const plot = findAll(figure, 'div')[0];
@@ -87,7 +87,7 @@ describe('the page of a report', () => {
     const ids = all.filter((id) => id !== undefined);
     expect(new Set(ids).size).toBe(ids.length);
     const links = findAll(page, 'a').map(({ attributes }) => attributes['href']?.slice(1));
-    expect(links).toEqual(['sizes', 'quality', 'scope', 'mixes', 'errors', 'codes', 'times', 'origin']);
+    expect(links).toEqual(['sizes', 'quality', 'scope', 'mixes', 'errors', 'codes', 'training', 'times', 'origin']);
     for (const link of links) expect(ids).toContain(link);
   });
 
@@ -114,6 +114,27 @@ describe('the page of a report', () => {
     expect(rowsOf('Left as they are')[1]).toEqual(['q in layers 0–17', 'outside the scope', 'out-of-scope']);
     expect(rowsOf('Codes by precision')[5]?.slice(0, 3)).toEqual(['int8', '256', '54.90 %']);
     expect(rowsOf('Time by stage')[2]).toEqual(['capture', '80.0 s', '40 %']);
+  });
+
+  it('says answers, mixes, what a slice costs, and how training went', () => {
+    const answers = 'c4: multiple-choice questions, the likeliest answer; normalized by its length';
+    expect(rowsOf(answers)[2]).toEqual(['arc_easy', 'int4', '2376', '41.2 ± 1.0 %', '38.0 ± 1.0 %', '93.0 %']);
+    const sweep = rowsOf('tiny: one precision per layer, 4088 positions');
+    expect(sweep).toHaveLength(10);
+    expect(sweep[9]).toEqual(['search 4', '4.00', '4.14', '371.0 MB', '0.0313 ± 0.010', '0.0273', '80', '61 s']);
+    const damage = rowsOf('KL of one slice alone');
+    expect(damage[0]).toEqual(['sliced alone', 'int2', 'int3', 'int4', 'int6']);
+    expect(damage[1]).toEqual(['layers.0', '0.188', '0.0469', '0.0117', '0.000732']);
+    expect(damage).toHaveLength(1 + 18 * 4);
+    expect(rowsOf('Tables distilled end to end')[1]).toEqual(['int2', '100', '51200', '1.10', '0.700']);
+    expect(rowsOf('Blocks trained by gradient')[4]?.slice(2)).toEqual([
+      'int2 tables',
+      '100',
+      '0.100',
+      '0.0300',
+      '0',
+      'layers.3.up',
+    ]);
   });
 
   it('is the same for the same data', async () => {

@@ -3,6 +3,7 @@ import { element, markupOf, raw } from '../../../src/report/page/html.js';
 import { layerErrors } from '../../../src/report/page/layer-errors.js';
 import { decades } from '../../../src/report/page/plot.js';
 import { frontOf } from '../../../src/report/page/plot-pareto.js';
+import { binned } from '../../../src/report/page/plot-training.js';
 import { ranges, refusalGroups } from '../../../src/report/page/refusal-groups.js';
 
 describe('element', () => {
@@ -87,5 +88,18 @@ describe('refusals', () => {
 
   it('write layers as ranges', () => {
     expect(ranges([7, 0, 1, 2, 5, 8, 9, 2])).toBe('0–2, 5, 7–9');
+  });
+});
+
+describe('binned', () => {
+  it('keeps short curves and takes means of long ones', () => {
+    expect(binned([3, 1])).toEqual([
+      { step: 1, loss: 3 },
+      { step: 2, loss: 1 },
+    ]);
+    const long = binned(Array.from({ length: 121 }, (_, at) => at));
+    expect(long[0]).toEqual({ step: 2, loss: 1 });
+    expect(long.at(-1)).toEqual({ step: 121, loss: 120 });
+    expect(long).toHaveLength(41);
   });
 });
