@@ -89,10 +89,17 @@ export function recipeOf(values: Values<RecipeFlags>, hasText: boolean): Recipe 
   const { preset, recipe: file } = values;
   const named = preset ?? (file === undefined ? (hasText ? 'best' : 'data-free') : undefined);
   const start = { ...(named !== undefined && presetOf(named)), ...(file !== undefined && readRecipe(file)) };
+  const length = start.method === 'qat' ? stepsOf(values, start) : lengthOf(values, start);
   return parseRecipe(
-    { ...start, ...fieldsOf(values), ...lengthOf(values, start), ...trainOf(values, start) },
+    { ...start, ...fieldsOf(values), ...length, ...(start.method !== 'qat' && trainOf(values, start)) },
     file ?? `--preset ${named}`,
   );
+}
+
+/** Steps of a recipe that trains weights. */
+function stepsOf(values: Values<RecipeFlags>, { qat }: RecipeInput): object {
+  const steps = given('steps', values.steps, (text) => wholeNumber('--steps', text));
+  return Object.keys(steps).length === 0 ? {} : { qat: { ...qat, ...steps } };
 }
 
 const TRAINED: ReadonlySet<string | undefined> = new Set(['omniquant', 'matquant']);

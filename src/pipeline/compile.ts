@@ -15,6 +15,7 @@ import { checkGraphs, type Probe } from './check-set.js';
 import { type DistillReport, distill } from './distill.js';
 import { type Measured, measure } from './measure.js';
 import { type ProjectionReport, projectionReport } from './projection-report.js';
+import { trainWeights } from './qat.js';
 import type { Bits, Recipe } from './recipe.js';
 import { referenceOf } from './reference.js';
 import { writeCompiled } from './report-files.js';
@@ -143,13 +144,14 @@ async function writeSet(
   let trained: Trained | undefined;
   try {
     const { statistics, windows } = measured;
+    const weights = await trainWeights(source, options, context);
     trained = await trainBlocks(source, measured, options, pool, context);
-    if (trained !== undefined) clock.lap('train');
+    if (trained !== undefined || weights !== undefined) clock.lap('train');
     tables = await compressTables(source, folder, { recipe, statistics, files: solvedFiles, pool, context });
     clock.lap('tables');
     const template = makeTemplate(source, recipe);
     const solve: Solve = (chosen, placeOf) =>
-      trainedFirst(chosen, trained, (open) =>
+      trainedFirst(chosen, weights ?? trained, (open) =>
         solveProjections(open, placeOf, recipe, measured.statistics, pool, solvedFiles, context),
       );
     const solved = await writeData(join(folder, data), template, solve, source.chosen, (each, place, parts) => {
@@ -183,6 +185,7 @@ async function writeSet(
       tables: tables.reports,
       ...(training.length > 0 && { training }),
       ...(distilled.length > 0 && { distill: distilled }),
+      ...(weights !== undefined && { weights: weights.report }),
     });
     const names = [data, ...graphs.map(({ file }) => file), `${stem}.report.json`, `${stem}.json`];
     const files = names.map((name) => ({ name, bytes: statSync(join(folder, name)).size }));

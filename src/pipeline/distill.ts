@@ -1,16 +1,11 @@
 /** The stage that distils tables end to end: a written data file, its float original and text in, better tables in place. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { fixedShapeOf } from '../analysis/fixed-shape.js';
-import { analyse } from '../analysis/projections.js';
 import { Chain } from '../calibrate/distill/chain.js';
 import type { Look } from '../calibrate/distill/checkpoint.js';
 import type { StudentProjection, Tables } from '../calibrate/distill/student.js';
-import { openTeacher, type Teacher } from '../calibrate/distill/teacher.js';
-import { DistillText, vocabularyOf } from '../calibrate/distill/text.js';
+import { vocabularyOf } from '../calibrate/distill/text.js';
 import { distillTables } from '../calibrate/distill/train.js';
-import { digestOfModel } from '../calibrate/model-digest.js';
-import { digestOfWindows } from '../calibrate/statistics.js';
 import { SetTensors } from '../convert/set-tensors.js';
 import { SetWriter, type WrittenSet } from '../convert/set-writer.js';
 import { fail } from '../diagnostics.js';
@@ -18,18 +13,16 @@ import type { Context } from '../log.js';
 import type { StoredTable } from '../quant/compress.js';
 import type { Precision } from '../quant/precision.js';
 import { createRandom } from '../random.js';
-import { computeInFloat32 } from '../rewrite/compute-float32.js';
-import { Rewriter } from '../rewrite/rewriter.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
 import { TOOL } from '../version.js';
 import { storedAgain, storedTables, studentAt } from './distill-student.js';
+import { type Lessons, openLessons, sourceInFloat32 } from './lessons.js';
 import type { SetReader } from './packed.js';
 import type { Recipe } from './recipe.js';
 import type { DistillRecipe } from './recipe-distill.js';
-import { openSource, type Source } from './source.js';
+import type { Source } from './source.js';
 import type { TextOptions } from './text-options.js';
-import { readWindows } from './windows.js';
 
 export interface DistillStage {
   /** The float original. */
@@ -90,71 +83,11 @@ export async function distill(
   return { written: writeTables(stage.data, written, stored), reports };
 }
 
-/** Gradients are of float32, whatever the export computes in. */
-export function sourceInFloat32(path: string, recipe: Recipe): Source {
-  const source = openSource(path, recipe);
-  computeInFloat32(new Rewriter(source.model), ['bfloat16', 'float16']);
-  return { ...source, analysis: analyse(source.model) };
-}
-
-/** Text with the teacher's states, split into what is learnt from and what is kept back. */
-interface Lessons {
-  readonly text: DistillText;
-  readonly teacher: Teacher;
-  readonly rows: readonly number[];
-  readonly kept: readonly number[];
-  readonly batch: number;
-  readonly digest: string;
-}
-
 interface Surroundings {
   readonly stage: DistillStage;
   readonly settings: DistillRecipe;
   readonly source: Source;
   readonly lessons: Lessons;
-}
-
-/** Behind the windows that the statistics are from, as far as the text goes; the last ones are kept back. */
-async function openLessons(
-  { recipe, text: options, threads, memoryBytes, work, model }: DistillStage,
-  { batch: tokens, steps, kept }: DistillRecipe,
-  source: Source,
-  context: Context,
-): Promise<Lessons> {
-  const fixed = fixedShapeOf(source.model);
-  const window = fixed.length ?? recipe.window;
-  const used = Math.ceil(recipe.tokens / window);
-  const perStep = (length: number): number => fixed.batch ?? Math.max(1, Math.round(tokens / length));
-  const wanted = steps * perStep(window) + kept;
-  const vocabulary = source.analysis.embedding?.vocabulary;
-  const all = readWindows(options, { window, exactly: fixed.length, limit: used + wanted, vocabulary });
-  // A model that takes so many texts at a time takes no fewer.
-  const found = all.slice(-wanted);
-  const windows = found.slice(found.length % (fixed.batch ?? 1));
-  if (windows.length <= kept)
-    fail('empty-text', 'distill', `The text has ${all.length} windows, of which ${kept} are to be kept back`);
-  const text = new DistillText(windows);
-  const modelDigest = digestOfModel(source.model);
-  const teacher = await openTeacher({
-    model: source.model,
-    analysis: source.analysis,
-    modelDigest,
-    text,
-    runtime: ortRuntime,
-    threads,
-    memoryBytes,
-    hints: readHints(model),
-    ...(work !== undefined && { folder: join(work, 'teacher') }),
-    signal: context.signal,
-    onProgress: (done) => context.progress.update({ stage: 'teacher', done, total: 1 }),
-  });
-  const split = windows.length - kept;
-  const numbers = windows.map((_, at) => at);
-  const digest = createHash('sha256')
-    .update(`${modelDigest} ${digestOfWindows(windows)}`)
-    .digest('hex');
-  const batch = perStep(text.length);
-  return { text, teacher, rows: numbers.slice(0, split), kept: numbers.slice(split), batch, digest };
 }
 
 async function distillOne(

@@ -41,7 +41,7 @@ export interface Measured {
 }
 
 /** Methods that need no statistics: they look at weights only, or at the activations themselves. */
-const UNMEASURED: ReadonlySet<Recipe['method']> = new Set(['rtn', 'sliced-minmax', 'omniquant', 'matquant']);
+const UNMEASURED: ReadonlySet<Recipe['method']> = new Set(['rtn', 'sliced-minmax', 'omniquant', 'matquant', 'qat']);
 
 /** Windows and tokens in each that stand in for text. */
 const MADE_WINDOWS = 64;

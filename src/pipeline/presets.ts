@@ -15,6 +15,10 @@ const DEPLOYED: RecipeInput = {
 const PAPER: RecipeInput = { method: 'matquant', bits: [8, 4, 2], slice: 'paper', decode: 'tied', tables: 'fp16' };
 const paperAlone = (bits: Bits): RecipeInput => ({ method: 'omniquant', bits: [bits], decode: 'tied', tables: 'fp16' });
 
+/** Weights trained end to end through the same grid and slices. */
+const PAPER_QAT: RecipeInput = { ...PAPER, method: 'qat', lambda: { 8: 0.1, 4: 0.1, 2: 1 } };
+const qatAlone = (bits: Bits): RecipeInput => ({ ...paperAlone(bits), method: 'qat' });
+
 /** Each is what a recipe file could say as well. */
 /** int4 only carries attention, and is there to grow into; the blocks are solved for int2. */
 const DEPLOYED_INT2: RecipeInput = {
@@ -51,6 +55,19 @@ export const PRESETS: Readonly<Record<string, RecipeInput>> = {
   'paper-single-precision': { ...PAPER, lambda: { 8: 0, 4: 0, 2: 1 } },
   'paper-extra-precision': { ...PAPER, slice: 'extra', lambda: { 8: 1, 4: 1, 2: 1 } },
   'paper-codistill': { ...PAPER, lambda: { 8: 0.1, 4: 0.1, 2: 1 }, train: { codistill: [{ from: 8, to: 2 }] } },
+  'paper-qat-8': qatAlone(8),
+  'paper-qat-4': qatAlone(4),
+  'paper-qat-2': qatAlone(2),
+  'paper-qat-matquant': PAPER_QAT,
+  'paper-qat-codistill': {
+    ...PAPER_QAT,
+    qat: {
+      codistill: [
+        { from: 8, to: 4 },
+        { from: 8, to: 2 },
+      ],
+    },
+  },
   // Small blocks also scale the int8 activations: Gemma 3 270M loses .0017 nats at block 32, .0089 at 128.
   'deploy-int8': { ...DEPLOYED, bits: [8], block: 32, embeddingBits: 8, embeddingBlock: 128 },
   'deploy-int4': { ...DEPLOYED, bits: [4], block: 32, embeddingBits: 4 },

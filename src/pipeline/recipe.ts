@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { fail } from '../diagnostics.js';
 import { PRESETS } from './presets.js';
 import { type DistillRecipe, distillSchema } from './recipe-distill.js';
+import { DEFAULT_QAT, type QatRecipe, qatSchema, requireQat } from './recipe-qat.js';
 import { DEFAULT_TRAIN, requireTrainable, type TrainInput, type TrainRecipe, trainSchema } from './recipe-train.js';
 
 const BITS = [2, 3, 4, 5, 6, 7, 8] as const;
@@ -60,7 +61,7 @@ const shape = {
     .default('keep')
     .describe('Storage of what stays float; float16 is cast back when the session loads.'),
   method: z
-    .enum(['data-free', 'best', 'rtn', 'gptq', 'matgptq', 'sliced-minmax', 'omniquant', 'matquant'])
+    .enum(['data-free', 'best', 'rtn', 'gptq', 'matgptq', 'sliced-minmax', 'omniquant', 'matquant', 'qat'])
     .default('best')
     .describe('How codes and tables are chosen; all but data-free, rtn and sliced-minmax need calibration text.'),
   slice: z
@@ -94,6 +95,7 @@ const shape = {
     .min(8)
     .default(512)
     .describe('Calibration window in tokens, with its beginning-of-sequence token.'),
+  qat: qatSchema.optional().describe('Training of feed-forward weights end to end.'),
   train: trainSchema.optional().describe('Training of feed-forward blocks by gradient.'),
   accuracyLevel: z
     .union([z.literal(0), z.literal(4)])
@@ -140,7 +142,16 @@ export interface Recipe {
   readonly embeddingBits: 'keep' | 16 | 8 | 4 | 2;
   readonly embeddingBlock: 16 | 32 | 64 | 128 | 256;
   readonly floatStorage: 'keep' | 'float16';
-  readonly method: 'data-free' | 'best' | 'rtn' | 'gptq' | 'matgptq' | 'sliced-minmax' | 'omniquant' | 'matquant';
+  readonly method:
+    | 'data-free'
+    | 'best'
+    | 'rtn'
+    | 'gptq'
+    | 'matgptq'
+    | 'sliced-minmax'
+    | 'omniquant'
+    | 'matquant'
+    | 'qat';
   readonly slice: 'prefix' | 'paper' | 'extra';
   readonly decode: 'ab' | 'mid' | 'signed' | 'tied';
   readonly tables: 'fp16' | 'c8';
@@ -152,6 +163,7 @@ export interface Recipe {
   readonly sweeps: number;
   readonly tokens: number;
   readonly window: number;
+  readonly qat?: QatRecipe | undefined;
   readonly train?: TrainRecipe | undefined;
   readonly accuracyLevel: 0 | 4;
   readonly compute: 'keep' | 'float32';
@@ -164,7 +176,8 @@ export interface Recipe {
 
 export type Bits = (typeof BITS)[number];
 /** A recipe as users write it: every field may be left to its default. */
-export type RecipeInput = Partial<Omit<Recipe, 'overrides' | 'distill' | 'train'>> & {
+export type RecipeInput = Partial<Omit<Recipe, 'overrides' | 'distill' | 'train' | 'qat'>> & {
+  readonly qat?: Partial<QatRecipe>;
   readonly train?: TrainInput;
   readonly overrides?: readonly (Partial<Override> & { readonly match: string })[];
   readonly distill?: Partial<DistillRecipe>;
@@ -177,7 +190,7 @@ export function parseRecipe(input: unknown, at: string): Recipe {
   const result = schema.safeParse(input);
   if (!result.success)
     fail('recipe', at, `The recipe is not valid: ${z.prettifyError(result.error).replaceAll(/\s*\n\s*/g, ' ')}`);
-  const recipe = withTraining(result.data, at);
+  const recipe = withQat(withTraining(result.data, at), at);
   // Tied tables belong to the parent alone, so a nested file holds them whatever slice the codes were chosen for.
   if (recipe.slice === 'prefix' || recipe.bits.length === 1 || recipe.decode === 'tied') {
     return { ...recipe, bits: [...new Set(recipe.bits)].sort((a, b) => b - a) };
@@ -196,6 +209,14 @@ function withTraining(recipe: Recipe, at: string): Recipe {
   if (train === undefined) return recipe;
   requireTrainable(recipe, train, at);
   return { ...recipe, train };
+}
+
+/** The same for the method that trains weights. */
+function withQat(recipe: Recipe, at: string): Recipe {
+  const qat = recipe.qat ?? (recipe.method === 'qat' ? DEFAULT_QAT : undefined);
+  if (qat === undefined) return recipe;
+  requireQat(recipe, qat, at);
+  return { ...recipe, qat };
 }
 
 /** Reads a recipe file (JSON); a `preset` key names the preset it starts from. */

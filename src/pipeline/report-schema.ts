@@ -45,6 +45,13 @@ export interface ReportFile {
 }
 
 const pair = z.object({ before: z.number(), after: z.number() });
+const looked = z.object({
+  bits: z.number(),
+  steps: z.number(),
+  tokens: z.number(),
+  kept: pair,
+  looks: z.array(z.object({ step: z.number(), loss: z.number().optional(), kept: z.number() })),
+});
 const compiled = z.object({
   sourceBytes: z.number(),
   calibrationTokens: z.number(),
@@ -74,17 +81,8 @@ const compiled = z.object({
       error: pair,
     }),
   ),
-  distill: z
-    .array(
-      z.object({
-        bits: z.number(),
-        steps: z.number(),
-        tokens: z.number(),
-        kept: pair,
-        looks: z.array(z.object({ step: z.number(), loss: z.number().optional(), kept: z.number() })),
-      }),
-    )
-    .optional(),
+  distill: z.array(looked).optional(),
+  weights: looked.optional(),
   training: z
     .array(
       z.object({

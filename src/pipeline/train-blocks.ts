@@ -214,13 +214,13 @@ class TrainStage {
 /** Yields what was trained, then the rest, solved. */
 export async function* trainedFirst(
   chosen: readonly Chosen[],
-  trained: Trained | undefined,
+  trained: (Pick<Trained, 'find'> & Partial<Trained>) | undefined,
   solve: (open: readonly Chosen[]) => AsyncIterable<SolvedProjection>,
 ): AsyncGenerator<SolvedProjection> {
   const open: Chosen[] = [];
   for (const each of chosen) {
     const nested = trained?.find(each.projection.id);
-    const codesBefore = trained?.codesBefore(each.projection.id);
+    const codesBefore = trained?.codesBefore?.(each.projection.id);
     if (nested === undefined) open.push(each);
     else yield { chosen: each, nested, report: undefined, seconds: 0, codesBefore };
   }

@@ -25,9 +25,10 @@ import { createRandom } from '../random.js';
 import type { BlockTraining } from '../report/page/data.js';
 import { ortRuntime } from '../runtime/ort.js';
 import { BlockWalk, type Stop } from './block-walk.js';
-import { sourceInFloat32, writeTables } from './distill.js';
+import { writeTables } from './distill.js';
 import { storedAgain, storedTables, studentAt } from './distill-student.js';
 import { LearnedFiles } from './learned-files.js';
+import { sourceInFloat32 } from './lessons.js';
 import type { SetReader } from './packed.js';
 import type { Recipe } from './recipe.js';
 import type { TrainRecipe } from './recipe-train.js';
@@ -57,7 +58,8 @@ export interface Tuned {
 export async function tuneTables(stage: TuneStage, context: Context): Promise<Tuned> {
   const { recipe, written } = stage;
   const { train, method } = recipe;
-  if (train === undefined || method === 'omniquant' || method === 'matquant') return { written, reports: [] };
+  if (train === undefined || method === 'omniquant' || method === 'matquant' || method === 'qat')
+    return { written, reports: [] };
   const folder = mkdtempSync(join(stage.work ?? tmpdir(), 'matquant-tuned-'));
   const tuner = new Tuner(stage, train, folder, context);
   try {

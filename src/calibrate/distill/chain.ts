@@ -12,22 +12,24 @@ import type { ModelAnalysis } from '../../analysis/projection.js';
 import { fail } from '../../diagnostics.js';
 import type { Model, Value } from '../../ir/graph.js';
 import type { DecoderHints } from '../../runtime/hints.js';
-import { type Feeds, floats, type HostTensor, integers, type Runtime } from '../../runtime/runtime.js';
+import { type Feeds, floats, type HostTensor, integers, type Outputs, type Runtime } from '../../runtime/runtime.js';
 import { GraphFeeder } from '../graph-feeds.js';
 import { type Plan, planCapture } from '../groups.js';
 import { SegmentFiles } from '../segment-files.js';
 import type { Edge } from '../segment-model.js';
-import { headOf, SHARE, TEACHER } from './head.js';
+import { HIDDEN, headOf, LABELS, type Objective, SHARE, TEACHER } from './head.js';
 import { lossIn, Part } from './part.js';
-import { type StudentProjection, type Tables, tableFeeds } from './student.js';
-import type { Example } from './text.js';
+import { type AnyStudent, inputsOf, type Learning, learningFeeds } from './student.js';
+import { type Example, labelsOf } from './text.js';
 
 export interface ChainRequest {
   readonly model: Model;
   readonly analysis: ModelAnalysis;
-  readonly student: readonly StudentProjection[];
+  readonly student: readonly AnyStudent[];
   /** Ids that the loss is taken over; all without. */
   readonly ids: Int32Array | undefined;
+  /** Default: divergence from the lesson's teacher. */
+  readonly objective?: Objective;
   readonly runtime: Runtime;
   readonly threads: number;
   readonly hints?: DecoderHints;
@@ -61,19 +63,21 @@ export class Chain {
   readonly #files: SegmentFiles;
   readonly #feeder: GraphFeeder;
   readonly #execution: Execution;
+  readonly #objective: Objective;
 
   constructor(request: ChainRequest) {
     const { model, analysis, student, runtime, threads, ids } = request;
     const { execution, segments } = planStudent(model, analysis, request.maxWeightBytes ?? Number.MAX_SAFE_INTEGER);
     const head = headOf(model, analysis, execution);
     this.#execution = execution;
+    this.#objective = request.objective ?? 'divergence';
     this.#feeder = new GraphFeeder(model, analysis, request.hints);
     this.#files = new SegmentFiles(mkdtempSync(join(request.workDir ?? tmpdir(), 'matquant-distill-')));
     let goesBack = false;
     this.#parts = segments.map((segment, at) => {
       const nodes = new Set(segment.nodes);
       const own = student.filter(({ projection }) => projection.sites.some(({ node }) => nodes.has(node)));
-      const last = at === segments.length - 1 ? { head, ids } : undefined;
+      const last = at === segments.length - 1 ? { head, ids, objective: this.#objective } : undefined;
       const shared = { model, execution, runtime, files: this.#files, open: { threads } };
       const part = new Part({ ...shared, segment, student: own, head: last, goesBack });
       goesBack ||= own.some(({ learns }) => learns);
@@ -86,15 +90,18 @@ export class Chain {
     return this.#parts.length;
   }
 
-  /** The divergence over an example. */
-  async loss(lesson: Lesson, tables: Tables): Promise<number> {
-    const cuts = await this.#forward(lesson, tables);
-    const last = this.#parts.at(-1) as Part;
-    return lossIn(await last.forward(this.#feeds(last, lesson, tables, cuts)));
+  /** The loss over an example. */
+  async loss(lesson: Lesson, tables: Learning): Promise<number> {
+    return lossIn(await this.#outputs(lesson, tables));
   }
 
-  /** The divergence, and its gradients by every column that learns. */
-  async step(lesson: Lesson, tables: Tables): Promise<ChainStep> {
+  /** The student's last hidden states [windows, length, hidden]: what makes it a teacher. */
+  async hidden(lesson: Lesson, tables: Learning): Promise<Float32Array> {
+    return (await this.#outputs(lesson, tables))[HIDDEN]?.data as Float32Array;
+  }
+
+  /** The loss, and its gradients by every column that learns. */
+  async step(lesson: Lesson, tables: Learning): Promise<ChainStep> {
     const cuts = await this.#forward(lesson, tables);
     const adjoints = new Map<Value, Float32Array>();
     const found = new Map<string, Float32Array>();
@@ -110,8 +117,7 @@ export class Chain {
       for (const [name, gradient] of columns) found.set(name, gradient);
       for (const [value, gradient] of liveIn) addTo(adjoints, value, gradient);
     }
-    const names = [...tables].flatMap(([id, { offset }]) => [`${id}/scale`, ...(offset ? [`${id}/offset`] : [])]);
-    return { loss: total, gradients: names.map((name) => found.get(name) as Float32Array) };
+    return { loss: total, gradients: inputsOf(tables).map((name) => found.get(name) as Float32Array) };
   }
 
   async close(): Promise<void> {
@@ -119,8 +125,15 @@ export class Chain {
     this.#files.close();
   }
 
+  /** What the last part gives. */
+  async #outputs(lesson: Lesson, tables: Learning): Promise<Outputs> {
+    const cuts = await this.#forward(lesson, tables);
+    const last = this.#parts.at(-1) as Part;
+    return last.forward(this.#feeds(last, lesson, tables, cuts));
+  }
+
   /** The values at the cuts. */
-  async #forward(lesson: Lesson, tables: Tables): Promise<Map<Value, HostTensor>> {
+  async #forward(lesson: Lesson, tables: Learning): Promise<Map<Value, HostTensor>> {
     const cuts = new Map<Value, HostTensor>();
     for (const part of this.#parts.slice(0, -1)) {
       const outputs = await part.forward(this.#feeds(part, lesson, tables, cuts));
@@ -129,7 +142,7 @@ export class Chain {
     return cuts;
   }
 
-  #feeds(part: Part, { example, teacher }: Lesson, tables: Tables, cuts: ReadonlyMap<Value, HostTensor>): Feeds {
+  #feeds(part: Part, { example, teacher }: Lesson, tables: Learning, cuts: ReadonlyMap<Value, HostTensor>): Feeds {
     const { graphInputs, liveIn } = part.segment;
     const edges = graphInputs.map((value): Edge => {
       const dtype = elementTypeOf(value, this.#execution.resolve);
@@ -142,7 +155,7 @@ export class Chain {
     const feeds: Record<string, HostTensor> = {
       ...this.#feeder.feeds(edges, example),
       ...Object.fromEntries(liveIn.map((value) => [value.name, cuts.get(value) as HostTensor])),
-      ...tableFeeds(part.student, tables),
+      ...learningFeeds(part.student, tables),
     };
     // Every position is wanted, not the last alone as for the statistics of the layers.
     for (const { name, dims } of Object.entries(feeds).map(([name, { dims }]) => ({ name, dims })))
@@ -151,6 +164,10 @@ export class Chain {
     const { windows, length, share } = example;
     const dims = [windows.length, length];
     feeds[SHARE] = floats(share, dims);
+    if (this.#objective === 'likelihood') {
+      const labels = labelsOf(example);
+      return { ...feeds, [SHARE]: floats(labels.share, dims), [LABELS]: integers(labels.ids, dims) };
+    }
     feeds[TEACHER] = floats(teacher, [...dims, teacher.length / share.length]);
     return feeds;
   }

@@ -8,7 +8,7 @@ import { fail } from '../../diagnostics.js';
 import { int } from '../../ir/attribute.js';
 import { DTYPES } from '../../ir/dtype.js';
 import type { Model, Node, Value } from '../../ir/graph.js';
-import { type Tensor, tensorOf } from '../../ir/tensor.js';
+import { float32s, type Tensor, tensorOf } from '../../ir/tensor.js';
 import type { GraphBuilder } from '../../rewrite/builder.js';
 import { replaceReaders } from '../table-parameters.js';
 
@@ -36,26 +36,52 @@ export function headOf(model: Model, analysis: ModelAnalysis, execution: Executi
 
 export const TEACHER = 'teacher_hidden';
 export const SHARE = 'position_share';
+export const LABELS = 'next_ids';
+/** Output with the student's last hidden states. */
+export const HIDDEN = 'student_hidden';
+
+/** Divergence from a teacher with the same head, or the negative log-likelihood of the text. */
+export type Objective = 'divergence' | 'likelihood';
+
+export interface HeadLoss {
+  readonly head: Head;
+  readonly ids: Int32Array | undefined;
+  readonly objective: Objective;
+}
 
 /**
- * Σ share · KL(teacher ‖ student) over positions [batch, length], in nats. What lies between hidden state and logits (the product,
+ * Σ share · loss over positions [batch, length], in nats: KL(teacher ‖ student), or the negative log-likelihood of the next id. What lies between hidden state and logits (the product,
  * soft caps) is built once more for the teacher.
  */
 export function headLoss(
   b: GraphBuilder,
   copyOf: (value: Value) => Value,
-  { projection, hidden, logits }: Head,
-  ids: Int32Array | undefined,
+  { head: { projection, hidden, logits }, ids, objective }: HeadLoss,
 ): Value {
   if (ids !== undefined) keepColumns(b, copyOf, projection, ids);
-  const teacherHidden = b.input(TEACHER, 'float32', ['batch', 'length', projection.k]);
   const share = b.input(SHARE, 'float32', ['batch', 'length']);
   const student = b.op('LogSoftmax', [copyOf(logits)], { axis: int(-1) });
-  const again = replay(b, copyOf(hidden), copyOf(logits), teacherHidden);
-  const teacher = b.op('LogSoftmax', [again], { axis: int(-1) });
-  const terms = b.op('Mul', [b.op('Exp', [teacher]), b.op('Sub', [teacher, student])]);
-  const divergence = b.op('ReduceSum', [terms, b.integers([-1])], { keepdims: int(0) });
-  return b.op('ReduceSum', [b.op('Mul', [divergence, share])], { keepdims: int(0) });
+  const again = (teacher: Value): Value => replay(b, copyOf(hidden), copyOf(logits), teacher);
+  const terms =
+    objective === 'likelihood' ? ofLabels(b, student, projection.n) : ofTeacher(b, student, projection.k, again);
+  const sums = b.op('ReduceSum', [terms, b.integers([-1])], { keepdims: int(0) });
+  const loss = b.op('ReduceSum', [b.op('Mul', [sums, share])], { keepdims: int(0) });
+  b.output(copyOf(hidden), HIDDEN, { dtype: 'float32', shape: ['batch', 'length', projection.k] });
+  return loss;
+}
+
+/** p · (log p − log q), with the teacher's logits made by `again`. */
+function ofTeacher(b: GraphBuilder, student: Value, hidden: number, again: (teacher: Value) => Value): Value {
+  const logits = again(b.input(TEACHER, 'float32', ['batch', 'length', hidden]));
+  const teacher = b.op('LogSoftmax', [logits], { axis: int(-1) });
+  return b.op('Mul', [b.op('Exp', [teacher]), b.op('Sub', [teacher, student])]);
+}
+
+/** − log p at the next id, and 0 elsewhere. */
+function ofLabels(b: GraphBuilder, student: Value, vocabulary: number): Value {
+  const labels = b.input(LABELS, 'int64', ['batch', 'length']);
+  const values = b.constant(float32s(Float32Array.of(0, -1)), 'label_values');
+  return b.op('Mul', [student, b.op('OneHot', [labels, b.integer(vocabulary), values], { axis: int(-1) })]);
 }
 
 /** Builds everything between `from` and `to` a second time, with `instead` in the place of `from`. */

@@ -22,8 +22,8 @@ import {
 import type { SegmentFiles } from '../segment-files.js';
 import { forwardPart, LOSS, prune, TrainingGraph, type TrainingRequest } from '../training-graph.js';
 import { TrainingSession } from '../training-session.js';
-import { type Head, headLoss } from './head.js';
-import { placeStudent, type StudentProjection } from './student.js';
+import { type HeadLoss, headLoss } from './head.js';
+import { type AnyStudent, placeStudent } from './student.js';
 
 /** Values at the cuts, of the original model. */
 export type Cuts = ReadonlyMap<Value, HostTensor>;
@@ -33,9 +33,9 @@ export interface PartRequest {
   readonly execution: Execution;
   readonly segment: Segment;
   /** The student's projections in this segment. */
-  readonly student: readonly StudentProjection[];
-  /** The head and the ids of the loss, for the last segment. */
-  readonly head: { readonly head: Head; readonly ids: Int32Array | undefined } | undefined;
+  readonly student: readonly AnyStudent[];
+  /** The head with its loss, for the last segment. */
+  readonly head: HeadLoss | undefined;
   /** Whether an earlier segment learns, so that gradients go further back. */
   readonly goesBack: boolean;
   readonly runtime: Runtime;
@@ -53,7 +53,7 @@ export interface PartGradients {
 
 export class Part {
   readonly segment: Segment;
-  readonly student: readonly StudentProjection[];
+  readonly student: readonly AnyStudent[];
   readonly #request: PartRequest;
   readonly #carried: readonly Value[];
   #forward: Session | undefined;
@@ -133,7 +133,7 @@ export class Part {
       ...this.#part(),
       build: (b, copyOf) => {
         const tables = placeStudent(b, copyOf, this.student);
-        return { loss: headLoss(b, copyOf, head.head, head.ids), wrt: [...this.#sources(copyOf), ...tables] };
+        return { loss: headLoss(b, copyOf, head), wrt: [...this.#sources(copyOf), ...tables] };
       },
     };
   }

@@ -1,4 +1,4 @@
-/** The student: the float model with the codes of one precision in its projections, and tables that learn. */
+/** The student: the float model with codes in its projections, of one precision and with tables that learn, or of weights that learn. */
 import type { Projection } from '../../analysis/projection.js';
 import type { Value } from '../../ir/graph.js';
 import { decodeTable } from '../../quant/tables.js';
@@ -13,6 +13,7 @@ import {
   replaceWeight,
   tableWeight,
 } from '../table-parameters.js';
+import { placeWeight, type WeightStudent, weightFeeds } from './weight-student.js';
 
 export interface StudentProjection {
   readonly projection: Projection;
@@ -23,48 +24,84 @@ export interface StudentProjection {
   readonly learns: boolean;
 }
 
-/** Tables by projection id. */
-export type Tables = ReadonlyMap<string, CentredColumns>;
+/** A projection of the student, of either kind. */
+export type AnyStudent = StudentProjection | WeightStudent;
 
-/** The columns of a student's tables in a fixed order: what an optimizer moves. */
-export function columnsOf(tables: Tables): readonly Float32Array[] {
-  return [...tables.values()].flatMap(({ scale, offset }) => (offset === undefined ? [scale] : [scale, offset]));
+/** What learns of a projection: its table, or its weights in the layout that the model stores. */
+export type Columns = CentredColumns | { readonly weight: Float32Array };
+export type Learning<C extends Columns = Columns> = ReadonlyMap<string, C>;
+
+/** Tables by projection id. */
+export type Tables = Learning<CentredColumns>;
+
+/** The arrays of what learns, by the names that their inputs have behind the projection's. */
+function arraysOf(columns: Columns): readonly (readonly [string, Float32Array])[] {
+  if ('weight' in columns) return [['weight', columns.weight]];
+  const { scale, offset } = columns;
+  return offset === undefined
+    ? [['scale', scale]]
+    : [
+        ['scale', scale],
+        ['offset', offset],
+      ];
 }
 
-/** Tables of the same form with other columns, in the order of `columnsOf`. */
-export function withColumns(tables: Tables, columns: readonly Float32Array[]): Tables {
+/** All columns that learn in a fixed order: what an optimizer moves. */
+export const columnsOf = (learning: Learning): readonly Float32Array[] =>
+  [...learning.values()].flatMap((columns) => arraysOf(columns).map(([, array]) => array));
+
+/** Names of their inputs, in the same order. */
+export const inputsOf = (learning: Learning): readonly string[] =>
+  [...learning].flatMap(([id, columns]) => arraysOf(columns).map(([name]) => `${id}/${name}`));
+
+/** Learning of the same form with other columns, in the order of `columnsOf`. */
+export function withColumns<C extends Columns>(learning: Learning<C>, columns: readonly Float32Array[]): Learning<C> {
   let next = 0;
-  const take = (): Float32Array => columns[next++] as Float32Array;
-  return new Map(
-    [...tables].map(([id, { offset }]) => [id, { scale: take(), offset: offset === undefined ? undefined : take() }]),
-  );
+  const filled = [...learning].map(([id, old]): [string, C] => {
+    const arrays = arraysOf(old).map(([name]) => [name, columns[next++] as Float32Array] as const);
+    return [id, { ...old, ...Object.fromEntries(arrays) }];
+  });
+  return new Map(filled);
 }
 
 /** Puts the student's weights into a part of the model; returns the inputs that learn. */
 export function placeStudent(
   b: GraphBuilder,
   copyOf: (value: Value) => Value,
-  student: readonly StudentProjection[],
+  student: readonly AnyStudent[],
 ): readonly Value[] {
-  return student.flatMap(({ projection, codes, columns, learns }) => {
+  return student.flatMap((each) => {
     const inputs: Value[] = [];
-    replaceWeight(b, copyOf(projection.weight.source), () => {
-      if (!learns) {
-        const dense = decodeTable(codes.codes, codes.blocks, decodeColumns(columns, codes));
-        return b.constant(denseTensor(projection, dense), `${codes.name}/weight`);
-      }
-      const { weight, scale, offset } = tableWeight(b, codes, projection.weight.layout);
-      inputs.push(scale, ...(offset === undefined ? [] : [offset]));
-      return weight;
+    replaceWeight(b, copyOf(each.projection.weight.source), () => {
+      const made = 'plan' in each ? placeWeight(b, each) : placeTable(b, each);
+      inputs.push(...('input' in made ? [made.input] : made.inputs));
+      return made.weight;
     });
     return inputs;
   });
 }
 
-/** Feeds of the tables that learn among some projections. */
-export function tableFeeds(student: readonly StudentProjection[], tables: Tables): Feeds {
+function placeTable(
+  b: GraphBuilder,
+  { projection, codes, columns, learns }: StudentProjection,
+): { readonly weight: Value; readonly inputs: readonly Value[] } {
+  if (!learns) {
+    const dense = decodeTable(codes.codes, codes.blocks, decodeColumns(columns, codes));
+    return { weight: b.constant(denseTensor(projection, dense), `${codes.name}/weight`), inputs: [] };
+  }
+  const { weight, scale, offset } = tableWeight(b, codes, projection.weight.layout);
+  return { weight, inputs: offset === undefined ? [scale] : [scale, offset] };
+}
+
+/** Feeds of what learns among some projections. */
+export function learningFeeds(student: readonly AnyStudent[], learning: Learning): Feeds {
   const feeds = student
     .filter(({ learns }) => learns)
-    .map(({ codes }) => columnFeeds(tables.get(codes.name) as CentredColumns, codes));
+    .map((each) => {
+      const columns = learning.get(each.projection.id) as Columns;
+      return 'weight' in columns
+        ? weightFeeds(each.projection, columns.weight)
+        : columnFeeds(columns, (each as StudentProjection).codes);
+    });
   return Object.assign({}, ...feeds);
 }

@@ -14,6 +14,19 @@ export interface Example extends Batch {
   readonly positions: number;
 }
 
+/** The next id of every position that counts and has one, and the weights of those, which add up to 1. */
+export function labelsOf({ windows, length, share }: Example): {
+  readonly ids: number[];
+  readonly share: Float32Array;
+} {
+  const hasNext = share.map((weight, at) =>
+    weight > 0 && (at + 1) % length !== 0 && (share[at + 1] as number) > 0 ? 1 : 0,
+  );
+  const count = hasNext.reduce((sum, each) => sum + each, 0);
+  const ids = windows.flatMap((window) => Array.from({ length }, (_, at) => window[at + 1] ?? 0));
+  return { ids, share: hasNext.map((each) => each / count) };
+}
+
 export class DistillText {
   readonly length: number;
   /** Windows filled up to `length`. */

@@ -7,9 +7,9 @@
  */
 import type { Random } from '../../random.js';
 import { AdamW, cosineRate, type Schedule } from '../optimizer.js';
-import type { Chain, Lesson } from './chain.js';
+import type { ChainStep, Lesson } from './chain.js';
 import { type Look, readState, type State, writeState } from './checkpoint.js';
-import { columnsOf, type Tables, withColumns } from './student.js';
+import { type Columns, columnsOf, type Learning, withColumns } from './student.js';
 import type { Teacher } from './teacher.js';
 import type { DistillText, Example } from './text.js';
 
@@ -24,19 +24,27 @@ export interface DistillOptions {
   /** Steps between two looks at the kept text, and looks without a gain after which it stops. */
   readonly every: number;
   readonly patience: number;
+  /** Steps over which the rate rises from 0; default 10. */
+  readonly warmUp?: number;
 }
 
-export interface DistillRequest {
-  readonly chain: Chain;
+/** What gives a loss and its gradients: a chain, or several that share what learns. */
+export interface Trainable {
+  loss(lesson: Lesson, learning: Learning): Promise<number>;
+  step(lesson: Lesson, learning: Learning): Promise<ChainStep>;
+}
+
+export interface DistillRequest<C extends Columns> {
+  readonly chain: Trainable;
   readonly teacher: Teacher;
   readonly text: DistillText;
   /** Windows to learn from, and windows to judge by. */
   readonly rows: readonly number[];
   readonly kept: readonly number[];
   /** Tables at the start, by projection. */
-  readonly tables: Tables;
+  readonly tables: Learning<C>;
   /** What is left of tables that are stored and read again. */
-  readonly stored: (tables: Tables) => Tables;
+  readonly stored: (tables: Learning<C>) => Learning<C>;
   readonly options: DistillOptions;
   readonly random: Random;
   /** File that an interrupted run goes on from. */
@@ -45,9 +53,9 @@ export interface DistillRequest {
   readonly onStep?: ((step: number, steps: number, loss: number, kept: number) => void) | undefined;
 }
 
-export interface Distilled {
+export interface Distilled<C extends Columns> {
   /** The best tables, as they were before storing. */
-  readonly tables: Tables;
+  readonly tables: Learning<C>;
   readonly looks: readonly Look[];
   readonly steps: number;
 }
@@ -60,7 +68,7 @@ const SMOOTHING = 0.95;
 /** Steps from which the time of a step is told; the first one also builds the graphs. */
 const TIMED = 3;
 
-export async function distillTables(request: DistillRequest): Promise<Distilled> {
+export async function distillTables<C extends Columns>(request: DistillRequest<C>): Promise<Distilled<C>> {
   const run = new Run(request);
   await run.start();
   while (!run.finished) await run.next();
@@ -68,8 +76,8 @@ export async function distillTables(request: DistillRequest): Promise<Distilled>
 }
 
 /** A distillation between two steps. */
-class Run {
-  readonly #request: DistillRequest;
+class Run<C extends Columns> {
+  readonly #request: DistillRequest<C>;
   readonly #values: readonly Float32Array[];
   readonly #adam: AdamW;
   #steps: number;
@@ -82,7 +90,7 @@ class Run {
   #halvings = 0;
   #times: number[] = [];
 
-  constructor(request: DistillRequest) {
+  constructor(request: DistillRequest<C>) {
     this.#request = request;
     this.#values = columnsOf(request.tables).map((column) => column.slice());
     this.#best = this.#values.map((column) => column.slice());
@@ -116,7 +124,7 @@ class Run {
     if ((at + 1) % options.every === 0 || this.finished) await this.#look();
   }
 
-  result(): Distilled {
+  result(): Distilled<C> {
     return { tables: this.#tables(this.#best), looks: this.#looks, steps: this.#adam.steps };
   }
 
@@ -143,7 +151,7 @@ class Run {
     this.#adam.restore(this.#adam.steps, none);
   }
 
-  async #divergence(tables: Tables): Promise<number> {
+  async #divergence(tables: Learning<C>): Promise<number> {
     const { text, kept, options, chain, signal } = this.#request;
     let sum = 0;
     let positions = 0;
@@ -170,7 +178,7 @@ class Run {
     return { example, teacher: this.#request.teacher.states(example.rows) };
   }
 
-  #tables(columns: readonly Float32Array[]): Tables {
+  #tables(columns: readonly Float32Array[]): Learning<C> {
     return withColumns(this.#request.tables, columns);
   }
 
@@ -186,7 +194,8 @@ class Run {
 
   #schedule(): Schedule {
     const rate = this.#request.options.rate / 2 ** this.#halvings;
-    return cosineRate(rate, this.#steps, Math.min(WARM_UP, this.#steps), FLOOR * rate);
+    const warmUp = this.#request.options.warmUp ?? WARM_UP;
+    return cosineRate(rate, this.#steps, Math.min(warmUp, this.#steps), FLOOR * rate);
   }
 
   #state(): State {
@@ -223,11 +232,12 @@ class Run {
   }
 }
 
-/** Both columns of a projection move in units of its mean scale. */
-function parametersOf(tables: Tables, values: readonly Float32Array[]): { values: Float32Array; rate: number }[] {
-  const rates = [...tables.values()].flatMap(({ scale, offset }) => {
-    const rate = scale.reduce((sum, each) => sum + Math.abs(each), 0) / scale.length;
-    return offset === undefined ? [rate] : [rate, rate];
+/** What learns of a projection moves in units of its mean scale, or of its mean weight. */
+function parametersOf(learning: Learning, values: readonly Float32Array[]): { values: Float32Array; rate: number }[] {
+  const rates = [...learning.values()].flatMap((columns) => {
+    const unit = 'weight' in columns ? columns.weight : columns.scale;
+    const rate = unit.reduce((sum, each) => sum + Math.abs(each), 0) / unit.length;
+    return 'weight' in columns || columns.offset === undefined ? [rate] : [rate, rate];
   });
   return values.map((column, at) => ({ values: column, rate: rates[at] as number }));
 }

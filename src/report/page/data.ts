@@ -16,6 +16,8 @@ export interface CompiledFacts {
   readonly training?: readonly BlockTraining[] | undefined;
   /** Precisions whose tables were distilled. */
   readonly distill?: readonly CompiledDistillation[] | undefined;
+  /** Training of the weights, of all precisions together; its bits are the lowest. */
+  readonly weights?: CompiledDistillation | undefined;
 }
 
 /** Distillation of the tables of one precision. */

@@ -1,0 +1,49 @@
+/**
+ * Several precisions of one set of weights, trained together: Σ λ_r L(model at r) (MatQuant eq. 7 end to end), with terms where a
+ * larger precision is the teacher of a smaller one (co-distillation).
+ */
+import type { Chain, ChainStep, Lesson } from './chain.js';
+import { columnsOf, type Learning } from './student.js';
+import type { Trainable } from './train.js';
+
+export interface MixtureTerm {
+  /** The model at the precision that learns. */
+  readonly chain: Chain;
+  readonly weight: number;
+  /** The precision whose output is the target, taken for a constant; without, what the chain's objective says. */
+  readonly teacher?: Chain | undefined;
+}
+
+export class Mixture implements Trainable {
+  readonly #terms: readonly MixtureTerm[];
+
+  constructor(terms: readonly MixtureTerm[]) {
+    this.#terms = terms;
+  }
+
+  async loss(lesson: Lesson, learning: Learning): Promise<number> {
+    let sum = 0;
+    for (const term of this.#terms)
+      sum += term.weight * (await term.chain.loss(await taught(term, lesson, learning), learning));
+    return sum;
+  }
+
+  async step(lesson: Lesson, learning: Learning): Promise<ChainStep> {
+    const gradients = columnsOf(learning).map(({ length }) => new Float32Array(length));
+    let loss = 0;
+    for (const term of this.#terms) {
+      const step = await term.chain.step(await taught(term, lesson, learning), learning);
+      loss += term.weight * step.loss;
+      step.gradients.forEach((gradient, at) => addTo(gradients[at] as Float32Array, gradient, term.weight));
+    }
+    return { loss, gradients };
+  }
+}
+
+async function taught({ teacher }: MixtureTerm, lesson: Lesson, learning: Learning): Promise<Lesson> {
+  return teacher === undefined ? lesson : { ...lesson, teacher: await teacher.hidden(lesson, learning) };
+}
+
+function addTo(sum: Float32Array, gradient: Float32Array, weight: number): void {
+  for (let at = 0; at < sum.length; at++) sum[at] = (sum[at] as number) + weight * (gradient[at] as number);
+}
