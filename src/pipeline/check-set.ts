@@ -1,11 +1,16 @@
 /** The check before success is said: every emitted graph is loaded and compared with its source. */
 import { join } from 'node:path';
+import { fixedShapeOf } from '../analysis/fixed-shape.js';
+import { fileSizesOf } from '../convert/file-sizes.js';
 import type { SetGraph } from '../convert/set-manifest.js';
 import { CompilerError, fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
 import { evaluate } from '../report/evaluate.js';
 import type { CandidateResult } from '../report/evaluate-types.js';
 import { ortRuntime } from '../runtime/ort.js';
+import type { Recipe } from './recipe.js';
+import { referenceOf } from './reference.js';
+import type { Source } from './source.js';
 
 /** What the probe found of one graph. */
 export interface Probe {
@@ -20,7 +25,7 @@ export interface CheckOptions {
   /** The float source. */
   readonly source: string;
   readonly folder: string;
-  readonly graphs: readonly SetGraph[];
+  readonly graphs: readonly Pick<SetGraph, 'name' | 'file'>[];
   /** Token windows of the calibration text; probe windows are cut from them, or made up when there are none. */
   readonly windows: readonly Int32Array[];
   readonly vocabulary: number;
@@ -31,6 +36,38 @@ export interface CheckOptions {
 }
 
 const PROBE_TOKENS = 64;
+
+/** A set whose graphs are to be compared with its source. */
+export interface SetToCheck extends Pick<CheckOptions, 'folder' | 'graphs' | 'windows' | 'threads' | 'memoryBytes'> {
+  readonly source: Source;
+  /** The float source as it was given. */
+  readonly model: string;
+  readonly recipe: Recipe;
+}
+
+/** Compares the graphs with the source where both fit the memory; otherwise says that this was not done. */
+export async function checkSet(set: SetToCheck, context: Context): Promise<Readonly<Record<string, Probe>>> {
+  const { source, model, recipe, folder, graphs, windows, threads, memoryBytes } = set;
+  const { fileBytes } = fileSizesOf(model);
+  if (2 * fileBytes > memoryBytes) {
+    context.log.warn(
+      `The source takes ${Math.round(fileBytes / 1e6)} MB, so the graphs were not compared with it: raise --memory to do so.`,
+    );
+    return {};
+  }
+  const reference = referenceOf(model, recipe, context);
+  if (reference === undefined) return {};
+  const vocabulary = source.analysis.embedding?.vocabulary ?? 256;
+  const exactly = fixedShapeOf(source.model).length;
+  try {
+    return await checkGraphs(
+      { source: reference.path, folder, graphs, windows, vocabulary, exactly, threads, memoryBytes },
+      context,
+    );
+  } finally {
+    reference.close();
+  }
+}
 
 /** Runs source and graphs over a short probe. A graph that does not load, or gives numbers that are not finite, is an error. */
 export async function checkGraphs(options: CheckOptions, context: Context): Promise<Readonly<Record<string, Probe>>> {

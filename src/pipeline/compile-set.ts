@@ -1,0 +1,237 @@
+/** Writes a compiled set into a folder: solves, trains and distils into the data file, then graphs, check, manifest and report. */
+import { statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { digestOfFile } from '../convert/digest.js';
+import { fileSizesOf } from '../convert/file-sizes.js';
+import type { SetGraph } from '../convert/set-manifest.js';
+import type { WrittenSet } from '../convert/set-writer.js';
+import { fail } from '../diagnostics.js';
+import { KernelPool } from '../kernels/pool.js';
+import type { Context } from '../log.js';
+import { type SetLayout, storedBitsAt } from '../quant/layout.js';
+import type { BlockTraining } from '../report/page/data.js';
+import { checkSet, type Probe } from './check-set.js';
+import type { Clock } from './clock.js';
+import { type DistillReport, distill } from './distill.js';
+import type { Measured } from './measure.js';
+import { type ProjectionReport, projectionReport } from './projection-report.js';
+import { type TrainedWeights, trainWeights } from './qat.js';
+import type { Bits, Recipe } from './recipe.js';
+import { writeCompiled } from './report-files.js';
+import { type CompressedTables, compressTables } from './rest.js';
+import { solveProjections } from './solve-projections.js';
+import type { TableReport } from './solve-tables.js';
+import { SolvedFiles } from './solved-files.js';
+import type { Source } from './source.js';
+import type { TextOptions } from './text-options.js';
+import { type Trained, trainBlocks, trainedFirst } from './train-blocks.js';
+import { tuneTables } from './tune-tables.js';
+import { makeTemplate, type Solve, type Template, writeData, writeGraph, writeSetManifest } from './write-set.js';
+
+export interface CompileOptions {
+  readonly model: string;
+  /** Folder of the set. */
+  readonly output: string;
+  /** File name stem of the set; the model's by default. */
+  readonly name?: string;
+  readonly recipe: Recipe;
+  /** Bytes that the smallest model may take: the rest is stored as small as this needs. */
+  readonly targetBytes?: number;
+  readonly text?: TextOptions;
+  readonly threads: number;
+  readonly memoryBytes: number;
+  readonly seed: number;
+  /** Write self-contained models, one per precision, instead of the nested set. */
+  readonly standalone: boolean;
+  /** Fail when something in scope stays float. */
+  readonly strict: boolean;
+  /** Folder of results that a later run may reuse. */
+  readonly work?: string;
+}
+
+/** One model of the set. */
+export interface CompiledPrecision {
+  readonly bits: number;
+  /** Graph and the part of the data file it needs. */
+  readonly bytes: number;
+  /** The part of the data file it needs. */
+  readonly dataBytes: number;
+  readonly storedBitsPerWeight: number;
+  /** Comparison with the source on a short probe; absent when the source does not fit the memory. */
+  readonly probe?: Probe;
+}
+
+/** A compilation under way. */
+export interface Compilation {
+  readonly source: Source;
+  readonly measured: Measured;
+  readonly options: CompileOptions;
+  /** File name stem of the set. */
+  readonly stem: string;
+  readonly context: Context;
+  readonly clock: Clock;
+}
+
+/** What was written into a folder. */
+export interface WrittenFolder {
+  readonly precisions: readonly CompiledPrecision[];
+  readonly projections: readonly ProjectionReport[];
+  readonly tables: readonly TableReport[];
+  readonly distilled: readonly DistillReport[];
+}
+
+/** Writes the set into `folder`. */
+export async function writeSet(folder: string, job: Compilation): Promise<WrittenFolder> {
+  const { options, stem, clock, measured } = job;
+  const { recipe, model, threads } = options;
+  const digest = digestOfFile(model);
+  const pool = new KernelPool(threads);
+  const solved = await solveData(folder, job, pool).finally(() => pool.close());
+  try {
+    const { written, template, distilled } = solved;
+    const graphs = [...recipe.bits]
+      .sort((a, b) => a - b)
+      .map((bits) => writeGraph(folder, stem, bits, template, dataOf(job), recipe.accuracyLevel, written.layout));
+    clock.lap('emit');
+    // A set that is only to be cut into models is checked by those.
+    const quality = options.standalone ? {} : await checkFolder(folder, graphs, job);
+    writeSetManifest(join(folder, `${stem}.json`), dataOf(job), written, {
+      source: { name: basename(model), sha256: await digest },
+      recipe,
+      graphs,
+      quality,
+      provenance: { ...provenanceOf(measured), ...(distilled.length > 0 && { distilled }) },
+    });
+    writeReport(join(folder, `${stem}.report.json`), job, solved);
+    const precisions = graphs.map((graph) => compiledPrecision(graph, folder, template.layout, quality));
+    return { precisions, projections: solved.projections, tables: solved.tables, distilled };
+  } finally {
+    solved.close();
+  }
+}
+
+/** Compares graphs of a folder with the source. */
+export async function checkFolder(
+  folder: string,
+  graphs: readonly Pick<SetGraph, 'name' | 'file'>[],
+  { source, measured, options, context, clock }: Compilation,
+): Promise<Readonly<Record<string, Probe>>> {
+  const { model, recipe, threads, memoryBytes } = options;
+  const { windows } = measured;
+  const quality = await checkSet({ source, model, recipe, folder, graphs, windows, threads, memoryBytes }, context);
+  clock.lap('check');
+  return quality;
+}
+
+const dataOf = ({ stem }: Compilation): string => `${stem}.data`;
+
+/** A data file that is complete, and what became of its parts. */
+interface SolvedData {
+  readonly template: Template;
+  readonly written: WrittenSet;
+  readonly projections: readonly ProjectionReport[];
+  readonly tables: readonly TableReport[];
+  readonly training: readonly BlockTraining[];
+  readonly distilled: readonly DistillReport[];
+  /** How weights were trained end to end, when they were. */
+  readonly weights: TrainedWeights['report'] | undefined;
+  close(): void;
+}
+
+async function solveData(folder: string, job: Compilation, pool: KernelPool): Promise<SolvedData> {
+  const { source, measured, options, context, clock } = job;
+  const { recipe, work } = options;
+  const { statistics, windows } = measured;
+  const data = join(folder, dataOf(job));
+  const files = new SolvedFiles(work && join(work, 'solved'));
+  const projections: ProjectionReport[] = [];
+  let tables: CompressedTables | undefined;
+  let trained: Trained | undefined;
+  try {
+    const weights = await trainWeights(source, options, context);
+    trained = await trainBlocks(source, measured, options, pool, context);
+    if (trained !== undefined || weights !== undefined) clock.lap('train');
+    tables = await compressTables(source, folder, { recipe, statistics, files, pool, context });
+    clock.lap('tables');
+    const template = makeTemplate(source, recipe);
+    const solve: Solve = (chosen, placeOf) =>
+      trainedFirst(chosen, weights ?? trained, (open) =>
+        solveProjections(open, placeOf, recipe, statistics, pool, files, context),
+      );
+    const solved = await writeData(data, template, solve, source.chosen, (each, place, parts) => {
+      projections.push(projectionReport(each, place, parts));
+    });
+    clock.lap('solve');
+    const tuned = await tuneTables({ ...options, data, written: solved, windows }, context);
+    if (tuned.reports.length > 0) clock.lap('tune');
+    const { written, reports: distilled } = await distillWritten(data, tuned.written, options, context);
+    if (distilled.length > 0) clock.lap('distill');
+    const training = [...(trained?.reports ?? []), ...tuned.reports];
+    const compressed = tables;
+    return {
+      template,
+      weights: weights?.report,
+      written,
+      projections,
+      tables: tables.reports,
+      training,
+      distilled,
+      close: () => compressed.close(),
+    };
+  } catch (error) {
+    tables?.close();
+    throw error;
+  } finally {
+    trained?.close();
+  }
+}
+
+/** Distils tables where the recipe asks for it. */
+async function distillWritten(
+  data: string,
+  written: WrittenSet,
+  options: CompileOptions,
+  context: Context,
+): Promise<Awaited<ReturnType<typeof distill>>> {
+  const { text, recipe } = options;
+  if (recipe.distill === undefined) return { written, reports: [] };
+  if (text === undefined) return fail('bad-usage', '--text', 'Distillation needs text');
+  return distill({ ...options, data, written, text }, context);
+}
+
+/** What only the compilation knows, for a later report. */
+function writeReport(path: string, { options, measured, source }: Compilation, solved: SolvedData): void {
+  const { projections, tables, training, distilled, weights } = solved;
+  writeCompiled(path, {
+    sourceBytes: fileSizesOf(options.model).fileBytes,
+    calibrationTokens: measured.tokens,
+    refused: source.left,
+    projections,
+    tables,
+    ...(training.length > 0 && { training }),
+    ...(distilled.length > 0 && { distill: distilled }),
+    ...(weights !== undefined && { weights }),
+  });
+}
+
+function compiledPrecision(
+  graph: SetGraph,
+  folder: string,
+  layout: SetLayout,
+  quality: Readonly<Record<string, Probe>>,
+): CompiledPrecision {
+  const bits = graph.bits as Bits;
+  const found = quality[graph.name];
+  return {
+    bits,
+    dataBytes: graph.bytesNeeded,
+    bytes: graph.bytesNeeded + statSync(join(folder, graph.file)).size,
+    storedBitsPerWeight: storedBitsAt(layout, bits),
+    ...(found !== undefined && { probe: found }),
+  };
+}
+
+const provenanceOf = ({ statistics, tokens }: Measured): Readonly<Record<string, unknown>> => ({
+  calibrationTokens: tokens,
+  ...(statistics !== undefined && { statistics: statistics.header.digest }),
+});
