@@ -1,4 +1,7 @@
-/** Everything the command line can do: its version and its verbs, in the order the help shows them. */
+/**
+ * Everything the command line can do: its version and its verbs, in the order the help shows them. Each verb loads what it needs
+ * when it runs.
+ */
 import { readFileSync } from 'node:fs';
 import { appendCommand } from './commands/append.js';
 import { compileCommand } from './commands/compile.js';

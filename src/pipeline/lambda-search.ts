@@ -9,6 +9,7 @@ import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
 import { compile } from './compile.js';
 import { evaluate } from './evaluate.js';
+import { nameOf } from './lambda-name.js';
 import type { Recipe } from './recipe.js';
 import { slice } from './slice.js';
 import type { TextOptions } from './text-options.js';
@@ -134,10 +135,3 @@ function dominates(a: Scored, b: Scored): boolean {
   const pairs = Object.keys(b.kl).map((bits) => [a.kl[Number(bits)] ?? 0, b.kl[Number(bits)] ?? 0] as const);
   return pairs.every(([x, y]) => x <= y) && pairs.some(([x, y]) => x < y);
 }
-
-/** `8: 0.1, 4: 0.1, 2: 1`. */
-export const nameOf = (lambda: Readonly<Record<number, number>>): string =>
-  Object.entries(lambda)
-    .sort(([a], [b]) => Number(b) - Number(a))
-    .map(([bits, weight]) => `${bits}: ${weight}`)
-    .join(', ');

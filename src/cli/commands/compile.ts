@@ -1,4 +1,4 @@
-import { type CompileResult, compile } from '../../pipeline/compile.js';
+import type { CompileResult } from '../../pipeline/compile.js';
 import { type Command, defineCommand } from '../command.js';
 import { machineFlags, machineOf, textFlags, textOf } from '../options.js';
 import { recipeFlags, recipeOf, requireText, targetOf } from '../recipe-flags.js';
@@ -29,6 +29,7 @@ export const compileCommand: Command = defineCommand({
     const text = textOf(values);
     const recipe = recipeOf(values, text !== undefined);
     requireText(recipe, text !== undefined);
+    const { compile } = await import('../../pipeline/compile.js');
     const result = await compile(
       {
         model: values.model,

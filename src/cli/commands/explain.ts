@@ -1,4 +1,4 @@
-import { explainPass, type PassPage } from '../../pipeline/passes.js';
+import type { PassPage } from '../../pipeline/passes.js';
 import { type Command, defineCommand } from '../command.js';
 import { paragraphs, table } from '../render.js';
 
@@ -9,6 +9,7 @@ export const explainCommand: Command = defineCommand({
   options: {},
   examples: [],
   async run({ pass }) {
+    const { explainPass } = await import('../../pipeline/passes.js');
     const page = explainPass(pass);
     return { data: page, text: render(page) };
   },

@@ -1,5 +1,6 @@
 import { fail } from '../../diagnostics.js';
-import { type LambdaSearchResult, nameOf, searchLambda } from '../../pipeline/lambda-search.js';
+import { nameOf } from '../../pipeline/lambda-name.js';
+import type { LambdaSearchResult } from '../../pipeline/lambda-search.js';
 import { type Command, defineCommand } from '../command.js';
 import { machineFlags, machineOf, textFlags, textOf } from '../options.js';
 import { recipeFlags, recipeOf } from '../recipe-flags.js';
@@ -38,6 +39,7 @@ export const lambdaCommand: Command = defineCommand({
     const { bits } = recipe;
     const candidates =
       values.grid === undefined ? listed(values.lambdas, bits) : gridOf(numbers('--grid', values.grid), bits);
+    const { searchLambda } = await import('../../pipeline/lambda-search.js');
     const result = await searchLambda(
       {
         model: values.model,

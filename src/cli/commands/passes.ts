@@ -1,4 +1,3 @@
-import { listPasses } from '../../pipeline/passes.js';
 import { type Command, defineCommand } from '../command.js';
 import { table } from '../render.js';
 
@@ -9,6 +8,7 @@ export const passesCommand: Command = defineCommand({
   options: {},
   examples: [],
   async run() {
+    const { listPasses } = await import('../../pipeline/passes.js');
     const passes = listPasses();
     const rows = passes.map(({ name, summary }) => [name, summary]);
     return { data: { passes }, text: table([{ title: 'pass' }, { title: 'does' }], rows) };

@@ -1,4 +1,3 @@
-import { report } from '../../pipeline/report.js';
 import { type Command, defineCommand } from '../command.js';
 import { fileList, paragraphs } from '../render.js';
 import { given } from '../values.js';
@@ -23,6 +22,7 @@ export const reportCommand: Command = defineCommand({
     ['report out --eval held.json -o page.html', 'with scores of `eval … --json > held.json`'],
   ],
   async run({ folder, out, eval: evaluations, sweep: sweeps, run }, context) {
+    const { report } = await import('../../pipeline/report.js');
     const result = await report(
       {
         folder,

@@ -1,5 +1,5 @@
 import { fail } from '../../diagnostics.js';
-import { type Thresholds, type VerifyResult, verify } from '../../pipeline/verify.js';
+import type { Thresholds, VerifyResult } from '../../pipeline/verify.js';
 import { type Command, defineCommand } from '../command.js';
 import { textFlags, textOf, threadsOf } from '../options.js';
 import { byteSize, right, significant, table } from '../render.js';
@@ -36,6 +36,7 @@ export const verifyCommand: Command = defineCommand({
     if (text === undefined && Object.keys(measured).length > 0) {
       fail('bad-usage', '--text', 'Quality thresholds need --text with --tokenizer, or --ids');
     }
+    const { verify } = await import('../../pipeline/verify.js');
     const result = await verify(
       {
         original: values.original,
