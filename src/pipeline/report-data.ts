@@ -15,6 +15,7 @@ import type {
   RunFacts,
   UnitDamage,
 } from '../report/page/data.js';
+import { dataBytes } from './mix-goal.js';
 import { EVAL_SUFFIX, type Named, SWEEP_SUFFIX, stemOf } from './report-files.js';
 import type { SavedEvaluation, SavedSweep } from './report-schema.js';
 import { evaluationOf, probeOf, tasksOf } from './report-scores.js';
@@ -86,7 +87,7 @@ function modelOf(set: OpenSet, { file, name, bits, bytesNeeded }: SetGraph): Rep
     averageBits: average,
     storedBitsPerWeight: stored,
     graphBytes: statSync(join(set.folder, file), { throwIfNoEntry: false })?.size ?? 0,
-    dataBytes: bytesNeeded,
+    dataBytes: typeof bits === 'number' ? bytesNeeded : dataBytes(layout, asked),
     restBytes: layout.sections[0]?.start ?? 0,
     layers: layerBits(layout, asked),
     bits,

@@ -188,7 +188,15 @@ export const REPORT: ReportData = {
     sourceSha256: 'ab'.repeat(32),
     restSha256: 'cd'.repeat(32),
     sections: BITS.map((bits) => ({ name: `int${bits}`, bytes: 9e6, sha256: `${bits}0`.repeat(32) })),
-    facts: { calibrationTokens: 32768, statistics: 'ef'.repeat(32) },
+    facts: {
+      calibrationTokens: 32768,
+      statistics: 'ef'.repeat(32),
+      distilled: [{ bits: 2 }],
+      mixes: {
+        mix: { goal: { averageBits: 2.8 }, method: 'local', per: 'projection', kl: 0.31, evaluations: 40 },
+        gone: { method: 'dp', per: 'layer', estimate: 0.5 },
+      },
+    },
   },
   notes: ['something that is <missing>.'],
 };

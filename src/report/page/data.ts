@@ -107,7 +107,7 @@ export interface ReportModel {
   /** Bits per quantized weight on disk, tables included. */
   readonly storedBitsPerWeight: number;
   readonly graphBytes: number;
-  /** The part of the data file that the graph needs. */
+  /** What has to be stored of the data file: for one precision its part up to there, for a mix what it reads of it. */
   readonly dataBytes: number;
   /** Of `dataBytes`: tensors that are not quantized. */
   readonly restBytes: number;

@@ -122,7 +122,8 @@ export function bitsPlot(model: ReportModel, projections: readonly ReportProject
   const y = { field: 'role', type: 'nominal', sort: roles, title: null } as const;
   const spec: TopLevelSpec = {
     data: { values },
-    width: { step: 18 },
+    // Two layers or eighteen fit a phone; one digit needs 12 pixels.
+    width: { step: Math.max(12, Math.min(17, Math.floor(306 / layers.length))) },
     height: { step: 22 },
     encoding: { x, y },
     layer: [

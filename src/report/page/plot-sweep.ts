@@ -11,7 +11,7 @@ const KINDS: Readonly<Record<SweepScore['kind'], string>> = {
   search: 'searched',
 };
 
-export function sweepPlot({ name, per, points }: ReportSweep): Promise<Html> {
+export function sweepPlot({ per, reference, points }: ReportSweep): Promise<Html> {
   const values = points
     .filter(({ kl }) => kl > 0)
     .map((point) => ({ ...point, kind: KINDS[point.kind], megabytes: point.bytes / 1e6, value: point.kl }));
@@ -40,5 +40,5 @@ export function sweepPlot({ name, per, points }: ReportSweep): Promise<Html> {
     ],
   };
   const label = `Scatter plot of ${values.length} mixes: size in megabytes against KL; the table below holds the numbers.`;
-  return figure(`${name}: one precision per ${per}`, label, spec);
+  return figure(`One precision per ${per}, against ${reference}`, label, spec);
 }

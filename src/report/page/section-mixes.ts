@@ -1,6 +1,6 @@
 /** Mixes of precisions: size against quality of all that was tried, what each layer costs, and the bits of the mixes of the set. */
 import { byteSize, significant } from '../../format.js';
-import type { ReportData, ReportSweep, UnitDamage } from './data.js';
+import type { ReportData, ReportModel, ReportSweep, UnitDamage } from './data.js';
 import type { Child, Html } from './html.js';
 import { bitsPlot } from './plot-layers.js';
 import { sensitivityPlots } from './plot-sensitivity.js';
@@ -19,7 +19,7 @@ export async function mixesSection(data: ReportData): Promise<Section | undefine
 async function sweepsOf(sweeps: readonly ReportSweep[]): Promise<Child | undefined> {
   if (sweeps.length === 0) return undefined;
   const figures: Html[] = [];
-  for (const sweep of sweeps) figures.push(await sweepPlot(sweep));
+  for (const sweep of joined(sweeps)) figures.push(await sweepPlot(sweep));
   return [
     paragraph(
       'Uniform precisions, shapes that follow the depth of the model, and mixes searched on other text than they are scored on. The line joins what nothing else beats in both size and KL.',
@@ -27,6 +27,19 @@ async function sweepsOf(sweeps: readonly ReportSweep[]): Promise<Child | undefin
     plots(...figures),
     sweeps.map((sweep) => details(`All ${sweep.points.length} mixes of ${sweep.name}`, sweepTable(sweep))),
   ];
+}
+
+/** Sweeps of the same kind on the same text are one plot. */
+function joined(sweeps: readonly ReportSweep[]): readonly ReportSweep[] {
+  const groups = new Map<string, ReportSweep>();
+  for (const sweep of sweeps) {
+    const key = [sweep.per, sweep.reference, sweep.positions].join(' ');
+    const other = groups.get(key);
+    const names = new Set(other?.points.map((point) => point.name));
+    const points = [...(other?.points ?? []), ...sweep.points.filter((point) => !names.has(point.name))];
+    groups.set(key, { ...sweep, points });
+  }
+  return [...groups.values()];
 }
 
 function sweepTable({ name, per, positions, points }: ReportSweep): Html {
@@ -72,7 +85,7 @@ async function damagesOf(damages: readonly UnitDamage[]): Promise<Child | undefi
   ];
 }
 
-async function bitsOf({ models, projections }: ReportData): Promise<Child | undefined> {
+async function bitsOf({ models, projections, provenance }: ReportData): Promise<Child | undefined> {
   const mixes = models.filter(({ bits }) => typeof bits !== 'number');
   if (mixes.length === 0) return undefined;
   const figures: Html[] = [];
@@ -83,5 +96,43 @@ async function bitsOf({ models, projections }: ReportData): Promise<Child | unde
     ...mixes.map((mix) => significant(mix.layers[at]?.bits ?? 0)),
   ]);
   const columns = [text('layer'), ...mixes.map(({ name }) => number(name))];
-  return [figures, details('Averages of the layers', table('Average bits per layer', columns, rows))];
+  return [
+    searchTable(mixes, provenance.facts['mixes']),
+    figures,
+    details('Averages of the layers', table('Average bits per layer', columns, rows)),
+  ];
 }
+
+/** How the mixes of the set were found, as `mix` noted it in the manifest; those of a bits file are not noted. */
+function searchTable(mixes: readonly ReportModel[], noted: unknown): Child {
+  const notes = recordOf(noted);
+  const rows = mixes.flatMap(({ name, averageBits }) => {
+    const { method, per, kl, estimate, evaluations, sensitivityEvaluations } = recordOf(notes[name]);
+    if (method === undefined) return [];
+    const expected = typeof kl === 'number' ? kl : estimate;
+    return [
+      [
+        name,
+        significant(averageBits),
+        String(method),
+        String(per),
+        typeof expected === 'number' ? significant(expected) : '–',
+        typeof kl === 'number' ? 'measured' : 'sum of estimates',
+        Number(evaluations ?? 0) + Number(sensitivityEvaluations ?? 0),
+      ],
+    ];
+  });
+  const columns = [
+    text('mix'),
+    number('bits per code'),
+    text('method'),
+    text('one precision per'),
+    number('KL while searching'),
+    text('known by'),
+    number('mixes run'),
+  ];
+  return rows.length > 0 && table('How the mixes were found', columns, rows);
+}
+
+const recordOf = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};

@@ -26,6 +26,9 @@ export function timesSection({ run }: ReportData): Section | undefined {
   };
 }
 
+/** Facts that other sections show: mixes, and the course of training. */
+const ELSEWHERE = new Set(['mixes', 'distilled']);
+
 export function originSection({ provenance, recipe, source, dataFile }: ReportData): Section {
   const digests = [
     ['source', source, hash(provenance.sourceSha256 ?? 'not recorded')],
@@ -36,12 +39,13 @@ export function originSection({ provenance, recipe, source, dataFile }: ReportDa
       hash(sha256),
     ]),
   ];
+  const facts = Object.entries(provenance.facts).filter(([name]) => !ELSEWHERE.has(name));
   return {
     id: 'origin',
     title: 'Origin',
     body: [
       table('Digests (SHA-256)', [text('what'), text('file'), text('digest')], digests),
-      valueTable('Made with', { tool: provenance.tool, ...provenance.facts }),
+      valueTable('Made with', { tool: provenance.tool, ...Object.fromEntries(facts) }),
       valueTable('Recipe', recipe),
     ],
   };

@@ -19,7 +19,11 @@ export function scopeSection({ projections, compiled, rest }: ReportData): Secti
         ? table(
             'Left as they are',
             [text('where'), text('reason'), text('code')],
-            refusalGroups(refused).map(({ where, reason, code }) => [where, reason, element('code', {}, code)]),
+            refusalGroups(refused).map(({ where, reason, code }) => [
+              where,
+              reason,
+              element('code', { class: 'word' }, code),
+            ]),
           )
         : refused !== undefined && paragraph('Nothing in scope was left as it is.'),
       paragraph(

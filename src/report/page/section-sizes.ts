@@ -35,6 +35,8 @@ export async function sizesSection({ models, compiled, dataFile, rest }: ReportD
         `All models read one file, ${dataFile}. Each needs it from its first byte up to the size given here, so a smaller model is a shorter download. `,
         `${byteSize(rest.bytes)} of it are ${rest.tensors} tensors that all models share, such as embeddings and normalizations. `,
         source !== undefined && `The source takes ${byteSize(source)}. `,
+        models.some(({ bits }) => typeof bits !== 'number') &&
+          'A mix counts with what it reads, which is all that it takes along to another folder. ',
         'Stored bits per weight count codes, scales and offsets on disk.',
       ),
       table('Sizes by model', columns, rows),

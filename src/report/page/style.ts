@@ -18,6 +18,7 @@ p{max-width:46rem;margin:.5rem 0}
 a{color:var(--accent)}
 nav ul{display:flex;flex-wrap:wrap;gap:.25rem 1rem;list-style:none;padding:0;margin:1rem 0 0}
 code,.hash{font-family:ui-monospace,monospace;font-size:.875em;overflow-wrap:anywhere}
+.word{white-space:nowrap}
 .scroll{overflow-x:auto;margin:1rem 0;max-width:100%}
 .scroll:focus-visible,summary:focus-visible,a:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 table{border-collapse:collapse;min-width:min(100%,20rem);font-variant-numeric:tabular-nums;font-size:.9375rem}

@@ -122,6 +122,10 @@ describe('the page of a report', () => {
     const sweep = rowsOf('tiny: one precision per layer, 4088 positions');
     expect(sweep).toHaveLength(10);
     expect(sweep[9]).toEqual(['search 4', '4.00', '4.14', '371.0 MB', '0.0313 ± 0.010', '0.0273', '80', '61 s']);
+    expect(rowsOf('How the mixes were found').slice(1)).toEqual([
+      ['mix', '2.80', 'local', 'projection', '0.310', 'measured', '40'],
+    ]);
+    expect(rowsOf('Made with').map(([name]) => name)).toEqual(['name', 'tool', 'calibrationTokens', 'statistics']);
     const damage = rowsOf('KL of one slice alone');
     expect(damage[0]).toEqual(['sliced alone', 'int2', 'int3', 'int4', 'int6']);
     expect(damage[1]).toEqual(['layers.0', '0.188', '0.0469', '0.0117', '0.000732']);
