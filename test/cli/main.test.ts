@@ -54,6 +54,8 @@ describe('the program', () => {
     [['verify', 'a.onnx', 'b.onnx'], 'at least one threshold'],
     [['verify', 'a.onnx', 'b.onnx', '--max-kl', '1'], '--text'],
     [['eval', 'a.onnx', 'b.onnx'], '--text'],
+    [['compile', 'm.onnx', '-o', 'x', '--preset', 'best', '--prefix', 'quantized'], 'trains no blocks'],
+    [['compile', 'm.onnx', '-o', 'x', '--preset', 'tuned'], 'needs text'],
     [['lambda', 'm.onnx', '--preset', 'paper-matquant-gemma'], '--text'],
     [['lambda', 'm.onnx', '--preset', 'paper-matquant-gemma', '--ids', 'a', '--lambdas', '1,1'], '2 weights for 3'],
   ])('refuses %j before any work', async (args, part) => {
