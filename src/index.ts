@@ -12,5 +12,6 @@ export { PRESETS } from './pipeline/presets.js';
 export { parseRecipe, type Recipe, type RecipeInput, recipeJsonSchema } from './pipeline/recipe.js';
 export { type ReportOptions, type ReportResult, report } from './pipeline/report.js';
 export { type SliceOptions, type SliceResult, slice } from './pipeline/slice.js';
+export { type SweepOptions, type SweepPoint, type SweepResult, sweep } from './pipeline/sweep.js';
 export type { TextOptions } from './pipeline/text-options.js';
 export { type VerifyOptions, type VerifyResult, verify } from './pipeline/verify.js';
