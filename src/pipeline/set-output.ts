@@ -73,7 +73,7 @@ function writeGraph(
 
 /** What a model says of itself: the name of its precision, and of a mix the precision of each projection. */
 export function metadataOf({ name, bits }: Selection): Readonly<Record<string, string>> {
-  return { 'matquant.bits': name, ...(typeof bits === 'object' && { 'matquant.mix': JSON.stringify(bits) }) };
+  return { 'matquant.precision': name, ...(typeof bits === 'object' && { 'matquant.mix': JSON.stringify(bits) }) };
 }
 
 /** Fills the template of a self-contained model. */

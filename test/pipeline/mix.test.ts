@@ -88,7 +88,7 @@ describe('mix by average bits', () => {
     expect(result.files.map(({ path }) => basename(path))).toEqual(['model.onnx', 'model.onnx_data']);
     expect(await klOf(result.files[0]?.path as string)).toBeLessThan(await klOf(join(root, 'set', 'model_int3.onnx')));
     const { metadata } = importModel(result.files[0]?.path as string);
-    expect(metadata.get('matquant.bits')).toBe('mix_3.5bits');
+    expect(metadata.get('matquant.precision')).toBe('mix_3.5bits');
     expect(JSON.parse(metadata.get('matquant.mix') ?? '')).toEqual(result.bits);
   });
 

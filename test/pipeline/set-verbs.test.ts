@@ -84,6 +84,7 @@ describe('slice', () => {
     const output = join(folder(), 'model_q.onnx');
     const result = await slice({ set: manifest, bits, output, standalone: true, slice: 'prefix' }, context);
     expect(result.files.map(({ path }) => path)).toEqual([output, `${output}_data`]);
+    expect(importModel(output).metadata.get('matquant.precision')).toBe(`int${bits}`);
     expect(
       errorAgainst(
         await run(output),
