@@ -41,6 +41,12 @@ export const machineFlags: MachineFlags = {
   memory: { type: 'string', default: '4GiB', describe: 'Memory to plan for, such as 800MB or 4GiB', group: 'Machine:' },
 };
 
+/** What a run that may be repeated is told beside the machine. */
+export const runFlags: { readonly seed: DefaultedFlag; readonly work: Flag } = {
+  seed: { type: 'string', default: '0', describe: 'Seed of everything that is drawn', group: 'Machine:' },
+  work: { type: 'string', describe: 'Folder of results that a later run reuses', group: 'Machine:' },
+};
+
 /** The text a command line names, if any. */
 export function textOf(values: Values<TextFlags>): TextOptions | undefined {
   const { text, ids, tokenizer } = values;

@@ -2,15 +2,12 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { fixedShapeOf } from '../analysis/fixed-shape.js';
-import { analyse } from '../analysis/projections.js';
 import { openTeacher, type Teacher } from '../calibrate/distill/teacher.js';
 import { DistillText } from '../calibrate/distill/text.js';
 import { digestOfModel } from '../calibrate/model-digest.js';
 import { digestOfWindows } from '../calibrate/statistics.js';
 import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
-import { computeInFloat32 } from '../rewrite/compute-float32.js';
-import { Rewriter } from '../rewrite/rewriter.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
 import type { Recipe } from './recipe.js';
@@ -19,11 +16,8 @@ import type { TextOptions } from './text-options.js';
 import { readWindows } from './windows.js';
 
 /** Gradients are of float32, whatever the export computes in. */
-export function sourceInFloat32(path: string, recipe: Recipe): Source {
-  const source = openSource(path, recipe);
-  computeInFloat32(new Rewriter(source.model), ['bfloat16', 'float16']);
-  return { ...source, analysis: analyse(source.model) };
-}
+export const sourceInFloat32 = (path: string, recipe: Recipe): Source =>
+  openSource(path, recipe, ['bfloat16', 'float16']);
 
 /** Text with the teacher's states, split into what is learnt from and what is kept back. */
 export interface Lessons {

@@ -13,9 +13,8 @@ import type { StudentPlan } from '../calibrate/train/learnables.js';
 import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
 import { toFloat32 } from '../quant/half.js';
-import { containerBlock } from '../quant/layout.js';
 import type { Precision } from '../quant/precision.js';
-import { parentBits, type Solved } from '../quant/solve/options.js';
+import type { Solved } from '../quant/solve/options.js';
 import { createRandom } from '../random.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
@@ -25,6 +24,7 @@ import { type LessonOptions, type Lessons, openLessons, sourceInFloat32 } from '
 import { lambdaOf, type Recipe } from './recipe.js';
 import type { QatRecipe } from './recipe-qat.js';
 import type { Source } from './source.js';
+import { studentPlan } from './student-plan.js';
 import type { TextOptions } from './text-options.js';
 
 type Weights = Learning<{ readonly weight: Float32Array }>;
@@ -52,7 +52,8 @@ export async function trainWeights(
   const floats = sourceInFloat32(options.model, recipe);
   const ids = new Set(source.chosen.map(({ projection }) => projection.id));
   const projections = floats.analysis.projections.filter(({ id }) => ids.has(id));
-  const plan = planOf(recipe);
+  // The set decodes by the parent's grid, whose range is that of the trained weights.
+  const plan = studentPlan(recipe, [], 4);
   const lessons = await openLessons({ ...options, text }, recipe.qat, floats, context);
   const chains = new Chains(floats, projections, plan, options);
   try {
@@ -169,19 +170,6 @@ class Chains {
   async close(): Promise<void> {
     for (const chain of this.#open.values()) await chain.close();
   }
-}
-
-/** The set decodes by the parent's grid, whose range is that of the trained weights. */
-function planOf({ bits, block, slice, symmetric }: Recipe): StudentPlan {
-  return {
-    bits,
-    parent: parentBits(bits),
-    blockOf: (k) => (block === 'channel' ? k : containerBlock(k, block)),
-    slice,
-    symmetric,
-    learn: new Set(),
-    start: 4,
-  };
 }
 
 function frozen(projection: Projection, weights: Weights, plan: StudentPlan): Solved {

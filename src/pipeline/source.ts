@@ -5,7 +5,7 @@ import { analyse } from '../analysis/projections.js';
 import { importModel } from '../convert/import.js';
 import { fail, REFUSALS, type RefusalCode } from '../diagnostics.js';
 import type { Model } from '../ir/graph.js';
-import { computeInFloat32 } from '../rewrite/compute-float32.js';
+import { computeInFloat32, type HalfType } from '../rewrite/compute-float32.js';
 import { Rewriter } from '../rewrite/rewriter.js';
 import type { Bits, Recipe } from './recipe.js';
 import { runPasses, step } from './run-passes.js';
@@ -29,11 +29,18 @@ export interface Source {
 
 const FFN_ROLES = new Set(['gate', 'up', 'down']);
 
-/** Reads and analyses a model and applies the recipe's scope and overrides. Does not fail when nothing is found. */
-export function openSource(path: string, recipe: Recipe): Source {
+/**
+ * Reads and analyses a model and applies the recipe's scope and overrides. Does not fail when nothing is found. `widened` names
+ * the types whose arithmetic is done in float32 instead.
+ */
+export function openSource(
+  path: string,
+  recipe: Recipe,
+  widened: readonly HalfType[] = recipe.compute === 'float32' ? ['bfloat16'] : [],
+): Source {
   const model = importModel(path);
   runPasses(model, [step(dropInitializerInputs)]);
-  if (recipe.compute === 'float32') computeInFloat32(new Rewriter(model));
+  computeInFloat32(new Rewriter(model), widened);
   return choose(path, model, analyse(model), recipe);
 }
 

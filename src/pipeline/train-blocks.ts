@@ -18,9 +18,8 @@ import { loadRows } from '../kernels/load-rows.js';
 import type { KernelPool } from '../kernels/pool.js';
 import type { Context } from '../log.js';
 import { codeHistogram } from '../quant/histogram.js';
-import { containerBlock } from '../quant/layout.js';
 import type { Precision } from '../quant/precision.js';
-import { type Nested, parentBits, type Solved } from '../quant/solve/options.js';
+import type { Nested, Solved } from '../quant/solve/options.js';
 import { createRandom } from '../random.js';
 import type { BlockTraining } from '../report/page/data.js';
 import { Rewriter } from '../rewrite/rewriter.js';
@@ -33,6 +32,7 @@ import type { TrainRecipe } from './recipe-train.js';
 import { type SolvedProjection, storedWeight } from './solve-projections.js';
 import { SolvedFiles } from './solved-files.js';
 import type { Chosen, Source } from './source.js';
+import { studentPlan } from './student-plan.js';
 import { trainingReport } from './training-report.js';
 
 /** Trained blocks; close them to free their files. */
@@ -113,7 +113,7 @@ class TrainStage {
     const walkOptions = { prefix, smallest, threads, memoryBytes, work: folder };
     this.#walk = new BlockWalk(source, windows, projections, walkOptions, context);
     this.#blockOf = new Map(this.#walk.blocks.flatMap((block) => projectionsOf(block).map((each) => [each, block])));
-    this.#plan = planOf(recipe, train);
+    this.#plan = studentPlan(recipe, train.learn, train.start);
     this.#terms = objectiveOf(recipe, train);
     this.#solved = new SolvedFiles(join(folder, 'solved'));
     this.#learned = new LearnedFiles(work && join(work, 'trained'));
@@ -225,19 +225,6 @@ export async function* trainedFirst(
     else yield { chosen: each, nested, report: undefined, seconds: 0, codesBefore };
   }
   yield* solve(open);
-}
-
-function planOf(recipe: Recipe, train: TrainRecipe): StudentPlan {
-  const { bits, block, slice, symmetric } = recipe;
-  return {
-    bits,
-    parent: parentBits(bits),
-    blockOf: (k) => (block === 'channel' ? k : containerBlock(k, block)),
-    slice,
-    symmetric,
-    learn: new Set(train.learn),
-    start: train.start,
-  };
 }
 
 function objectiveOf(recipe: Recipe, { codistill }: TrainRecipe): readonly Term[] {

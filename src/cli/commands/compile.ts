@@ -1,6 +1,6 @@
 import type { CompileResult } from '../../pipeline/compile.js';
 import { type Command, defineCommand } from '../command.js';
-import { machineFlags, machineOf, textFlags, textOf } from '../options.js';
+import { machineFlags, machineOf, runFlags, textFlags, textOf } from '../options.js';
 import { recipeFlags, recipeOf, requireText, targetOf } from '../recipe-flags.js';
 import { byteSize, duration, fileList, paragraphs, right, significant, table } from '../render.js';
 import { given, wholeNumber } from '../values.js';
@@ -17,8 +17,7 @@ export const compileCommand: Command = defineCommand({
     ...recipeFlags,
     ...textFlags,
     ...machineFlags,
-    seed: { type: 'string', default: '0', describe: 'Seed of everything that is drawn', group: 'Machine:' },
-    work: { type: 'string', describe: 'Folder of results that a later run reuses', group: 'Machine:' },
+    ...runFlags,
   },
   examples: [
     ['compile model.onnx -o out --preset data-free', 'without any text, in seconds'],

@@ -2,7 +2,7 @@ import { fail } from '../../diagnostics.js';
 import { nameOf } from '../../pipeline/lambda-name.js';
 import type { LambdaSearchResult } from '../../pipeline/lambda-search.js';
 import { type Command, defineCommand } from '../command.js';
-import { machineFlags, machineOf, textFlags, textOf } from '../options.js';
+import { machineFlags, machineOf, runFlags, textFlags, textOf } from '../options.js';
 import { recipeFlags, recipeOf } from '../recipe-flags.js';
 import { paragraphs, right, significant, table } from '../render.js';
 import { decimalNumber, given, wholeNumber } from '../values.js';
@@ -27,8 +27,7 @@ export const lambdaCommand: Command = defineCommand({
     ...recipeFlags,
     ...textFlags,
     ...machineFlags,
-    seed: { type: 'string', default: '0', describe: 'Seed of everything that is drawn', group: 'Machine:' },
-    work: { type: 'string', describe: 'Folder of results that a later run reuses', group: 'Machine:' },
+    ...runFlags,
   },
   examples: [
     ['lambda model.onnx --preset paper-matquant-gemma --ids windows.jsonl', 'the weights of the paper, compared'],
