@@ -1,5 +1,5 @@
 /** The data-free method against the bounds it was accepted with, as shipped (int8 activations), on stories it never saw. */
-import { rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
 import { silentContext } from '../../src/log.js';
@@ -7,20 +7,14 @@ import { compile } from '../../src/pipeline/compile.js';
 import { evaluate } from '../../src/pipeline/evaluate.js';
 import { parseRecipe } from '../../src/pipeline/recipe.js';
 import { temporaryFolder } from '../support/paths.js';
-import { heldWindows, mistral } from '../support/stories.js';
+import { heldWindows, mistral, writeIds } from '../support/stories.js';
 
 /** KL to float in nats on 16 held stories (all 84 give .000297, .00113, .0168, .0733, .347). */
 const BOUNDS = { 8: 0.0003, 6: 0.0012, 4: 0.019, 3: 0.08, 2: 0.37 } as const;
 
 it('keeps within its bounds at every precision', async () => {
   const folder = temporaryFolder();
-  const ids = join(folder, 'held.jsonl');
-  writeFileSync(
-    ids,
-    heldWindows(16)
-      .map((window) => `${JSON.stringify([...window])}\n`)
-      .join(''),
-  );
+  const ids = writeIds(join(folder, 'held.jsonl'), heldWindows(16));
   const recipe = parseRecipe({ method: 'data-free', block: 32 }, 'test');
   const machine = { threads: 2, memoryBytes: 2e9 };
   const output = join(folder, 'out');

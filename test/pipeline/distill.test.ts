@@ -1,5 +1,5 @@
 /** Distillation through compile: better tables at the precisions asked for, everything else to the byte, and resumption. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { openSet } from '../../src/convert/set-manifest.js';
@@ -10,21 +10,16 @@ import { evaluate } from '../../src/pipeline/evaluate.js';
 import { parseRecipe, type RecipeInput } from '../../src/pipeline/recipe.js';
 import { writeHalf } from '../support/half-model.js';
 import { temporaryFolder } from '../support/paths.js';
-import { heldWindows, mistral } from '../support/stories.js';
+import { heldWindows, mistral, writeIds } from '../support/stories.js';
 
 let root: string;
 let ids: string;
 let held: string;
 beforeAll(() => {
   root = temporaryFolder();
-  const write = (name: string, windows: readonly Int32Array[]): string => {
-    const path = join(root, name);
-    writeFileSync(path, windows.map((window) => `${JSON.stringify([...window])}\n`).join(''));
-    return path;
-  };
   const windows = heldWindows(50).map((window) => window.slice(0, 96));
-  held = write('held.jsonl', windows.slice(0, 8));
-  ids = write('ids.jsonl', windows.slice(8));
+  held = writeIds(join(root, 'held.jsonl'), windows.slice(0, 8));
+  ids = writeIds(join(root, 'ids.jsonl'), windows.slice(8));
 });
 afterAll(() => rmSync(root, { recursive: true }));
 

@@ -1,12 +1,12 @@
 /** Weights of the precisions compared on text that is kept back. */
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { silentContext } from '../../src/log.js';
 import { type LambdaSearchResult, searchLambda } from '../../src/pipeline/lambda-search.js';
 import { parseRecipe, presetOf } from '../../src/pipeline/recipe.js';
 import { temporaryFolder } from '../support/paths.js';
-import { heldWindows, mistral } from '../support/stories.js';
+import { heldWindows, mistral, writeIds } from '../support/stories.js';
 
 describe('the search for weights', () => {
   let root: string;
@@ -14,9 +14,7 @@ describe('the search for weights', () => {
   beforeAll(async () => {
     root = temporaryFolder();
     mkdirSync(join(root, 'work'));
-    const ids = join(root, 'ids.jsonl');
-    const lines = heldWindows(12).map((window) => `${JSON.stringify([...window])}\n`);
-    writeFileSync(ids, lines.join(''));
+    const ids = writeIds(join(root, 'ids.jsonl'), heldWindows(12));
     const train = { steps: 15, batch: 256, rates: { clip: 0.2 } };
     const recipe = { ...presetOf('paper-matquant-gemma'), block: 32, train, window: 256 } as const;
     const candidates = [

@@ -1,5 +1,5 @@
 /** Statistics that take more than their share of the memory are files for the time of a compilation. */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { silentContext } from '../../src/log.js';
@@ -8,20 +8,14 @@ import { type MeasureOptions, measure } from '../../src/pipeline/measure.js';
 import { parseRecipe } from '../../src/pipeline/recipe.js';
 import { openSource } from '../../src/pipeline/source.js';
 import { temporaryFolder } from '../support/paths.js';
-import { heldWindows, mistral } from '../support/stories.js';
+import { heldWindows, mistral, writeIds } from '../support/stories.js';
 
 const root = temporaryFolder();
 const temporary = join(root, 'temporary');
 afterAll(() => rmSync(root, { recursive: true }));
 
 mkdirSync(temporary);
-const ids = join(root, 'ids.jsonl');
-writeFileSync(
-  ids,
-  heldWindows(4)
-    .map((window) => `${JSON.stringify([...window])}\n`)
-    .join(''),
-);
+const ids = writeIds(join(root, 'ids.jsonl'), heldWindows(4));
 const recipe = parseRecipe({ method: 'best', block: 64, bits: [8, 2], rounds: 0, sweeps: 0 }, 'test');
 const shared = { recipe, text: { ids }, threads: 1, seed: 0 };
 /** The Gram matrices of the fixture take 2.6 MB. */

@@ -15,7 +15,7 @@ import { openTemplate } from '../../src/pipeline/set-template.js';
 import { sweep } from '../../src/pipeline/sweep.js';
 import type { Precision } from '../../src/quant/precision.js';
 import { temporaryFolder } from '../support/paths.js';
-import { heldWindows, mistral } from '../support/stories.js';
+import { heldWindows, mistral, writeIds } from '../support/stories.js';
 
 const context = silentContext();
 const machine = { threads: 2, memoryBytes: 2e9 };
@@ -24,13 +24,7 @@ let set: string;
 let measure: NonNullable<MixSearch['measure']>;
 beforeAll(async () => {
   root = temporaryFolder();
-  const ids = join(root, 'ids.jsonl');
-  writeFileSync(
-    ids,
-    heldWindows(6)
-      .map((window) => `${JSON.stringify([...window])}\n`)
-      .join(''),
-  );
+  const ids = writeIds(join(root, 'ids.jsonl'), heldWindows(6));
   measure = { text: { ids }, window: 256, tokens: 700, ...machine };
   // Activations in float, so that the graphs compute what the search does; 5 and 7 bits are precisions like any other.
   const recipe = parseRecipe({ method: 'data-free', bits: [8, 7, 5, 4, 3, 2], block: 32, accuracyLevel: 0 }, 'test');

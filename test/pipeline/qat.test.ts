@@ -8,21 +8,16 @@ import type { DistillReport } from '../../src/pipeline/distill.js';
 import { evaluate } from '../../src/pipeline/evaluate.js';
 import { parseRecipe, type RecipeInput } from '../../src/pipeline/recipe.js';
 import { temporaryFolder } from '../support/paths.js';
-import { heldWindows, mistral } from '../support/stories.js';
+import { heldWindows, mistral, writeIds } from '../support/stories.js';
 
 let root: string;
 let ids: string;
 let held: string;
 beforeAll(() => {
   root = temporaryFolder();
-  const write = (name: string, windows: readonly Int32Array[]): string => {
-    const path = join(root, name);
-    writeFileSync(path, windows.map((window) => `${JSON.stringify([...window])}\n`).join(''));
-    return path;
-  };
   const windows = heldWindows(40).map((window) => window.slice(0, 64));
-  held = write('held.jsonl', windows.slice(0, 8));
-  ids = write('ids.jsonl', windows.slice(8));
+  held = writeIds(join(root, 'held.jsonl'), windows.slice(0, 8));
+  ids = writeIds(join(root, 'ids.jsonl'), windows.slice(8));
 });
 afterAll(() => rmSync(root, { recursive: true }));
 

@@ -1,5 +1,5 @@
 /** bfloat16 exports through compile: as they are they cannot be run here, computed in float32 they can. */
-import { rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { fileSizesOf } from '../../src/convert/file-sizes.js';
@@ -10,7 +10,7 @@ import { evaluate } from '../../src/pipeline/evaluate.js';
 import { parseRecipe, presetOf, type RecipeInput } from '../../src/pipeline/recipe.js';
 import { writeHalf } from '../support/half-model.js';
 import { temporaryFolder } from '../support/paths.js';
-import { heldWindows, mistral } from '../support/stories.js';
+import { heldWindows, mistral, writeIds } from '../support/stories.js';
 
 const root = temporaryFolder();
 const source = join(root, 'model.onnx');
@@ -48,8 +48,7 @@ describe('a bfloat16 export', () => {
     expect(warnings).toEqual([]);
     expect(precisions[0]?.probe?.kl).toBeLessThan(0.01);
     expect(importModel(join(root, 'set/model_int8.onnx')).graph.outputs[0]?.type?.dtype).toBe('float32');
-    const ids = join(root, 'ids.jsonl');
-    writeFileSync(ids, `${JSON.stringify([...(heldWindows(1)[0] as Int32Array)])}\n`);
+    const ids = writeIds(join(root, 'ids.jsonl'), heldWindows(1));
     const candidates = [join(root, 'set/model_int8.onnx')];
     const scored = { reference: source, candidates, text: { ids }, window: 256, threads: 2, speed: false };
     const { reference, candidates: scores } = await evaluate(scored, silentContext());

@@ -1,5 +1,5 @@
 /** Blocks trained by gradient through compile: what is stored, what the report says, and what a recipe may not ask for. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { analyse } from '../../src/analysis/projections.js';
@@ -24,7 +24,7 @@ import { type DecodeTable, decodeTable } from '../../src/quant/tables.js';
 import type { BlockTraining } from '../../src/report/page/data.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
 import { temporaryFolder } from '../support/paths.js';
-import { heldWindows, mistral } from '../support/stories.js';
+import { heldWindows, mistral, writeIds } from '../support/stories.js';
 
 const context = silentContext();
 const windows = heldWindows(24);
@@ -33,13 +33,8 @@ let ids: string;
 let held: string;
 beforeAll(() => {
   root = temporaryFolder();
-  const write = (name: string, list: readonly Int32Array[]): string => {
-    const path = join(root, name);
-    writeFileSync(path, list.map((window) => `${JSON.stringify([...window])}\n`).join(''));
-    return path;
-  };
-  ids = write('ids.jsonl', windows.slice(8));
-  held = write('held.jsonl', windows.slice(0, 8));
+  ids = writeIds(join(root, 'ids.jsonl'), windows.slice(8));
+  held = writeIds(join(root, 'held.jsonl'), windows.slice(0, 8));
 });
 afterAll(() => rmSync(root, { recursive: true }));
 

@@ -1,5 +1,5 @@
 /** Whole models: attention, embedding, head and what stays float, through compile on real exports. */
-import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { analyse } from '../../src/analysis/projections.js';
@@ -18,21 +18,14 @@ import { generate, likeliest } from '../../src/runtime/generate.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
 import type { HostTensor } from '../../src/runtime/runtime.js';
 import { temporaryFolder } from '../support/paths.js';
-import { gemma3, heldWindows, mistral } from '../support/stories.js';
+import { gemma3, heldWindows, mistral, writeIds } from '../support/stories.js';
 
 const context = silentContext();
 let root: string;
 let ids: string;
 beforeAll(() => {
   root = temporaryFolder();
-  ids = join(root, 'ids.jsonl');
-  writeFileSync(
-    ids,
-    heldWindows(40)
-      .slice(20)
-      .map((window) => `${JSON.stringify([...window])}\n`)
-      .join(''),
-  );
+  ids = writeIds(join(root, 'ids.jsonl'), heldWindows(40).slice(20));
 });
 afterAll(() => rmSync(root, { recursive: true }));
 

@@ -1,4 +1,5 @@
 /** The committed stories, split as their notice says. */
+import { writeFileSync } from 'node:fs';
 import { readDocuments } from '../../src/calibrate/dataset.js';
 import { loadTokenizer, type TextTokenizer } from '../../src/calibrate/tokenizer.js';
 import { windowsOf } from '../../src/calibrate/tokens.js';
@@ -18,3 +19,9 @@ export const storyTokenizer = (): TextTokenizer => loadTokenizer(fixture('models
 /** The 84 held-out stories, each its own window of at most 256 ids; or the first `count` of them. */
 export const heldWindows = (count = 84): readonly Int32Array[] =>
   windowsOf(stories().slice(-84).slice(0, count), storyTokenizer(), { length: 256, bos: 1, perDocument: true }).windows;
+
+/** Writes windows as an ids file, one JSON array a line, and returns its path. */
+export function writeIds(path: string, windows: readonly Int32Array[]): string {
+  writeFileSync(path, windows.map((window) => `${JSON.stringify([...window])}\n`).join(''));
+  return path;
+}
