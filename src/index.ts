@@ -2,6 +2,11 @@
 export { CompilerError, type Diagnostic, ERRORS, type ErrorCode, REFUSALS, type RefusalCode } from './diagnostics.js';
 export { type Context, type Log, type Progress, type ProgressUpdate, silentContext } from './log.js';
 export { type AppendOptions, type AppendResult, append } from './pipeline/append.js';
+export {
+  type CaptureStatisticsOptions,
+  type CaptureStatisticsResult,
+  captureStatistics,
+} from './pipeline/capture-statistics.js';
 export { type CompileOptions, type CompileResult, compile } from './pipeline/compile.js';
 export { type EvalOptions, type EvalResult, evaluate } from './pipeline/evaluate.js';
 export { type EvaluateTasksOptions, evaluateTasks, type TaskScore } from './pipeline/evaluate-tasks.js';

@@ -97,24 +97,28 @@ export async function findStatistics(folder: string, expected: StatisticsHeader)
   }
 }
 
-/** Adds captures of one model over different texts into `folder`, one group in memory at a time. */
-export async function mergeStatistics(parts: readonly Statistics[], folder: string): Promise<Statistics> {
-  const target = new StatisticsFolder(folder, mergeHeaders(parts.map((part) => part.header)));
-  const [first] = parts;
-  const groups = first?.groups ?? [];
+/** The sum of captures of one model over different texts, added group by group when one is asked for. */
+export function mergeStatistics(parts: readonly Statistics[]): Statistics {
+  const header = mergeHeaders(parts.map((part) => part.header));
+  const groups = parts[0]?.groups ?? [];
   for (const part of parts) {
     const same = part.groups.length === groups.length && part.groups.every((group) => groups.includes(group));
     if (!same) fail('statistics', part.header.digest, 'the statistics do not have the same groups');
   }
-  for (const group of groups) {
-    let total: GroupStatistics | undefined;
-    for (const part of parts) {
-      const next = await part.load(group);
-      total = total === undefined ? next : mergeGroups(total, next);
-    }
-    if (total !== undefined) await target.save(total);
-  }
-  return target.finish(groups);
+  const load = async (group: string): Promise<GroupStatistics> => {
+    const [first, ...others] = parts as readonly [Statistics, ...Statistics[]];
+    let total = await first.load(group);
+    for (const part of others) total = mergeGroups(total, await part.load(group));
+    return total;
+  };
+  return { header, groups, load };
+}
+
+/** Writes statistics into a folder, one group in memory at a time. */
+export async function saveStatistics({ header, groups, load }: Statistics, folder: string): Promise<void> {
+  const target = new StatisticsFolder(folder, header);
+  for (const group of groups) await target.save(await load(group));
+  await target.finish(groups);
 }
 
 async function readIndex(folder: string): Promise<z.infer<typeof indexSchema>> {

@@ -47,6 +47,15 @@ export const runFlags: { readonly seed: DefaultedFlag; readonly work: Flag } = {
   work: { type: 'string', describe: 'Folder of results that a later run reuses', group: 'Machine:' },
 };
 
+/** Statistics of earlier captures. */
+export const statisticsFlag: { readonly statistics: ListFlag } = {
+  statistics: {
+    type: 'array',
+    describe: 'Folder of statistics captured before (matquant capture); several are added up',
+    group: 'Text:',
+  },
+};
+
 /** The text a command line names, if any. */
 export function textOf(values: Values<TextFlags>): TextOptions | undefined {
   const { text, ids, tokenizer } = values;

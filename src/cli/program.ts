@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { appendCommand } from './commands/append.js';
+import { captureCommand } from './commands/capture.js';
 import { compileCommand } from './commands/compile.js';
 import { evalCommand } from './commands/eval.js';
 import { explainCommand } from './commands/explain.js';
@@ -25,6 +26,7 @@ export const program: Program = {
   version,
   commands: [
     inspectCommand,
+    captureCommand,
     compileCommand,
     lambdaCommand,
     sliceCommand,

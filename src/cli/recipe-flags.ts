@@ -153,12 +153,15 @@ function fieldsOf(values: Values<RecipeFlags>): object {
 export const targetOf = (values: Values<RecipeFlags>): { readonly targetBytes?: number } =>
   given('targetBytes', values['target-size'], (text) => byteCount('--target-size', text));
 
-/** Methods that measure need text; say so before any work begins. */
-export function requireText(recipe: Recipe, hasText: boolean): void {
+/** Methods that measure need text or statistics of it; say so before any work begins. */
+export function requireText(
+  recipe: Recipe,
+  { hasText, isCalibrated }: { readonly hasText: boolean; readonly isCalibrated: boolean },
+): void {
   const free = ['data-free', 'rtn', 'sliced-minmax'];
   if (!hasText && recipe.distill !== undefined) fail('bad-usage', '--text', 'Distillation needs text');
-  if (!hasText && recipe.train !== undefined) fail('bad-usage', '--text', 'Training needs text');
-  if (!hasText && !free.includes(recipe.method)) {
+  if (!hasText && (recipe.train ?? recipe.qat) !== undefined) fail('bad-usage', '--text', 'Training needs text');
+  if (!isCalibrated && !free.includes(recipe.method)) {
     fail('bad-usage', '--text', `The method ${recipe.method} needs calibration text; --preset data-free works without`);
   }
 }

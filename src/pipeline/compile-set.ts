@@ -38,6 +38,8 @@ export interface CompileOptions {
   /** Bytes that the smallest model may take: the rest is stored as small as this needs. */
   readonly targetBytes?: number;
   readonly text?: TextOptions;
+  /** Folders of statistics captured before, which are added up and stand in for text in the solver. */
+  readonly statistics?: readonly string[];
   readonly threads: number;
   readonly memoryBytes: number;
   readonly seed: number;

@@ -5,8 +5,11 @@ import { join } from 'node:path';
 import { fixedShapeOf } from '../analysis/fixed-shape.js';
 import type { Projection } from '../analysis/projection.js';
 import { capture } from '../calibrate/capture.js';
+import { digestOfModel } from '../calibrate/model-digest.js';
 import type { Statistics } from '../calibrate/statistics.js';
+import { mergeStatistics, openStatistics } from '../calibrate/statistics-files.js';
 import { fileSizesOf } from '../convert/file-sizes.js';
+import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
 import { createRandom } from '../random.js';
 import { readHints } from '../runtime/hints.js';
@@ -23,6 +26,8 @@ export interface MeasureOptions {
   readonly threads: number;
   readonly memoryBytes: number;
   readonly seed: number;
+  /** Folders of statistics captured before, which are added up; text is then not captured. */
+  readonly statistics?: readonly string[];
   /** Folder that keeps statistics for later runs. */
   readonly work?: string;
   /** Where temporary folders are made; default the system's. */
@@ -75,15 +80,18 @@ export async function measure(source: Source, options: MeasureOptions, context: 
   const done = (statistics: Statistics | undefined, close: () => void = () => undefined): Measured => ({
     statistics,
     windows,
-    tokens,
+    tokens: statistics?.header.tokens ?? tokens,
     seconds: (performance.now() - started) / 1000,
     close,
   });
-  if (windows.length === 0 || UNMEASURED.has(recipe.method)) return done(undefined);
+  if (UNMEASURED.has(recipe.method)) return done(undefined);
   const wanted = new Set(source.chosen.map(({ projection }) => projection.id));
   const takesHead = tableBits(recipe) !== undefined;
   const scope = ({ id, role }: Projection): boolean => wanted.has(id) || (takesHead && role === 'head');
-  const place = placeFor(source.analysis.projections.filter(scope), options);
+  const measured = source.analysis.projections.filter(scope);
+  if (options.statistics !== undefined) return done(await statisticsOf(source, measured, options.statistics));
+  if (windows.length === 0) return done(undefined);
+  const place = placeFor(measured, options);
   const statistics = await capture(source.model, source.analysis, windows, ortRuntime, {
     threads: options.threads,
     memoryBytes: options.memoryBytes,
@@ -103,6 +111,24 @@ export async function measure(source: Source, options: MeasureOptions, context: 
     throw error;
   });
   return done(statistics, place.close);
+}
+
+/** Statistics from folders, added up. Fails with `statistics` when they are another model's or lack an input. */
+async function statisticsOf(
+  source: Source,
+  projections: readonly Projection[],
+  folders: readonly string[],
+): Promise<Statistics> {
+  const parts = await Promise.all(folders.map((folder) => openStatistics(folder)));
+  const model = digestOfModel(source.model);
+  const strange = parts.findIndex(({ header }) => header.model !== model);
+  if (strange >= 0)
+    fail('statistics', folders[strange] as string, `the statistics were made from another model than ${source.path}`);
+  const merged = mergeStatistics(parts);
+  const missing = projections.find(({ group }) => !merged.groups.includes(group));
+  if (missing !== undefined)
+    fail('statistics', folders[0] as string, `the statistics lack the input of ${missing.id}, which is in scope`);
+  return merged;
 }
 
 /** Where statistics are kept: in the work folder, else in memory, else, where they take more than half of it, in files until the end. */

@@ -4,6 +4,7 @@ import { runChild, runHere } from '../support/command-line.js';
 
 const VERBS = [
   'inspect',
+  'capture',
   'compile',
   'lambda',
   'slice',
@@ -56,6 +57,10 @@ describe('the program', () => {
     [['eval', 'a.onnx', 'b.onnx'], '--text'],
     [['compile', 'm.onnx', '-o', 'x', '--preset', 'best', '--prefix', 'quantized'], 'trains no blocks'],
     [['compile', 'm.onnx', '-o', 'x', '--preset', 'tuned'], 'needs text'],
+    [['compile', 'm.onnx', '-o', 'x', '--preset', 'paper-omniquant-4', '--statistics', 's'], 'needs text'],
+    [['compile', 'm.onnx', '-o', 'x', '--preset', 'paper-qat-2', '--statistics', 's'], 'needs text'],
+    [['capture', 'm.onnx', '-o', 'x'], '--statistics to add up'],
+    [['capture', 'm.onnx', '-o', 'x', '--ids', 'a', '--statistics', 's'], 'not both'],
     [['lambda', 'm.onnx', '--preset', 'paper-matquant-gemma'], '--text'],
     [['lambda', 'm.onnx', '--preset', 'paper-matquant-gemma', '--ids', 'a', '--lambdas', '1,1'], '2 weights for 3'],
   ])('refuses %j before any work', async (args, part) => {

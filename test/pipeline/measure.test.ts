@@ -1,14 +1,15 @@
-/** Statistics that take more than their share of the memory are files for the time of a compilation. */
+/** Statistics: files for the time of a compilation where they are large, folders that compilations share where asked for. */
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { silentContext } from '../../src/log.js';
-import { compile } from '../../src/pipeline/compile.js';
+import { captureStatistics } from '../../src/pipeline/capture-statistics.js';
+import { type CompileResult, compile } from '../../src/pipeline/compile.js';
 import { type MeasureOptions, measure } from '../../src/pipeline/measure.js';
 import { parseRecipe } from '../../src/pipeline/recipe.js';
 import { openSource } from '../../src/pipeline/source.js';
 import { temporaryFolder } from '../support/paths.js';
-import { heldWindows, mistral, writeIds } from '../support/stories.js';
+import { gemma3, heldWindows, mistral, writeIds } from '../support/stories.js';
 
 const root = temporaryFolder();
 const temporary = join(root, 'temporary');
@@ -39,5 +40,57 @@ describe('statistics without a work folder', () => {
       return readFileSync(join(output, 'm.data'));
     };
     expect(await made('files', TIGHT)).toEqual(await made('memory', 2e9));
+  });
+});
+
+describe('statistics that were captured before', () => {
+  const halves = [0, 2].map((from) => writeIds(join(root, `half${from}.jsonl`), heldWindows(4).slice(from, from + 2)));
+  const machine = { recipe, threads: 2, seed: 0, memoryBytes: 2e9 };
+  const captured = async (name: string, more: object, model = mistral): Promise<string> => {
+    const output = join(root, name);
+    await captureStatistics({ ...machine, model, output, ...more }, silentContext());
+    return output;
+  };
+  const compiled = async (name: string, more: object): Promise<CompileResult & { readonly data: Buffer }> => {
+    const output = join(root, name);
+    const rest = { name: 'm', standalone: false, strict: false, model: mistral, output };
+    const result = await compile({ ...machine, ...rest, ...more }, silentContext());
+    return { ...result, data: readFileSync(join(output, 'm.data')) };
+  };
+
+  it('give the bytes that the text itself gives', async () => {
+    const whole = await captured('whole', { text: { ids } });
+    const { data, calibrationTokens } = await compiled('by-statistics', { statistics: [whole] });
+    const byText = await compiled('by-text', { text: { ids } });
+    expect(data.equals(byText.data)).toBe(true);
+    expect(calibrationTokens).toBe(byText.calibrationTokens);
+  });
+
+  it('add up: two halves solve to what the whole does, within a thousandth of the error', async () => {
+    const parts = await Promise.all(halves.map((half, at) => captured(`part${at}`, { text: { ids: half } })));
+    const sum = await captured('sum', { statistics: parts });
+    const [inPlace, saved] = [
+      await compiled('in-place', { statistics: parts }),
+      await compiled('saved', { statistics: [sum] }),
+    ];
+    const byText = await compiled('by-text', { text: { ids } });
+    for (const { projections, calibrationTokens } of [inPlace, saved]) {
+      expect(calibrationTokens).toBe(byText.calibrationTokens);
+      projections.forEach(({ error }, at) => {
+        for (const name of ['int8', 'int2']) {
+          const [one, whole] = [error, byText.projections[at]?.error].map((each) => each?.[name]?.after ?? Number.NaN);
+          expect(Math.abs((one as number) / (whole as number) - 1)).toBeLessThan(1e-3);
+        }
+      });
+    }
+  });
+
+  it('are refused for another model, and where they lack an input', async () => {
+    const foreign = await captured('foreign', { text: { ids } }, gemma3);
+    await expect(compiled('x', { statistics: [foreign] })).rejects.toMatchObject({ code: 'statistics' });
+    const wider = { ...recipe, scope: 'ffn+attention' };
+    const narrow = join(root, 'whole');
+    await expect(compiled('y', { recipe: wider, statistics: [narrow] })).rejects.toMatchObject({ code: 'statistics' });
+    expect(readdirSync(root)).not.toEqual(expect.arrayContaining(['x', 'y']));
   });
 });

@@ -1,6 +1,6 @@
 import type { CompileResult } from '../../pipeline/compile.js';
 import { type Command, defineCommand } from '../command.js';
-import { machineFlags, machineOf, runFlags, textFlags, textOf } from '../options.js';
+import { machineFlags, machineOf, runFlags, statisticsFlag, textFlags, textOf } from '../options.js';
 import { recipeFlags, recipeOf, requireText, targetOf } from '../recipe-flags.js';
 import { byteSize, duration, fileList, paragraphs, right, significant, table } from '../render.js';
 import { given, wholeNumber } from '../values.js';
@@ -16,6 +16,7 @@ export const compileCommand: Command = defineCommand({
     strict: { type: 'boolean', describe: 'Fail when a projection in scope stays float' },
     ...recipeFlags,
     ...textFlags,
+    ...statisticsFlag,
     ...machineFlags,
     ...runFlags,
   },
@@ -26,8 +27,10 @@ export const compileCommand: Command = defineCommand({
   ],
   async run(values, context) {
     const text = textOf(values);
-    const recipe = recipeOf(values, text !== undefined);
-    requireText(recipe, text !== undefined);
+    const { statistics } = values;
+    const isCalibrated = text !== undefined || statistics !== undefined;
+    const recipe = recipeOf(values, isCalibrated);
+    requireText(recipe, { hasText: text !== undefined, isCalibrated });
     const { compile } = await import('../../pipeline/compile.js');
     const result = await compile(
       {
@@ -37,6 +40,7 @@ export const compileCommand: Command = defineCommand({
         recipe,
         ...targetOf(values),
         ...(text !== undefined && { text }),
+        ...(statistics !== undefined && { statistics }),
         ...machineOf(values),
         seed: wholeNumber('--seed', values.seed, 0),
         standalone: values.standalone,

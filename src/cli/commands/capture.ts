@@ -1,0 +1,49 @@
+import { fail } from '../../diagnostics.js';
+import { type Command, defineCommand } from '../command.js';
+import { machineFlags, machineOf, runFlags, statisticsFlag, textFlags, textOf } from '../options.js';
+import { recipeFlags, recipeOf } from '../recipe-flags.js';
+import { duration } from '../render.js';
+import { given, wholeNumber } from '../values.js';
+
+export const captureCommand: Command = defineCommand({
+  usage: 'capture <model>',
+  summary: 'Capture what the solver learns from text into a folder for compile --statistics; several are added up',
+  positionals: { model: { type: 'string', describe: 'ONNX file of a float export', required: true } },
+  options: {
+    out: { type: 'string', alias: 'o', describe: 'Folder to write the statistics into', required: true },
+    ...statisticsFlag,
+    ...recipeFlags,
+    ...textFlags,
+    ...machineFlags,
+    ...runFlags,
+  },
+  examples: [
+    ['capture model.onnx -o stats/c4 --text c4.jsonl --tokenizer tokenizer.json', 'from text'],
+    ['capture model.onnx -o stats/all --statistics stats/c4 --statistics stats/code', 'two captures as one'],
+    ['compile model.onnx -o out --statistics stats/c4 --statistics stats/code', 'or both in place'],
+  ],
+  async run(values, context) {
+    const { statistics } = values;
+    const text = textOf(values);
+    if (text === undefined && statistics === undefined)
+      fail('bad-usage', '--text', 'Give --text with --tokenizer, or --ids, or --statistics to add up');
+    if (text !== undefined && statistics !== undefined)
+      fail('bad-usage', '--statistics', 'Give text to capture or statistics to add up, not both');
+    const { captureStatistics } = await import('../../pipeline/capture-statistics.js');
+    const result = await captureStatistics(
+      {
+        model: values.model,
+        output: values.out,
+        recipe: recipeOf(values, true),
+        ...(text !== undefined && { text }),
+        ...(statistics !== undefined && { statistics }),
+        ...machineOf(values),
+        seed: wholeNumber('--seed', values.seed, 0),
+        ...given('work', values.work, String),
+      },
+      context,
+    );
+    const { folder, tokens, groups, seconds } = result;
+    return { data: result, text: `${folder}: ${groups} inputs over ${tokens} tokens in ${duration(seconds)}.` };
+  },
+});
