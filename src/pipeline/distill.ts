@@ -3,9 +3,10 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Chain } from '../calibrate/distill/chain.js';
 import type { Look } from '../calibrate/distill/checkpoint.js';
+import { Mixture } from '../calibrate/distill/mixture.js';
 import type { StudentProjection, Tables } from '../calibrate/distill/student.js';
 import { vocabularyOf } from '../calibrate/distill/text.js';
-import { distillTables } from '../calibrate/distill/train.js';
+import { distillTables, type Trainable } from '../calibrate/distill/train.js';
 import { SetTensors } from '../convert/set-tensors.js';
 import { SetWriter, type WrittenSet } from '../convert/set-writer.js';
 import { fail } from '../diagnostics.js';
@@ -70,7 +71,12 @@ export async function distill(
     for (const bits of wanted) {
       const student = studentAt(reader, source, bits);
       if (!student.some(({ learns }) => learns)) continue;
-      const { tables, ...report } = await distillOne(bits, student, { stage, settings, source, lessons }, context);
+      const { tables, ...report } = await distillOne(
+        bits,
+        student,
+        { stage, settings, source, lessons, reader },
+        context,
+      );
       reports.push(report);
       for (const [id, table] of storedTables(tables, student, bits, layout)) {
         stored.set(id, (stored.get(id) ?? new Map()).set(bits, table));
@@ -88,6 +94,7 @@ interface Surroundings {
   readonly settings: DistillRecipe;
   readonly source: Source;
   readonly lessons: Lessons;
+  readonly reader: SetReader;
 }
 
 async function distillOne(
@@ -96,26 +103,15 @@ async function distillOne(
   surroundings: Surroundings,
   context: Context,
 ): Promise<DistillReport & { readonly tables: Tables }> {
-  const { stage, settings, source, lessons } = surroundings;
+  const { stage, settings, lessons } = surroundings;
   const { text, teacher, rows, kept, batch } = lessons;
-  const vocabulary = source.analysis.embedding?.vocabulary ?? 0;
-  const ids = settings.vocabulary === 'full' ? undefined : vocabularyOf(text.windows, vocabulary, settings.vocabulary);
   const tables: Tables = new Map(
     student.filter(({ learns }) => learns).map(({ codes, columns }) => [codes.name, columns]),
   );
-  const chain = new Chain({
-    model: source.model,
-    analysis: source.analysis,
-    student,
-    ids,
-    runtime: ortRuntime,
-    threads: stage.threads,
-    hints: readHints(stage.model),
-    ...boundOf(stage, student, batch * text.length),
-  });
+  const { trainable, close } = openTrainable(bits, student, surroundings);
   try {
     const result = await distillTables({
-      chain,
+      chain: trainable,
       teacher,
       text,
       rows,
@@ -141,8 +137,45 @@ async function distillOne(
     const tokens = result.steps * batch * text.length;
     return { bits, steps: result.steps, tokens, kept: { before, after }, looks: result.looks, tables: result.tables };
   } finally {
-    await chain.close();
+    await close();
   }
+}
+
+/** The model at `bits`, and those that teach it beside the float model; what is kept is judged by the float model alone. */
+function openTrainable(
+  bits: Precision,
+  student: readonly StudentProjection[],
+  { stage, settings, source, lessons, reader }: Surroundings,
+): { readonly trainable: Trainable; close(): Promise<void> } {
+  const { text, batch } = lessons;
+  const { model, analysis } = source;
+  const vocabulary = analysis.embedding?.vocabulary ?? 0;
+  const ids = settings.vocabulary === 'full' ? undefined : vocabularyOf(text.windows, vocabulary, settings.vocabulary);
+  const open = (projections: readonly StudentProjection[]): Chain =>
+    new Chain({
+      model,
+      analysis,
+      student: projections,
+      ids,
+      runtime: ortRuntime,
+      threads: stage.threads,
+      hints: readHints(stage.model),
+      ...boundOf(stage, projections, batch * text.length),
+    });
+  const chain = open(student);
+  const teachers = settings.codistill
+    .filter(({ to }) => to === bits)
+    .map(({ from }) => open(studentAt(reader, source, from as Precision).map((each) => ({ ...each, learns: false }))));
+  const terms = [undefined, ...teachers].map((teacher) => ({ chain, weight: 1, teacher }));
+  const mixture = new Mixture(terms);
+  const trainable: Trainable = {
+    loss: (lesson, tables) => chain.loss(lesson, tables),
+    step: (lesson, tables) => mixture.step(lesson, tables),
+  };
+  const close = async (): Promise<void> => {
+    for (const each of [chain, ...teachers]) await each.close();
+  };
+  return { trainable, close };
 }
 
 const rateOf = ({ rate }: DistillRecipe, bits: number): number =>

@@ -1,5 +1,7 @@
 /** The part of a recipe that says how tables are distilled end to end. */
 import { z } from 'zod';
+import { fail } from '../diagnostics.js';
+import { codistillSchema, type TeachingPair, wrongPair } from './recipe-codistill.js';
 
 const BITS = [2, 3, 4, 5, 6, 7, 8] as const;
 
@@ -13,6 +15,7 @@ export interface DistillRecipe {
   readonly every: number;
   readonly patience: number;
   readonly vocabulary: number | 'full';
+  readonly codistill: readonly TeachingPair[];
 }
 
 /**
@@ -43,4 +46,11 @@ export const distillSchema: z.ZodType<DistillRecipe> = z.strictObject({
     .union([z.number().int().min(2), z.literal('full')])
     .default(32768)
     .describe('Ids that the divergence is taken over: those of the text and others up to this number, or all.'),
+  codistill: codistillSchema,
 });
+
+/** Fails when tables cannot be distilled in the way that is asked for. */
+export function requireDistill(bits: readonly number[], { codistill }: DistillRecipe, at: string): void {
+  const wrong = wrongPair(codistill, bits);
+  if (wrong !== undefined) fail('recipe', at, wrong);
+}

@@ -1,8 +1,7 @@
 /** The part of a recipe that says how weights are trained end to end. */
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
-
-const precision = z.union([2, 3, 4, 5, 6, 7, 8].map((bits) => z.literal(bits)));
+import { codistillSchema, type TeachingPair, wrongPair } from './recipe-codistill.js';
 
 /** How weights are trained; every field is described by the schema. */
 export interface QatRecipe {
@@ -14,7 +13,7 @@ export interface QatRecipe {
   readonly kept: number;
   readonly every: number;
   readonly patience: number;
-  readonly codistill: readonly { readonly from: number; readonly to: number }[];
+  readonly codistill: readonly TeachingPair[];
 }
 
 export const qatSchema: z.ZodType<QatRecipe> = z.strictObject({
@@ -33,10 +32,7 @@ export const qatSchema: z.ZodType<QatRecipe> = z.strictObject({
   kept: z.number().int().positive().default(16).describe('Windows kept back, on which the best weights are chosen.'),
   every: z.number().int().positive().default(20).describe('Steps between two looks at the text that is kept back.'),
   patience: z.number().int().positive().default(5).describe('Looks without a gain after which training stops.'),
-  codistill: z
-    .array(z.strictObject({ from: precision, to: precision }))
-    .default([])
-    .describe('More terms: the output of one precision against that of a larger one.'),
+  codistill: codistillSchema,
 });
 
 export const DEFAULT_QAT: QatRecipe = qatSchema.parse({});
@@ -51,7 +47,6 @@ export function requireQat(
   if (method !== 'qat') refuse(`The method ${method} does not train weights: qat is for the method of that name`);
   if (decode !== 'tied') refuse('Weights are trained through the grid of their parent: decode must be tied');
   if (scope !== 'ffn') refuse('Weights are trained in feed-forward blocks alone: scope must be ffn');
-  const strange = codistill.find(({ from, to }) => to >= from || !bits.includes(from) || !bits.includes(to));
-  if (strange === undefined) return;
-  refuse(`int${strange.to} cannot learn from int${strange.from}: name two precisions of the set, the larger one first`);
+  const wrong = wrongPair(codistill, bits);
+  if (wrong !== undefined) refuse(wrong);
 }

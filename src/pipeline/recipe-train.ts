@@ -1,8 +1,8 @@
 /** The part of a recipe that says how blocks are trained by gradient. */
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
+import { codistillSchema, type TeachingPair, wrongPair } from './recipe-codistill.js';
 
-const precision = z.union([2, 3, 4, 5, 6, 7, 8].map((bits) => z.literal(bits)));
 const rate = (start: number, what: string): z.ZodDefault<z.ZodNumber> =>
   z.number().nonnegative().default(start).describe(`Rate of ${what}.`);
 
@@ -30,10 +30,7 @@ const shape = {
     .enum(['float', 'quantized'])
     .default('float')
     .describe('What feeds a block: the float layers before it, or the quantized ones at the smallest precision.'),
-  codistill: z
-    .array(z.strictObject({ from: precision, to: precision }))
-    .default([])
-    .describe('More terms: the output of one precision against that of a larger one.'),
+  codistill: codistillSchema,
 };
 
 /** How blocks are trained; every field is described by the schema above. */
@@ -46,7 +43,7 @@ export interface TrainRecipe {
   readonly rates: { readonly clip: number; readonly scale: number; readonly rounding: number; readonly tables: number };
   readonly start: number;
   readonly prefix: 'float' | 'quantized';
-  readonly codistill: readonly { readonly from: number; readonly to: number }[];
+  readonly codistill: readonly TeachingPair[];
 }
 
 /** As users write it. */
@@ -83,9 +80,6 @@ export function requireTrainable(
   if (method === 'omniquant' && bits.length > 1)
     refuse('The method omniquant trains one precision; matquant trains several');
   if (!trains && train.codistill.length > 0) refuse('Tables of solved codes are trained precision by precision');
-  const strange = train.codistill.find(({ from, to }) => to >= from || !bits.includes(from) || !bits.includes(to));
-  if (strange !== undefined)
-    refuse(
-      `int${strange.to} cannot learn from int${strange.from}: name two precisions of the set, the larger one first`,
-    );
+  const wrong = wrongPair(train.codistill, bits);
+  if (wrong !== undefined) refuse(wrong);
 }

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
 import { PRESETS } from './presets.js';
-import { type DistillRecipe, distillSchema } from './recipe-distill.js';
+import { type DistillRecipe, distillSchema, requireDistill } from './recipe-distill.js';
 import { DEFAULT_QAT, type QatRecipe, qatSchema, requireQat } from './recipe-qat.js';
 import { DEFAULT_TRAIN, requireTrainable, type TrainInput, type TrainRecipe, trainSchema } from './recipe-train.js';
 
@@ -191,6 +191,7 @@ export function parseRecipe(input: unknown, at: string): Recipe {
   if (!result.success)
     fail('recipe', at, `The recipe is not valid: ${z.prettifyError(result.error).replaceAll(/\s*\n\s*/g, ' ')}`);
   const recipe = withQat(withTraining(result.data, at), at);
+  if (recipe.distill !== undefined) requireDistill(recipe.bits, recipe.distill, at);
   // Tied tables belong to the parent alone, so a nested file holds them whatever slice the codes were chosen for.
   if (recipe.slice === 'prefix' || recipe.bits.length === 1 || recipe.decode === 'tied') {
     return { ...recipe, bits: [...new Set(recipe.bits)].sort((a, b) => b - a) };

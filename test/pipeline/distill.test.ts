@@ -80,6 +80,18 @@ describe('distilled tables', () => {
     expect(kept.after).toBeLessThan(0.95 * kept.before);
   });
 
+  it('learn from a larger precision as well, and are judged by the float model alone', async () => {
+    const codistill = [{ from: 4, to: 2 }];
+    const [alone, taught] = [
+      await compiled({ ...FAST, distill: DISTILL }),
+      await compiled({ ...FAST, distill: { ...DISTILL, codistill } }),
+    ];
+    const [one, both] = [reportOf(alone), reportOf(taught)];
+    expect(both.kept.before).toBe(one.kept.before);
+    expect(both.kept.after).toBeLessThan(0.95 * both.kept.before);
+    expect(bytesOf(taught)).not.toEqual(bytesOf(alone));
+  });
+
   it('are those at the start when no step helps', async () => {
     const plain = await compiled(FAST);
     const spoilt = await compiled({ ...FAST, distill: { ...DISTILL, rate: 10, patience: 1 } });
@@ -123,5 +135,7 @@ describe('distilled tables', () => {
       code: 'empty-text',
     });
     await expect(compiled({ ...FAST, decode: 'tied', distill: DISTILL })).rejects.toMatchObject({ code: 'recipe' });
+    const codistill = [{ from: 2, to: 4 }];
+    await expect(compiled({ ...FAST, distill: { ...DISTILL, codistill } })).rejects.toMatchObject({ code: 'recipe' });
   });
 });

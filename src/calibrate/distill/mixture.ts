@@ -10,8 +10,8 @@ export interface MixtureTerm {
   /** The model at the precision that learns. */
   readonly chain: Chain;
   readonly weight: number;
-  /** The precision whose output is the target, taken for a constant; without, what the chain's objective says. */
-  readonly teacher?: Chain | undefined;
+  /** Gives the output that is the target, taken for a constant; without, what the chain's objective says. */
+  readonly teacher?: Pick<Chain, 'hidden'> | undefined;
 }
 
 export class Mixture implements Trainable {

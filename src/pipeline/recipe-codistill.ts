@@ -1,0 +1,22 @@
+/** Co-distillation in a recipe: a larger precision of the set is a teacher of a smaller one, beside the float model. */
+import { z } from 'zod';
+
+const precision = z.union([2, 3, 4, 5, 6, 7, 8].map((bits) => z.literal(bits)));
+
+/** `from` teaches `to`. */
+export interface TeachingPair {
+  readonly from: number;
+  readonly to: number;
+}
+
+export const codistillSchema: z.ZodType<readonly TeachingPair[]> = z
+  .array(z.strictObject({ from: precision, to: precision }))
+  .default([])
+  .describe('More terms: the output of one precision against that of a larger one.');
+
+/** What is wrong with the pairs, as a sentence; undefined when nothing is. */
+export function wrongPair(pairs: readonly TeachingPair[], bits: readonly number[]): string | undefined {
+  const strange = pairs.find(({ from, to }) => to >= from || !bits.includes(from) || !bits.includes(to));
+  if (strange === undefined) return undefined;
+  return `int${strange.to} cannot learn from int${strange.from}: name two precisions of the set, the larger one first`;
+}
