@@ -1,6 +1,9 @@
-/** Renews the expected text of every golden file. Read the difference before committing it. */
+/** Renews the expected text of every golden file, and docs/recipes.md. Read the difference before committing it. */
 import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { goldenCases, renewed, rewritten } from '../test/support/golden.js';
+import { root } from '../test/support/paths.js';
+import { recipePage } from './recipe-page.js';
 
 for (const golden of goldenCases()) {
   const expected = rewritten(golden);
@@ -8,3 +11,4 @@ for (const golden of goldenCases()) {
   writeFileSync(golden.path, renewed(golden, expected));
   console.log(`renewed ${golden.title}`);
 }
+writeFileSync(join(root, 'docs/recipes.md'), recipePage());
