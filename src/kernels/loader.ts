@@ -19,10 +19,19 @@ export type KernelName =
   | 'measureRows'
   | 'scoreRows';
 
-/** The kernels, and what a solver plan asks of its caller: scratch per thread and rows per range. */
+/** The kernels; what a solver plan asks of its caller: scratch per thread and rows per range; and one without a plan. */
 export type Kernels = Readonly<Record<KernelName, Kernel>> & {
   readonly scratchBytes: (plan: number) => number;
   readonly tileRows: (plan: number) => number;
+  /** See `assembly/widen.ts`. */
+  readonly widenPlane: (
+    source: number,
+    length: number,
+    ratio: number,
+    tables: number,
+    target: number,
+    onto: boolean,
+  ) => void;
 };
 
 /** The first 64 KiB hold the constants of the module; the arena begins behind them. */

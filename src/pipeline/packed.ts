@@ -6,14 +6,7 @@ import { float32s, lazyTensor, type Tensor } from '../ir/tensor.js';
 import { decodeColumn, SUPER_BLOCK } from '../quant/compress.js';
 import { float16ToFloat32 } from '../quant/half.js';
 import { wideningOf } from '../quant/join-table.js';
-import {
-  type ColumnPlace,
-  type PlanePlace,
-  type ProjectionPlace,
-  placeBlocks,
-  type SetLayout,
-  tableAt,
-} from '../quant/layout.js';
+import { type ColumnPlace, type ProjectionPlace, placeBlocks, type SetLayout, tableAt } from '../quant/layout.js';
 import { packFields, packQdq, unpackRows } from '../quant/pack.js';
 import { type ContainerBits, containerBits, type Precision } from '../quant/precision.js';
 import { codeBits, type SliceKind, sliceTable } from '../quant/slice.js';
@@ -89,37 +82,11 @@ function joined(
   into?: Uint8Array,
 ): Uint8Array {
   const planes = place.planes.filter((plane) => plane.precision <= bits);
-  const [only] = planes;
-  const container = containerBits(bits);
-  if (planes.length === 1 && only?.width === container) return pieceOf(reader, only, from, to, into);
-  const scratch = scratchOf(planes, to - from);
-  const pieces = planes.map((plane, at) => ({
-    bytes: pieceOf(reader, plane, from, to, scratch[at]),
+  const wide = planes.map((plane) => ({
+    read: reader.tensor(plane, 'uint8', [plane.length]).bytes,
     widening: wideningOf(plane, bits),
   }));
-  return joinPieces(pieces, to - from, container, into);
-}
-
-function pieceOf(reader: SetReader, plane: PlanePlace, from: number, to: number, into?: Uint8Array): Uint8Array {
-  const tensor = reader.tensor(plane, 'uint8', [plane.length]);
-  return tensor.bytes((from * plane.width) / 8, (to * plane.width) / 8, into);
-}
-
-/** Pieces of planes are gone when they are joined, so all of them share memory up to this size, a chunk's worth. */
-const SHARED = 4 << 20;
-let shared: Uint8Array | undefined;
-
-function scratchOf(planes: readonly PlanePlace[], codes: number): readonly Uint8Array[] {
-  const lengths = planes.map(({ width }) => (codes * width) / 8);
-  const total = lengths.reduce((sum, length) => sum + length, 0);
-  if (total > SHARED) return lengths.map((length) => new Uint8Array(length));
-  shared ??= Buffer.allocUnsafeSlow(SHARED);
-  const pool = shared;
-  let end = 0;
-  return lengths.map((length) => {
-    end += length;
-    return pool.subarray(end - length, end);
-  });
+  return joinPieces(wide, from, to, containerBits(bits), into);
 }
 
 /** Columns past K get the container's zero point; the slice of a padding code need not be it. */

@@ -1,120 +1,92 @@
 /**
- * Bit planes to container codes at memory speed, in pieces: the plain counterpart of the graph that joins planes at load.
- * Pieces keep memory bounded; within one, every plane is one pass of table look-ups over 32-bit words.
+ * Bit planes to container codes at memory speed: the plain counterpart of the graph that joins planes at load. Planes are read
+ * into the kernels' memory piece by piece and widened there while they are in the second-level cache.
  */
+import { Arena } from '../kernels/arena.js';
+import { instantiate, type Kernels, kernelModule } from '../kernels/loader.js';
 import { type Widening, widenTable } from './join-table.js';
 
-/** The bytes of a plane for the codes at hand, and where its fields go. */
+/** A plane, and where its fields go. */
 export interface WidePlane {
-  readonly bytes: Uint8Array;
   readonly widening: Widening;
+  /** Bytes [start, end) of the plane, in the beginning of `into` or elsewhere. */
+  readonly read: (start: number, end: number, into?: Uint8Array) => Uint8Array;
 }
 
-/** Bytes of output per round, so that all passes over them stay in the second-level cache. */
-const ROUND = 128 * 1024;
+/** Codes joined at a time. */
+const PIECE = 256 * 1024;
+/** How far `widenPlane` may write behind its target. */
+const SLACK = 64;
 
 /**
- * Joins the planes of `codes` container codes (a multiple of 16) into bytes [codes · container/8], in the beginning of `into`
- * where it is given and begins at a whole word.
+ * Container codes [from, to) of planes, both multiples of 16, as bytes [(to - from) · container/8]; in the beginning of `into`
+ * where that is long enough.
  */
 export function joinPieces(
   planes: readonly WidePlane[],
-  codes: number,
+  from: number,
+  to: number,
   container: number,
   into?: Uint8Array,
 ): Uint8Array {
-  const out = wordsOf((codes * container) / 32, into);
-  const perRound = (ROUND * 8) / container;
-  const passes = planes.map(({ bytes, widening }) => ({ bytes, widening, table: wordTable(widening) }));
-  const fused = FUSED[planes.map(({ widening: { width } }) => container / width).join()];
-  for (let from = 0; from < codes; from += perRound) {
-    const to = Math.min(from + perRound, codes);
-    const words = out.subarray((from * container) / 32, (to * container) / 32);
-    const parts = passes.map(({ bytes, widening: { width }, table }) => {
-      return { width, bytes: bytes.subarray((from * width) / 8, (to * width) / 8), table };
-    });
-    if (fused !== undefined) fused(words, parts);
-    else {
-      words.fill(0);
-      for (const { width, bytes, table } of parts) PASSES[container / width]?.(words, bytes, table);
-    }
+  const [only] = planes;
+  const bytesOf = (codes: number, width: number): number => (codes * width) / 8;
+  if (planes.length === 1 && only?.widening.width === container) {
+    return only.read(bytesOf(from, container), bytesOf(to, container), into);
   }
-  return new Uint8Array(out.buffer, out.byteOffset, out.byteLength);
-}
-
-function wordsOf(length: number, into: Uint8Array | undefined): Int32Array {
-  if (into === undefined || into.byteOffset % 4 !== 0 || into.length < 4 * length) return new Int32Array(length);
-  return new Int32Array(into.buffer, into.byteOffset, length);
-}
-
-interface Part {
-  readonly bytes: Uint8Array;
-  readonly table: Int32Array;
-}
-
-/** All planes of int3 and int4 of the usual chain in one pass, which writes each word once: half the time. */
-const FUSED: Readonly<Record<string, (words: Int32Array, parts: readonly Part[]) => void>> = {
-  '2,4': (words, [two, one]) => {
-    const [{ bytes: a, table: s }, { bytes: b, table: t }] = [two as Part, one as Part];
-    for (let i = 0, at = 0; i < words.length; i++, at += 2) {
-      const low = (s[a[at] as number] as number) | (t[b[i] as number] as number);
-      words[i] = low | ((s[a[at + 1] as number] as number) << 16);
+  const length = bytesOf(to - from, container);
+  const out = into !== undefined && into.length >= length ? into.subarray(0, length) : new Uint8Array(length);
+  joiner ??= new Joiner();
+  for (let at = from; at < to; at += PIECE) {
+    const end = Math.min(at + PIECE, to);
+    for (const plane of planes) {
+      const { width } = plane.widening;
+      joiner.add(plane, bytesOf(at, width), bytesOf(end, width), plane !== only);
     }
-  },
-  '2,4,4': (words, [two, one, last]) => {
-    const [{ bytes: a, table: s }, { bytes: b, table: t }, { bytes: c, table: u }] = [two, one, last] as [
-      Part,
-      Part,
-      Part,
+    out.set(joiner.output.subarray(0, bytesOf(end - at, container)), bytesOf(at - from, container));
+  }
+  return out;
+}
+
+let joiner: Joiner | undefined;
+
+/** The kernel with its memory: bytes of one plane, and the codes that all planes together make. */
+class Joiner {
+  readonly output: Uint8Array;
+  readonly #arena: Arena = new Arena();
+  readonly #kernels: Kernels = instantiate(kernelModule(), this.#arena.memory);
+  readonly #input: Uint8Array;
+  readonly #tables: Map<string, number> = new Map();
+
+  constructor() {
+    const [input, output] = [PIECE / 2, PIECE + SLACK].map((length) => this.#arena.allocate(length)) as [
+      number,
+      number,
     ];
-    for (let i = 0, at = 0; i < words.length; i++, at += 2) {
-      const low = (s[a[at] as number] as number) | (t[b[i] as number] as number) | (u[c[i] as number] as number);
-      words[i] = low | ((s[a[at + 1] as number] as number) << 16);
-    }
-  },
-};
+    this.#input = this.#arena.bytes(input, PIECE / 2);
+    this.output = this.#arena.bytes(output, PIECE);
+  }
 
-/** A pass for each ratio of container to field width: 1 copies, 2 fills half words, 4 words, 8 pairs of words. */
-const PASSES: Readonly<Record<number, (words: Int32Array, bytes: Uint8Array, table: Int32Array) => void>> = {
-  1: (words, bytes, table) => {
-    for (let i = 0, at = 0; i < words.length; i++, at += 4) {
-      const low = (table[bytes[at] as number] as number) | ((table[bytes[at + 1] as number] as number) << 8);
-      const high = (table[bytes[at + 2] as number] as number) | ((table[bytes[at + 3] as number] as number) << 8);
-      words[i] = (words[i] as number) | low | (high << 16);
-    }
-  },
-  2: (words, bytes, table) => {
-    for (let i = 0, at = 0; i < words.length; i++, at += 2) {
-      const high = table[bytes[at + 1] as number] as number;
-      words[i] = (words[i] as number) | (table[bytes[at] as number] as number) | (high << 16);
-    }
-  },
-  4: (words, bytes, table) => {
-    for (let i = 0; i < words.length; i++) words[i] = (words[i] as number) | (table[bytes[i] as number] as number);
-  },
-  8: (words, bytes, table) => {
-    for (let i = 0; i < bytes.length; i++) {
-      const row = 2 * (bytes[i] as number);
-      words[2 * i] = (words[2 * i] as number) | (table[row] as number);
-      words[2 * i + 1] = (words[2 * i + 1] as number) | (table[row + 1] as number);
-    }
-  },
-};
+  /** Widens bytes [start, end) of a plane; with `onto`, beside the planes that are already there. */
+  add({ read, widening }: WidePlane, start: number, end: number, onto: boolean): void {
+    const bytes = read(start, end, this.#input);
+    if (bytes.buffer !== this.#input.buffer) this.#input.set(bytes);
+    const { width, container } = widening;
+    const [source, target] = [this.#input.byteOffset, this.output.byteOffset];
+    this.#kernels.widenPlane(source, end - start, container / width, this.#tablesOf(widening), target, onto);
+  }
 
-const tables: Map<string, Int32Array> = new Map();
-
-/** The rows of `widenTable` as numbers: one per byte, two where a row has eight bytes. */
-function wordTable(widening: Widening): Int32Array {
-  const key = `${widening.width}/${widening.lift}/${widening.container}`;
-  const known = tables.get(key);
-  if (known !== undefined) return known;
-  const rows = widenTable(widening);
-  const row = Math.min(rows.length / 256, 4);
-  const table = Int32Array.from({ length: rows.length / row }, (_, at) => {
-    let word = 0;
-    for (let i = 0; i < row; i++) word += (rows[at * row + i] as number) * 2 ** (8 * i);
-    return word | 0;
-  });
-  tables.set(key, table);
-  return table;
+  /** The address of the tables that `widenPlane` asks for: byte i of the row of half byte n is entry n of table i. */
+  #tablesOf(widening: Widening): number {
+    const { width, lift, container } = widening;
+    const known = this.#tables.get(`${width}/${lift}/${container}`);
+    if (known !== undefined) return known;
+    const rows = widenTable(widening);
+    const row = container / width;
+    const address = this.#arena.allocate(8 * row);
+    const tables = this.#arena.bytes(address, 8 * row);
+    for (let at = 0; at < tables.length; at++) tables[at] = rows[(at % 16) * row + Math.floor(at / 16)] as number;
+    this.#tables.set(`${width}/${lift}/${container}`, address);
+    return address;
+  }
 }

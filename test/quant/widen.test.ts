@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { blocksOf } from '../../src/quant/grid.js';
 import { wideningOf, widenTable } from '../../src/quant/join-table.js';
 import { packMatMulNBits } from '../../src/quant/pack.js';
-import { planesFor, planPlanes, splitPlanes } from '../../src/quant/planes.js';
+import { type Plane, planesFor, planPlanes, splitPlanes } from '../../src/quant/planes.js';
 import { containerBits, PRECISIONS } from '../../src/quant/precision.js';
 import { containerCodes } from '../../src/quant/tables.js';
 import { joinPieces } from '../../src/quant/widen.js';
@@ -24,30 +24,33 @@ describe('joinPieces', () => {
           for (const bits of chain) {
             const needed = planesFor(planPlanes(chain), bits);
             const planes = needed.map((plane, at) => ({
-              bytes: all[at]?.bytes as Uint8Array,
+              read: (start: number, end: number) => all[at]?.bytes.subarray(start, end) as Uint8Array,
               widening: wideningOf(plane, bits),
             }));
             const container = containerBits(bits);
             const expected = packMatMulNBits(containerCodes(codes, 'prefix', bits), rows, blocks, container);
             const count = rows * blocks.count * blocks.block;
-            expect(joinPieces(planes, count, container)).toEqual(expected);
+            expect(joinPieces(planes, 0, count, container)).toEqual(expected);
             const used = new Uint8Array((count * container) / 8 + 5).fill(255);
-            expect(joinPieces(planes, count, container, used)).toEqual(expected);
-            expect(new Uint8Array(joinPieces(planes, count, container, used.subarray(1)))).toEqual(expected);
+            expect(joinPieces(planes, 0, count, container, used)).toEqual(expected);
+            const from = 16 * (seed % (count / 16));
+            const part = expected.subarray((from * container) / 8);
+            expect(new Uint8Array(joinPieces(planes, from, count, container, new Uint8Array(1)))).toEqual(part);
           }
         },
       ),
     );
   });
 
-  it('joins more than one round', () => {
-    const codes = 3 * 128 * 1024 + 16;
+  it('joins more than one piece', () => {
+    const codes = 3 * 256 * 1024 + 16;
     const bytes = Uint8Array.from({ length: codes / 4 }, (_, i) => (i * 97) >>> 3);
     const [plane] = planPlanes([2, 8]);
-    const widening = plane && wideningOf(plane, 8);
-    const out = widening && joinPieces([{ bytes, widening }], codes, 8);
-    expect(out?.length).toBe(codes);
-    expect(out?.every((byte, i) => byte === (((bytes[i >> 2] as number) >> (2 * (i & 3))) & 3) << 6)).toBe(true);
+    const widening = wideningOf(plane as Plane, 8);
+    const read = (start: number, end: number) => bytes.subarray(start, end);
+    const out = joinPieces([{ read, widening }], 32, codes, 8);
+    expect(out.length).toBe(codes - 32);
+    expect(out.every((byte, i) => byte === (((bytes[(i + 32) >> 2] as number) >> (2 * (i & 3))) & 3) << 6)).toBe(true);
   });
 });
 

@@ -5,3 +5,4 @@ export { blockGram, blockSums, gramCopy } from './gram';
 export { scratchBytes, tileRows } from './job';
 export { scoreRows } from './score';
 export { measureRows, solveRows } from './solve';
+export { widenPlane } from './widen';
