@@ -31,6 +31,13 @@ const paper = (name: string, cut: 'paper' | 'extra' = 'paper'): Method => ({
 
 const LEVEL = { 8: 1, 4: 1, 2: 1 };
 
+const stepped = (method: Method, train: NonNullable<RecipeInput['train']>): Method => ({
+  ...method,
+  recipe: { ...method.recipe, train },
+});
+/** Ranges from the grid, and no step after it. */
+const searched = (method: Method): Method => stepped(method, { start: 'grid', steps: 0 });
+
 const METHODS: Readonly<Record<string, Method>> = {
   rtn: { recipe: PRESETS['baseline-rtn'] ?? {}, bits: BITS, single: true },
   gptq: { recipe: PRESETS['baseline-gptq'] ?? {}, bits: BITS, single: true },
@@ -41,9 +48,18 @@ const METHODS: Readonly<Record<string, Method>> = {
   'matquant .1': paper('paper-matquant-gemma'),
   'matquant .4': paper('paper-matquant-mistral'),
   'matquant 1': { ...paper('paper-matquant-gemma'), recipe: { ...PRESETS['paper-matquant-gemma'], lambda: LEVEL } },
-  'single precision': paper('paper-single-precision'),
-  'extra precision': paper('paper-extra-precision', 'extra'),
   codistill: paper('paper-codistill'),
+  'single precision': stepped(paper('paper-single-precision'), {}),
+  'extra precision': stepped(paper('paper-extra-precision', 'extra'), {}),
+  'grid omniquant': searched({ recipe: PRESETS['paper-omniquant-4'] ?? {}, bits: BITS, single: true }),
+  'grid .1': searched(paper('paper-matquant-gemma')),
+  'grid .4': searched(paper('paper-matquant-mistral')),
+  'grid 1': searched({ ...paper(''), recipe: { ...PRESETS['paper-matquant-gemma'], lambda: LEVEL } }),
+  'grid single precision': paper('paper-single-precision'),
+  'grid extra precision': paper('paper-extra-precision', 'extra'),
+  'grid + steps .1': stepped(paper('paper-matquant-gemma'), { start: 'grid' }),
+  'grid + steps single precision': stepped(paper('paper-single-precision'), { start: 'grid' }),
+  'grid + steps extra precision': stepped(paper('paper-extra-precision', 'extra'), { start: 'grid' }),
   'data-free': { recipe: { method: 'data-free' }, bits: BITS },
   fast: { recipe: PRESETS['fast'] ?? {}, bits: BITS },
   best: { recipe: { method: 'best' }, bits: BITS },
@@ -60,6 +76,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     accuracy: { type: 'string', default: '4' },
     work: { type: 'string' },
+    tokens: { type: 'string', default: '32768' },
   },
 });
 const { model = '', calibration = '', held = '' } = values;
@@ -78,7 +95,7 @@ const machine = {
 async function graphsOf(name: string, method: Method, bits: readonly Bits[]): Promise<ReadonlyMap<Bits, string>> {
   const block = Number(values.block) as 32;
   const accuracyLevel = Number(values.accuracy) as 0 | 4;
-  const recipe = parseRecipe({ ...method.recipe, block, bits, accuracyLevel }, name);
+  const recipe = parseRecipe({ ...method.recipe, block, bits, accuracyLevel, tokens: Number(values.tokens) }, name);
   const output = join(folder, `${name}-${bits.join('')}`.replaceAll(' ', '-'));
   await compile({ model, output, name: 'model', recipe, text: { ids: calibration }, ...machine }, context);
   if (method.cut === undefined) return new Map(bits.map((each) => [each, join(output, `model_int${each}.onnx`)]));

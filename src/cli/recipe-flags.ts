@@ -160,7 +160,8 @@ export function requireText(
 ): void {
   const free = ['data-free', 'rtn', 'sliced-minmax'];
   if (!hasText && recipe.distill !== undefined) fail('bad-usage', '--text', 'Distillation needs text');
-  if (!hasText && (recipe.train ?? recipe.qat) !== undefined) fail('bad-usage', '--text', 'Training needs text');
+  const trains = recipe.qat !== undefined || (recipe.train?.steps ?? 0) > 0;
+  if (!hasText && trains) fail('bad-usage', '--text', 'Training needs text');
   if (!isCalibrated && !free.includes(recipe.method)) {
     fail('bad-usage', '--text', `The method ${recipe.method} needs calibration text; --preset data-free works without`);
   }

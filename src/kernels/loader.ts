@@ -16,6 +16,7 @@ export type KernelName =
   | 'blockSums'
   | 'blockGram'
   | 'solveRows'
+  | 'clipRows'
   | 'measureRows'
   | 'scoreRows';
 

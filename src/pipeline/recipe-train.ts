@@ -12,7 +12,7 @@ const shape = {
     .min(1)
     .default(['clip'])
     .describe('What learns: ranges (gamma, beta), the equivalent transform (s), codes, or scales and offsets.'),
-  steps: z.number().int().positive().default(150).describe('Steps per block.'),
+  steps: z.number().int().min(0).default(150).describe('Steps per block; 0 keeps the ranges of the grid.'),
   batch: z.number().int().positive().default(512).describe('Tokens in a step.'),
   schedule: z.enum(['constant', 'cosine']).default('cosine').describe('How the rates change over the steps.'),
   warmUp: z.number().int().min(0).default(0).describe('Steps over which the rates rise from 0.'),
@@ -25,7 +25,10 @@ const shape = {
     })
     .prefault({})
     .describe('AdamW rates by what learns.'),
-  start: z.number().default(4).describe('Start of what gamma and beta are the sigmoid of.'),
+  start: z
+    .union([z.number(), z.literal('grid')])
+    .default(4)
+    .describe('Start of what gamma and beta are the sigmoid of, or the best ratios on a grid under the Gram matrix.'),
   prefix: z
     .enum(['float', 'quantized'])
     .default('float')
@@ -41,7 +44,7 @@ export interface TrainRecipe {
   readonly schedule: 'constant' | 'cosine';
   readonly warmUp: number;
   readonly rates: { readonly clip: number; readonly scale: number; readonly rounding: number; readonly tables: number };
-  readonly start: number;
+  readonly start: number | 'grid';
   readonly prefix: 'float' | 'quantized';
   readonly codistill: readonly TeachingPair[];
 }
@@ -63,23 +66,43 @@ export interface TrainedRecipe {
 }
 
 /** Fails when a method cannot be trained in the way that is asked for. */
-export function requireTrainable(
-  { method, bits, decode, distill }: TrainedRecipe,
-  train: TrainRecipe,
-  at: string,
-): void {
-  const refuse = (sentence: string): never => fail('recipe', at, sentence);
-  const trains = method === 'omniquant' || method === 'matquant';
-  const others = train.learn.filter((kind) => kind !== 'tables');
-  if (!trains && others.length > 0)
-    refuse(`Codes of the method ${method} are not trained by gradient: train.learn can be "tables" alone`);
-  if (train.learn.includes('tables') && decode === 'tied')
-    refuse('Tied tables belong to the parent alone: there is nothing to learn for one precision');
-  if (train.learn.includes('scale') && distill !== undefined)
-    refuse('Tables are distilled against the original weights, so train.learn cannot have "scale" as well');
-  if (method === 'omniquant' && bits.length > 1)
-    refuse('The method omniquant trains one precision; matquant trains several');
-  if (!trains && train.codistill.length > 0) refuse('Tables of solved codes are trained precision by precision');
-  const wrong = wrongPair(train.codistill, bits);
-  if (wrong !== undefined) refuse(wrong);
+export function requireTrainable(recipe: TrainedRecipe, train: TrainRecipe, at: string): void {
+  const trains = recipe.method === 'omniquant' || recipe.method === 'matquant';
+  const wrong = [...wrongStart(train), ...(trains ? wrongTraining(recipe, train) : wrongTuning(recipe, train))];
+  const found = wrong.find(([isWrong]) => isWrong)?.[1] ?? wrongPair(train.codistill, recipe.bits);
+  if (found !== undefined) fail('recipe', at, found);
 }
+
+/** What may not be, and the sentence that says so. */
+type Rules = readonly (readonly [isWrong: boolean, sentence: string])[];
+
+const learnsOther = ({ learn }: TrainRecipe, than: string): boolean => learn.some((kind) => kind !== than);
+
+const wrongStart = (train: TrainRecipe): Rules => [
+  [
+    train.steps === 0 && (train.start !== 'grid' || learnsOther(train, 'clip')),
+    'Without steps nothing is learned: train.steps can be 0 where train.start is "grid" and "clip" alone learns',
+  ],
+];
+
+const wrongTraining = ({ method, bits, decode, distill }: TrainedRecipe, { learn }: TrainRecipe): Rules => [
+  [learn.includes('tables') && decode === 'tied', TIED],
+  [
+    learn.includes('scale') && distill !== undefined,
+    'Tables are distilled against the original weights, so train.learn cannot have "scale" as well',
+  ],
+  [method === 'omniquant' && bits.length > 1, 'The method omniquant trains one precision; matquant trains several'],
+];
+
+/** For codes that are solved. */
+const wrongTuning = ({ method, decode }: TrainedRecipe, train: TrainRecipe): Rules => [
+  [
+    learnsOther(train, 'tables'),
+    `Codes of the method ${method} are not trained by gradient: train.learn can be "tables" alone`,
+  ],
+  [decode === 'tied', TIED],
+  [train.start === 'grid', `The method ${method} has its own grid: see range`],
+  [train.codistill.length > 0, 'Tables of solved codes are trained precision by precision'],
+];
+
+const TIED = 'Tied tables belong to the parent alone: there is nothing to learn for one precision';

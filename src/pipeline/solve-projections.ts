@@ -5,6 +5,7 @@ import { loadRows, type StoredWeight } from '../kernels/load-rows.js';
 import type { KernelPool } from '../kernels/pool.js';
 import type { Context } from '../log.js';
 import type { ProjectionPlace } from '../quant/layout.js';
+import { ROUNDED } from '../quant/solve/clip.js';
 import { solveDataFree } from '../quant/solve/data-free.js';
 import type { Nested, Nesting } from '../quant/solve/options.js';
 import { solveInParts } from '../quant/solve/parts.js';
@@ -108,7 +109,7 @@ async function withoutData(
 }
 
 /** The weight as it lies in its file. The bytes are read here and dropped with the result. */
-export function storedWeight({ id, weight, k, n }: Projection): StoredWeight {
+export function storedWeight({ id, weight, k, n }: Pick<Projection, 'id' | 'weight' | 'k' | 'n'>): StoredWeight {
   return {
     name: id,
     bytes: weight.tensor.bytes(),
@@ -129,6 +130,7 @@ function solveOptions(place: ProjectionPlace, recipe: Recipe): SolveOptions {
   const { damping } = recipe;
   const shared = { ...nestingOf(place, recipe), lambda: lambdaOf(recipe), damping };
   if (recipe.method === 'data-free') return { ...shared, ...dataFreeOptions(place, recipe) };
+  if (recipe.method === 'omniquant' || recipe.method === 'matquant') return { ...shared, ...ROUNDED };
   const { range } = recipe;
   if (recipe.method === 'matgptq') return { ...shared, range, codes: 'mean', rounds: 0, sweeps: 0 };
   if (recipe.method === 'gptq') return { ...shared, range, codes: 'gptq', rounds: 0, sweeps: 0 };

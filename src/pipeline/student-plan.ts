@@ -4,10 +4,13 @@ import { containerBlock } from '../quant/layout.js';
 import { parentBits } from '../quant/solve/options.js';
 import type { Recipe } from './recipe.js';
 
+/** OmniQuant's start, for what a grid does not give. */
+const SIGMOID_START = 4;
+
 export function studentPlan(
   { bits, block, slice, symmetric }: Recipe,
   learn: readonly LearnKind[],
-  start: number,
+  start: number | 'grid',
 ): StudentPlan {
   return {
     bits,
@@ -16,6 +19,6 @@ export function studentPlan(
     slice,
     symmetric,
     learn: new Set(learn),
-    start,
+    start: start === 'grid' ? SIGMOID_START : start,
   };
 }

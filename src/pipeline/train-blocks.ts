@@ -25,6 +25,7 @@ import type { BlockTraining } from '../report/page/data.js';
 import { Rewriter } from '../rewrite/rewriter.js';
 import { ortRuntime } from '../runtime/ort.js';
 import { BlockWalk, type Stop } from './block-walk.js';
+import { clipStarts } from './clip-starts.js';
 import { LearnedFiles } from './learned-files.js';
 import type { Measured, MeasureOptions } from './measure.js';
 import { lambdaOf, type Recipe } from './recipe.js';
@@ -60,7 +61,8 @@ export async function trainBlocks(
   context: Context,
 ): Promise<Trained | undefined> {
   const { recipe } = options;
-  if (recipe.train === undefined || !TRAINED.has(recipe.method)) return undefined;
+  // Without steps the grid is all there is, and the solver searches it without any activations.
+  if (recipe.train === undefined || recipe.train.steps === 0 || !TRAINED.has(recipe.method)) return undefined;
   const folder = mkdtempSync(join(options.work ?? tmpdir(), 'matquant-trained-'));
   try {
     const stage = new TrainStage(source, recipe.train, measured, { ...options, folder }, pool, context);
@@ -90,6 +92,7 @@ class TrainStage {
   readonly #blockOf: ReadonlyMap<Projection, TrainBlock>;
   readonly #done: Map<TrainBlock, Learned> = new Map();
   readonly #source: Source;
+  readonly #statistics: Measured['statistics'];
   readonly #train: TrainRecipe;
   readonly #options: StageOptions;
   readonly #pool: KernelPool;
@@ -100,7 +103,7 @@ class TrainStage {
   constructor(
     source: Source,
     train: TrainRecipe,
-    { windows }: Measured,
+    { windows, statistics }: Measured,
     options: StageOptions,
     pool: KernelPool,
     context: Context,
@@ -118,9 +121,10 @@ class TrainStage {
     this.#solved = new SolvedFiles(join(folder, 'solved'));
     this.#learned = new LearnedFiles(work && join(work, 'trained'));
     const { bits, block, slice, symmetric } = recipe;
-    const made = [digestOfModel(source.model), digestOfWindows(windows), train, seed];
+    const made = [digestOfModel(source.model), digestOfWindows(windows), statistics?.header.digest, train, seed];
     this.#facts = [...made, bits, block, slice, symmetric, lambdaOf(recipe)];
     this.#source = source;
+    this.#statistics = statistics;
     this.#train = train;
     this.#options = options;
     this.#pool = pool;
@@ -167,7 +171,7 @@ class TrainStage {
   async #learn({ block, rows }: Stop, plan: StudentPlan): Promise<TrainedBlock> {
     const { steps, batch, rates, schedule, warmUp } = this.#train;
     const { threads, seed, folder } = this.#options;
-    const student = clipStudent(block, plan);
+    const student = clipStudent(block, plan, await this.#starts(block, plan));
     const apart = rows.student !== undefined;
     const request = blockRequest(this.#source.model, this.#walk.execution, block, student, this.#terms, apart);
     const done = this.#reports.length;
@@ -184,6 +188,12 @@ class TrainStage {
       onStep: (step) =>
         this.#context.progress.update({ stage: 'train', done: done + step / steps, total, detail: block.id }),
     });
+  }
+
+  async #starts(block: TrainBlock, plan: StudentPlan): Promise<Learned> {
+    if (this.#train.start !== 'grid' || this.#statistics === undefined) return new Map();
+    const lambda = lambdaOf(this.#options.recipe);
+    return clipStarts(projectionsOf(block), plan, lambda, this.#statistics, this.#pool);
   }
 
   #save({ id, k }: Projection, nested: Nested): void {

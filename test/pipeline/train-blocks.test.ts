@@ -132,6 +132,23 @@ describe('paper-matquant-gemma', () => {
   });
 });
 
+describe('ranges from the grid', () => {
+  it('are better at int2 than those of steps, without a step', async () => {
+    const folder = await compiled({ ...presetOf('paper-single-precision') });
+    const stepped = await compiled({ ...presetOf('paper-single-precision'), train: { steps: 40, batch: 256 } });
+    expect(await klOf(folder, 2)).toBeLessThan(0.9 * (await klOf(stepped, 2)));
+  });
+
+  it('are where steps go on from', async () => {
+    const train = { steps: 5, batch: 256 };
+    const [grid, plain] = [
+      trainingOf(await compiled(matquant({ ...train, start: 'grid' }))),
+      trainingOf(await compiled(matquant(train))),
+    ];
+    for (const [at, { start }] of grid.entries()) expect(start).toBeLessThan(0.97 * (plain[at]?.start ?? 0));
+  });
+});
+
 describe('the equivalent transform', () => {
   it('is a set that runs without any node for it', async () => {
     const nodesOf = (path: string): number => importModel(path).graph.nodes.length;
@@ -223,7 +240,9 @@ describe('recipes that cannot be trained', () => {
     [{ method: 'omniquant', bits: [4], train: { learn: ['scale'] }, distill: {} }, /original weights/],
     [{ method: 'omniquant', bits: [8, 4] }, /one precision/],
     [{ method: 'matquant', train: { codistill: [{ from: 2, to: 8 }] } }, /cannot learn from int2/],
-    [{ method: 'matquant', train: { steps: 0 } }, /not valid/],
+    [{ method: 'matquant', train: { steps: 0 } }, /Without steps nothing is learned/],
+    [{ method: 'matquant', train: { steps: 0, start: 'grid', learn: ['clip', 'scale'] } }, /Without steps/],
+    [{ method: 'best', train: { start: 'grid', learn: ['tables'] } }, /its own grid/],
   ] as const)('%j', (recipe, message) => {
     expect(() => parseRecipe(recipe, 'here')).toThrow(message);
   });

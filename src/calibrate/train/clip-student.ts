@@ -15,24 +15,35 @@ import {
   sliceParent,
   splitBlocks,
 } from './fake-quant.js';
-import { type Learnable, learnable, namesOf, type StudentPlan, scaleNamesOf, shapeOf } from './learnables.js';
+import {
+  type Learnable,
+  type Learned,
+  learnable,
+  namesOf,
+  type StudentPlan,
+  scaleNamesOf,
+  shapeOf,
+} from './learnables.js';
 
 /** The numbers that learn, at their start. */
-function learnablesOf(block: TrainBlock, plan: StudentPlan): readonly Learnable[] {
-  const own = projectionsOf(block).flatMap((projection) => ofProjection(projection, plan));
+function learnablesOf(block: TrainBlock, plan: StudentPlan, starts: Learned): readonly Learnable[] {
+  const own = projectionsOf(block).flatMap((projection) => ofProjection(projection, plan, starts));
   if (!plan.learn.has('scale')) return own;
   const { input, hidden } = scaleNamesOf(block.id);
   const inner = [...own, learnable('scale', hidden, [block.down.k])];
   return plan.entry === 'kept' ? inner : [...inner, learnable('scale', input, [block.gate.k])];
 }
 
-function ofProjection(projection: Projection, plan: StudentPlan): readonly Learnable[] {
+function ofProjection(projection: Projection, plan: StudentPlan, starts: Learned): readonly Learnable[] {
   const { n, k } = projection;
   const names = namesOf(projection.id);
   const dims = [n, shapeOf(projection, plan).blocks.count];
   const made: Learnable[] = [];
   if (plan.learn.has('clip'))
-    for (const name of [names.upper, names.lower]) made.push(learnable('clip', name, dims, plan.start));
+    for (const name of [names.upper, names.lower]) {
+      const plain = learnable('clip', name, dims, plan.start);
+      made.push({ ...plain, values: starts.get(name)?.slice() ?? plain.values });
+    }
   if (plan.learn.has('rounding')) made.push(learnable('rounding', names.nudge, [n, k], 0, 0.5));
   for (const bits of plan.learn.has('tables') ? plan.bits : []) {
     made.push(learnable('tables', names.stretch(bits), dims), learnable('tables', names.shift(bits), dims));
@@ -40,8 +51,9 @@ function ofProjection(projection: Projection, plan: StudentPlan): readonly Learn
   return made;
 }
 
-export function clipStudent(block: TrainBlock, plan: StudentPlan): Student {
-  const learnables = learnablesOf(block, plan);
+/** `starts` are values of ranges by name, where they do not start as the plan says. */
+export function clipStudent(block: TrainBlock, plan: StudentPlan, starts: Learned = new Map()): Student {
+  const learnables = learnablesOf(block, plan, starts);
   return {
     learnables,
     build(b, copyOf) {

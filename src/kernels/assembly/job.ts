@@ -34,7 +34,7 @@ export let tables: usize = 0;
 export let slice: i32 = 0;
 export let decode: i32 = 0;
 export let grid: i32 = 0;
-/** 0: MinMax; otherwise the clipping grid. */
+/** 0: MinMax; 1: ratios for codes with error feedback; 2: pairs of ratios for rounded codes. */
 export let range: i32 = 0;
 /** 0: round; 1: one error-compensated copy per precision; 2: one copy with the mean residual. */
 export let method: i32 = 0;

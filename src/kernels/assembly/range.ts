@@ -10,6 +10,16 @@ import * as job from './job';
 const STEPS: i32 = 8;
 const STEP: f32 = 0.08;
 /**
+ * For rounded codes, whose errors nothing takes back: ratios 1, .9, ... .3 of each end of an asymmetric range, then the eight
+ * neighbours of the best pair at half of that distance, and again at a quarter.
+ */
+const PAIR_STEPS: i32 = 8;
+const PAIR_STEP: f32 = 0.1;
+const FINEST: f32 = 0.02;
+/** Values of `job.range`. */
+const MINMAX: i32 = 0;
+const PAIRS: i32 = 2;
+/**
  * How much more the parent's own error counts here than afterwards. Error feedback takes back most of what rounding costs but
  * little of what clipping does, so plain errors flatter clipping (Gemma 3 270M, block 128: int8 errs half as much as with 1).
  */
@@ -26,17 +36,59 @@ let zero: f32 = 0;
 /** Sets scale and zero point of every block of row n. */
 export function chooseGrid(n: i32): void {
   for (let u = 0; u < job.blocks; u++) {
-    const w = job.weights + ((<usize>n * job.cols + u * job.block) << 2);
-    low = lowest(w, job.blockWidth(u));
-    high = highest(w, job.blockWidth(u));
-    least = f32.MAX_VALUE;
-    bestLow = 1;
-    bestHigh = 1;
-    if (job.range != 0) search(n, u);
+    chooseRatios(n, u);
     setGrid(bestLow, bestHigh);
-    const at = (<usize>n * job.blocks + u) << 2;
-    store<f32>(job.parentScale + at, scale);
-    store<f32>(job.parentZero + at, zero);
+    note(n, u, scale, zero);
+  }
+}
+
+/** For rows `begin` to `end`, the ratios of the ends of every block's range in the place of scale and zero point: low, then high. */
+export function clipRows(plan: usize, begin: i32, end: i32, scratch: usize): void {
+  job.bind(plan, scratch);
+  for (let n = begin; n < end; n++) {
+    for (let u = 0; u < job.blocks; u++) {
+      chooseRatios(n, u);
+      note(n, u, bestLow, bestHigh);
+    }
+  }
+}
+
+function note(n: i32, u: i32, first: f32, second: f32): void {
+  const at = (<usize>n * job.blocks + u) << 2;
+  store<f32>(job.parentScale + at, first);
+  store<f32>(job.parentZero + at, second);
+}
+
+/** Finds the ratios of block u of row n. */
+function chooseRatios(n: i32, u: i32): void {
+  const w = job.weights + ((<usize>n * job.cols + u * job.block) << 2);
+  low = lowest(w, job.blockWidth(u));
+  high = highest(w, job.blockWidth(u));
+  least = f32.MAX_VALUE;
+  bestLow = 1;
+  bestHigh = 1;
+  if (job.range == PAIRS) searchPairs(n, u);
+  else if (job.range != MINMAX) search(n, u);
+}
+
+function searchPairs(n: i32, u: i32): void {
+  for (let s = 0; s < PAIR_STEPS; s++) {
+    for (let t = 0; t < PAIR_STEPS; t++) {
+      if (job.grid == ASYMMETRIC || s == t) attempt(n, u, 1 - PAIR_STEP * <f32>s, 1 - PAIR_STEP * <f32>t);
+    }
+  }
+  for (let side = PAIR_STEP / 2; side > FINEST; side /= 2) attemptAround(n, u, bestLow, bestHigh, side);
+}
+
+/** The neighbours of a pair, `side` away; no end of a range moves out. */
+function attemptAround(n: i32, u: i32, lowRatio: f32, highRatio: f32, side: f32): void {
+  for (let s = -1; s <= 1; s++) {
+    for (let t = -1; t <= 1; t++) {
+      if ((s == 0 && t == 0) || (job.grid != ASYMMETRIC && s != t)) continue;
+      const first = lowRatio + side * <f32>s;
+      const second = highRatio + side * <f32>t;
+      if (first <= 1 && second <= 1) attempt(n, u, first, second);
+    }
   }
 }
 
@@ -92,7 +144,8 @@ function tiedError(n: i32, u: i32): f32 {
   gemm(job.planes, cols, width, job.work, job.span, gram, job.span, job.state, job.span);
   let sum: f32 = 0;
   for (let r = 0; r < job.planes; r++) {
-    const weight = r == 0 && job.planes > 1 ? PARENT * job.lambda(0) : job.lambda(r);
+    const feedsBack = job.range != PAIRS && r == 0 && job.planes > 1;
+    const weight = feedsBack ? PARENT * job.lambda(0) : job.lambda(r);
     sum += weight * dot(job.work + <usize>r * job.span, job.state + <usize>r * job.span, width);
   }
   return sum;

@@ -20,8 +20,11 @@ export interface Nesting {
 export interface SolveOptions extends Nesting {
   /** Weight of each precision in the shared objective on squared errors. */
   readonly lambda: Readonly<Record<number, number>>;
-  /** Grid of the parent: the extremes of a block, or the clipping that errs least under the block diagonal of H. */
-  readonly range: 'minmax' | 'grid';
+  /**
+   * Grid of the parent: the extremes of a block, or the clipping that errs least under the block diagonal of H; `pairs` clips
+   * each end by itself, with the errors as rounding leaves them.
+   */
+  readonly range: 'minmax' | 'grid' | 'pairs';
   /** Plain rounding, GPTQ with one error-compensated copy per precision, or with one copy and the mean residual (MatGPTQ). */
   readonly codes: 'round' | 'gptq' | 'mean';
   /** Part of the mean diagonal of H added before it is factored. */

@@ -22,7 +22,7 @@ export interface Job {
 }
 
 const METHODS = { round: 0, gptq: 1, mean: 2 } as const;
-const RANGES = { minmax: 0, grid: 1 } as const;
+const RANGES = { minmax: 0, grid: 1, pairs: 2 } as const;
 /** Relative to the diagonal of the normal equations. */
 const RIDGE = 1e-6;
 const MOST_PLANES = 8;

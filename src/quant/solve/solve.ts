@@ -29,7 +29,7 @@ export async function solveGroup(
   gram: Float32Array | Float64Array,
   options: SolveOptions,
 ): Promise<readonly Solved[]> {
-  for (const item of items) check(item, cols, options);
+  for (const item of items) requireItem(item, cols, options);
   const start = performance.now();
   const prepared = await prepareGram(pool, gram, cols, options.codes === 'round' ? undefined : options.damping);
   const share = (performance.now() - start) / 1000 / items.length;
@@ -55,7 +55,7 @@ export async function* solveEach(
   let share = (performance.now() - start) / 1000;
   try {
     for await (const item of items) {
-      check(item, cols, options);
+      requireItem(item, cols, options);
       yield await solve(pool, item, prepared, options, share);
       share = 0;
     }
@@ -90,13 +90,17 @@ async function solve(
   return { ...nested, report: { error, damping: prepared.damping, dead: prepared.dead.length, seconds } };
 }
 
-function check({ name, rows, weights }: SolveItem, cols: number, options: SolveOptions): void {
+/** Fails where an item does not fit its Gram matrix, or options that no solution has. */
+export function requireItem({ name, rows, weights }: SolveItem, cols: number, options: SolveOptions): void {
   const bits = checkNesting(options);
   if (weights.length !== rows * cols)
     fail('tensor-size', name, `${weights.length} values are no ${rows} x ${cols} matrix`);
-  const odd = bits.find((r) => !((options.lambda[r] ?? 1) > 0));
+  const { damping, codes, lambda } = options;
+  const weightOf = (r: Precision): number => lambda[r] ?? 1;
+  // Rounding is chosen for nothing but its range, so there a precision may be one that is only cut along.
+  const odd = bits.find((r) => !(weightOf(r) > 0 || (codes === 'round' && weightOf(r) === 0)));
   if (odd !== undefined) fail('bad-usage', 'lambda', `the weight of ${odd} bits is not positive`);
-  const { damping } = options;
+  if (!bits.some((r) => weightOf(r) > 0)) fail('bad-usage', 'lambda', 'no precision has a weight');
   if (!(damping > 0 && damping <= 1)) fail('bad-usage', 'damping', `${damping} is not above 0 and at most 1`);
 }
 
