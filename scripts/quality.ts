@@ -1,10 +1,10 @@
 /**
  * What each precision costs, by method and storage, of one model calibrated on one text and scored on another:
  *
- *   node dist/scripts/quality.js MODEL CALIBRATION_IDS HELD_IDS [--block 32] [--only storage|nesting|baselines] [--work FOLDER]
+ *   node dist/scripts/quality.js MODEL CALIBRATION_IDS HELD_IDS [--block 32] [--only storage|nesting|baselines|prefix] [--work FOLDER]
  *
  * `storage` compares float16 with compressed tables at blocks of 32, 64 and 128, `nesting` the nested set with sets of one
- * precision by the same solver, `baselines` with other methods. Bits are stored bits per weight, tables included.
+ * precision by the same solver, `baselines` with other methods, `prefix` with quantized inputs. Bits are stored bits per weight, tables included.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
@@ -59,6 +59,15 @@ const SETS: Readonly<Record<string, readonly Row[]>> = {
     { name: 'without text', recipe: PRESETS['data-free'] ?? {} },
     { name: 'fast', recipe: PRESETS['fast'] ?? {} },
     { name: 'best-int2', recipe: PRESETS['best-int2'] ?? {} },
+  ],
+  prefix: [
+    { name: 'float', recipe: {} },
+    { name: 'quantized at 2', recipe: { prefix: { bits: [2] } } },
+    { name: 'quantized at 4, 3, 2', recipe: { prefix: {} } },
+    { name: 'three quarters of it', recipe: { prefix: { share: 0.75 } } },
+    { name: 'half of it', recipe: { prefix: { share: 0.5 } } },
+    { name: 'damping .01', recipe: { prefix: { damping: 0.01 } } },
+    { name: 'quantized at all', recipe: { prefix: { bits: [8, 6, 4, 3, 2] } } },
   ],
 };
 

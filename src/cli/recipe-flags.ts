@@ -74,7 +74,7 @@ export const recipeFlags: RecipeFlags = {
   prefix: {
     type: 'string',
     choices: ['float', 'quantized'],
-    describe: 'What feeds the blocks that are trained: float layers before them, or quantized ones',
+    describe: 'What feeds the solver, or the blocks that are trained: float layers before them, or quantized ones',
     group: 'Recipe:',
   },
   minutes: {
@@ -91,7 +91,13 @@ export function recipeOf(values: Values<RecipeFlags>, hasText: boolean): Recipe 
   const start = { ...(named !== undefined && presetOf(named)), ...(file !== undefined && readRecipe(file)) };
   const length = start.method === 'qat' ? stepsOf(values, start) : lengthOf(values, start);
   return parseRecipe(
-    { ...start, ...fieldsOf(values), ...length, ...(start.method !== 'qat' && trainOf(values, start)) },
+    {
+      ...start,
+      ...fieldsOf(values),
+      ...prefixOf(values, start),
+      ...length,
+      ...(start.method !== 'qat' && trainOf(values, start)),
+    },
     file ?? `--preset ${named}`,
   );
 }
@@ -105,14 +111,19 @@ function stepsOf(values: Values<RecipeFlags>, { qat }: RecipeInput): object {
 const TRAINED: ReadonlySet<string | undefined> = new Set(['omniquant', 'matquant']);
 const trains = ({ method, train }: RecipeInput): boolean => train !== undefined || TRAINED.has(method);
 
+/** What feeds the solver, where no blocks are trained. */
+function prefixOf({ prefix }: Values<RecipeFlags>, start: RecipeInput): object {
+  if (prefix === undefined || trains(start)) return {};
+  return { prefix: prefix === 'quantized' ? (start.prefix ?? {}) : undefined };
+}
+
 /** How blocks are trained, where the recipe asks for it. */
 function trainOf(values: Values<RecipeFlags>, start: RecipeInput): object {
   const fields = {
     ...(start.distill === undefined && given('steps', values.steps, (text) => wholeNumber('--steps', text))),
-    ...given('prefix', values.prefix, String),
+    ...(trains(start) && given('prefix', values.prefix, String)),
   };
-  if (Object.keys(fields).length === 0) return {};
-  if (!trains(start)) return fail('bad-usage', '--prefix', 'The recipe trains no blocks; --preset tuned does');
+  if (Object.keys(fields).length === 0 || !trains(start)) return {};
   return { train: { ...start.train, ...fields } };
 }
 
@@ -162,6 +173,7 @@ export function requireText(
   if (!hasText && recipe.distill !== undefined) fail('bad-usage', '--text', 'Distillation needs text');
   const trains = recipe.qat !== undefined || (recipe.train?.steps ?? 0) > 0;
   if (!hasText && trains) fail('bad-usage', '--text', 'Training needs text');
+  if (!hasText && recipe.prefix !== undefined) fail('bad-usage', '--text', 'A quantized prefix needs text');
   if (!isCalibrated && !free.includes(recipe.method)) {
     fail('bad-usage', '--text', `The method ${recipe.method} needs calibration text; --preset data-free works without`);
   }

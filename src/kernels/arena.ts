@@ -68,6 +68,13 @@ export class Arena {
     return new Uint8Array(this.memory.buffer, address, count);
   }
 
+  /** Stores floats. */
+  place(values: Float32Array): number {
+    const address = this.allocate(values.byteLength);
+    this.floats(address, values.length).set(values);
+    return address;
+  }
+
   /** Stores 32-bit words; addresses beyond 2^31 wrap to the same bits. */
   plan(words: readonly number[]): number {
     const address = this.allocate(words.length * 4);

@@ -6,6 +6,7 @@ export type Kernel = (plan: number, begin: number, end: number, scratch: number)
 
 export type KernelName =
   | 'convertRows'
+  | 'correctRows'
   | 'dataFree'
   | 'gramCopy'
   | 'factorFill'

@@ -19,7 +19,8 @@ import { type TrainedWeights, trainWeights } from './qat.js';
 import type { Bits, Recipe } from './recipe.js';
 import { writeCompiled } from './report-files.js';
 import { type CompressedTables, compressTables } from './rest.js';
-import { solveProjections } from './solve-projections.js';
+import { openPrefix, solveBehindPrefix } from './solve-prefix.js';
+import { type Solver, solveProjections } from './solve-projections.js';
 import type { TableReport } from './solve-tables.js';
 import { SolvedFiles } from './solved-files.js';
 import type { Source } from './source.js';
@@ -156,9 +157,11 @@ async function solveData(folder: string, job: Compilation, pool: KernelPool): Pr
     tables = await compressTables(source, folder, { recipe, statistics, files, pool, context });
     clock.lap('tables');
     const template = makeTemplate(source, recipe);
+    const solver: Solver = { recipe, statistics, pool, files, context };
+    const prefix = openPrefix(windows, options);
     const solve: Solve = (chosen, placeOf) =>
       trainedFirst(chosen, weights ?? trained, (open) =>
-        solveProjections(open, placeOf, recipe, statistics, pool, files, context),
+        prefix ? solveBehindPrefix(open, placeOf, prefix, solver) : solveProjections(open, placeOf, solver),
       );
     const solved = await writeData(data, template, solve, source.chosen, (each, place, parts) => {
       projections.push(projectionReport(each, place, parts));

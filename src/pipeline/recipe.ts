@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { fail } from '../diagnostics.js';
 import { PRESETS } from './presets.js';
 import { type DistillRecipe, distillSchema, requireDistill } from './recipe-distill.js';
+import { type PrefixRecipe, prefixSchema, requirePrefix } from './recipe-prefix.js';
 import { DEFAULT_QAT, type QatRecipe, qatSchema, requireQat } from './recipe-qat.js';
 import { DEFAULT_TRAIN, requireTrainable, type TrainInput, type TrainRecipe, trainSchema } from './recipe-train.js';
 
@@ -88,6 +89,7 @@ const shape = {
   damping: z.number().positive().default(0.01).describe('Diagonal added to the Gram matrix, relative to its mean.'),
   rounds: z.number().int().min(0).default(2).describe('Rounds of refit and coordinate descent.'),
   sweeps: z.number().int().min(0).default(3).describe('Coordinate-descent sweeps per round.'),
+  prefix: prefixSchema.optional().describe('Solve for the inputs that quantized projections give, not for float ones.'),
   tokens: z.number().int().positive().default(32768).describe('Calibration tokens.'),
   window: z
     .number()
@@ -161,6 +163,7 @@ export interface Recipe {
   readonly damping: number;
   readonly rounds: number;
   readonly sweeps: number;
+  readonly prefix?: PrefixRecipe | undefined;
   readonly tokens: number;
   readonly window: number;
   readonly qat?: QatRecipe | undefined;
@@ -176,7 +179,8 @@ export interface Recipe {
 
 export type Bits = (typeof BITS)[number];
 /** A recipe as users write it: every field may be left to its default. */
-export type RecipeInput = Partial<Omit<Recipe, 'overrides' | 'distill' | 'train' | 'qat'>> & {
+export type RecipeInput = Partial<Omit<Recipe, 'overrides' | 'distill' | 'train' | 'qat' | 'prefix'>> & {
+  readonly prefix?: Partial<PrefixRecipe>;
   readonly qat?: Partial<QatRecipe>;
   readonly train?: TrainInput;
   readonly overrides?: readonly (Partial<Override> & { readonly match: string })[];
@@ -191,6 +195,7 @@ export function parseRecipe(input: unknown, at: string): Recipe {
   if (!result.success)
     fail('recipe', at, `The recipe is not valid: ${z.prettifyError(result.error).replaceAll(/\s*\n\s*/g, ' ')}`);
   const recipe = withQat(withTraining(result.data, at), at);
+  if (recipe.prefix !== undefined) requirePrefix(recipe, recipe.prefix, at);
   if (recipe.distill !== undefined) requireDistill(recipe.bits, recipe.distill, at);
   // Tied tables belong to the parent alone, so a nested file holds them whatever slice the codes were chosen for.
   if (recipe.slice === 'prefix' || recipe.bits.length === 1 || recipe.decode === 'tied') {

@@ -9,7 +9,7 @@ import { ROUNDED } from '../quant/solve/clip.js';
 import { solveDataFree } from '../quant/solve/data-free.js';
 import type { Nested, Nesting } from '../quant/solve/options.js';
 import { solveInParts } from '../quant/solve/parts.js';
-import type { Solved, SolveOptions, SolveReport } from '../quant/solve/solve.js';
+import type { Solved, SolveItem, SolveOptions, SolveReport } from '../quant/solve/solve.js';
 import { lambdaOf, type Recipe } from './recipe.js';
 import type { SolvedFiles } from './solved-files.js';
 import type { Chosen } from './source.js';
@@ -25,21 +25,27 @@ export interface SolvedProjection {
   readonly codesBefore?: readonly number[] | undefined;
 }
 
+/** What solving needs beside the projections. */
+export interface Solver {
+  readonly recipe: Recipe;
+  readonly statistics: Statistics | undefined;
+  readonly pool: KernelPool;
+  readonly files: SolvedFiles;
+  readonly context: Context;
+}
+
 /** Yields every chosen projection once, solved, in graph order of their groups. */
 export async function* solveProjections(
   chosen: readonly Chosen[],
   placeOf: (id: string) => ProjectionPlace,
-  recipe: Recipe,
-  statistics: Statistics | undefined,
-  pool: KernelPool,
-  files: SolvedFiles,
-  context: Context,
+  solver: Solver,
 ): AsyncGenerator<SolvedProjection> {
+  const { context } = solver;
   const total = chosen.reduce((sum, { projection }) => sum + projection.k * projection.n, 0);
   let done = 0;
   for (const group of groupsOf(chosen)) {
     context.signal.throwIfAborted();
-    for await (const solved of solveOneGroup(group, placeOf, recipe, statistics, pool, files)) {
+    for await (const solved of solveOneGroup(group, placeOf, solver)) {
       yield solved;
       const { id, k, n } = solved.chosen.projection;
       done += k * n;
@@ -49,7 +55,7 @@ export async function* solveProjections(
 }
 
 /** Projections that read the same input, together. */
-function groupsOf(chosen: readonly Chosen[]): readonly (readonly Chosen[])[] {
+export function groupsOf(chosen: readonly Chosen[]): readonly (readonly Chosen[])[] {
   const groups = new Map<string, Chosen[]>();
   for (const each of chosen) groups.set(each.projection.group, [...(groups.get(each.projection.group) ?? []), each]);
   return [...groups.values()];
@@ -58,21 +64,32 @@ function groupsOf(chosen: readonly Chosen[]): readonly (readonly Chosen[])[] {
 async function* solveOneGroup(
   group: readonly Chosen[],
   placeOf: (id: string) => ProjectionPlace,
-  recipe: Recipe,
-  statistics: Statistics | undefined,
-  pool: KernelPool,
-  files: SolvedFiles,
+  { recipe, statistics, pool, files }: Solver,
 ): AsyncGenerator<SolvedProjection> {
   if (statistics === undefined) {
     for (const chosen of group) yield await withoutData(chosen, placeOf(chosen.projection.id), recipe, pool);
     return;
   }
-  const options = solveOptions(placeOf(group[0]?.projection.id ?? ''), recipe);
-  const facts = [options, statistics.header.digest, group[0]?.projection.group];
+  const [{ projection: first }] = group as [Chosen];
+  const options = solveOptions(placeOf(first.id), recipe);
+  const facts = [options, statistics.header.digest, first.group];
   const keys = group.map(({ projection }) => files.key(storedWeight(projection), facts));
+  yield* takeOrSolve(group, keys, files, async (open) => {
+    const gram = await gramOf(first, statistics);
+    return [...(await solveInParts(pool, await itemsOf(open, pool), first.k, gram, options))];
+  });
+}
+
+/** Yields a group, each projection as the file of its key has it; `solve` is asked for those without a file, which is then made. */
+export async function* takeOrSolve(
+  group: readonly Chosen[],
+  keys: readonly string[],
+  files: SolvedFiles,
+  solve: (open: readonly Chosen[]) => Promise<Solved[]>,
+): AsyncGenerator<SolvedProjection> {
   const known = keys.map((key) => files.find(key));
   const open = group.filter((_, at) => known[at] === undefined);
-  const fresh = await solveOpen(open, options, statistics, pool);
+  const fresh = open.length === 0 ? [] : await solve(open);
   for (const [at, chosen] of group.entries()) {
     const solved = known[at] ?? (fresh.shift() as Solved);
     if (known[at] === undefined) files.save(keys[at] ?? '', solved, chosen.projection.k);
@@ -80,21 +97,18 @@ async function* solveOneGroup(
   }
 }
 
-/** Solves the projections of one group that are not known yet. */
-async function solveOpen(
-  open: readonly Chosen[],
-  options: SolveOptions,
-  statistics: Statistics,
-  pool: KernelPool,
-): Promise<Solved[]> {
-  const first = open[0]?.projection;
-  if (first === undefined) return [];
-  const gram = hessianOf(await statistics.load(first.group));
-  const items = [];
-  for (const { projection } of open) {
+/** H of what reaches a projection in the float model. */
+export async function gramOf({ group }: Projection, statistics: Statistics | undefined): Promise<Float64Array> {
+  if (statistics === undefined) throw new Error(`nothing was measured for ${group}`);
+  return hessianOf(await statistics.load(group));
+}
+
+/** The weights of projections. */
+export async function itemsOf(chosen: readonly Chosen[], pool: KernelPool): Promise<readonly SolveItem[]> {
+  const items: SolveItem[] = [];
+  for (const { projection } of chosen)
     items.push({ name: projection.id, rows: projection.n, weights: await loadRows(pool, storedWeight(projection)) });
-  }
-  return [...(await solveInParts(pool, items, first.k, gram, options))];
+  return items;
 }
 
 async function withoutData(
@@ -126,7 +140,7 @@ export function nestingOf(place: ProjectionPlace, recipe: Recipe): Nesting {
   return { bits: place.chain, block: place.columns === 1 ? place.k : place.block, slice, decode, symmetric };
 }
 
-function solveOptions(place: ProjectionPlace, recipe: Recipe): SolveOptions {
+export function solveOptions(place: ProjectionPlace, recipe: Recipe): SolveOptions {
   const { damping } = recipe;
   const shared = { ...nestingOf(place, recipe), lambda: lambdaOf(recipe), damping };
   if (recipe.method === 'data-free') return { ...shared, ...dataFreeOptions(place, recipe) };

@@ -22,6 +22,8 @@ const TURNED: i32 = 7;
 const DAMPING: i32 = 8;
 /** Address of a word that is set to 1 when a pivot is not positive. */
 const FAILED: i32 = 9;
+/** Address of the pivots R_jj, f64 [K]. */
+const PIVOTS: i32 = 10;
 
 /** Rows `begin` to `end` of the float64 matrix: the Gram matrix and the damping. */
 export function factorFill(plan: usize, begin: i32, end: i32, scratch: usize): void {
@@ -96,13 +98,14 @@ export function factorUpdate(plan: usize, begin: i32, end: i32, scratch: usize):
   );
 }
 
-/** Rows `begin` to `end` of the float32 factor R_ij / R_jj, zero on and below the diagonal. */
+/** Rows `begin` to `end` of the float32 factor R_ij / R_jj, zero on and below the diagonal, and of the pivots R_jj. */
 export function factorFinish(plan: usize, begin: i32, end: i32, scratch: usize): void {
   const cols = word(plan, COLS);
   const pitch = word(plan, PITCH);
   for (let i = begin; i < end; i++) {
     const source = rowOf(plan, i);
     const target = <usize>word(plan, FACTOR) + ((<usize>i * pitch) << 2);
+    store<f64>(<usize>word(plan, PIVOTS) + ((<usize>i) << 3), load<f64>(source + ((<usize>i) << 3)));
     for (let j = 0; j < pitch; j++) {
       const inside = j > i && j < cols;
       const value = inside ? load<f64>(source + ((<usize>j) << 3)) / load<f64>(rowOf(plan, j) + ((<usize>j) << 3)) : 0;

@@ -14,7 +14,7 @@ export function gptqTile(begin: i32, end: i32): void {
   const count = end - begin;
   const copies = job.method == 2 ? 1 : job.planes;
   for (let v = 0; v < count * copies; v++) {
-    memory.copy(job.state + <usize>v * job.span, job.padded + <usize>(v / copies) * job.span, job.span);
+    memory.copy(job.state + <usize>v * job.span, job.goalOf(v / copies, v % copies), job.span);
   }
   const pitch = (<usize>job.PANEL) << 2;
   for (let first = 0; first < job.cols; first += job.PANEL) {
@@ -32,7 +32,6 @@ export function gptqTile(begin: i32, end: i32): void {
 function panel(n: i32, i: i32, first: i32, last: i32, copies: i32): void {
   const state = job.state + <usize>(i * copies) * job.span;
   const deltas = job.deltas + <usize>(i * copies * job.PANEL) * 4;
-  const weight = job.padded + <usize>i * job.span;
   const end = min(job.pitch, first + job.PANEL);
   for (let j = first; j < last; j++) {
     const u = j / job.block;
@@ -43,11 +42,10 @@ function panel(n: i32, i: i32, first: i32, last: i32, copies: i32): void {
     }
     const q = pick(n, u, i);
     store<u8>(job.codes + <usize>n * job.cols + j, q);
-    const w = load<f32>(weight + column);
     const left = (j + 1) & ~3;
     const factor = job.factor + <usize>j * job.span + ((<usize>left) << 2);
     for (let c = 0; c < copies; c++) {
-      const d = w - (copies == job.planes ? levelOf(c, n, u, q) : meanLevel(n, u, q));
+      const d = load<f32>(job.goalOf(i, c) + column) - (copies == job.planes ? levelOf(c, n, u, q) : meanLevel(n, u, q));
       store<f32>(deltas + ((<usize>(c * job.PANEL + j - first)) << 2), d);
       axpy(end - left, d, factor, state + <usize>c * job.span + ((<usize>left) << 2));
     }

@@ -1,4 +1,5 @@
 export { convertRows } from './convert';
+export { correctRows } from './correct';
 export { dataFree } from './datafree';
 export { factorDiagonal, factorFill, factorFinish, factorPanel, factorUpdate } from './factor';
 export { blockGram, blockSums, gramCopy } from './gram';

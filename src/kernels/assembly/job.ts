@@ -55,15 +55,19 @@ export let errors: usize = 0;
 export let errorStride: i32 = 0;
 let bitsAt: usize = 0;
 let lambdaAt: usize = 0;
+/** Addresses of the goals of each plane, f32 [rows, K]. */
+let goalsAt: usize = 0;
 
 /** Rows of a tile. */
 export let tile: i32 = 0;
 /** Scratch: f32 [tile, planes, pitch] twice. */
 export let state: usize = 0;
 export let work: usize = 0;
-/** f32 [tile, pitch]: W H of the tile. */
+/** Rows of goals per row of W: 1, or one per plane where the planes have goals of their own. */
+export let goalRows: i32 = 1;
+/** f32 [tile, goalRows, pitch]: the goals G of the tile times H. */
 export let targets: usize = 0;
-/** f32 [tile, pitch]: W of the tile with its padding. */
+/** f32 [tile, goalRows, pitch]: what the levels shall come near to, with its padding: W unless a plane has a goal of its own. */
 export let padded: usize = 0;
 /** f32 [tile, planes, WIDEST]: what changed in the current columns. */
 export let deltas: usize = 0;
@@ -120,6 +124,20 @@ export function bits(plane: i32): i32 {
 /** Weight of the plane in the objective. */
 export function lambda(plane: i32): f32 {
   return load<f32>(lambdaAt + ((<usize>plane) << 2));
+}
+
+/** The goal of row i of the tile in a plane, and the same times H; both f32 [pitch]. */
+export function goalOf(i: i32, plane: i32): usize {
+  return padded + <usize>(i * goalRows + (goalRows == 1 ? 0 : plane)) * span;
+}
+
+export function goalImageOf(i: i32, plane: i32): usize {
+  return targets + <usize>(i * goalRows + (goalRows == 1 ? 0 : plane)) * span;
+}
+
+/** The address of the goals of a plane, f32 [rows, K]. */
+export function goalSource(plane: i32): usize {
+  return goalRows == 1 ? weights : <usize>load<i32>(goalsAt + ((<usize>plane) << 2));
 }
 
 /** Notes what slicing and picking need of each plane. */
@@ -198,6 +216,8 @@ export function bind(plan: usize, scratch: usize): void {
   planes = word(plan, 25);
   bitsAt = plan + 26 * 4;
   lambdaAt = bitsAt + 8 * 4;
+  goalsAt = lambdaAt + 8 * 4;
+  goalRows = load<i32>(goalsAt) == 0 ? 1 : planes;
   layOut(scratch);
   // Address 0 stands for a plan that is only measured.
   if (scratch != 0) notePlanes();
@@ -211,8 +231,8 @@ function layOut(scratch: usize): void {
   top = scratch;
   state = take(<usize>virtual * pitch);
   work = take(<usize>virtual * pitch);
-  targets = take(<usize>tile * pitch);
-  padded = take(<usize>tile * pitch);
+  targets = take(<usize>(tile * goalRows) * pitch);
+  padded = take(<usize>(tile * goalRows) * pitch);
   deltas = take(virtual * WIDEST);
   changed = take(virtual * WIDEST);
   changes = take(virtual);

@@ -33,17 +33,18 @@ export function tieTables(n: i32): void {
   }
 }
 
-/** Copies row n of W into the padded rows of the tile. */
-export function padRow(n: i32, i: i32): usize {
-  const target = job.padded + <usize>i * job.span;
-  memory.copy(target, job.weights + ((<usize>n * job.cols) << 2), (<usize>job.cols) << 2);
-  memory.fill(target + ((<usize>job.cols) << 2), 0, (<usize>(job.pitch - job.cols)) << 2);
-  return target;
+/** Copies the goals of row n into row i of the tile. */
+export function padRow(n: i32, i: i32): void {
+  for (let r = 0; r < job.goalRows; r++) {
+    const target = job.goalOf(i, r);
+    memory.copy(target, job.goalSource(r) + ((<usize>n * job.cols) << 2), (<usize>job.cols) << 2);
+    memory.fill(target + ((<usize>job.cols) << 2), 0, (<usize>(job.pitch - job.cols)) << 2);
+  }
 }
 
-/** Writes the residual W - Ŵ of plane r, row n, as f32 [pitch]; `i` is its row in the tile. */
+/** Writes the residual G - Ŵ of plane r, row n, as f32 [pitch]; `i` is its row in the tile. */
 export function residual(plane: i32, n: i32, i: i32, target: usize): void {
-  const weight = job.padded + <usize>i * job.span;
+  const weight = job.goalOf(i, plane);
   const code = job.codes + <usize>n * job.cols;
   const shift = job.bits(0) - job.bits(plane);
   const half = i32x4.splat(sliceHalf(job.slice, shift));

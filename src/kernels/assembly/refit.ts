@@ -13,7 +13,7 @@ import { axpy, dot, gemm } from './linalg';
 import { solveNormal } from './normal';
 
 /**
- * Fits the tables of rows `begin` to `end`, one tile. Overwrites `state` and `work`. Reads `targets` = W H. With `again` the
+ * Fits the tables of rows `begin` to `end`, one tile. Overwrites `state` and `work`. Reads `targets`, the goals times H. With `again` the
  * images of the fit before are brought up to date for the codes that changed since.
  */
 export function refitTile(begin: i32, end: i32, again: bool): void {
@@ -28,7 +28,7 @@ export function refitTile(begin: i32, end: i32, again: bool): void {
   }
   if (job.sharing) memory.copy(job.before, job.codes + <usize>begin * job.cols, <usize>(end - begin) * job.cols);
   for (let v = 0; v < virtual; v++) {
-    assemble(v, v / fits);
+    assemble(v, job.goalImageOf(v / fits, job.fitted + (v % fits)));
     solveNormal(scaleOnly() ? job.blocks : 2 * job.blocks);
     keep(job.fitted + (v % fits), begin + v / fits);
   }
@@ -59,7 +59,7 @@ function fitBlock(plane: i32, n: i32, v: i32, i: i32, u: i32): void {
   const width = job.blockWidth(u);
   const x = job.state + <usize>v * job.span + at;
   const image = job.work + <usize>v * job.span;
-  const weight = job.padded + <usize>i * job.span + at;
+  const weight = job.goalOf(i, plane) + at;
   const target = job.scaleAt(plane, n, u);
   const centre = <f64>centreOf(plane);
   const xx = <f64>dot(image, x, width) * (1 + job.ridge) + 1e-20;
@@ -160,7 +160,7 @@ function imageOf(v: i32, u: i32): usize {
  * Virtual row v becomes row `target` of f32 [pitch].
  */
 export function sharedGradient(v: i32, i: i32, plane: i32, n: i32, target: usize): void {
-  memory.copy(target, job.targets + <usize>i * job.span, job.span);
+  memory.copy(target, job.goalImageOf(i, plane), job.span);
   const centre = centreOf(plane);
   for (let u = 0; u < job.blocks; u++) {
     const at = job.scaleAt(plane, n, u);
@@ -171,12 +171,11 @@ export function sharedGradient(v: i32, i: i32, plane: i32, n: i32, target: usize
   }
 }
 
-/** The normal equations of virtual row v, which is row i of the tile: lower triangle in `normal`, right side in `right`. */
-function assemble(v: i32, i: i32): void {
+/** The normal equations of virtual row v with its goal times H in `target`: lower triangle in `normal`, right side in `right`. */
+function assemble(v: i32, target: usize): void {
   const blocks = job.blocks;
   const size = scaleOnly() ? blocks : 2 * blocks;
   const x = job.state + <usize>v * job.span;
-  const target = job.targets + <usize>i * job.span;
   const plane = <usize>blocks * blocks * 4;
   const products = job.products + <usize>(2 * v) * plane;
   for (let u = 0; u < blocks; u++) {

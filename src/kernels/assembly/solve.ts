@@ -26,8 +26,9 @@ function solveTile(begin: i32, end: i32): void {
     tieTables(n);
   }
   if (job.fitted < job.planes) {
-    memory.fill(job.targets, 0, <usize>(end - begin) * job.span);
-    deepGemm(end - begin, job.pitch, job.cols, job.padded, job.span, job.gram, job.span, job.targets, job.span);
+    const goals = (end - begin) * job.goalRows;
+    memory.fill(job.targets, 0, <usize>goals * job.span);
+    deepGemm(goals, job.pitch, job.cols, job.padded, job.span, job.gram, job.span, job.targets, job.span);
   }
   if (job.method == 0) refitTile(begin, end, false);
   else {
@@ -64,8 +65,8 @@ function roundRow(n: i32): void {
 }
 
 /**
- * (w - ŵ_r) H (w - ŵ_r)ᵀ and w H wᵀ of every `errorStride`-th row: element e of the range is row e * errorStride. Writes f64
- * [planes + 1] per row.
+ * (g_r - ŵ_r) H (g_r - ŵ_r)ᵀ and g H gᵀ, of the first plane's goal, of every `errorStride`-th row: element e of the range is row
+ * e * errorStride. Writes f64 [planes + 1] per row.
  */
 export function measureRows(plan: usize, begin: i32, end: i32, scratch: usize): void {
   job.bind(plan, scratch);
@@ -81,17 +82,17 @@ function measureTile(begin: i32, end: i32): void {
     for (let r = 0; r < planes; r++) residual(r, n, i, job.work + <usize>(i * planes + r) * job.span);
   }
   memory.fill(job.state, 0, <usize>(count * planes) * job.span);
-  memory.fill(job.targets, 0, <usize>count * job.span);
+  const goals = count * job.goalRows;
+  memory.fill(job.targets, 0, <usize>goals * job.span);
   deepGemm(count * planes, job.pitch, job.cols, job.work, job.span, job.gram, job.span, job.state, job.span);
-  deepGemm(count, job.pitch, job.cols, job.padded, job.span, job.gram, job.span, job.targets, job.span);
+  deepGemm(goals, job.pitch, job.cols, job.padded, job.span, job.gram, job.span, job.targets, job.span);
   for (let i = 0; i < count; i++) {
     const target = job.errors + <usize>((begin + i) * (planes + 1)) * 8;
     for (let r = 0; r < planes; r++) {
       const at = <usize>(i * planes + r) * job.span;
       store<f64>(target + ((<usize>r) << 3), energy(job.work + at, job.state + at));
     }
-    const at = <usize>i * job.span;
-    store<f64>(target + ((<usize>planes) << 3), energy(job.padded + at, job.targets + at));
+    store<f64>(target + ((<usize>planes) << 3), energy(job.goalOf(i, 0), job.goalImageOf(i, 0)));
   }
 }
 

@@ -35,8 +35,7 @@ export async function clipGroup(
   const found: Ranges[] = [];
   try {
     for (const { rows, weights } of items) {
-      const source = arena.allocate(weights.byteLength);
-      arena.floats(source, weights.length).set(weights);
+      const source = arena.place(weights);
       const job = makeJob(pool, source, rows, prepared, options);
       const scratch = pool.kernels.scratchBytes(job.plan);
       await pool.run({ kernel: 'clipRows', plan: job.plan, count: rows, chunk: 16, scratch });

@@ -14,6 +14,8 @@ export interface PreparedGram {
   readonly gram: number;
   /** Address of f32 [K, pitch], or 0. */
   readonly factor: number;
+  /** Address of the pivots R_jj of the factored matrix, f64 [K]; 0 without a factor. */
+  readonly pivots: number;
 }
 
 /** Columns eliminated at a time, as in `assembly/factor.ts`. */
@@ -36,21 +38,20 @@ export async function prepareGram(
   const { diagonal, dead, mean } = cleanDiagonal(gram, cols);
   // What stays is allocated first, so that the space of the copy's source serves the float64 matrix afterwards.
   const factor = damping === undefined ? 0 : pool.arena.allocate(cols * pitchOf(cols) * 4);
+  const pivots = damping === undefined ? 0 : pool.arena.allocate(cols * 8);
   const address = await copyGram(pool, gram, cols, diagonal, dead);
-  const prepared = { cols, dead, gram: address };
-  if (damping === undefined) return { ...prepared, damping: 0, factor: 0 };
+  const prepared = { cols, dead, gram: address, factor, pivots };
+  if (damping === undefined) return { ...prepared, damping: 0 };
   for (let amount = damping; amount <= 1; amount *= 10) {
-    if (await factorGram(pool, address, factor, cols, amount * mean)) return { ...prepared, damping: amount, factor };
+    if (await factorGram(pool, prepared, amount * mean)) return { ...prepared, damping: amount };
   }
-  pool.arena.release(address);
-  pool.arena.release(factor);
+  releaseGram(pool, prepared);
   return fail('numeric', 'gram', `the ${cols} x ${cols} Gram matrix is not positive definite with damping up to 1`);
 }
 
 /** Gives the memory of a prepared Gram matrix back. */
-export function releaseGram(pool: KernelPool, prepared: PreparedGram): void {
-  pool.arena.release(prepared.gram);
-  if (prepared.factor !== 0) pool.arena.release(prepared.factor);
+export function releaseGram(pool: KernelPool, { gram, factor, pivots }: Omit<PreparedGram, 'damping'>): void {
+  for (const address of [gram, factor, pivots]) if (address !== 0) pool.arena.release(address);
 }
 
 /** The diagonal with the mean of the live inputs at the dead ones. */
@@ -94,12 +95,10 @@ async function copyGram(
   return target;
 }
 
-/** Factors H + amount I into `factor`, panel by panel from the last column. False when a pivot was not positive. */
+/** Factors H + amount I into `factor` and `pivots`, panel by panel from the last column. False when a pivot was not positive. */
 async function factorGram(
   pool: KernelPool,
-  gram: number,
-  factor: number,
-  cols: number,
+  { gram, factor, pivots, cols }: Omit<PreparedGram, 'damping'>,
   amount: number,
 ): Promise<boolean> {
   const { arena } = pool;
@@ -110,7 +109,7 @@ async function factorGram(
   const failed = arena.allocate(4);
   arena.doubles(damping, 1)[0] = amount;
   arena.words(failed, 1)[0] = 0;
-  const plan = arena.plan([gram, cols, pitch, matrix, factor, 0, 0, turned, damping, failed]);
+  const plan = arena.plan([gram, cols, pitch, matrix, factor, 0, 0, turned, damping, failed, pivots]);
   await pool.run({ kernel: 'factorFill', plan, count: cols, chunk: 64 });
   for (let last = cols; last > 0; last = panelStart(last)) {
     if (!(await eliminate(pool, arena, plan, panelStart(last), last, failed))) break;

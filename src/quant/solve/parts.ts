@@ -13,7 +13,7 @@ import { type SolveItem, solveGroup } from './solve.js';
 export const MOST_COLS = 15_360;
 
 /** Columns [start, end), a whole number of blocks but for the last part. */
-interface Part {
+export interface Part {
   readonly start: number;
   readonly end: number;
 }
@@ -37,7 +37,12 @@ export async function solveInParts(
   const parts = partsOf(cols, options.block, mostCols);
   const solved: (readonly Solved[])[] = [];
   for (const part of parts) {
-    const own = items.map(({ name, rows, weights }) => ({ name, rows, weights: columnsOf(weights, rows, cols, part) }));
+    const own = items.map(({ name, rows, weights, goals = new Map() }) => ({
+      name,
+      rows,
+      weights: columnsOf(weights, rows, cols, part),
+      goals: new Map([...goals].map(([bits, each]) => [bits, columnsOf(each, rows, cols, part)])),
+    }));
     solved.push(await solveGroup(pool, own, part.end - part.start, diagonalOf(gram, cols, part), options));
   }
   return items.map(({ rows, weights }, at) => {
@@ -50,14 +55,14 @@ export async function solveInParts(
   });
 }
 
-function partsOf(cols: number, block: number, most: number): readonly Part[] {
+export function partsOf(cols: number, block: number, most: number): readonly Part[] {
   const blocks = Math.ceil(cols / block);
   const count = Math.ceil(blocks / Math.floor(most / block));
   const bound = (at: number): number => Math.min(cols, Math.ceil((at * blocks) / count) * block);
   return Array.from({ length: count }, (_, at) => ({ start: bound(at), end: bound(at + 1) }));
 }
 
-function columnsOf(weights: Float32Array, rows: number, cols: number, { start, end }: Part): Float32Array {
+export function columnsOf(weights: Float32Array, rows: number, cols: number, { start, end }: Part): Float32Array {
   const out = new Float32Array(rows * (end - start));
   for (let row = 0; row < rows; row++)
     out.set(weights.subarray(row * cols + start, row * cols + end), row * (end - start));
@@ -65,7 +70,7 @@ function columnsOf(weights: Float32Array, rows: number, cols: number, { start, e
 }
 
 /** The square of the Gram matrix that belongs to a part. */
-function diagonalOf(
+export function diagonalOf(
   gram: Float32Array | Float64Array,
   cols: number,
   { start, end }: Part,
@@ -142,7 +147,7 @@ function meanError(parts: readonly Solved[], energies: readonly number[], bits: 
 }
 
 /** Matrices [rows, …] put together along their columns. */
-function sideBySide<A extends Uint8Array | Float32Array>(
+export function sideBySide<A extends Uint8Array | Float32Array>(
   parts: readonly A[],
   rows: number,
   make: new (length: number) => A,

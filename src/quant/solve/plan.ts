@@ -27,13 +27,20 @@ const RANGES = { minmax: 0, grid: 1, pairs: 2 } as const;
 const RIDGE = 1e-6;
 const MOST_PLANES = 8;
 
-/** Lays out a job; `weights` is the address of f32 [rows, K]. */
+/** Words of a plan: 26, then bits, weights in the objective and addresses of goals by plane. */
+const WORDS = 26 + 3 * MOST_PLANES;
+
+/**
+ * Lays out a job; `weights` is the address of f32 [rows, K], and so are the goals of precisions that shall come near to something
+ * else.
+ */
 export function makeJob(
   pool: KernelPool,
   weights: number,
   rows: number,
   prepared: PreparedGram,
   options: SolveOptions,
+  goals: ReadonlyMap<Precision, number> = new Map(),
 ): Job {
   const { arena } = pool;
   const { cols } = prepared;
@@ -50,16 +57,18 @@ export function makeJob(
   const sums = arena.allocate(((cols + blocks) * blockPitch + blocks * pitchOf(cols)) * 4);
   const atomTable = arena.allocate(atoms.values.length * 4);
   arena.floats(atomTable, atoms.values.length).set(atoms.values);
-  const plan = arena.allocate((26 + 2 * MOST_PLANES) * 4);
-  const words = arena.words(plan, 26 + 2 * MOST_PLANES).fill(0);
+  const plan = arena.allocate(WORDS * 4);
+  const words = arena.words(plan, WORDS).fill(0);
   words.set([weights, rows, cols, block, prepared.gram, prepared.factor, sums, codes, tables, scale, scale + plane]);
   words.set([SLICES[options.slice], DECODES[options.decode], gridOf(options), RANGES[options.range]], 11);
   words.set([METHODS[options.codes], options.rounds, options.sweeps], 15);
   words.set([fittedFrom(planes, options), 0, 1, atoms.count, atomTable, atoms.coarse, planes.length, ...planes], 19);
-  const reals = arena.floats(plan, 26 + 2 * MOST_PLANES);
+  const addresses = planes.map((r) => goals.get(r) ?? weights);
+  if (goals.size > 0) words.set(addresses, 26 + 2 * MOST_PLANES);
+  const reals = arena.floats(plan, WORDS);
   reals[18] = RIDGE;
-  for (const [i, r] of planes.entries())
-    reals[26 + MOST_PLANES + i] = options.bits.includes(r) ? (options.lambda[r] ?? 1) : 0;
+  const weightOf = (r: Precision): number => (options.bits.includes(r) ? (options.lambda[r] ?? 1) : 0);
+  reals.set(planes.map(weightOf), 26 + MOST_PLANES);
   return {
     plan,
     codes,

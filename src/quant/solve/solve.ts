@@ -19,6 +19,8 @@ export interface SolveItem {
   readonly name: string;
   readonly rows: number;
   readonly weights: Float32Array;
+  /** What single precisions shall come near to instead of W. */
+  readonly goals?: ReadonlyMap<Precision, Float32Array>;
 }
 
 /** Solves projections that read the same input of `cols` elements with Gram matrix [cols, cols], one after the other. */
@@ -74,9 +76,9 @@ async function solve(
 ): Promise<Solved> {
   const start = performance.now();
   const { arena } = pool;
-  const source = arena.allocate(item.weights.byteLength);
-  arena.floats(source, item.weights.length).set(item.weights);
-  const job = makeJob(pool, source, item.rows, prepared, options);
+  const source = arena.place(item.weights);
+  const goals = new Map([...(item.goals ?? [])].map(([r, values]) => [r, arena.place(values)]));
+  const job = makeJob(pool, source, item.rows, prepared, options, goals);
   const { plan, rows, cols, blocks } = job;
   const scratch = pool.kernels.scratchBytes(plan);
   await pool.run({ kernel: 'blockSums', plan, count: cols, chunk: 128, scratch });
@@ -85,7 +87,7 @@ async function solve(
   const error = await measure(pool, job, item.weights, prepared, options);
   const nested = collect(pool, job, options);
   releaseJob(pool, job);
-  arena.release(source);
+  for (const address of [source, ...goals.values()]) arena.release(address);
   const seconds = share + (performance.now() - start) / 1000;
   return { ...nested, report: { error, damping: prepared.damping, dead: prepared.dead.length, seconds } };
 }
