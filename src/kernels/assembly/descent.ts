@@ -4,15 +4,12 @@
  * panel of 128 columns, for all other columns after the panel and only for the codes that changed.
  */
 
-import { addRows } from './sparse';
+import * as journal from './journal';
 import * as job from './job';
 import { levelOf, residual } from './levels';
 import { axpy, deepGemm } from './linalg';
 import { sharedGradient } from './refit';
-import { pick, prepareLevels } from './pick';
-
-/** Columns of P updated together, while the rows of H in use stay in the first-level cache. */
-const STRIPE: i32 = 32;
+import { gather, LANES, pick, prepare, sliceOf } from './pick';
 
 /**
  * Fills `state` with the gradients of rows `begin` to `end`, right after a fit of their tables. Planes that are not fitted keep
@@ -58,62 +55,87 @@ export function exchange(count: i32, out: bool): void {
 export function sweep(begin: i32, end: i32): i32 {
   const virtual = (end - begin) * job.planes;
   let total = 0;
-  for (let first = 0; first < job.cols; first += job.WIDEST) {
-    const last = min(job.cols, first + job.WIDEST);
-    memory.fill(job.changes, 0, (<usize>virtual) << 2);
-    for (let i = 0; i < end - begin; i++) total += panel(begin + i, i, first, last);
-    for (let k = 0; k < job.pitch; k += STRIPE) {
-      if (k == first) k += job.WIDEST;
-      if (k >= job.pitch) break;
-      for (let v = 0; v < virtual; v++) spread(v, first, k, min(STRIPE, job.pitch - k));
+  for (let v = 0; v < virtual; v++) journal.drop(v);
+  for (let p = 0; p < job.panels; p++) {
+    settle(p, virtual);
+    const last = min(job.cols, (p + 1) * job.WIDEST);
+    for (let i = 0; i < end - begin; i += LANES) {
+      total += panel(begin + i, i, min(LANES, end - begin - i), p * job.WIDEST, last);
     }
+    for (let v = 0; v < virtual; v++) journal.mark(v, p);
   }
   return total;
 }
 
-function panel(n: i32, i: i32, first: i32, last: i32): i32 {
-  const width = min(job.pitch, first + job.WIDEST) - first;
+/** Brings the gradients of panel p up to date. Rows take turns at a stripe, so that its part of H stays in the cache. */
+function settle(p: i32, virtual: i32): void {
+  const end = min(job.pitch, (p + 1) * job.WIDEST);
+  for (let k = p * job.WIDEST; k < end; k += journal.STRIPE) {
+    const width = min(journal.STRIPE, end - k);
+    for (let v = 0; v < virtual; v++) journal.add(v, p, k, width, job.state + <usize>v * job.span);
+  }
+}
+
+/** Brings all gradients up to date after the last sweep. */
+export function settleAll(virtual: i32): void {
+  for (let p = 0; p < job.panels; p++) settle(p, virtual);
+}
+
+/** Columns `first` to `last` of `count` rows, at most as many as are picked for together; the first is row i of the tile. */
+function panel(n: i32, i: i32, count: i32, first: i32, last: i32): i32 {
   let total = 0;
   for (let j = first; j < last; j++) {
     const u = j / job.block;
-    if (j == first || j % job.block == 0) prepareLevels(n, u, i);
-    const row = job.gram + <usize>j * job.span;
-    const inverse: f32 = 1 / load<f32>(row + ((<usize>j) << 2));
-    const at = job.codes + <usize>n * job.cols + j;
-    const old = <i32>load<u8>(at);
-    const state = job.state + <usize>(i * job.planes) * job.span + ((<usize>j) << 2);
-    for (let r = 0; r < job.planes; r++) {
-      const target = levelOf(r, n, u, old) + load<f32>(state + <usize>r * job.span) * inverse;
-      store<f32>(job.goals + ((<usize>r) << 2), target);
+    if (j == first || j % job.block == 0) prepare(n, count, u);
+    const old = codesOf(n, count, j);
+    setGoals(i, count, j, old);
+    const q = pick();
+    if (!v128.any_true(i32x4.ne(q, old))) continue;
+    v128.store(job.goals4, old);
+    v128.store(job.goals4, q, 16);
+    for (let lane = 0; lane < count; lane++) {
+      const at = job.goals4 + (<usize>lane << 2);
+      if (load<i32>(at) == load<i32>(at, 16)) continue;
+      total++;
+      store<u8>(job.codes + <usize>(n + lane) * job.cols + j, load<i32>(at, 16));
+      for (let r = 0; r < job.planes; r++) change(r, n + lane, u, i + lane, j, first, load<i32>(at), load<i32>(at, 16));
     }
-    const q = pick(n, u, i);
-    if (q == old) continue;
-    total++;
-    store<u8>(at, q);
-    for (let r = 0; r < job.planes; r++) change(r, n, u, i, j, first, width, old, q);
   }
   return total;
 }
 
+/** Parent codes of column j, i32x4. */
+function codesOf(n: i32, count: i32, j: i32): v128 {
+  const at = job.codes + <usize>n * job.cols + j;
+  const step = <usize>job.cols;
+  const second = at + (count > 1 ? step : 0);
+  const third = second + (count > 2 ? step : 0);
+  const low = i32x4.replace_lane(i32x4.splat(load<u8>(at)), 1, load<u8>(second));
+  return i32x4.replace_lane(i32x4.replace_lane(low, 2, load<u8>(third)), 3, load<u8>(third + (count > 3 ? step : 0)));
+}
+
+/** The level that a weight has now, and P_jr / H_jj to it, is what all its levels shall be. */
+function setGoals(i: i32, count: i32, j: i32, old: v128): void {
+  const inverse = f32x4.splat(1 / load<f32>(job.gram + <usize>j * job.span + (<usize>j << 2)));
+  const step = <usize>job.planes * job.span;
+  let state = job.state + <usize>i * step + (<usize>j << 2);
+  for (let r: usize = 0; r < <usize>job.planes; r++) {
+    const root = r == 0 ? f32x4.splat(1) : v128.load32_splat(job.roots + (r << 2));
+    const code = r == 0 ? f32x4.convert_i32x4_s(old) : sliceOf(r, old);
+    const level = f32x4.mul(v128.load(job.decode4 + (r << 5)), code);
+    const pull = f32x4.mul(f32x4.mul(root, inverse), gather(state, step, count));
+    v128.store(job.goals4 + (r << 4), f32x4.neg(f32x4.add(level, pull)));
+    state += job.span;
+  }
+}
+
 /** Takes the change of one level out of the panel's gradients and notes it for the other columns. */
-function change(r: i32, n: i32, u: i32, i: i32, j: i32, first: i32, width: i32, old: i32, q: i32): void {
+function change(r: i32, n: i32, u: i32, i: i32, j: i32, first: i32, old: i32, q: i32): void {
   if (job.codeOf(r, old) == job.codeOf(r, q)) return;
   const delta = levelOf(r, n, u, old) - levelOf(r, n, u, q);
   const v = i * job.planes + r;
   const panel = (<usize>first) << 2;
+  const width = min(job.pitch, first + job.WIDEST) - first;
   axpy(width, delta, job.gram + <usize>j * job.span + panel, job.state + <usize>v * job.span + panel);
-  const count = job.changes + ((<usize>v) << 2);
-  const slot = (<usize>(v * job.WIDEST + load<i32>(count))) << 2;
-  store<i32>(job.changed + slot, j - first);
-  store<f32>(job.deltas + slot, delta);
-  store<i32>(count, load<i32>(count) + 1);
-}
-
-/** Adds the noted changes of virtual row v to columns `k` to `k + width` of its gradients. */
-function spread(v: i32, first: i32, k: i32, width: i32): void {
-  const count = load<i32>(job.changes + (<usize>v << 2));
-  if (count == 0) return;
-  const slot = <usize>(v * job.WIDEST) << 2;
-  const rows = job.gram + <usize>first * job.span + (<usize>k << 2);
-  addRows(count, job.changed + slot, job.deltas + slot, rows, job.span, job.state + <usize>v * job.span + (<usize>k << 2), width);
+  journal.note(v, j, delta);
 }

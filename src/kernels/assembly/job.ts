@@ -5,7 +5,7 @@
  * Precisions are planes 0 to `planes` - 1: the parent first, then the lower ones in descending order. Row i of a tile and
  * plane r make virtual row i * planes + r.
  */
-import { sliceHalf, sliceTop } from './grid';
+import { PREFIX, sliceHalf, sliceTop } from './grid';
 import { real, word } from './plan';
 
 export let weights: usize = 0;
@@ -44,12 +44,8 @@ export let ridge: f64 = 0;
 /** First plane whose table is fitted: 0 for a parent alone, 1 otherwise, `planes` when all are tied. */
 export let fitted: i32 = 0;
 export let planes: i32 = 0;
-/** Number of atoms (ranges of parent codes that no lower slice tells apart), padded to a multiple of 16. */
-export let atoms: i32 = 0;
-/** f32 [atoms] first codes, last codes, then the code of every lower plane. */
-export let atomTable: usize = 0;
-/** Lower planes from this one on are constant over every 4 atoms. */
-export let coarse: i32 = 0;
+/** Parent codes that no lower slice tells apart come in cells of 2^cell. */
+export let cell: i32 = 0;
 /** f64 [planes, 2] per tile, and the rows of the error measure. */
 export let errors: usize = 0;
 export let errorStride: i32 = 0;
@@ -69,24 +65,21 @@ export let goalRows: i32 = 1;
 export let targets: usize = 0;
 /** f32 [tile, goalRows, pitch]: what the levels shall come near to, with its padding: W unless a plane has a goal of its own. */
 export let padded: usize = 0;
-/** f32 [tile, planes, WIDEST]: what changed in the current columns. */
+/** f32 [tile, planes, PANEL]: errors of the current columns. */
 export let deltas: usize = 0;
-/** Lists of the changed columns: i32 [tile * planes, WIDEST] and their number, i32 [tile * planes]. */
-export let changed: usize = 0;
-export let changes: usize = 0;
-/** f32 [tile, levelCount]: levels of the atoms under the tables of the current block. */
-export let levels: usize = 0;
-export let levelCount: i32 = 0;
-/** f32 [planes]: what the levels of one weight shall be, and the same times the root of λ. */
-export let goals: usize = 0;
-export let scaled: usize = 0;
+/** The journal of the descent: see `journal.ts`. */
+export let panels: i32 = 0;
+export let entries: usize = 0;
+export let ends: usize = 0;
+export let marks: usize = 0;
+/** Operands of `pick.ts`: tables and goals of four rows, f32x4 [planes, 2] and f32x4 [planes]. */
+export let decode4: usize = 0;
+export let goals4: usize = 0;
 /** Per plane: f32 root of λ; i32 shift, addend and largest code of its slice. */
 export let roots: usize = 0;
-let shifts: usize = 0;
-let halves: usize = 0;
-let tops: usize = 0;
-/** f32: sums of the lower costs, one per 4 atoms. */
-export let bases: usize = 0;
+export let shifts: usize = 0;
+export let halves: usize = 0;
+export let tops: usize = 0;
 /** f32 [tile * planes, 2, blocks, blocks]: products of the codes under H. */
 export let products: usize = 0;
 /** f64 [2 * blocks, 2 * blocks] and f64 [2 * blocks]. */
@@ -112,10 +105,10 @@ let top: usize = 0;
 /** Columns handled together by GPTQ, and by the descent, which changes only some of them. */
 export const PANEL: i32 = 64;
 export const WIDEST: i32 = 128;
-/** Most bytes of images that a thread keeps. */
-const IMAGE_BYTES: i32 = 48_000_000;
-/** Bytes of one f32 [tile, planes, pitch] that still leave room in a second-level cache. */
-const TILE_BYTES: i32 = 1_200_000;
+/** Most bytes that a thread keeps of images, and of products. */
+const SCRATCH_BYTES: usize = 64_000_000;
+/** Bytes of H above which it comes from main memory for every tile: then fewer, larger tiles. */
+const GRAM_BYTES: usize = 4_000_000;
 
 export function bits(plane: i32): i32 {
   return load<i32>(bitsAt + ((<usize>plane) << 2));
@@ -142,6 +135,8 @@ export function goalSource(plane: i32): usize {
 
 /** Notes what slicing and picking need of each plane. */
 function notePlanes(): void {
+  // Slices that round have their boundaries between those of the prefix.
+  if (planes > 1) cell = bits(0) - bits(1) - (slice == PREFIX ? 0 : 1);
   for (let r = 0; r < planes; r++) {
     const at = <usize>r << 2;
     const shift = bits(0) - bits(r);
@@ -210,11 +205,8 @@ export function bind(plan: usize, scratch: usize): void {
   fitted = word(plan, 19);
   errors = <usize>word(plan, 20);
   errorStride = word(plan, 21);
-  atoms = word(plan, 22);
-  atomTable = <usize>word(plan, 23);
-  coarse = word(plan, 24);
-  planes = word(plan, 25);
-  bitsAt = plan + 26 * 4;
+  planes = word(plan, 22);
+  bitsAt = plan + 23 * 4;
   lambdaAt = bitsAt + 8 * 4;
   goalsAt = lambdaAt + 8 * 4;
   goalRows = load<i32>(goalsAt) == 0 ? 1 : planes;
@@ -223,27 +215,35 @@ export function bind(plan: usize, scratch: usize): void {
   if (scratch != 0) notePlanes();
 }
 
+/** Rows of a tile: the most that are worth it and whose scratch is not too large; below 20 regardless of images. */
+function tileOf(): i32 {
+  let rows = <usize>cols * span < GRAM_BYTES ? 20 : 60;
+  const image = <usize>((planes - fitted) * blocks) * span;
+  const product = <usize>(8 * planes * blocks) * blocks;
+  while (rows > 20 && (<usize>rows * image > SCRATCH_BYTES || <usize>rows * product > SCRATCH_BYTES)) rows -= 20;
+  while (rows > 4 && <usize>rows * product > SCRATCH_BYTES) rows -= 8;
+  return rows;
+}
+
 function layOut(scratch: usize): void {
-  const most = TILE_BYTES / (planes * pitch * 4);
-  tile = most >= 15 ? 15 : most >= 10 ? 10 : 5;
-  levelCount = (coarse - 1) * atoms + (planes - coarse) * (atoms >> 2);
+  tile = tileOf();
   const virtual = tile * planes;
   top = scratch;
   state = take(<usize>virtual * pitch);
   work = take(<usize>virtual * pitch);
   targets = take(<usize>(tile * goalRows) * pitch);
   padded = take(<usize>(tile * goalRows) * pitch);
-  deltas = take(virtual * WIDEST);
-  changed = take(virtual * WIDEST);
-  changes = take(virtual);
-  levels = take(tile * levelCount + 4);
-  goals = take(8);
-  scaled = take(8);
+  deltas = take(virtual * PANEL);
+  panels = (cols + WIDEST - 1) / WIDEST;
+  entries = take(<usize>(virtual * 4) * cols);
+  ends = take(virtual);
+  marks = take(virtual * panels);
+  decode4 = take(8 * 8);
+  goals4 = take(8 * 4);
   roots = take(8);
   shifts = take(8);
   halves = take(8);
   tops = take(8);
-  bases = take(atoms);
   products = take(<usize>virtual * 2 * blocks * blocks);
   normal = take(<usize>8 * blocks * blocks);
   right = take(<usize>4 * blocks);
@@ -255,7 +255,7 @@ function layOut(scratch: usize): void {
   before = take((<usize>(tile * cols) + 3) >> 2);
   kept = take(<usize>(tile * fitted) * pitch);
   const fits = tile * (planes - fitted);
-  sharing = rounds > 0 && <usize>fits * blocks <= <usize>IMAGE_BYTES / span;
+  sharing = rounds > 0 && <usize>(fits * blocks) * span <= SCRATCH_BYTES;
   images = take(sharing ? <usize>(fits * blocks) * pitch : 0);
 }
 

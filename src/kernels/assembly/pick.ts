@@ -1,122 +1,113 @@
 /**
- * The shared code of one weight: the parent code q with least Σ_r λ_r (t_r - ŵ_r(q))², the smallest on ties. Between two
- * slice boundaries (an atom) only the parent's own term varies, so its best code there is a clamped rounding and the search
- * visits each atom once (64 for prefixes of 6, 4, 3 and 2 bits) instead of 256 codes.
+ * The shared codes of one column in four rows, one row a lane: the parent code q with least Σ_r λ_r (t_r - ŵ_r(q))², the smallest
+ * on ties. In a cell, a range of parent codes that no lower slice tells apart, only the parent's own term varies, so its best code
+ * there is a clamped rounding; and a cell is visited only when that term alone leaves it a chance against the rounded code.
  */
 import * as job from './job';
 
-/** Lays out the levels of row n, block u, times the root of λ, for row i of the tile. */
-export function prepareLevels(n: i32, u: i32, i: i32): void {
-  let target = job.levels + ((<usize>i * job.levelCount) << 2);
-  for (let plane = 1; plane < job.planes; plane++) {
-    const at = job.scaleAt(plane, n, u);
-    const root = load<f32>(job.roots + (<usize>plane << 2));
-    const scale = f32x4.splat(load<f32>(at));
-    const offset = f32x4.splat(load<f32>(at + job.offsetAt()));
-    const roots = f32x4.splat(root);
-    const source = job.atomTable + ((<usize>(1 + plane) * job.atoms) << 2);
-    const step = plane < job.coarse ? 16 : 64;
-    for (let a: usize = 0; a < (<usize>job.atoms) << 2; a += step) {
-      const code = plane < job.coarse ? v128.load(source + a) : everyFourth(source + a);
-      v128.store(target, f32x4.mul(roots, f32x4.add(f32x4.mul(scale, code), offset)));
-      target += 16;
-    }
+/** Rows picked for together. */
+export const LANES: i32 = 4;
+
+/**
+ * Sets `job.decode4` to the tables of block u, rows n to n + count - 1: per plane scales and offsets, f32x4 each, times the root
+ * of λ but for the parent. Lanes past the last row repeat it.
+ */
+export function prepare(n: i32, count: i32, u: i32): void {
+  for (let r = 0; r < job.planes; r++) {
+    const root = r == 0 ? f32x4.splat(1) : v128.load32_splat(job.roots + (<usize>r << 2));
+    const at = job.scaleAt(r, n, u);
+    const step = <usize>job.blocks << 2;
+    const target = job.decode4 + (<usize>r << 5);
+    v128.store(target, f32x4.mul(root, gather(at, step, count)));
+    v128.store(target, f32x4.mul(root, gather(at + job.offsetAt(), step, count)), 16);
   }
 }
 
-function everyFourth(at: usize): v128 {
-  const low = v128.shuffle<i32>(v128.load(at), v128.load(at, 16), 0, 4, 0, 4);
-  const high = v128.shuffle<i32>(v128.load(at, 32), v128.load(at, 48), 0, 4, 0, 4);
-  return v128.shuffle<i64>(low, high, 0, 2);
+/** A float of each lane, `step` bytes from row to row. */
+// @ts-ignore: decorator
+@inline
+export function gather(at: usize, step: usize, count: i32): v128 {
+  const second = at + (count > 1 ? step : 0);
+  const third = second + (count > 2 ? step : 0);
+  const low = v128.load32_lane(second, v128.load32_zero(at), 1);
+  return v128.load32_lane(third + (count > 3 ? step : 0), v128.load32_lane(third, low, 2), 3);
 }
 
-/** Picks the code of row n, block u for the levels in `goals`; `i` is the row in the tile. */
-export function pick(n: i32, u: i32, i: i32): i32 {
-  const at = job.scaleAt(0, n, u);
-  const scale = load<f32>(at);
-  const shifted = load<f32>(job.goals) - load<f32>(at + job.offsetAt());
-  const ideal = nearest<f32>(shifted / scale);
-  if (job.planes == 1) return <i32>min<f32>(max<f32>(ideal, 0), <f32>((1 << job.bits(0)) - 1));
-  for (let r: usize = 0; r < <usize>job.planes << 2; r += 4) {
-    store<f32>(job.scaled + r, load<f32>(job.roots + r) * load<f32>(job.goals + r));
-  }
-  const levels = job.levels + ((<usize>i * job.levelCount) << 2);
-  const fine = job.coarse - 1;
-  sumCoarse(levels + (<usize>(fine * job.atoms) << 2));
-  const root = load<f32>(job.roots);
-  const own = f32x4.splat(root * shifted);
-  const step = f32x4.splat(root * scale);
-  if (fine == 1) return searchOne(f32x4.splat(ideal), own, step, levels);
-  return searchMany(f32x4.splat(ideal), own, step, levels);
+/** The slice of parent codes for plane r, as floats. */
+// @ts-ignore: decorator
+@inline
+export function sliceOf(r: usize, q: v128): v128 {
+  const half = v128.load32_splat(job.halves + (r << 2));
+  const top = v128.load32_splat(job.tops + (r << 2));
+  return f32x4.convert_i32x4_s(i32x4.min_s(i32x4.shr_s(i32x4.add(q, half), load<i32>(job.shifts + (r << 2))), top));
 }
 
-/** Costs of the planes that are constant over 4 atoms, one sum per 4 atoms. */
-function sumCoarse(levels: usize): void {
-  const groups = <usize>job.atoms;
-  const goals = job.scaled + (<usize>job.coarse << 2);
-  const end = job.scaled + (<usize>job.planes << 2);
-  for (let a: usize = 0; a < groups; a += 16) {
-    let source = levels + a;
-    let sum = f32x4.splat(0);
-    for (let goal = goals; goal < end; goal += 4) {
-      const d = f32x4.sub(v128.load(source), v128.load32_splat(goal));
-      sum = f32x4.add(sum, f32x4.mul(d, d));
-      source += groups;
-    }
-    v128.store(job.bases + a, sum);
-  }
+/**
+ * Picks the codes, i32x4, for the goals in `job.goals4`: per plane f32x4 d_r with scale_r · c_r(q) + d_r as what is left of the goal
+ * at code q, of the parent as it is, of the others times the root of λ.
+ */
+export function pick(): v128 {
+  const scale = v128.load(job.decode4);
+  const exact = f32x4.neg(f32x4.div(v128.load(job.goals4), scale));
+  const ideal = f32x4.nearest(exact);
+  const last = <f32>((1 << job.bits(0)) - 1);
+  const rounded = i32x4.trunc_sat_f32x4_s(bound(ideal, f32x4.splat(0), f32x4.splat(last)));
+  if (job.planes == 1) return rounded;
+  const step = f32x4.abs(f32x4.mul(v128.load32_splat(job.roots), scale));
+  // Where the parent has no weight this is no number, and all cells are visited. What is added is for rounding.
+  const reach = f32x4.pmin(f32x4.splat(last), f32x4.div(f32x4.sqrt(costs(rounded)), step));
+  const room = f32x4.add(f32x4.mul(reach, f32x4.splat(1.001)), f32x4.splat(1));
+  const low = cellOf(f32x4.sub(exact, room), last);
+  const cells = i32x4.sub(cellOf(f32x4.add(exact, room), last), low);
+  return search(ideal, i32x4.shl(low, job.cell), largest(cells) + 1);
 }
 
-/** The search with one plane that varies within 4 atoms. */
-function searchOne(ideal: v128, shifted: v128, scale: v128, levels: usize): i32 {
-  const goal = v128.load32_splat(job.scaled, 4);
-  const last = <usize>job.atoms << 2;
-  const end = job.atomTable + last;
-  let base = job.bases;
-  let best = f32x4.splat(f32.MAX_VALUE);
-  let codes = f32x4.splat(0);
-  for (let first = job.atomTable; first < end; first += 16) {
-    const q = f32x4.pmin(f32x4.pmax(ideal, v128.load(first)), v128.load(first + last));
-    const own = f32x4.sub(shifted, f32x4.mul(scale, q));
-    const d = f32x4.sub(v128.load(levels), goal);
-    const cost = f32x4.add(f32x4.add(v128.load32_splat(base), f32x4.mul(own, own)), f32x4.mul(d, d));
+/** Visits `count` cells from those that begin at `first` on. */
+function search(ideal: v128, first: v128, count: i32): v128 {
+  const width = i32x4.splat(1 << job.cell);
+  const final = i32x4.splat((1 << job.bits(0)) - (1 << job.cell));
+  const most = f32x4.splat(<f32>((1 << job.cell) - 1));
+  let best = f32x4.splat(Infinity);
+  let codes = i32x4.splat(0);
+  for (let t = 0; t < count; t++) {
+    const start = f32x4.convert_i32x4_s(i32x4.min_s(first, final));
+    const q = i32x4.trunc_sat_f32x4_s(bound(ideal, start, f32x4.add(start, most)));
+    const cost = costs(q);
     codes = v128.bitselect(q, codes, f32x4.lt(cost, best));
     best = f32x4.pmin(best, cost);
-    levels += 16;
-    base += 4;
+    first = i32x4.add(first, width);
   }
-  return smallest(best, codes);
+  return codes;
 }
 
-/** The search with any number of planes that vary within 4 atoms. */
-function searchMany(ideal: v128, shifted: v128, scale: v128, levels: usize): i32 {
-  const lanes = <usize>job.atoms << 2;
-  const goals = job.scaled + 4;
-  const end = job.scaled + (<usize>job.coarse << 2);
-  let best = f32x4.splat(f32.MAX_VALUE);
-  let codes = f32x4.splat(0);
-  for (let a: usize = 0; a < lanes; a += 16) {
-    const q = f32x4.pmin(f32x4.pmax(ideal, v128.load(job.atomTable + a)), v128.load(job.atomTable + lanes + a));
-    const own = f32x4.sub(shifted, f32x4.mul(scale, q));
-    let cost = f32x4.add(v128.load32_splat(job.bases + (a >> 2)), f32x4.mul(own, own));
-    let source = levels + a;
-    for (let goal = goals; goal < end; goal += 4) {
-      const d = f32x4.sub(v128.load(source), v128.load32_splat(goal));
-      cost = f32x4.add(cost, f32x4.mul(d, d));
-      source += lanes;
-    }
-    codes = v128.bitselect(q, codes, f32x4.lt(cost, best));
-    best = f32x4.pmin(best, cost);
+/** Σ_r λ_r (t_r - ŵ_r(q))² in each lane. */
+// @ts-ignore: decorator
+@inline
+function costs(q: v128): v128 {
+  const own = f32x4.add(f32x4.mul(v128.load(job.decode4), f32x4.convert_i32x4_s(q)), v128.load(job.goals4));
+  const e = f32x4.mul(v128.load32_splat(job.roots), own);
+  let cost = f32x4.mul(e, e);
+  for (let r: usize = 1; r < <usize>job.planes; r++) {
+    const d = f32x4.add(f32x4.mul(v128.load(job.decode4 + (r << 5)), sliceOf(r, q)), v128.load(job.goals4 + (r << 4)));
+    cost = f32x4.add(cost, f32x4.mul(d, d));
   }
-  return smallest(best, codes);
+  return cost;
 }
 
-/** The smallest code among the lanes of least cost. */
-function smallest(cost: v128, codes: v128): i32 {
-  let least = f32x4.pmin(cost, v128.shuffle<i32>(cost, cost, 2, 3, 0, 1));
-  least = f32x4.pmin(least, v128.shuffle<i32>(least, least, 1, 0, 3, 2));
-  let q = v128.bitselect(codes, f32x4.splat(1e9), f32x4.eq(cost, least));
-  q = f32x4.pmin(q, v128.shuffle<i32>(q, q, 2, 3, 0, 1));
-  q = f32x4.pmin(q, v128.shuffle<i32>(q, q, 1, 0, 3, 2));
-  return <i32>f32x4.extract_lane(q, 0);
+/** The cell of a code, which need not be whole nor in range. */
+// @ts-ignore: decorator
+@inline
+function cellOf(code: v128, last: f32): v128 {
+  return i32x4.shr_s(i32x4.trunc_sat_f32x4_s(bound(code, f32x4.splat(0), f32x4.splat(last))), job.cell);
+}
+
+// @ts-ignore: decorator
+@inline
+function bound(x: v128, least: v128, most: v128): v128 {
+  return f32x4.pmin(f32x4.pmax(x, least), most);
+}
+
+function largest(x: v128): i32 {
+  const half = i32x4.max_s(x, v128.shuffle<i32>(x, x, 2, 3, 0, 1));
+  return max(i32x4.extract_lane(half, 0), i32x4.extract_lane(half, 1));
 }

@@ -2,13 +2,16 @@
  * The grid of the parent, block by block: the extremes of the weights (MatQuant eq. 1), or clipped extremes (eq. 3) chosen
  * from a list of ratios so that the tied decodes err least, Σ_r λ_r d_r H_uu d_rᵀ with the diagonal block of H.
  */
-import { ASYMMETRIC, encode1, gridScale, gridZero, highest, lowest, SIGNED, tiedOffset } from './grid';
+import { ASYMMETRIC, gridScale, gridZero, highest, lowest, SIGNED } from './grid';
 import { dot, gemm } from './linalg';
 import * as job from './job';
+import { residualBlock, roundBlock, tieBlock } from './levels';
 
 /** Ratios tried: 1, 0.92, ... 0.44; then each end of an asymmetric range one step to either side of the best. */
 const STEPS: i32 = 8;
 const STEP: f32 = 0.08;
+/** Ratios in a row without gain after which narrower ones are not tried. */
+const PATIENCE: i32 = 2;
 /**
  * For rounded codes, whose errors nothing takes back: ratios 1, .9, ... .3 of each end of an asymmetric range, then the eight
  * neighbours of the best pair at half of that distance, and again at a quarter.
@@ -24,21 +27,20 @@ const PAIRS: i32 = 2;
  * little of what clipping does, so plain errors flatter clipping (Gemma 3 270M, block 128: int8 errs half as much as with 1).
  */
 const PARENT: f32 = 8;
+/** Columns of H multiplied at a time. */
+const STRIP: i32 = 32;
 
 let low: f32 = 0;
 let high: f32 = 0;
 let least: f32 = 0;
 let bestLow: f32 = 0;
 let bestHigh: f32 = 0;
-let scale: f32 = 0;
-let zero: f32 = 0;
 
-/** Sets scale and zero point of every block of row n. */
+/** Sets scale and zero point, rounded codes and tied tables of every block of row n. */
 export function chooseGrid(n: i32): void {
   for (let u = 0; u < job.blocks; u++) {
     chooseRatios(n, u);
-    setGrid(bestLow, bestHigh);
-    note(n, u, scale, zero);
+    useGrid(n, u, bestLow, bestHigh);
   }
 }
 
@@ -48,15 +50,11 @@ export function clipRows(plan: usize, begin: i32, end: i32, scratch: usize): voi
   for (let n = begin; n < end; n++) {
     for (let u = 0; u < job.blocks; u++) {
       chooseRatios(n, u);
-      note(n, u, bestLow, bestHigh);
+      const at = (<usize>n * job.blocks + u) << 2;
+      store<f32>(job.parentScale + at, bestLow);
+      store<f32>(job.parentZero + at, bestHigh);
     }
   }
-}
-
-function note(n: i32, u: i32, first: f32, second: f32): void {
-  const at = (<usize>n * job.blocks + u) << 2;
-  store<f32>(job.parentScale + at, first);
-  store<f32>(job.parentZero + at, second);
 }
 
 /** Finds the ratios of block u of row n. */
@@ -93,11 +91,14 @@ function attemptAround(n: i32, u: i32, lowRatio: f32, highRatio: f32, side: f32)
 }
 
 function search(n: i32, u: i32): void {
-  for (let s = 0; s < STEPS; s++) {
+  let idle = 0;
+  for (let s = 0; s < STEPS && idle < PATIENCE; s++) {
+    const before = least;
     const ratio: f32 = 1 - STEP * <f32>s;
     attempt(n, u, ratio, ratio);
     // A negative ratio turns the sign of a signed scale.
     if (job.grid == SIGNED) attempt(n, u, -ratio, -ratio);
+    idle = least < before ? 0 : idle + 1;
   }
   if (job.grid != ASYMMETRIC) return;
   const ratio = bestLow;
@@ -108,45 +109,59 @@ function search(n: i32, u: i32): void {
   }
 }
 
-function setGrid(lowRatio: f32, highRatio: f32): void {
-  scale = gridScale(low * lowRatio, high * highRatio, job.grid, job.bits(0));
-  zero = gridZero(low * lowRatio, scale, job.grid, job.bits(0));
+/** Block u of row n on the grid of a pair of ratios. */
+function useGrid(n: i32, u: i32, lowRatio: f32, highRatio: f32): void {
+  const scale = gridScale(low * lowRatio, high * highRatio, job.grid, job.bits(0));
+  const at = (<usize>n * job.blocks + u) << 2;
+  store<f32>(job.parentScale + at, scale);
+  store<f32>(job.parentZero + at, gridZero(low * lowRatio, scale, job.grid, job.bits(0)));
+  roundBlock(n, u);
+  tieBlock(n, u);
 }
 
 /** Keeps the pair of ratios when it errs less than all before. */
 function attempt(n: i32, u: i32, lowRatio: f32, highRatio: f32): void {
-  setGrid(lowRatio, highRatio);
-  const error = tiedError(n, u);
+  useGrid(n, u, lowRatio, highRatio);
+  const error = weightedError(n, u);
   if (error >= least) return;
   least = error;
   bestLow = lowRatio;
   bestHigh = highRatio;
 }
 
-/** Weighted error of block u of row n under the tied decodes of the grid at hand. */
-function tiedError(n: i32, u: i32): f32 {
-  const width = job.blockWidth(u);
-  const start = <usize>(u * job.block);
-  const w = job.weights + (((<usize>n * job.cols) + start) << 2);
-  const top = <f32>((1 << job.bits(0)) - 1);
-  for (let k = 0; k < width; k++) {
-    const weight = load<f32>(w + (<usize>k << 2));
-    const q = encode1(weight, scale, zero, top);
-    for (let r = 0; r < job.planes; r++) {
-      const shift = job.bits(0) - job.bits(r);
-      const level = scale * <f32>(1 << shift) * <f32>job.codeOf(r, q) + tiedOffset(job.slice, shift, scale, zero);
-      store<f32>(job.work + <usize>r * job.span + (<usize>k << 2), weight - level);
-    }
+/** Error of block u of row n as it stands, all precisions. H is symmetric: what a strip has with those before it counts twice. */
+function weightedError(n: i32, u: i32): f32 {
+  const first = u * job.block;
+  const end = first + job.blockWidth(u);
+  for (let r = 0; r < job.planes; r++) {
+    residualBlock(r, n, u, job.weights + (<usize>(n * job.cols) << 2), job.work + <usize>r * job.span);
+    clear(r, first, end);
   }
-  const cols = (width + 7) & ~7;
-  for (let r = 0; r < job.planes; r++) memory.fill(job.state + <usize>r * job.span, 0, <usize>cols << 2);
-  const gram = job.gram + start * job.span + (start << 2);
-  gemm(job.planes, cols, width, job.work, job.span, gram, job.span, job.state, job.span);
+  let sum: f32 = 0;
+  for (let k = first; k < end; k += STRIP) {
+    const width = min(STRIP, end - k);
+    const at = <usize>k << 2;
+    sum += 2 * weightedProduct(k, width);
+    for (let r = 0; r < job.planes; r++) clear(r, k, k + width);
+    const gram = job.gram + <usize>k * job.span + at;
+    gemm(job.planes, (end - k + 7) & ~7, width, job.work + at, job.span, gram, job.span, job.state + at, job.span);
+    sum += weightedProduct(k, width);
+  }
+  return sum;
+}
+
+/** Σ_r λ_r d_r x_r over `width` columns from k on, with the products x so far. */
+function weightedProduct(k: i32, width: i32): f32 {
   let sum: f32 = 0;
   for (let r = 0; r < job.planes; r++) {
     const feedsBack = job.range != PAIRS && r == 0 && job.planes > 1;
     const weight = feedsBack ? PARENT * job.lambda(0) : job.lambda(r);
-    sum += weight * dot(job.work + <usize>r * job.span, job.state + <usize>r * job.span, width);
+    const at = <usize>r * job.span + (<usize>k << 2);
+    sum += weight * dot(job.work + at, job.state + at, width);
   }
   return sum;
+}
+
+function clear(plane: i32, first: i32, end: i32): void {
+  memory.fill(job.state + <usize>plane * job.span + (<usize>first << 2), 0, <usize>(end - first) << 2);
 }

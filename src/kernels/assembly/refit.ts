@@ -6,23 +6,24 @@
  * with a relative ridge on the diagonal; where the zero point is fixed only the first row and column remain.
  */
 
-import { addRows } from './sparse';
+import * as journal from './journal';
 import * as job from './job';
 import { centreOf, scaleOnly } from './levels';
 import { axpy, dot, gemm } from './linalg';
 import { solveNormal } from './normal';
 
 /**
- * Fits the tables of rows `begin` to `end`, one tile. Overwrites `state` and `work`. Reads `targets`, the goals times H. With `again` the
- * images of the fit before are brought up to date for the codes that changed since.
+ * Fits the tables of rows `begin` to `end`, one tile. Overwrites `state` and `work`. Reads `targets`, the goals times H.
+ * With `again` the images of the fit before are brought up to date for the codes that changed since, in the `last` fit only as far as
+ * it needs them itself.
  */
-export function refitTile(begin: i32, end: i32, again: bool): void {
+export function refitTile(begin: i32, end: i32, again: bool, last: bool): void {
   const fits = job.planes - job.fitted;
   if (fits == 0) return;
   const virtual = (end - begin) * fits;
   for (let v = 0; v < virtual; v++) centred(job.fitted + (v % fits), begin + v / fits, job.state + <usize>v * job.span);
   for (let u = 0; u < job.blocks; u++) {
-    if (again && job.sharing) for (let v = 0; v < virtual; v++) updateImage(job.fitted + (v % fits), begin + v / fits, v, v / fits, u);
+    if (again && job.sharing) updateImages(begin, u, virtual, last);
     else makeImages(u, virtual);
     for (let v = 0; v < virtual; v++) blockProducts(u, v);
   }
@@ -104,32 +105,30 @@ function makeImages(u: i32, virtual: i32): void {
   gemm(virtual, cols, width, job.state + (start << 2), job.span, job.gram + start * job.span, job.span, images, step);
 }
 
-/** Adds to x_u H what the codes that changed since the last fit change. */
-function updateImage(plane: i32, n: i32, v: i32, i: i32, u: i32): void {
-  const last = u * job.block + job.blockWidth(u);
-  for (let first = u * job.block; first < last; first += job.WIDEST) {
-    const count = noteChanges(plane, n, i, first, min(last, first + job.WIDEST));
-    if (count == 0) continue;
-    addRows(count, job.changed, job.deltas, job.gram + <usize>first * job.span, job.span, imageOf(v, u), job.pitch);
+/** Adds to x_u H of every virtual row what the codes that changed since the last fit change. */
+function updateImages(begin: i32, u: i32, virtual: i32, last: bool): void {
+  const fits = job.planes - job.fitted;
+  const end = u * job.block + job.blockWidth(u);
+  const cols = last ? (end + 7) & ~7 : job.pitch;
+  for (let v = 0; v < virtual; v++) noteChanges(job.fitted + (v % fits), begin + v / fits, v, v / fits, u);
+  for (let k = 0; k < cols; k += journal.STRIPE) {
+    for (let v = 0; v < virtual; v++) journal.add(v, 0, k, min(journal.STRIPE, cols - k), imageOf(v, u));
   }
 }
 
-/** Lists the columns from `first` to `last` whose code of a plane differs from the last fit, relative to `first`. */
-function noteChanges(plane: i32, n: i32, i: i32, first: i32, last: i32): i32 {
+/** Begins the journal of virtual row v with the columns of block u whose code of a plane differs from the last fit. */
+function noteChanges(plane: i32, n: i32, v: i32, i: i32, u: i32): void {
   const codes = job.codes + <usize>n * job.cols;
   const before = job.before + <usize>i * job.cols;
-  let slot: usize = 0;
-  for (let k = first; k < last; k++) {
+  const last = u * job.block + job.blockWidth(u);
+  journal.clear(v);
+  for (let k = u * job.block; k < last; k++) {
     const now = load<u8>(codes + k);
     const old = load<u8>(before + k);
     if (now == old) continue;
     const delta = job.codeOf(plane, now) - job.codeOf(plane, old);
-    if (delta == 0) continue;
-    store<i32>(job.changed + slot, k - first);
-    store<f32>(job.deltas + slot, <f32>delta);
-    slot += 4;
+    if (delta != 0) journal.note(v, k, <f32>delta);
   }
-  return <i32>(slot >> 2);
 }
 
 /** Products of block u with every block w <= u, x_u H_uw x_w, and with the sums over every block. */

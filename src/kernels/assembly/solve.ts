@@ -1,10 +1,10 @@
 /** The whole solver for one tile of rows, and the measure of what it reached. */
 
-import { exchange, gradients, sweep } from './descent';
+import { exchange, gradients, settleAll, sweep } from './descent';
 import { gptqTile } from './gptq';
-import { encode1 } from './grid';
 import * as job from './job';
-import { padRow, residual, tieTables } from './levels';
+import { padRow, residual } from './levels';
+import { clear } from './journal';
 import { deepGemm } from './linalg';
 import { chooseGrid } from './range';
 import { refitLocally, refitTile } from './refit';
@@ -22,46 +22,34 @@ function solveTile(begin: i32, end: i32): void {
   for (let n = begin; n < end; n++) {
     padRow(n, n - begin);
     chooseGrid(n);
-    roundRow(n);
-    tieTables(n);
   }
   if (job.fitted < job.planes) {
     const goals = (end - begin) * job.goalRows;
     memory.fill(job.targets, 0, <usize>goals * job.span);
     deepGemm(goals, job.pitch, job.cols, job.padded, job.span, job.gram, job.span, job.targets, job.span);
   }
-  if (job.method == 0) refitTile(begin, end, false);
+  if (job.method == 0) refitTile(begin, end, false, false);
   else {
     refitLocally(begin, end);
     gptqTile(begin, end);
   }
   for (let round = 0; round < job.rounds; round++) {
-    if (round > 0 || job.method != 0) refitTile(begin, end, round > 0);
+    if (round > 0 || job.method != 0) refitTile(begin, end, round > 0, false);
     descend(begin, end, round);
   }
-  if (job.method != 0 || job.rounds > 0) refitTile(begin, end, job.rounds > 0);
+  if (job.method != 0 || job.rounds > 0) refitTile(begin, end, job.rounds > 0, true);
 }
 
 function descend(begin: i32, end: i32, round: i32): void {
+  const virtual = (end - begin) * job.planes;
   gradients(begin, end, round);
+  for (let v = 0; v < virtual; v++) clear(v);
   for (let s = 0; s < job.sweeps; s++) {
     if (sweep(begin, end) == 0) break;
   }
-  if (job.sharing) exchange(end - begin, true);
-}
-
-/** Plain rounding of row n on its grid. */
-function roundRow(n: i32): void {
-  const top = <f32>((1 << job.bits(0)) - 1);
-  for (let u = 0; u < job.blocks; u++) {
-    const at = (<usize>n * job.blocks + u) << 2;
-    const scale = load<f32>(job.parentScale + at);
-    const zero = load<f32>(job.parentZero + at);
-    const start = <usize>n * job.cols + u * job.block;
-    for (let k = start; k < start + job.blockWidth(u); k++) {
-      store<u8>(job.codes + k, encode1(load<f32>(job.weights + (k << 2)), scale, zero, top));
-    }
-  }
+  if (!job.sharing || job.fitted == 0) return;
+  settleAll(virtual);
+  exchange(end - begin, true);
 }
 
 /**

@@ -83,13 +83,20 @@ async function solve(
   const scratch = pool.kernels.scratchBytes(plan);
   await pool.run({ kernel: 'blockSums', plan, count: cols, chunk: 128, scratch });
   await pool.run({ kernel: 'blockGram', plan, count: blocks, chunk: blocks, scratch });
-  await pool.run({ kernel: 'solveRows', plan, count: rows, chunk: pool.kernels.tileRows(plan), scratch });
+  await pool.run({ kernel: 'solveRows', plan, count: rows, chunk: chunkOf(rows, pool, plan), scratch });
   const error = await measure(pool, job, item.weights, prepared, options);
   const nested = collect(pool, job, options);
   releaseJob(pool, job);
   for (const address of [source, ...goals.values()]) arena.release(address);
   const seconds = share + (performance.now() - start) / 1000;
   return { ...nested, report: { error, damping: prepared.damping, dead: prepared.dead.length, seconds } };
+}
+
+/** Rows that a thread takes at a time: at most a tile, and as many ranges as all threads finish together. */
+function chunkOf(rows: number, pool: KernelPool, plan: number): number {
+  const turns = Math.ceil(rows / pool.kernels.tileRows(plan) / pool.size);
+  // Codes are picked for four rows together.
+  return 4 * Math.ceil(rows / (4 * turns * pool.size));
 }
 
 /** Fails where an item does not fit its Gram matrix, or options that no solution has. */
