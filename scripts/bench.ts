@@ -45,6 +45,11 @@ const METHODS: Readonly<Record<string, Method>> = {
   'sliced-minmax': { recipe: PRESETS['baseline-sliced-minmax'] ?? {}, bits: BITS, cut: 'paper' },
   matgptq: { recipe: PRESETS['baseline-matgptq'] ?? {}, bits: [8, 4, 2], cut: 'paper' },
   omniquant: { recipe: PRESETS['paper-omniquant-4'] ?? {}, bits: [8, 4, 2], single: true },
+  'omniquant + shifts': stepped(
+    { recipe: PRESETS['paper-omniquant-4'] ?? {}, bits: [8, 4, 2], single: true },
+    { learn: ['clip', 'scale', 'shift'], explicit: true },
+  ),
+  'matquant .1 + shifts': stepped(paper('paper-matquant-gemma'), { learn: ['clip', 'shift'], explicit: true }),
   'matquant .1': paper('paper-matquant-gemma'),
   'matquant .4': paper('paper-matquant-mistral'),
   'matquant 1': { ...paper('paper-matquant-gemma'), recipe: { ...PRESETS['paper-matquant-gemma'], lambda: LEVEL } },

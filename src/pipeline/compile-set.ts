@@ -156,7 +156,7 @@ async function solveData(folder: string, job: Compilation, pool: KernelPool): Pr
     if (trained !== undefined || weights !== undefined) clock.lap('train');
     tables = await compressTables(source, folder, { recipe, statistics, files, pool, context });
     clock.lap('tables');
-    const template = makeTemplate(source, recipe);
+    const template = makeTemplate(source, recipe, trained?.entries);
     const solver: Solver = { recipe, statistics, pool, files, context };
     const prefix = openPrefix(windows, options);
     const solve: Solve = (chosen, placeOf) =>

@@ -8,10 +8,16 @@ const rate = (start: number, what: string): z.ZodDefault<z.ZodNumber> =>
 
 const shape = {
   learn: z
-    .array(z.enum(['clip', 'scale', 'rounding', 'tables']))
+    .array(z.enum(['clip', 'scale', 'shift', 'rounding', 'tables']))
     .min(1)
     .default(['clip'])
-    .describe('What learns: ranges (gamma, beta), the equivalent transform (s), codes, or scales and offsets.'),
+    .describe(
+      'What learns: ranges (gamma, beta), the equivalent transform (s and its shift), codes, or scales and offsets.',
+    ),
+  explicit: z
+    .boolean()
+    .default(false)
+    .describe('Let shifts, and scales that no norm in front can take, stand in the graph as nodes of their own.'),
   steps: z.number().int().min(0).default(150).describe('Steps per block; 0 keeps the ranges of the grid.'),
   batch: z.number().int().positive().default(512).describe('Tokens in a step.'),
   schedule: z.enum(['constant', 'cosine']).default('cosine').describe('How the rates change over the steps.'),
@@ -20,6 +26,7 @@ const shape = {
     .strictObject({
       clip: rate(0.05, 'gamma and beta'),
       scale: rate(0.01, 'the logarithm of s'),
+      shift: rate(0.01, 'shifts'),
       rounding: rate(0.005, 'codes, in parts of a step of the smallest precision'),
       tables: rate(0.002, 'scales and offsets, relative to the scale'),
     })
@@ -38,12 +45,19 @@ const shape = {
 
 /** How blocks are trained; every field is described by the schema above. */
 export interface TrainRecipe {
-  readonly learn: readonly ('clip' | 'scale' | 'rounding' | 'tables')[];
+  readonly learn: readonly ('clip' | 'scale' | 'shift' | 'rounding' | 'tables')[];
+  readonly explicit: boolean;
   readonly steps: number;
   readonly batch: number;
   readonly schedule: 'constant' | 'cosine';
   readonly warmUp: number;
-  readonly rates: { readonly clip: number; readonly scale: number; readonly rounding: number; readonly tables: number };
+  readonly rates: {
+    readonly clip: number;
+    readonly scale: number;
+    readonly shift: number;
+    readonly rounding: number;
+    readonly tables: number;
+  };
   readonly start: number | 'grid';
   readonly prefix: 'float' | 'quantized';
   readonly codistill: readonly TeachingPair[];
@@ -85,14 +99,31 @@ const wrongStart = (train: TrainRecipe): Rules => [
   ],
 ];
 
-const wrongTraining = ({ method, bits, decode, distill }: TrainedRecipe, { learn }: TrainRecipe): Rules => [
-  [learn.includes('tables') && decode === 'tied', TIED],
+const wrongTraining = ({ method, bits, decode, distill }: TrainedRecipe, train: TrainRecipe): Rules => [
+  ...wrongShift(train, distill !== undefined),
+  [train.learn.includes('tables') && decode === 'tied', TIED],
   [
-    learn.includes('scale') && distill !== undefined,
+    train.learn.includes('scale') && distill !== undefined,
     'Tables are distilled against the original weights, so train.learn cannot have "scale" as well',
   ],
   [method === 'omniquant' && bits.length > 1, 'The method omniquant trains one precision; matquant trains several'],
 ];
+
+const wrongShift = ({ learn, explicit, prefix }: TrainRecipe, distills: boolean): Rules => {
+  const shifts = learn.includes('shift');
+  return [
+    [shifts && !explicit, 'Shifts cannot be folded into a model: ask for their nodes with train.explicit'],
+    [shifts && distills, 'Tables are distilled against the original graph, so train.learn cannot have "shift" as well'],
+    [
+      shifts && prefix === 'quantized',
+      'Behind quantized layers there are weights alone: train.learn cannot have "shift"',
+    ],
+    [
+      explicit && !shifts && !learn.includes('scale'),
+      'Only "shift" and "scale" in train.learn have nodes to be explicit',
+    ],
+  ];
+};
 
 /** For codes that are solved. */
 const wrongTuning = ({ method, decode }: TrainedRecipe, train: TrainRecipe): Rules => [
@@ -101,6 +132,7 @@ const wrongTuning = ({ method, decode }: TrainedRecipe, train: TrainRecipe): Rul
     `Codes of the method ${method} are not trained by gradient: train.learn can be "tables" alone`,
   ],
   [decode === 'tied', TIED],
+  [train.explicit, 'Solved codes have no transform to be explicit'],
   [train.start === 'grid', `The method ${method} has its own grid: see range`],
   [train.codistill.length > 0, 'Tables of solved codes are trained precision by precision'],
 ];

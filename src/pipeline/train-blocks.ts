@@ -13,7 +13,7 @@ import { freezeClipped, frozenWeights } from '../calibrate/train/freeze.js';
 import type { Learned, StudentPlan } from '../calibrate/train/learnables.js';
 import { type Term, termsOf } from '../calibrate/train/objective.js';
 import { type TrainedBlock, trainBlock } from '../calibrate/train/train.js';
-import { factorsOf, inverseOf, inverted, scaledWeights } from '../calibrate/train/transform.js';
+import { entriesOf, factorsOf, inverseOf, inverted, scaledWeights } from '../calibrate/train/transform.js';
 import { loadRows } from '../kernels/load-rows.js';
 import type { KernelPool } from '../kernels/pool.js';
 import type { Context } from '../log.js';
@@ -22,6 +22,7 @@ import type { Precision } from '../quant/precision.js';
 import type { Nested, Solved } from '../quant/solve/options.js';
 import { createRandom } from '../random.js';
 import type { BlockTraining } from '../report/page/data.js';
+import type { Entry } from '../rewrite/projection/entry.js';
 import { Rewriter } from '../rewrite/rewriter.js';
 import { ortRuntime } from '../runtime/ort.js';
 import { BlockWalk, type Stop } from './block-walk.js';
@@ -43,6 +44,8 @@ export interface Trained {
   find(id: string): Solved | undefined;
   /** Occurrences of each code of the same parent without training. */
   codesBefore(id: string): readonly number[] | undefined;
+  /** Nodes around projections, where the recipe asks for them. */
+  readonly entries: ReadonlyMap<string, Entry>;
   close(): void;
 }
 
@@ -89,6 +92,7 @@ class TrainStage {
   readonly #facts: readonly unknown[];
   readonly #reports: BlockTraining[] = [];
   readonly #before: Map<string, readonly number[]> = new Map();
+  readonly #entries: Map<string, Entry> = new Map();
   readonly #blockOf: ReadonlyMap<Projection, TrainBlock>;
   readonly #done: Map<TrainBlock, Learned> = new Map();
   readonly #source: Source;
@@ -139,6 +143,7 @@ class TrainStage {
       reports: this.#reports,
       find: (id) => this.#solved.find(id),
       codesBefore: (id) => this.#before.get(id),
+      entries: this.#entries,
       close: () => rmSync(folder, { recursive: true, force: true }),
     };
   }
@@ -149,20 +154,25 @@ class TrainStage {
 
   async #trainOne(stop: Stop): Promise<void> {
     const { block } = stop;
-    const folds = this.#plan.learn.has('scale') && foldPlaces(block) !== undefined;
-    const plan: StudentPlan = { ...this.#plan, entry: folds ? 'scaled' : 'kept' };
+    const { explicit } = this.#train;
+    const folds = foldPlaces(block) !== undefined;
+    const plan: StudentPlan = { ...this.#plan, entry: folds || explicit ? 'scaled' : 'kept' };
     const key = this.#learned.key([...this.#facts, block.id, this.#train.prefix === 'quantized' && this.#last]);
     this.#last = key;
     const trained = this.#learned.find(key) ?? (await this.#learn(stop, plan));
     this.#learned.save(key, trained);
     const { learned, ...history } = trained;
+    const exact = new Map<Projection, Float32Array>();
     for (const projection of projectionsOf(block)) {
       const weights = await loadRows(this.#pool, storedWeight(projection));
       const scaled = scaledWeights(weights, projection.k, factorsOf(block, projection, learned));
+      exact.set(projection, scaled);
       this.#save(projection, freezeClipped(projection, scaled, plan, learned));
       const before = freezeClipped(projection, weights, plan, new Map());
       this.#before.set(projection.id, Array.from(codeHistogram(before.codes)));
     }
+    const entries = explicit ? entriesOf(block, learned, folds, (each) => exact.get(each) as Float32Array) : [];
+    for (const [id, entry] of entries) this.#entries.set(id, entry);
     this.#done.set(block, learned);
     this.#reports.push(trainingReport(block, stop.segment, history));
     if (history.fallback) this.#context.log.warn(`Layer ${block.layer} did not get better by training.`);
@@ -216,7 +226,8 @@ class TrainStage {
     const rw = new Rewriter(this.#source.model);
     for (const [block, learned] of this.#done) {
       const inverse = inverseOf(block, learned);
-      if (inverse !== undefined) foldScale(rw, foldPlaces(block) ?? [], inverse, block.id);
+      const places = foldPlaces(block);
+      if (inverse !== undefined && places !== undefined) foldScale(rw, places, inverse, block.id);
     }
   }
 }

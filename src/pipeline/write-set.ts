@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { SET_VERSION, type SetGraph, type SetManifest, writeManifest } from '../convert/set-manifest.js';
 import { type ProjectionParts, SetWriter, type WrittenSet } from '../convert/set-writer.js';
 import { bytesNeeded, type ProjectionPlace, planSet, type SetLayout } from '../quant/layout.js';
+import { type Entry, enterProjections } from '../rewrite/projection/entry.js';
 import { abstractProjections } from '../rewrite/projection/sites.js';
 import { Rewriter } from '../rewrite/rewriter.js';
 import { TOOL } from '../version.js';
@@ -18,12 +19,18 @@ export interface Template extends SetTemplate {
   readonly layout: SetLayout;
 }
 
-/** Puts placeholders into the source's model and lays out the set. The source's float graph is gone afterwards. */
-export function makeTemplate(source: Source, recipe: Recipe): Template {
+/** Puts placeholders into the source's model, with the nodes of `entries` around them, and lays out the set. The float graph is gone afterwards. */
+export function makeTemplate(
+  source: Source,
+  recipe: Recipe,
+  entries: ReadonlyMap<string, Entry> = new Map(),
+): Template {
+  const rw = new Rewriter(source.model);
   abstractProjections(
-    new Rewriter(source.model),
+    rw,
     source.chosen.map(({ projection }) => projection),
   );
+  enterProjections(rw, entries);
   shrinkFloats(source.model, source.analysis, recipe);
   const rest = restOf(source.model);
   const planned = source.chosen.map(({ projection: { id, layer, role, k, n }, floor }) => ({

@@ -11,6 +11,9 @@ import { blockLoss, precisionsOf, type Term } from './objective.js';
 /** Values of the block, and what stands in their place. */
 export type Weights = ReadonlyMap<Value, Value>;
 
+/** What becomes of values that the student computes, by the float block's values. */
+export type Changes = ReadonlyMap<Value, (value: Value) => Value>;
+
 /** What is trained in a block. */
 export interface Student {
   readonly learnables: readonly Learnable[];
@@ -23,6 +26,7 @@ export interface StudentParts {
   readonly weights: (bits: Precision) => Weights;
   /** What the student does to its input before anything else. */
   readonly entry?: (input: Value) => Value;
+  readonly changes?: Changes;
 }
 
 /** The input of the student where it is not that of the float block. */
@@ -48,7 +52,7 @@ export function blockRequest(
       b.rewriter.sort(b.graph);
       const nodes = [...b.graph.nodes];
       const exact = copyOf(block.output);
-      const { wrt, weights, entry = (input) => input } = student.build(b, copyOf);
+      const { wrt, weights, entry = (input) => input, changes } = student.build(b, copyOf);
       // Of whatever rank the exporter gave the block's input, as that is fed.
       const type = { dtype: 'float32', shape: undefined } as const;
       const own = apart ? b.rewriter.addInput(b.graph, studentInput(block), type) : undefined;
@@ -56,7 +60,7 @@ export function blockRequest(
       const changed = inputs.filter(([before, after]) => before !== after);
       const outputs = new Map(
         precisionsOf(terms).map(
-          (bits) => [bits, replicate(b, nodes, new Map([...weights(bits), ...changed]), exact)] as const,
+          (bits) => [bits, replicate(b, nodes, new Map([...weights(bits), ...changed]), exact, changes)] as const,
         ),
       );
       return { loss: blockLoss(b, terms, exact, outputs), wrt };
@@ -65,7 +69,13 @@ export function blockRequest(
 }
 
 /** Copies what of `nodes` depends on the replaced values, and returns the copy of `output`. */
-export function replicate(b: GraphBuilder, nodes: readonly Node[], replaced: Weights, output: Value): Value {
+export function replicate(
+  b: GraphBuilder,
+  nodes: readonly Node[],
+  replaced: Weights,
+  output: Value,
+  changes: Changes = new Map(),
+): Value {
   const copies = new Map(replaced);
   for (const node of nodes) {
     if (!node.inputs.some((input) => input !== undefined && copies.has(input))) continue;
@@ -75,7 +85,7 @@ export function replicate(b: GraphBuilder, nodes: readonly Node[], replaced: Wei
     const copy = b.node(op, inputs, Object.fromEntries(node.attributes), { name: node.name, types });
     node.outputs.forEach((each, slot) => {
       const made = copy.outputs[slot];
-      if (each !== undefined && made !== undefined) copies.set(each, made);
+      if (each !== undefined && made !== undefined) copies.set(each, changes.get(each)?.(made) ?? made);
     });
   }
   return copies.get(output) ?? output;

@@ -16,6 +16,8 @@ export interface TrainBlock {
   /** The values that gate and up read: one, or one each where the export reshapes twice. All hold the same numbers. */
   readonly inputs: readonly Value[];
   readonly output: Value;
+  /** Where each projection is computed, with the values that really are. */
+  readonly sites: ReadonlyMap<Projection, Site>;
   /** In a topological order. */
   readonly nodes: readonly Node[];
 }
@@ -57,7 +59,13 @@ function blockOf(execution: Execution, layer: number, roles: ReadonlyMap<Role, P
   const inputs = [...new Set([first.input, second.input].map(execution.resolve))];
   const nodes = nodesBetween(execution, new Set(inputs), last.output);
   if (nodes === undefined) return { layer, reason: 'the block reads more than its input' };
-  return { id: `layers.${layer}`, layer, gate, up, down, inputs, output: execution.resolve(last.output), nodes };
+  const { resolve } = execution;
+  const placed = [gate, up, down].map((projection, at): readonly [Projection, Site] => {
+    const site = sites[at] as Site;
+    return [projection, { ...site, input: resolve(site.input), output: resolve(site.output) }];
+  });
+  const output = resolve(last.output);
+  return { id: `layers.${layer}`, layer, gate, up, down, inputs, output, sites: new Map(placed), nodes };
 }
 
 function siteOf({ nodes }: Execution, { sites }: Projection): Site | undefined {

@@ -1,10 +1,10 @@
 /** A block whose weights are fake-quantized with ranges that learn: OmniQuant and MatQuant. */
-import type { Projection } from '../../analysis/projection.js';
+import type { Projection, Site } from '../../analysis/projection.js';
 import type { Value } from '../../ir/graph.js';
 import type { Precision } from '../../quant/precision.js';
 import type { GraphBuilder } from '../../rewrite/builder.js';
 import { projectionsOf, type TrainBlock } from './block.js';
-import type { Student, Weights } from './block-graph.js';
+import type { Changes, Student, Weights } from './block-graph.js';
 import {
   clippedParent,
   columnOf,
@@ -14,6 +14,7 @@ import {
   scaleWeight,
   sliceParent,
   splitBlocks,
+  timesWeight,
 } from './fake-quant.js';
 import {
   type Learnable,
@@ -23,15 +24,26 @@ import {
   type StudentPlan,
   scaleNamesOf,
   shapeOf,
+  shiftNamesOf,
 } from './learnables.js';
 
 /** The numbers that learn, at their start. */
 function learnablesOf(block: TrainBlock, plan: StudentPlan, starts: Learned): readonly Learnable[] {
   const own = projectionsOf(block).flatMap((projection) => ofProjection(projection, plan, starts));
-  if (!plan.learn.has('scale')) return own;
+  return [...own, ...scalesOf(block, plan), ...shiftsOf(block, plan)];
+}
+
+function scalesOf(block: TrainBlock, plan: StudentPlan): readonly Learnable[] {
+  if (!plan.learn.has('scale')) return [];
   const { input, hidden } = scaleNamesOf(block.id);
-  const inner = [...own, learnable('scale', hidden, [block.down.k])];
-  return plan.entry === 'kept' ? inner : [...inner, learnable('scale', input, [block.gate.k])];
+  const inner = learnable('scale', hidden, [block.down.k]);
+  return plan.entry === 'kept' ? [inner] : [inner, learnable('scale', input, [block.gate.k])];
+}
+
+function shiftsOf(block: TrainBlock, plan: StudentPlan): readonly Learnable[] {
+  if (!plan.learn.has('shift')) return [];
+  const { input, hidden } = shiftNamesOf(block.id);
+  return [learnable('shift', input, [block.gate.k]), learnable('shift', hidden, [block.down.k])];
 }
 
 function ofProjection(projection: Projection, plan: StudentPlan, starts: Learned): readonly Learnable[] {
@@ -63,7 +75,8 @@ export function clipStudent(block: TrainBlock, plan: StudentPlan, starts: Learne
       return {
         wrt: [...inputs.values()],
         weights: (bits) => weightsAt(graph, parents, bits, copyOf),
-        entry: (input) => unscaled(graph, input),
+        entry: (input) => entered(graph, input),
+        changes: changesOf(graph, copyOf),
       };
     },
   };
@@ -143,8 +156,28 @@ function weightsAt(
   return replaced;
 }
 
-/** X ⊘ s. */
-function unscaled({ b, block, inputs }: StudentGraph, input: Value): Value {
+/** X ⊘ s − δ. */
+function entered({ b, block, inputs }: StudentGraph, input: Value): Value {
   const logS = inputs.get(scaleNamesOf(block.id).input);
-  return logS === undefined ? input : b.op('Mul', [input, b.op('Exp', [b.op('Neg', [logS])])]);
+  const scaled = logS === undefined ? input : b.op('Mul', [input, b.op('Exp', [b.op('Neg', [logS])])]);
+  const delta = inputs.get(shiftNamesOf(block.id).input);
+  return delta === undefined ? scaled : b.op('Sub', [scaled, delta]);
+}
+
+/** What `down` reads loses its δ, and every projection gets back what its δ took: δ(W ⊙ s) with the exact weights. */
+function changesOf(graph: StudentGraph, copyOf: (value: Value) => Value): Changes {
+  const { b, block, plan, inputs } = graph;
+  const { input, hidden } = shiftNamesOf(block.id);
+  const changes = new Map<Value, (value: Value) => Value>();
+  const inner = inputs.get(hidden);
+  if (inner !== undefined)
+    changes.set(copyOf((block.sites.get(block.down) as Site).input), (value) => b.op('Sub', [value, inner]));
+  for (const [projection, { output, alpha }] of block.sites) {
+    const delta = inputs.get(projection === block.down ? hidden : input);
+    if (delta === undefined) continue;
+    const exact = scaled(graph, projection, copyOf(projection.weight.source));
+    const restored = b.op('Mul', [timesWeight(b, shapeOf(projection, plan), delta, exact), b.scalar(alpha)]);
+    changes.set(copyOf(output), (value) => b.op('Add', [value, restored]));
+  }
+  return changes;
 }

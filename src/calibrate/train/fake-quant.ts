@@ -162,3 +162,14 @@ export function scaleWeight(
   const length = along === 'k' ? k : n;
   return b.op('Mul', [weight, b.op('Reshape', [factors, b.integers(last ? [1, length] : [length, 1])])]);
 }
+
+/** A vector [k] times a stored weight: [n]. */
+export function timesWeight(
+  b: GraphBuilder,
+  { n, layout, blocks: { k } }: BlockedShape,
+  x: Value,
+  weight: Value,
+): Value {
+  const matrix = layout === 'KN' ? weight : b.op('Transpose', [weight], { perm: ints([1, 0]) });
+  return b.op('Reshape', [b.op('MatMul', [b.op('Reshape', [x, b.integers([1, k])]), matrix]), b.integers([n])]);
+}

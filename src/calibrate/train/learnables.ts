@@ -8,10 +8,10 @@ import { type Feeds, floats } from '../../runtime/runtime.js';
 import type { BlockedShape } from './fake-quant.js';
 
 /**
- * `clip`: γ and β of every block's range. `scale`: the equivalent transform's s. `rounding`: which code a weight gets.
- * `tables`: scale and offset of every precision and block.
+ * `clip`: γ and β of every block's range. `scale`: the equivalent transform's s. `shift`: its δ. `rounding`: which code a weight
+ * gets. `tables`: scale and offset of every precision and block.
  */
-export type LearnKind = 'clip' | 'scale' | 'rounding' | 'tables';
+export type LearnKind = 'clip' | 'scale' | 'shift' | 'rounding' | 'tables';
 
 export interface Learnable {
   /** Name of the graph's input. */
@@ -37,7 +37,7 @@ export interface StudentPlan {
   readonly slice: SliceKind;
   readonly symmetric: boolean;
   readonly learn: ReadonlySet<LearnKind>;
-  /** Whether s may scale the block's input: its inverse then goes into the norm. Default 'scaled'. */
+  /** Whether s may scale the block's input: its inverse then goes into the norm, or a node. Default 'scaled'. */
   readonly entry?: 'scaled' | 'kept';
   /** Where the numbers behind γ and β start: σ(4) = .982 in OmniQuant. */
   readonly start: number;
@@ -84,6 +84,12 @@ export const namesOf = (id: string): LearnedNames => ({
   nudge: `${id}/nudge`,
   stretch: (bits) => `${id}/stretch${bits}`,
   shift: (bits) => `${id}/shift${bits}`,
+});
+
+/** Names of δ, in units of the scaled values, for a block's input and for what `down` reads. */
+export const shiftNamesOf = (id: string): { readonly input: string; readonly hidden: string } => ({
+  input: `${id}/delta`,
+  hidden: `${id}/delta-hidden`,
 });
 
 /** Names of the logarithms of s for a block's input and for what `down` reads. */

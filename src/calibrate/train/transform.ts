@@ -1,7 +1,8 @@
 /** The learned equivalent transform, applied to weights: W ⊙ s going in, and its inverse on what was quantized. */
 import type { Projection } from '../../analysis/projection.js';
-import type { TrainBlock } from './block.js';
-import { type Learned, scaleNamesOf } from './learnables.js';
+import type { Entry } from '../../rewrite/projection/entry.js';
+import { projectionsOf, type TrainBlock } from './block.js';
+import { type Learned, scaleNamesOf, shiftNamesOf } from './learnables.js';
 
 /** Factors of the columns and rows of a projection; undefined where there are none. */
 export interface Factors {
@@ -32,3 +33,32 @@ export const inverted = ({ columns, rows }: Factors): Factors => ({
   columns: columns?.map((value) => 1 / value),
   rows: rows?.map((value) => 1 / value),
 });
+
+/**
+ * What stands as nodes around the projections of a block: δ, and 1/s where it is not folded. `weightsOf` gives the exact weights
+ * [n, k] times their factors.
+ */
+export function entriesOf(
+  block: TrainBlock,
+  learned: Learned,
+  isFolded: boolean,
+  weightsOf: (projection: Projection) => Float32Array,
+): ReadonlyMap<string, Entry> {
+  const { input, hidden } = shiftNamesOf(block.id);
+  const inverse = isFolded ? undefined : inverseOf(block, learned);
+  return new Map(
+    projectionsOf(block).map((projection): [string, Entry] => {
+      const isDown = projection === block.down;
+      const shift = learned.get(isDown ? hidden : input);
+      const restored = shift && timesWeights(shift, weightsOf(projection), projection);
+      return [projection.id, { inverse: isDown ? undefined : inverse, shift, restored }];
+    }),
+  );
+}
+
+/** δ times weights [n, k], summed in float64. */
+function timesWeights(shift: Float32Array, weights: Float32Array, { n, k }: Projection): Float32Array {
+  return Float32Array.from({ length: n }, (_, row) =>
+    shift.reduce((sum, delta, at) => sum + delta * (weights[row * k + at] as number), 0),
+  );
+}

@@ -57,7 +57,7 @@ const terms = termsOf([8, 4, 2], made.lambda);
 const options: TrainOptions = {
   steps: 50,
   batch: 96,
-  rates: { clip: made.rate, scale: 0.01, rounding: 0.005, tables: 0.005 },
+  rates: { clip: made.rate, scale: 0.01, shift: 0.01, rounding: 0.005, tables: 0.005 },
   schedule: 'constant',
   warmUp: 0,
   threads: 1,
