@@ -67,13 +67,11 @@ export function sweep(begin: i32, end: i32): i32 {
   return total;
 }
 
-/** Brings the gradients of panel p up to date. Rows take turns at a stripe, so that its part of H stays in the cache. */
+/** Brings the gradients of panel p up to date. */
 function settle(p: i32, virtual: i32): void {
-  const end = min(job.pitch, (p + 1) * job.WIDEST);
-  for (let k = p * job.WIDEST; k < end; k += journal.STRIPE) {
-    const width = min(journal.STRIPE, end - k);
-    for (let v = 0; v < virtual; v++) journal.add(v, p, k, width, job.state + <usize>v * job.span);
-  }
+  const first = p * job.WIDEST;
+  const width = min(job.WIDEST, job.pitch - first);
+  for (let v = 0; v < virtual; v++) journal.add(v, p, first, width, job.state + <usize>v * job.span);
 }
 
 /** Brings all gradients up to date after the last sweep. */
