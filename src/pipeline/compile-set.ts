@@ -25,7 +25,8 @@ import type { TableReport } from './solve-tables.js';
 import { SolvedFiles } from './solved-files.js';
 import type { Source } from './source.js';
 import type { TextOptions } from './text-options.js';
-import { type Trained, trainBlocks, trainedFirst } from './train-blocks.js';
+import { type Trained, trainBlocks } from './train-blocks.js';
+import { trainedFirst } from './trained-first.js';
 import { tuneTables } from './tune-tables.js';
 import { makeTemplate, type Solve, type Template, writeData, writeGraph, writeSetManifest } from './write-set.js';
 

@@ -45,7 +45,7 @@ export interface Measured {
   close(): void;
 }
 
-/** Methods that need no statistics, unless ranges start from a grid: they look at weights only, or at the activations themselves. */
+/** Methods that need no statistics, unless ranges are found or trained under them: they look at weights only, or at the activations themselves. */
 const UNMEASURED: ReadonlySet<Recipe['method']> = new Set(['rtn', 'sliced-minmax', 'omniquant', 'matquant', 'qat']);
 
 /** Windows and tokens in each that stand in for text. */
@@ -84,7 +84,8 @@ export async function measure(source: Source, options: MeasureOptions, context: 
     seconds: (performance.now() - started) / 1000,
     close,
   });
-  if (UNMEASURED.has(recipe.method) && recipe.train?.start !== 'grid') return done(undefined);
+  const underGram = recipe.train?.start === 'grid' || recipe.train?.objective === 'gram';
+  if (UNMEASURED.has(recipe.method) && !underGram) return done(undefined);
   const wanted = new Set(source.chosen.map(({ projection }) => projection.id));
   const takesHead = tableBits(recipe) !== undefined;
   const scope = ({ id, role }: Projection): boolean => wanted.has(id) || (takesHead && role === 'head');

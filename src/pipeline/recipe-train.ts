@@ -14,12 +14,16 @@ const shape = {
     .describe(
       'What learns: ranges (gamma, beta), the equivalent transform (s and its shift), codes, or scales and offsets.',
     ),
+  objective: z
+    .enum(['block', 'gram'])
+    .default('block')
+    .describe("What counts: the output of a block over the text, or of each projection by its inputs' Gram matrix."),
   explicit: z
     .boolean()
     .default(false)
     .describe('Let shifts, and scales that no norm in front can take, stand in the graph as nodes of their own.'),
   steps: z.number().int().min(0).default(150).describe('Steps per block; 0 keeps the ranges of the grid.'),
-  batch: z.number().int().positive().default(512).describe('Tokens in a step.'),
+  batch: z.number().int().positive().default(512).describe('Tokens in a step over the text.'),
   schedule: z.enum(['constant', 'cosine']).default('cosine').describe('How the rates change over the steps.'),
   warmUp: z.number().int().min(0).default(0).describe('Steps over which the rates rise from 0.'),
   rates: z
@@ -46,6 +50,7 @@ const shape = {
 /** How blocks are trained; every field is described by the schema above. */
 export interface TrainRecipe {
   readonly learn: readonly ('clip' | 'scale' | 'shift' | 'rounding' | 'tables')[];
+  readonly objective: 'block' | 'gram';
   readonly explicit: boolean;
   readonly steps: number;
   readonly batch: number;
@@ -101,6 +106,7 @@ const wrongStart = (train: TrainRecipe): Rules => [
 
 const wrongTraining = ({ method, bits, decode, distill }: TrainedRecipe, train: TrainRecipe): Rules => [
   ...wrongShift(train, distill !== undefined),
+  ...wrongGram(train),
   [train.learn.includes('tables') && decode === 'tied', TIED],
   [
     train.learn.includes('scale') && distill !== undefined,
@@ -125,6 +131,21 @@ const wrongShift = ({ learn, explicit, prefix }: TrainRecipe, distills: boolean)
   ];
 };
 
+const wrongGram = ({ objective, learn, prefix }: TrainRecipe): Rules => {
+  const isGram = objective === 'gram';
+  const transforms = learn.includes('scale') || learn.includes('shift');
+  return [
+    [
+      isGram && transforms,
+      'A transform spans a block: train.learn has "scale" and "shift" for the objective "block" alone',
+    ],
+    [
+      isGram && prefix === 'quantized',
+      'Gram matrices are those of float layers: a quantized prefix needs the objective "block"',
+    ],
+  ];
+};
+
 /** For codes that are solved. */
 const wrongTuning = ({ method, decode }: TrainedRecipe, train: TrainRecipe): Rules => [
   [
@@ -132,6 +153,7 @@ const wrongTuning = ({ method, decode }: TrainedRecipe, train: TrainRecipe): Rul
     `Codes of the method ${method} are not trained by gradient: train.learn can be "tables" alone`,
   ],
   [decode === 'tied', TIED],
+  [train.objective === 'gram', 'Tables of solved codes are the best under the Gram matrix already'],
   [train.explicit, 'Solved codes have no transform to be explicit'],
   [train.start === 'grid', `The method ${method} has its own grid: see range`],
   [train.codistill.length > 0, 'Tables of solved codes are trained precision by precision'],

@@ -6,7 +6,6 @@ import type { Projection } from '../analysis/projection.js';
 import { digestOfModel } from '../calibrate/model-digest.js';
 import { digestOfWindows } from '../calibrate/statistics.js';
 import { projectionsOf, type TrainBlock } from '../calibrate/train/block.js';
-import { blockRequest } from '../calibrate/train/block-graph.js';
 import { clipStudent } from '../calibrate/train/clip-student.js';
 import { foldPlaces, foldScale } from '../calibrate/train/fold-scale.js';
 import { freezeClipped, frozenWeights } from '../calibrate/train/freeze.js';
@@ -25,15 +24,16 @@ import type { BlockTraining } from '../report/page/data.js';
 import type { Entry } from '../rewrite/projection/entry.js';
 import { Rewriter } from '../rewrite/rewriter.js';
 import { ortRuntime } from '../runtime/ort.js';
-import { BlockWalk, type Stop } from './block-walk.js';
+import { blockLesson, type Pupil } from './block-lesson.js';
+import { BlockWalk } from './block-walk.js';
 import { clipStarts } from './clip-starts.js';
 import { LearnedFiles } from './learned-files.js';
 import type { Measured, MeasureOptions } from './measure.js';
 import { lambdaOf, type Recipe } from './recipe.js';
 import type { TrainRecipe } from './recipe-train.js';
-import { type SolvedProjection, storedWeight } from './solve-projections.js';
+import { storedWeight } from './solve-projections.js';
 import { SolvedFiles } from './solved-files.js';
-import type { Chosen, Source } from './source.js';
+import type { Source } from './source.js';
 import { studentPlan } from './student-plan.js';
 import { trainingReport } from './training-report.js';
 
@@ -136,7 +136,8 @@ class TrainStage {
   }
 
   async run(): Promise<Trained> {
-    await this.#walk.run((stop) => this.#trainOne(stop));
+    if (this.#train.objective === 'block') await this.#walk.run((stop) => this.#trainOne(stop));
+    else for (const [segment, block] of this.#walk.blocks.entries()) await this.#trainOne({ block, segment });
     this.#fold();
     const { folder } = this.#options;
     return {
@@ -152,14 +153,14 @@ class TrainStage {
     this.#walk.close();
   }
 
-  async #trainOne(stop: Stop): Promise<void> {
-    const { block } = stop;
+  async #trainOne(pupil: Pupil): Promise<void> {
+    const { block, segment } = pupil;
     const { explicit } = this.#train;
     const folds = foldPlaces(block) !== undefined;
     const plan: StudentPlan = { ...this.#plan, entry: folds || explicit ? 'scaled' : 'kept' };
     const key = this.#learned.key([...this.#facts, block.id, this.#train.prefix === 'quantized' && this.#last]);
     this.#last = key;
-    const trained = this.#learned.find(key) ?? (await this.#learn(stop, plan));
+    const trained = this.#learned.find(key) ?? (await this.#learn(pupil, plan));
     this.#learned.save(key, trained);
     const { learned, ...history } = trained;
     const exact = new Map<Projection, Float32Array>();
@@ -174,21 +175,22 @@ class TrainStage {
     const entries = explicit ? entriesOf(block, learned, folds, (each) => exact.get(each) as Float32Array) : [];
     for (const [id, entry] of entries) this.#entries.set(id, entry);
     this.#done.set(block, learned);
-    this.#reports.push(trainingReport(block, stop.segment, history));
+    this.#reports.push(trainingReport(block, segment, history));
     if (history.fallback) this.#context.log.warn(`Layer ${block.layer} did not get better by training.`);
   }
 
-  async #learn({ block, rows }: Stop, plan: StudentPlan): Promise<TrainedBlock> {
+  async #learn(pupil: Pupil, plan: StudentPlan): Promise<TrainedBlock> {
+    const { block } = pupil;
     const { steps, batch, rates, schedule, warmUp } = this.#train;
     const { threads, seed, folder } = this.#options;
     const student = clipStudent(block, plan, await this.#starts(block, plan));
-    const apart = rows.student !== undefined;
-    const request = blockRequest(this.#source.model, this.#walk.execution, block, student, this.#terms, apart);
-    const done = this.#reports.length;
-    const { length: total } = this.#walk.blocks;
-    return trainBlock(ortRuntime, block, request, student.learnables, rows, createRandom(seed).fork(block.id), {
+    const text = { batch, random: createRandom(seed).fork(block.id) };
+    const { model } = this.#source;
+    const { blocks, execution } = this.#walk;
+    const lesson = await blockLesson(model, execution, pupil, student, this.#terms, this.#statistics, text);
+    const [done, total] = [this.#reports.length, blocks.length];
+    return trainBlock(ortRuntime, lesson.request, student.learnables, lesson.batches, {
       steps,
-      batch,
       rates,
       schedule,
       warmUp,
@@ -230,22 +232,6 @@ class TrainStage {
       if (inverse !== undefined && places !== undefined) foldScale(rw, places, inverse, block.id);
     }
   }
-}
-
-/** Yields what was trained, then the rest, solved. */
-export async function* trainedFirst(
-  chosen: readonly Chosen[],
-  trained: (Pick<Trained, 'find'> & Partial<Trained>) | undefined,
-  solve: (open: readonly Chosen[]) => AsyncIterable<SolvedProjection>,
-): AsyncGenerator<SolvedProjection> {
-  const open: Chosen[] = [];
-  for (const each of chosen) {
-    const nested = trained?.find(each.projection.id);
-    const codesBefore = trained?.codesBefore?.(each.projection.id);
-    if (nested === undefined) open.push(each);
-    else yield { chosen: each, nested, report: undefined, seconds: 0, codesBefore };
-  }
-  yield* solve(open);
 }
 
 function objectiveOf(recipe: Recipe, { codistill }: TrainRecipe): readonly Term[] {

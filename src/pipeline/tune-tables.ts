@@ -13,7 +13,7 @@ import { type CentredColumns, decodeColumns } from '../calibrate/table-parameter
 import { projectionsOf } from '../calibrate/train/block.js';
 import { blockRequest } from '../calibrate/train/block-graph.js';
 import { learnedTables, tableStudent } from '../calibrate/train/table-student.js';
-import { type TrainedBlock, trainBlock } from '../calibrate/train/train.js';
+import { rowBatches, type TrainedBlock, trainBlock } from '../calibrate/train/train.js';
 import { SetTensors } from '../convert/set-tensors.js';
 import type { WrittenSet } from '../convert/set-writer.js';
 import type { Context } from '../log.js';
@@ -149,9 +149,8 @@ class Tuner {
     const random = createRandom(seed).fork(`${block.id} ${bits}`);
     const done = this.reports.length;
     const total = this.#walk.blocks.length * recipe.bits.length;
-    return trainBlock(ortRuntime, block, request, own.learnables, rows, random, {
+    return trainBlock(ortRuntime, request, own.learnables, rowBatches(block, rows, batch, random), {
       steps,
-      batch,
       rates,
       schedule,
       warmUp,

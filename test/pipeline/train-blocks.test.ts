@@ -149,6 +149,18 @@ describe('ranges from the grid', () => {
   });
 });
 
+describe('the objective under Gram matrices', () => {
+  it('trains every block, from statistics alone', async () => {
+    const folder = await compiled(matquant({ objective: 'gram' }));
+    const training = trainingOf(folder);
+    expect(training.map(({ layer }) => layer)).toEqual([0, 1]);
+    for (const { start, end, losses } of training) {
+      expect(losses).toHaveLength(40);
+      expect(end).toBeLessThan(0.99 * start);
+    }
+  });
+});
+
 describe('the equivalent transform', () => {
   it('is a set that runs without any node for it', async () => {
     const nodesOf = (path: string): number => importModel(path).graph.nodes.length;
@@ -242,6 +254,9 @@ describe('recipes that cannot be trained', () => {
     [{ method: 'matquant', train: { codistill: [{ from: 2, to: 8 }] } }, /cannot learn from int2/],
     [{ method: 'matquant', train: { steps: 0 } }, /Without steps nothing is learned/],
     [{ method: 'matquant', train: { steps: 0, start: 'grid', learn: ['clip', 'scale'] } }, /Without steps/],
+    [{ method: 'matquant', train: { objective: 'gram', learn: ['clip', 'scale'] } }, /transform spans/],
+    [{ method: 'matquant', train: { objective: 'gram', prefix: 'quantized' } }, /those of float layers/],
+    [{ method: 'best', train: { objective: 'gram', learn: ['tables'] } }, /the best under the Gram matrix already/],
     [{ method: 'best', train: { start: 'grid', learn: ['tables'] } }, /its own grid/],
   ] as const)('%j', (recipe, message) => {
     expect(() => parseRecipe(recipe, 'here')).toThrow(message);

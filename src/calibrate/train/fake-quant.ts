@@ -163,6 +163,10 @@ export function scaleWeight(
   return b.op('Mul', [weight, b.op('Reshape', [factors, b.integers(last ? [1, length] : [length, 1])])]);
 }
 
+/** A stored weight as [n, k]. */
+export const rowsOfWeight = (b: GraphBuilder, layout: 'KN' | 'NK', weight: Value): Value =>
+  layout === 'NK' ? weight : b.op('Transpose', [weight], { perm: ints([1, 0]) });
+
 /** A vector [k] times a stored weight: [n]. */
 export function timesWeight(
   b: GraphBuilder,

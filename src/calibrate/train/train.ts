@@ -11,8 +11,6 @@ import type { BlockRows, RowStore } from './rows.js';
 
 export interface TrainOptions {
   readonly steps: number;
-  /** Rows of a mini-batch. */
-  readonly batch: number;
   readonly rates: Readonly<Record<LearnKind, number>>;
   readonly schedule: 'constant' | 'cosine';
   readonly warmUp: number;
@@ -46,31 +44,44 @@ const MOST_RETRIES = 8;
 /** Mini-batches that the loss before and after is measured on. */
 const PROBES = 4;
 
+/** What steps are fed beside the numbers that learn. */
+export interface Batches {
+  /** What the loss before and after is measured on. */
+  readonly probes: readonly (() => Feeds)[];
+  next(): Feeds;
+}
+
+/** Every step sees all there is, inside its graph. */
+export const WHOLE: Batches = { probes: [() => ({})], next: () => ({}) };
+
+/** Mini-batches of `batch` rows of a block's input. */
+export function rowBatches(block: TrainBlock, rows: BlockRows, batch: number, random: Random): Batches {
+  const { count } = rows.float;
+  const size = Math.min(batch, count);
+  const batches = batchesOf(count, size, random);
+  const probes = Array.from({ length: Math.min(PROBES, Math.ceil(count / size)) }, () => batches.next().value);
+  return {
+    probes: probes.map((indices) => () => inputFeeds(block, indices, rows)),
+    next: () => inputFeeds(block, batches.next().value, rows),
+  };
+}
+
 export async function trainBlock(
   runtime: Runtime,
-  block: TrainBlock,
   request: TrainingRequest,
   learnables: readonly Learnable[],
-  rows: BlockRows,
-  random: Random,
+  { probes, next }: Batches,
   options: TrainOptions,
 ): Promise<TrainedBlock> {
-  const { count } = rows.float;
-  const size = Math.min(options.batch, count);
-  const batches = batchesOf(count, size, random);
-  const feedsFor = (indices: readonly number[]): Feeds => ({
-    ...inputFeeds(block, indices, rows),
-    ...feedsOf(learnables),
-  });
-  const probes = Array.from({ length: Math.min(PROBES, Math.ceil(count / size)) }, () => batches.next().value);
-  const session = await TrainingSession.open(runtime, request, feedsFor(probes[0] ?? []), {
+  const whole = (feeds: Feeds): Feeds => ({ ...feeds, ...feedsOf(learnables) });
+  const session = await TrainingSession.open(runtime, request, whole(probes[0]?.() ?? {}), {
     ...(options.threads !== undefined && { threads: options.threads }),
     ...(options.workDir !== undefined && { workDir: options.workDir }),
   });
   try {
     const measure = async (): Promise<number> => {
       let sum = 0;
-      for (const probe of probes) sum += (await session.step(feedsFor(probe))).loss;
+      for (const probe of probes) sum += (await session.step(whole(probe()))).loss;
       return sum / probes.length;
     };
     const walk = new Walk(learnables, options);
@@ -78,7 +89,7 @@ export async function trainBlock(
     const start = await measure();
     while (walk.steps < options.steps && walk.retries <= MOST_RETRIES) {
       options.signal?.throwIfAborted();
-      walk.take(await session.step(feedsFor(batches.next().value)));
+      walk.take(await session.step(whole(next())));
       options.onStep?.(walk.steps, walk.losses.at(-1) ?? start);
     }
     const end = await measure();

@@ -4,10 +4,17 @@ import { describe, expect, it } from '@jest/globals';
 import { blockRequest, type Student } from '../../../src/calibrate/train/block-graph.js';
 import { clipStudent } from '../../../src/calibrate/train/clip-student.js';
 import { freezeClipped, frozenWeights } from '../../../src/calibrate/train/freeze.js';
+import { gramRequest } from '../../../src/calibrate/train/gram-graph.js';
 import { feedsOf, type LearnKind, type StudentPlan } from '../../../src/calibrate/train/learnables.js';
 import { type Term, termsOf } from '../../../src/calibrate/train/objective.js';
 import { RowStore } from '../../../src/calibrate/train/rows.js';
-import { type TrainedBlock, type TrainOptions, trainBlock } from '../../../src/calibrate/train/train.js';
+import {
+  rowBatches,
+  type TrainedBlock,
+  type TrainOptions,
+  trainBlock,
+  WHOLE,
+} from '../../../src/calibrate/train/train.js';
 import { TrainingSession } from '../../../src/calibrate/training-session.js';
 import type { Precision } from '../../../src/quant/precision.js';
 import { createRandom } from '../../../src/random.js';
@@ -56,7 +63,6 @@ const plan = (changes: Partial<StudentPlan> = {}): StudentPlan => ({
 const terms = termsOf([8, 4, 2], made.lambda);
 const options: TrainOptions = {
   steps: 50,
-  batch: 96,
   rates: { clip: made.rate, scale: 0.01, shift: 0.01, rounding: 0.005, tables: 0.005 },
   schedule: 'constant',
   warmUp: 0,
@@ -76,7 +82,8 @@ async function trained(run: Run = {}): Promise<TrainedBlock> {
   const rows = new RowStore(32, 3, '', 1e9);
   rows.append(X);
   const request = blockRequest(model, execution, block, student, run.terms ?? terms);
-  return trainBlock(ortRuntime, block, request, student.learnables, { float: rows }, createRandom(1), {
+  const batches = rowBatches(block, { float: rows }, 96, createRandom(1));
+  return trainBlock(ortRuntime, request, student.learnables, batches, {
     ...options,
     ...run.options,
   });
@@ -111,18 +118,24 @@ function lossOf(terms: readonly Term[], weightsAt: (bits: Precision) => BlockWei
   }, 0);
 }
 
-function blockOutput({ hidden, ffn, gate, up, down }: BlockWeights): readonly number[] {
-  const product = (x: ArrayLike<number>, w: Float32Array, k: number, n: number): number[] =>
-    Array.from({ length: (x.length / k) * n }, (_, at) => {
-      const row = Math.floor(at / n);
-      let sum = 0;
-      for (let i = 0; i < k; i++) sum += (x[row * k + i] as number) * (w[(at % n) * k + i] as number);
-      return sum;
-    });
-  const gated = product(X, gate, hidden, ffn);
+function product(x: ArrayLike<number>, w: Float32Array, k: number, n: number): number[] {
+  return Array.from({ length: (x.length / k) * n }, (_, at) => {
+    const row = Math.floor(at / n);
+    let sum = 0;
+    for (let i = 0; i < k; i++) sum += (x[row * k + i] as number) * (w[(at % n) * k + i] as number);
+    return sum;
+  });
+}
+
+/** What down reads. */
+function hiddenOf({ hidden, ffn, gate, up }: BlockWeights): Float32Array {
   const raised = product(X, up, hidden, ffn);
-  const wide = gated.map((value, at) => (value / (1 + Math.exp(-value))) * (raised[at] as number));
-  return product(wide, down, ffn, hidden);
+  const gated = product(X, gate, hidden, ffn);
+  return Float32Array.from(gated, (value, at) => (value / (1 + Math.exp(-value))) * (raised[at] as number));
+}
+
+function blockOutput(block: BlockWeights): readonly number[] {
+  return product(hiddenOf(block), block.down, block.ffn, block.hidden);
 }
 
 describe('frozen blocks', () => {
@@ -154,6 +167,48 @@ describe('frozen blocks', () => {
     }));
     expect(end).toBeLessThan(start);
     expect(Math.abs(frozen / end - 1)).toBeLessThan(1e-4);
+  });
+});
+
+describe('the objective under Gram matrices', () => {
+  const inputs = { gate: X, up: X, down: hiddenOf(weights) };
+  const widths = { gate: 32, up: 32, down: 48 };
+  const names = ['gate', 'up', 'down'] as const;
+
+  /** XᵀX / tokens. */
+  const gramOf = (x: Float32Array, k: number): Float32Array =>
+    Float32Array.from({ length: k * k }, (_, at) => {
+      let sum = 0;
+      for (let row = 0; row < x.length; row += k) sum += (x[row + Math.floor(at / k)] ?? 0) * (x[row + (at % k)] ?? 0);
+      return sum / (x.length / k);
+    });
+
+  it.each([
+    ['KN', {}],
+    ['NK', {}],
+    ['KN', { slice: 'prefix', learn: new Set<LearnKind>(['clip', 'tables']) }],
+  ] as const)('is the squared error of what each projection puts out (%s, %j)', async (layout, changes) => {
+    const own = plan(changes as Partial<StudentPlan>);
+    const { model, block } = gatedBlock(weights, layout);
+    const student = clipStudent(block, own);
+    const grams = new Map(names.map((name) => [block[name].group, gramOf(inputs[name], widths[name])]));
+    const request = gramRequest(model, block, student, terms, grams);
+    const { learned, start, end } = await trainBlock(ortRuntime, request, student.learnables, WHOLE, options);
+    const errorOf = (name: 'gate' | 'up' | 'down', bits: Precision): number => {
+      const [k, n, rows] = [widths[name], block[name].n, rowsOf(name)];
+      const found = frozenWeights(freezeClipped(block[name], rows, own, learned), k, own, bits);
+      const left = product(
+        inputs[name],
+        rows.map((value, at) => value - (found[at] as number)),
+        k,
+        n,
+      );
+      const square = (values: readonly number[]): number => values.reduce((sum, value) => sum + value * value, 0);
+      return square(left) / square(product(inputs[name], rows, k, n));
+    };
+    const expected = terms.flatMap(({ bits, weight }) => names.map((name) => weight * errorOf(name, bits)));
+    expect(Math.abs(expected.reduce((sum, each) => sum + each, 0) / end - 1)).toBeLessThan(1e-3);
+    expect(end).toBeLessThan(start);
   });
 });
 
