@@ -130,7 +130,8 @@ export function goalImageOf(i: i32, plane: i32): usize {
 
 /** The address of the goals of a plane, f32 [rows, K]. */
 export function goalSource(plane: i32): usize {
-  return goalRows == 1 ? weights : <usize>load<i32>(goalsAt + ((<usize>plane) << 2));
+  const own = <usize>load<i32>(goalsAt + ((<usize>plane) << 2));
+  return own == 0 ? weights : own;
 }
 
 /** Notes what slicing and picking need of each plane. */

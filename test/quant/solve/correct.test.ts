@@ -103,9 +103,20 @@ describe('goals of single precisions', () => {
     rounds: 2,
     sweeps: 2,
   };
-  const solve = async (goals: ReadonlyMap<Precision, Float32Array>): Promise<Solved> => {
-    const [solved] = await solveInParts(pool, [{ name: 'w', rows, weights, goals }], cols, gram, options);
+  const solve = async (goals: ReadonlyMap<Precision, Float32Array>, alone?: Precision): Promise<Solved> => {
+    const asked = alone === undefined ? options : { ...options, bits: [alone] };
+    const [solved] = await solveInParts(pool, [{ name: 'w', rows, weights, goals }], cols, gram, asked);
     return solved as Solved;
+  };
+  const goal = weights.map((value, at) => value + 0.3 * Math.sin(at));
+  const distance = ({ codes, tables }: Solved, r: Precision, to: Float32Array, parent = 8): number => {
+    const table = tables.get(r);
+    const count = Math.ceil(cols / block);
+    return codes.reduce((sum, code, at) => {
+      const entry = Math.floor(at / cols) * count + Math.floor((at % cols) / block);
+      const level = (table?.scale[entry] ?? 0) * (code >> (parent - r)) + (table?.offset[entry] ?? 0);
+      return sum + (level - (to[at] as number)) ** 2;
+    }, 0);
   };
 
   it('changes nothing where the goals are the weights', async () => {
@@ -116,19 +127,14 @@ describe('goals of single precisions', () => {
   });
 
   it('brings int2 nearer to its goal and leaves int8 near the weights', async () => {
-    const goal = weights.map((value, at) => value + 0.3 * Math.sin(at));
     const goals = new Map<Precision, Float32Array>([[2, goal]]);
     const [plain, own] = [await solve(new Map()), await solve(goals)];
-    const distance = ({ codes, tables }: Solved, r: Precision, to: Float32Array): number => {
-      const table = tables.get(r);
-      const count = Math.ceil(cols / block);
-      return codes.reduce((sum, code, at) => {
-        const entry = Math.floor(at / cols) * count + Math.floor((at % cols) / block);
-        const level = (table?.scale[entry] ?? 0) * (code >> (8 - r)) + (table?.offset[entry] ?? 0);
-        return sum + (level - (to[at] as number)) ** 2;
-      }, 0);
-    };
     expect(distance(own, 2, goal)).toBeLessThan(0.9 * distance(plain, 2, goal));
     expect(distance(own, 8, weights)).toBeLessThan(0.05 * distance(own, 2, goal));
+  });
+
+  it('brings a precision that is solved alone nearer to its goal', async () => {
+    const [plain, own] = [await solve(new Map(), 3), await solve(new Map([[3, goal]]), 3)];
+    expect(distance(own, 3, goal, 3)).toBeLessThan(0.5 * distance(plain, 3, goal, 3));
   });
 });
