@@ -112,9 +112,10 @@ describe('50 steps of MatQuant', () => {
 function lossOf(terms: readonly Term[], weightsAt: (bits: Precision) => BlockWeights): number {
   const exact = blockOutput(weights);
   const energy = exact.reduce((sum, value) => sum + value * value, 0);
-  return terms.reduce((sum, { bits, weight }) => {
+  return terms.reduce((sum, { bits, weight, target }) => {
+    const aim = target === 'float' ? exact : blockOutput(weightsAt(target));
     const y = blockOutput(weightsAt(bits));
-    return sum + (weight * y.reduce((error, value, at) => error + (value - (exact[at] as number)) ** 2, 0)) / energy;
+    return sum + (weight * y.reduce((error, value, at) => error + (value - (aim[at] as number)) ** 2, 0)) / energy;
   }, 0);
 }
 
@@ -138,6 +139,8 @@ function blockOutput(block: BlockWeights): readonly number[] {
   return product(hiddenOf(block), block.down, block.ffn, block.hidden);
 }
 
+type Pair = readonly [from: Precision, to: Precision];
+
 describe('frozen blocks', () => {
   it.each([
     ['paper', {}],
@@ -148,13 +151,31 @@ describe('frozen blocks', () => {
     ['learned tables', { slice: 'prefix', learn: new Set<LearnKind>(['clip', 'tables']) }],
     ['learned codes', { slice: 'prefix', learn: new Set<LearnKind>(['clip', 'rounding']) }],
     ['one precision', { bits: [3], parent: 3 }],
-  ] as const)('have the loss of the training graph: %s', async (_, changes) => {
+    ['every precision', { bits: [8, 7, 6, 5, 4, 3, 2] }],
+    ['a set without its parent', { bits: [6, 3] }],
+    [
+      '8 teaches 4 and 2',
+      { slice: 'prefix', learn: new Set<LearnKind>(['clip', 'tables']) },
+      [
+        [8, 4],
+        [8, 2],
+      ],
+    ],
+    ['extra precision, 4 teaches 2', { slice: 'extra' }, [[4, 2]]],
+  ] as const)('have the loss of the training graph: %s', async (_, changes, pairs: readonly Pair[] = []) => {
     const built = gatedBlock(weights);
     const { block } = built;
     const own = plan(changes as Partial<StudentPlan>);
-    const objective = termsOf(own.bits, { 8: 1, 4: 1, 3: 1, 2: 1 });
+    const lambda = { 8: 1, 7: 0.3, 6: 0.5, 5: 0.7, 4: 1, 3: 1, 2: 1 };
+    const taught = pairs.map(([from, to]) => ({ from, to }));
+    const objective = termsOf(own.bits, lambda, taught);
     const student = clipStudent(block, own);
-    const { learned, end, start } = await trained({ built, student, terms: objective, options: { steps: 12 } });
+    const { learned, end, start } = await trained({
+      built,
+      student,
+      terms: objective,
+      options: { steps: 12 },
+    });
     const of = (name: 'gate' | 'up' | 'down', bits: Precision): Float32Array => {
       const { k } = block[name];
       return frozenWeights(freezeClipped(block[name], rowsOf(name), own, learned), k, own, bits);
@@ -192,21 +213,24 @@ describe('the objective under Gram matrices', () => {
     const { model, block } = gatedBlock(weights, layout);
     const student = clipStudent(block, own);
     const grams = new Map(names.map((name) => [block[name].group, gramOf(inputs[name], widths[name])]));
-    const request = gramRequest(model, block, student, terms, grams);
+    const list: readonly Term[] = [...terms, { bits: 2, weight: 0.5, target: 4 }];
+    const request = gramRequest(model, block, student, list, grams);
     const { learned, start, end } = await trainBlock(ortRuntime, request, student.learnables, WHOLE, options);
-    const errorOf = (name: 'gate' | 'up' | 'down', bits: Precision): number => {
+    const errorOf = (name: 'gate' | 'up' | 'down', { bits, target }: Term): number => {
       const [k, n, rows] = [widths[name], block[name].n, rowsOf(name)];
-      const found = frozenWeights(freezeClipped(block[name], rows, own, learned), k, own, bits);
+      const nested = freezeClipped(block[name], rows, own, learned);
+      const found = frozenWeights(nested, k, own, bits);
+      const aim = target === 'float' ? rows : frozenWeights(nested, k, own, target);
       const left = product(
         inputs[name],
-        rows.map((value, at) => value - (found[at] as number)),
+        aim.map((value, at) => value - (found[at] as number)),
         k,
         n,
       );
       const square = (values: readonly number[]): number => values.reduce((sum, value) => sum + value * value, 0);
       return square(left) / square(product(inputs[name], rows, k, n));
     };
-    const expected = terms.flatMap(({ bits, weight }) => names.map((name) => weight * errorOf(name, bits)));
+    const expected = list.flatMap((term) => names.map((name) => term.weight * errorOf(name, term)));
     expect(Math.abs(expected.reduce((sum, each) => sum + each, 0) / end - 1)).toBeLessThan(1e-3);
     expect(end).toBeLessThan(start);
   });
