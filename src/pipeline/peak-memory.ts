@@ -35,9 +35,12 @@ function groupsOf(projections: readonly Projection[]): readonly { readonly k: nu
   return [...groups.values()];
 }
 
-/** Weights twice in float32, their codes and those that are written; a Gram matrix as it was read, its copies and its factor. */
+/**
+ * Weights twice in float32, their codes and those that are written; a Gram matrix as it was read, its copies and its factor; and
+ * the scratch of two threads.
+ */
 const solving = (k: number, n: number, gram: number): number =>
-  13 * k * n + gram * (8 * k ** 2 + 16 * Math.min(k, MOST_COLS) ** 2);
+  13 * k * n + gram * (8 * k ** 2 + 16 * Math.min(k, MOST_COLS) ** 2 + 2 * Math.min(64e6, 16 * k ** 2));
 
 /** Weights in the session as they are stored and as the products want them, and the Gram matrix twice. */
 const capturing = (k: number, n: number): number => 8 * k * n;
