@@ -20,8 +20,6 @@ export class ExternalWriter {
   readonly #descriptor: number;
   readonly #behind: WriteBehind;
   readonly #placed: Map<object, Placed[]> = new Map();
-  /** Chunks pass through it: they are on their way to the file before the next is read. */
-  #chunk: Uint8Array | undefined;
   #position = 0;
 
   constructor(path: string) {
@@ -41,8 +39,8 @@ export class ExternalWriter {
     if (same !== undefined) return same;
     this.#align(payload.length >= LARGE ? PAGE : SMALL_ALIGNMENT);
     const placed = { offset: this.#position, length: payload.length };
-    if (payload.length >= LARGE) this.#chunk ??= Buffer.allocUnsafeSlow(CHUNK);
-    for (const chunk of chunksOf(payload, this.#chunk)) this.#write(chunk);
+    const room = payload.length >= LARGE ? () => this.#behind.room() : undefined;
+    for (const chunk of chunksOf(payload, room)) this.#write(chunk);
     this.#placed.set(storage, [...earlier, placed]);
     return placed;
   }
@@ -73,7 +71,7 @@ export function sha1Of(path: string): string {
   const hash = createHash('sha1');
   const into = Buffer.allocUnsafeSlow(CHUNK);
   try {
-    for (const chunk of chunksOf(file, into)) hash.update(chunk);
+    for (const chunk of chunksOf(file, () => into)) hash.update(chunk);
     return hash.digest('hex');
   } finally {
     file.close();

@@ -33,12 +33,15 @@ export function join(pieces: readonly Payload[]): Uint8Array {
   return whole;
 }
 
-/** How much is read at a time while streaming. */
-export const CHUNK: number = 4 << 20;
+/** How much is read at a time while streaming. Writing pieces of 4 MiB takes the kernel three to four times as long (ext4). */
+export const CHUNK: number = 1 << 20;
 
-/** The bytes of a payload in chunks of at most 4 MiB. With `into`, of that size, a chunk may be gone when the next is asked for. */
-export function* chunksOf(payload: Payload, into?: Uint8Array): Generator<Uint8Array> {
+/**
+ * The bytes of a payload in chunks of at most 1 MiB. With `room`, which names memory of that size for each, a chunk may be gone
+ * when the next is asked for.
+ */
+export function* chunksOf(payload: Payload, room?: () => Uint8Array): Generator<Uint8Array> {
   for (let at = 0; at < payload.length; at += CHUNK) {
-    yield payload.read(at, Math.min(at + CHUNK, payload.length), into);
+    yield payload.read(at, Math.min(at + CHUNK, payload.length), room?.());
   }
 }

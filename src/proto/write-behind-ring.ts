@@ -1,8 +1,9 @@
 /** What both ends of the ring share: slots, counters, and the first error. */
+import { CHUNK } from './payload.js';
 
-/** Bytes of a slot, and slots: enough for a writer to be a few pieces behind, 16 MiB in all. */
-export const SLOT_BYTES: number = 2 << 20;
-export const SLOTS = 8;
+/** Bytes of a slot, one chunk, and slots: enough for a writer to be a few pieces behind, 16 MiB in all. */
+export const SLOT_BYTES: number = CHUNK;
+export const SLOTS = 16;
 
 /** Words of the control block. Counters wrap after 2^31 slots, 4 EiB. */
 export const CONTROL = { filled: 0, drained: 1, failed: 2, started: 3, words: 4 } as const;

@@ -39,7 +39,7 @@ describe('ExternalWriter', () => {
     expect(statSync(path).size).toBe(276);
   });
 
-  it('reads at most 4 MiB at a time', () => {
+  it('reads a chunk at a time', () => {
     const asked: number[] = [];
     const length = 2 * CHUNK + 5;
     const read = (start: number, end: number): Uint8Array => {

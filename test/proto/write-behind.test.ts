@@ -38,10 +38,12 @@ describe('WriteBehind', () => {
     const { path, descriptor } = open();
     const writer = new WriteBehind(descriptor, from);
     const all = pieces();
-    for (const { bytes, offset } of all) {
-      const scratch = bytes.slice();
-      writer.write(scratch, offset);
-      scratch.fill(0); // the caller's memory is free at once
+    for (const [at, { bytes, offset }] of all.entries()) {
+      const room = at % 3 > 0 && bytes.length <= SLOT_BYTES;
+      const scratch = room ? writer.room().subarray(at % 3 === 1 ? 0 : SLOT_BYTES - bytes.length) : bytes.slice();
+      scratch.set(bytes);
+      writer.write(scratch.subarray(0, bytes.length), offset);
+      if (!room) scratch.fill(0); // the caller's memory is free at once
     }
     writer.finish();
     closeSync(descriptor);
