@@ -32,6 +32,8 @@ export interface FrozenCodes {
 export interface CentredColumns {
   readonly scale: Float32Array;
   readonly offset: Float32Array | undefined;
+  /** What is added to the outputs [n]; undefined where no bias learns. */
+  readonly bias?: Float32Array | undefined;
 }
 
 /** The weight in a training graph, and the inputs it depends on. */
@@ -58,10 +60,13 @@ export function decodeColumns({ scale, offset }: CentredColumns, codes: FrozenCo
 }
 
 /** What the inputs of a weight are fed with. */
-export function columnFeeds({ scale, offset }: CentredColumns, { name, blocks, n }: FrozenCodes): Feeds {
+export function columnFeeds({ scale, offset, bias }: CentredColumns, { name, blocks, n }: FrozenCodes): Feeds {
   const dims = [n, blocks.count];
-  const fed = { [`${name}/scale`]: floats(scale, dims) };
-  return offset === undefined ? fed : { ...fed, [`${name}/offset`]: floats(offset, dims) };
+  return {
+    [`${name}/scale`]: floats(scale, dims),
+    ...(offset && { [`${name}/offset`]: floats(offset, dims) }),
+    ...(bias && { [`${name}/bias`]: floats(bias, [n]) }),
+  };
 }
 
 /**

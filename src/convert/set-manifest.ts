@@ -23,7 +23,13 @@ const column = z.strictObject({
   dtype: z.enum(['float16', 'uint8', 'int8']),
   supers: range.optional(),
 });
-const table = z.strictObject({ bits: precision, scale: column, offset: column.optional(), zero: range.optional() });
+const table = z.strictObject({
+  bits: precision,
+  scale: column,
+  offset: column.optional(),
+  zero: range.optional(),
+  bias: range.optional(),
+});
 const plane = z.strictObject({
   ...rangeShape,
   above: count,
@@ -183,7 +189,8 @@ function checkSizes(place: ProjectionPlace, at: string): void {
     (place.columns === 1 || place.columns === blocks.count) &&
     place.planes.every(({ width, length }) => length === place.n * rowBytes(blocks, width)) &&
     place.tables.every(({ scale, offset }) => fits(scale) && (offset === undefined || fits(offset))) &&
-    place.tables.every(({ zero }) => zero === undefined || zero.length === entries);
+    place.tables.every(({ zero }) => zero === undefined || zero.length === entries) &&
+    place.tables.every(({ bias }) => bias === undefined || bias.length === 2 * place.n);
   if (!sound) fail('not-a-set', at, `The ranges of ${place.id} do not have the sizes of its shape`);
 }
 
@@ -191,8 +198,9 @@ function rangesOf({
   scale,
   offset,
   zero,
+  bias,
 }: SetLayout['projections'][number]['tables'][number]): readonly { offset: number; length: number }[] {
-  return [scale, offset, zero, scale.supers, offset?.supers].filter((each) => each !== undefined);
+  return [scale, offset, zero, bias, scale.supers, offset?.supers].filter((each) => each !== undefined);
 }
 
 function readText(path: string): string {

@@ -130,6 +130,7 @@ export class SetWriter {
       if (parts.zero === undefined) throw new Error(`${place.id} has no zero points`);
       this.#write(parts.zero, table.zero);
     }
+    if (table.bias !== undefined) this.#write(stored.bias ?? new Uint16Array(place.n), table.bias);
     return { ...table, scale, ...(offset === undefined ? {} : { offset }) };
   }
 

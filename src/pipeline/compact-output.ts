@@ -42,12 +42,13 @@ export function compact(layout: SetLayout, bitsOf: BitsOf): Compacted {
     each.supers === undefined ? moved(each) : { ...moved(each), supers: moved(each.supers) };
   const projections = layout.projections.map((place) => {
     const own = effectiveBits(place, bitsOf(place.id));
-    const { scale, offset, zero, bits } = tableAt(place, own, layout.decode);
+    const { scale, offset, zero, bias, bits } = tableAt(place, own, layout.decode);
     const table = {
       bits,
       scale: column(scale),
       ...(offset && { offset: column(offset) }),
       ...(zero && { zero: moved(zero) }),
+      ...(bias && { bias: moved(bias) }),
     };
     const planes = place.planes.filter((plane) => plane.precision <= own).map(moved);
     return { ...place, planes, tables: [table] };

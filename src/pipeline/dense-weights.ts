@@ -6,16 +6,21 @@ import { transpose, unpackMatMulNBits } from '../quant/pack.js';
 import { containerBits, type Precision } from '../quant/precision.js';
 import { decodeConstants } from '../quant/slice.js';
 import { type CentredTable, decodeCentred } from '../quant/tables.js';
-import { packPrefix, readColumn, type SetReader } from './packed.js';
+import { packPrefix, readColumn, type SetReader, storedBias } from './packed.js';
 
-/** Ŵ [k, n] of a projection at one precision, as a graph of the set computes it. */
+/** Ŵ [k, n] of a projection at one precision, as a graph of the set computes it; then its bias, where some precision has one. */
 export function denseWeights(reader: SetReader, place: ProjectionPlace, asked: number): Float32Array {
   const bits = effectiveBits(place, asked);
   const container = containerBits(bits);
   const packed = packPrefix(reader, place, bits).codes.bytes();
   const codes = unpackMatMulNBits(packed, place.n, placeBlocks(place), container);
   const blocks = blocksOf(place.k, place.columns === 1 ? 'channel' : place.block);
-  return transpose(decodeCentred(codes, blocks, centredTable(reader, place, bits), container), place.n, place.k);
+  const dense = transpose(decodeCentred(codes, blocks, centredTable(reader, place, bits), container), place.n, place.k);
+  if (!place.tables.some(({ bias }) => bias)) return dense;
+  const whole = new Float32Array(dense.length + place.n);
+  whole.set(dense);
+  whole.set(storedBias(reader, place, bits) ?? [], dense.length);
+  return whole;
 }
 
 /** The stored table as Ŵ = scale · (C − 2^(m−1)) + offset over the codes of the container. */

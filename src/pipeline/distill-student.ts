@@ -9,10 +9,11 @@ import {
 } from '../calibrate/table-parameters.js';
 import { compressTable, decompressTable, type StoredTable } from '../quant/compress.js';
 import { blocksOf } from '../quant/grid.js';
+import { float16ToFloat32, float32ToFloat16 } from '../quant/half.js';
 import { effectiveBits, type SetLayout } from '../quant/layout.js';
 import type { Precision } from '../quant/precision.js';
 import { type CentredTable, centre, uncentre } from '../quant/tables.js';
-import { centredTable, codesAt, type SetReader } from './packed.js';
+import { centredTable, codesAt, type SetReader, storedBias } from './packed.js';
 import type { Source } from './source.js';
 
 /**
@@ -42,7 +43,10 @@ export function studentAt(
       centre: decode === 'signed' || decode === 'mid' ? centreOf(decode, own) : centreOf('ab', own),
       hasOffset: decode === 'ab',
     };
-    const columns = centredColumns(uncentre(centredTable(reader, place, own), own), codes);
+    const columns = {
+      ...centredColumns(uncentre(centredTable(reader, place, own), own), codes),
+      bias: storedBias(reader, place, own),
+    };
     return [{ projection, codes, columns, learns }];
   });
 }
@@ -74,7 +78,8 @@ export function storedAgain(
       const own = codes.get(id) as FrozenCodes;
       const { scale, offset } = decompressTable(table);
       const again = layout.decode === 'ab' ? { scale, offset } : { scale, offset: scale };
-      return [id, centredColumns(uncentre(again, bits), own)];
+      const bias = table.bias && float16ToFloat32(table.bias);
+      return [id, { ...centredColumns(uncentre(again, bits), own), bias }];
     }),
   );
 }
@@ -83,5 +88,6 @@ function storedTable(columns: CentredColumns, codes: FrozenCodes, bits: Precisio
   const centred: CentredTable = centre(decodeColumns(columns, codes), bits);
   const kept =
     layout.decode === 'ab' ? centred : { scale: centred.scale, offset: new Float32Array(centred.scale.length) };
-  return compressTable(kept, layout.tables, codes.name);
+  const stored = compressTable(kept, layout.tables, codes.name);
+  return columns.bias === undefined ? stored : { ...stored, bias: float32ToFloat16(columns.bias) };
 }

@@ -134,6 +134,12 @@ export function centredTable(reader: SetReader, place: ProjectionPlace, bits: Pr
   return { scale, offset };
 }
 
+/** The bias [n] of a precision, where the set has room for one. */
+export function storedBias(reader: SetReader, place: ProjectionPlace, bits: Precision): Float32Array | undefined {
+  const { bias } = tableAt(place, bits, reader.layout.decode);
+  return bias && float16ToFloat32(new Uint16Array(reader.tensor(bias, 'float16', [place.n]).bytes().slice().buffer));
+}
+
 /** The codes of one precision, [n, k], not aligned in a container. */
 export function codesAt(reader: SetReader, place: ProjectionPlace, bits: Precision): Uint8Array {
   const blocks = placeBlocks(place);

@@ -16,6 +16,7 @@ export interface DistillRecipe {
   readonly patience: number;
   readonly vocabulary: number | 'full';
   readonly codistill: readonly TeachingPair[];
+  readonly learn: readonly ('tables' | 'bias')[];
 }
 
 /**
@@ -47,6 +48,11 @@ export const distillSchema: z.ZodType<DistillRecipe> = z.strictObject({
     .default(32768)
     .describe('Ids that the divergence is taken over: those of the text and others up to this number, or all.'),
   codistill: codistillSchema,
+  learn: z
+    .array(z.enum(['tables', 'bias']))
+    .refine((kinds) => kinds.includes('tables'), { error: 'Tables always learn' })
+    .default(['tables'])
+    .describe('What learns: scales and offsets, and beside them a bias for every output of a projection.'),
 });
 
 /** Fails when tables cannot be distilled in the way that is asked for. */

@@ -41,11 +41,12 @@ export function makeTemplate(
     n,
     minBits: floor,
   }));
-  const { bits, block, decode, tables, symmetric } = recipe;
+  const { bits, block, decode, tables, symmetric, distill } = recipe;
+  const biased = distill?.learn.includes('bias') ? distill.bits : [];
   const layout = planSet(
     planned,
     rest.map((tensor) => tensor.byteLength),
-    { bits, block, decode, tables, symmetric },
+    { bits, block, decode, tables, symmetric, biased },
   );
   return { model: source.model, rest, layout };
 }

@@ -20,10 +20,11 @@ export interface CodedColumn {
   readonly supers: Uint16Array;
 }
 
-/** An absent offset is zero everywhere (the `signed` decode). */
-export type StoredTable =
+/** An absent offset is zero everywhere (the `signed` decode); so is an absent bias, float16 [n]. */
+export type StoredTable = { readonly bias?: Uint16Array | undefined } & (
   | { readonly form: 'fp16'; readonly scale: Uint16Array; readonly offset: Uint16Array | undefined }
-  | { readonly form: 'c8'; readonly scale: CodedColumn; readonly offset: CodedColumn | undefined };
+  | { readonly form: 'c8'; readonly scale: CodedColumn; readonly offset: CodedColumn | undefined }
+);
 
 /** Stores a container table; `at` names the projection in errors. What is decoded from it is what must be reported. */
 export function compressTable(table: CentredTable, form: TableForm, at: string): StoredTable {

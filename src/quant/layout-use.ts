@@ -21,8 +21,9 @@ export function rangesRead(
   bits: number,
 ): { planes: readonly Range[]; tables: readonly Range[] } {
   const own = effectiveBits(place, bits);
-  const { scale, offset, zero } = tableAt(place, own, layout.decode);
-  const tables = [...columnRanges(scale), ...(offset ? columnRanges(offset) : []), ...(zero ? [zero] : [])];
+  const { scale, offset, zero, bias } = tableAt(place, own, layout.decode);
+  const single = [zero, bias].filter((range) => range !== undefined);
+  const tables = [...columnRanges(scale), ...(offset ? columnRanges(offset) : []), ...single];
   return { planes: place.planes.filter((plane) => plane.precision <= own), tables };
 }
 

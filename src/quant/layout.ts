@@ -37,6 +37,8 @@ export interface TablePlace {
   readonly offset?: ColumnPlace | undefined;
   /** uint8 [n, columns]: the parent's zero point; `tied` only, and only when it is not 128 everywhere. */
   readonly zero?: Range | undefined;
+  /** float16 [n]: added to the output, where a bias was learned for this precision. */
+  readonly bias?: Range | undefined;
 }
 
 export interface ProjectionPlace {
@@ -93,6 +95,8 @@ export interface LayoutOptions {
   readonly tables: TableForm;
   /** The parent's zero points are all 128, so `tied` stores none. */
   readonly symmetric?: boolean;
+  /** Precisions that learn a bias for every output; default none. */
+  readonly biased?: readonly number[];
 }
 
 const LARGE = 64 * 1024;
@@ -206,11 +210,14 @@ function takeTables(draft: Draft, section: Precision, file: Extent, options: Lay
   if (options.decode === 'tied' && draft.tables.length > 0) return;
   const entries = draft.place.n * draft.place.columns;
   const scale = takeColumn(entries, options.tables, options.decode === 'signed' ? 'int8' : 'uint8', file);
-  if (options.decode === 'ab')
-    draft.tables.push({ bits, scale, offset: takeColumn(entries, options.tables, 'int8', file) });
-  else if (options.decode === 'tied' && !options.symmetric)
-    draft.tables.push({ bits, scale, zero: file.take(entries) });
-  else draft.tables.push({ bits, scale });
+  draft.tables.push({
+    bits,
+    scale,
+    ...(options.decode === 'ab' && { offset: takeColumn(entries, options.tables, 'int8', file) }),
+    ...(options.decode === 'tied' && !options.symmetric && { zero: file.take(entries) }),
+    // A table that several precisions share belongs to none of them alone.
+    ...(bits === section && options.biased?.includes(bits) && { bias: file.take(2 * draft.place.n) }),
+  });
 }
 
 function takeColumn(entries: number, form: TableForm, coded: 'uint8' | 'int8', file: Extent): ColumnPlace {
@@ -231,7 +238,7 @@ export function storedBitsAt(layout: SetLayout, bits: number): number {
     bytes += place.planes.reduce((sum, plane) => sum + (plane.precision <= own ? plane.length : 0), 0);
     bytes += columns.reduce(
       (sum, column) => sum + column.length + (column.supers?.length ?? 0),
-      table.zero?.length ?? 0,
+      (table.zero?.length ?? 0) + (table.bias?.length ?? 0),
     );
     weights += place.n * place.k;
   }

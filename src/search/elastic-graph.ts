@@ -13,10 +13,12 @@ import { cloneModel } from '../ir/clone.js';
 import type { Model, Value } from '../ir/graph.js';
 import { lazyTensor, type Tensor } from '../ir/tensor.js';
 import type { ProjectionPlace, SetLayout } from '../quant/layout.js';
+import type { Emitter } from '../rewrite/projection/emitter.js';
 import { fillTemplate } from '../rewrite/projection/fill.js';
+import type { At } from '../rewrite/projection/tables.js';
 import { Rewriter } from '../rewrite/rewriter.js';
 
-/** Ŵ [k, n] of a projection at a precision, raised to the projection's own lowest. */
+/** Ŵ [k, n] of a projection at a precision, raised to the projection's own lowest; a last row is its bias, see `elasticRows`. */
 export type WeightsAt = (place: ProjectionPlace, bits: number) => Float32Array;
 
 export interface ElasticGraph {
@@ -60,15 +62,19 @@ export function elasticGraph(template: Model, layout: SetLayout, maxWeightBytes?
   return { model, execution, analysis, segments, logits: execution.resolve(logits), head };
 }
 
+/** Rows of the input that holds Ŵ: one more for the bias where some precision has one. */
+export const elasticRows = ({ k, tables }: ProjectionPlace): number => k + (tables.some(({ bias }) => bias) ? 1 : 0);
+
 /** Every placeholder becomes MatMul(X, Ŵ); Ŵ is an initializer that nobody reads, since the segments take it as an input. */
 function fillDense(model: Model, layout: SetLayout): ReadonlyMap<Value, ProjectionPlace> {
   const weights = new Map<Value, ProjectionPlace>();
   fillTemplate(new Rewriter(model), layout, (emitter, { anchor, place, name }) => {
-    const weight = emitter.initializer(`${name}_dense`, unread(place));
-    weights.set(weight, place);
+    const whole = emitter.initializer(`${name}_dense`, unread(place));
+    weights.set(whole, place);
+    const { weight, bias } = splitBias(emitter, { anchor, place, name }, whole);
     return {
       place,
-      table: { scale: () => weight, zero: undefined, offset: undefined },
+      table: { scale: () => weight, zero: undefined, offset: undefined, bias },
       multiply: (site, input, dtype) => {
         const own = dtype === 'float32' ? weight : emitter.cast(anchor, place.id, weight, dtype, `${name}/dense/Cast`);
         return { op: 'MatMul', inputs: [input, own], name: `${site.node.name}_dense` };
@@ -78,8 +84,26 @@ function fillDense(model: Model, layout: SetLayout): ReadonlyMap<Value, Projecti
   return weights;
 }
 
-const unread = ({ id, k, n }: ProjectionPlace): Tensor =>
-  lazyTensor('float32', [k, n], () => fail('unsupported-model', id, 'The projection runs outside of the segments'));
+/** Ŵ and the bias out of one input. */
+function splitBias(
+  emitter: Emitter,
+  { anchor, place: { id, k, n, tables }, name }: At,
+  whole: Value,
+): { readonly weight: Value; readonly bias: Value | undefined } {
+  if (!tables.some(({ bias }) => bias)) return { weight: whole, bias: undefined };
+  const rows = (from: number, to: number): Value =>
+    emitter.add(anchor, id, {
+      op: 'Slice',
+      inputs: [whole, emitter.int64s([from]), emitter.int64s([to])],
+      name: `${name}/dense/Slice`,
+    });
+  return { weight: rows(0, k), bias: emitter.reshape(anchor, id, rows(k, k + 1), [n], `${name}/dense/Reshape`) };
+}
+
+const unread = (place: ProjectionPlace): Tensor =>
+  lazyTensor('float32', [elasticRows(place), place.n], () =>
+    fail('unsupported-model', place.id, 'The projection runs outside of the segments'),
+  );
 
 function logitsOf({ graph }: Model): Value {
   const named = graph.outputs.find(({ name }) => name === 'logits');

@@ -16,7 +16,7 @@ import { effectiveBits, type ProjectionPlace } from '../quant/layout.js';
 import { type Logits, logitsOf } from '../report/logits.js';
 import type { DecoderHints } from '../runtime/hints.js';
 import { counts, type Feeds, floats, type HostTensor, type Runtime, type Session } from '../runtime/runtime.js';
-import type { ElasticGraph, ElasticSegment, WeightsAt } from './elastic-graph.js';
+import { type ElasticGraph, type ElasticSegment, elasticRows, type WeightsAt } from './elastic-graph.js';
 import { Recent } from './recent.js';
 import type { Mix } from './types.js';
 
@@ -165,7 +165,7 @@ export class ElasticRunner {
     }
     for (const { name, value } of model.graphInputs) {
       const place = owned.get(value);
-      if (place !== undefined) feeds[name] = floats(await this.#weightsOf(place, mix), [place.k, place.n]);
+      if (place !== undefined) feeds[name] = floats(await this.#weightsOf(place, mix), [elasticRows(place), place.n]);
     }
     for (const { name, value } of model.liveIn) {
       feeds[name] = state.get(value) ?? fail('unsupported-model', value.name, 'A segment needs what no other made');

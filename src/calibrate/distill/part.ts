@@ -119,7 +119,7 @@ export class Part {
 
   #forwardModel(): Model {
     const { builder, copyOf } = forwardPart(this.#part());
-    placeStudent(builder, copyOf, this.student);
+    placeStudent(builder, copyOf, this.student, this.segment.nodes);
     for (const value of this.segment.liveOut)
       builder.rewriter.addOutput(builder.graph, copyOf(value), carriedType(value, this.#request));
     prune(builder.rewriter);
@@ -132,7 +132,7 @@ export class Part {
     return {
       ...this.#part(),
       build: (b, copyOf) => {
-        const tables = placeStudent(b, copyOf, this.student);
+        const tables = placeStudent(b, copyOf, this.student, this.segment.nodes);
         return { loss: headLoss(b, copyOf, head), wrt: [...this.#sources(copyOf), ...tables] };
       },
     };
@@ -143,7 +143,7 @@ export class Part {
     return {
       ...this.#part(),
       build: (b, copyOf) => {
-        const tables = placeStudent(b, copyOf, this.student);
+        const tables = placeStudent(b, copyOf, this.student, this.segment.nodes);
         const terms = this.differentiated.map((value) => adjointTerm(b, copyOf(value), cuts.get(value)?.dims ?? []));
         const loss = terms.reduce((sum, term) => b.op('Add', [sum, term]));
         return { loss, wrt: [...this.#sources(copyOf), ...tables] };

@@ -1,6 +1,7 @@
 /** The student: the float model with codes in its projections, of one precision and with tables that learn, or of weights that learn. */
 import type { Projection } from '../../analysis/projection.js';
-import type { Value } from '../../ir/graph.js';
+import type { Node, Value } from '../../ir/graph.js';
+import { float32s } from '../../ir/tensor.js';
 import { decodeTable } from '../../quant/tables.js';
 import type { GraphBuilder } from '../../rewrite/builder.js';
 import type { Feeds } from '../../runtime/runtime.js';
@@ -37,13 +38,9 @@ export type Tables = Learning<CentredColumns>;
 /** The arrays of what learns, by the names that their inputs have behind the projection's. */
 function arraysOf(columns: Columns): readonly (readonly [string, Float32Array])[] {
   if ('weight' in columns) return [['weight', columns.weight]];
-  const { scale, offset } = columns;
-  return offset === undefined
-    ? [['scale', scale]]
-    : [
-        ['scale', scale],
-        ['offset', offset],
-      ];
+  const { scale, offset, bias } = columns;
+  const arrays = [['scale', scale] as const, ['offset', offset] as const, ['bias', bias] as const];
+  return arrays.flatMap(([name, array]) => (array === undefined ? [] : [[name, array] as const]));
 }
 
 /** All columns that learn in a fixed order: what an optimizer moves. */
@@ -64,11 +61,12 @@ export function withColumns<C extends Columns>(learning: Learning<C>, columns: r
   return new Map(filled);
 }
 
-/** Puts the student's weights into a part of the model; returns the inputs that learn. */
+/** Puts the student's weights into a part of the model, the nodes of a segment; returns the inputs that learn. */
 export function placeStudent(
   b: GraphBuilder,
   copyOf: (value: Value) => Value,
   student: readonly AnyStudent[],
+  nodes: readonly Node[],
 ): readonly Value[] {
   return student.flatMap((each) => {
     const inputs: Value[] = [];
@@ -77,8 +75,27 @@ export function placeStudent(
       inputs.push(...('input' in made ? [made.input] : made.inputs));
       return made.weight;
     });
-    return inputs;
+    return 'plan' in each ? inputs : [...inputs, ...placeBias(b, copyOf, each, nodes)];
   });
+}
+
+/** Adds the bias of a projection to its outputs; returns it where it learns. */
+function placeBias(
+  b: GraphBuilder,
+  copyOf: (value: Value) => Value,
+  { projection, codes, columns: { bias }, learns }: StudentProjection,
+  nodes: readonly Node[],
+): readonly Value[] {
+  if (bias === undefined) return [];
+  const name = `${codes.name}/bias`;
+  const value = learns ? b.input(name, 'float32', [codes.n]) : b.constant(float32s(bias, [codes.n]), name);
+  for (const site of projection.sites.filter(({ node }) => nodes.includes(node))) {
+    const output = copyOf(site.output);
+    const readers = [...output.uses];
+    const sum = b.op('Add', [output, value]);
+    for (const { node, slot } of readers) b.rewriter.replaceInput(node, slot, sum);
+  }
+  return learns ? [value] : [];
 }
 
 function placeTable(

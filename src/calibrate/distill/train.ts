@@ -232,12 +232,16 @@ class Run<C extends Columns> {
   }
 }
 
+/** Outputs are sums of many weights: their bias moves so much more than an entry of a table. docs/decisions.md has the figures. */
+const BIAS_RATE = 4;
+
 /** What learns of a projection moves in units of its mean scale, or of its mean weight. */
 function parametersOf(learning: Learning, values: readonly Float32Array[]): { values: Float32Array; rate: number }[] {
   const rates = [...learning.values()].flatMap((columns) => {
     const unit = 'weight' in columns ? columns.weight : columns.scale;
     const rate = unit.reduce((sum, each) => sum + Math.abs(each), 0) / unit.length;
-    return 'weight' in columns || columns.offset === undefined ? [rate] : [rate, rate];
+    if ('weight' in columns) return [rate];
+    return [rate, ...(columns.offset ? [rate] : []), ...(columns.bias ? [BIAS_RATE * rate] : [])];
   });
   return values.map((column, at) => ({ values: column, rate: rates[at] as number }));
 }

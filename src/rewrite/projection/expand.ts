@@ -46,6 +46,10 @@ export class Expander {
       const attributes = { to: int(DTYPES[site.dtype].onnx) };
       steps.push((value) => ({ op: 'Cast', inputs: [value], attributes, name: `${name}/output/Cast` }));
     }
+    if (table.bias !== undefined) {
+      const learned = this.#cast(site, table.bias, site.dtype, 'learned_bias');
+      steps.push((value) => ({ op: 'Add', inputs: [value, learned], name: `${name}/learned_bias/Add` }));
+    }
     const { bias } = site;
     if (bias !== undefined) steps.push((value) => ({ op: 'Add', inputs: [value, bias], name: `${name}/bias/Add` }));
     this.#finish(site, multiply(site, input, dtype), steps);
@@ -129,7 +133,7 @@ export class Expander {
   }
 
   #cast(site: Placeholder, value: Value, to: DType, label: string, id: string = site.id): Value {
-    if (to === 'float32' && value.initializer?.dtype === 'float32') return value;
+    if (value.initializer?.dtype === to) return value;
     return this.#emitter.cast(site.node, id, value, to, `${site.node.name}/${label}/Cast`);
   }
 }

@@ -25,6 +25,8 @@ export interface TableValues {
   readonly zero: Value | undefined;
   /** float32 [columns, n], or undefined when no offset is needed. */
   readonly offset: Value | undefined;
+  /** float16 [n], what a precision has learned to add to its output. */
+  readonly bias?: Value | undefined;
 }
 
 /** Plain float32 tables [n, columns], where no stored one exists (slices that are no prefix). */
@@ -58,7 +60,13 @@ export function storedTable(
       ? column.times(base, 2 ** lift / 2, 'offset')
       : table.offset && column.decode(table.offset, 'offsets');
   const half = table.scale.dtype === 'float16' ? column.stored(table.scale, 'scales') : undefined;
-  return { scale: (dtype) => column.scale(base, half, dtype), zero: undefined, offset: column.transposed(offset) };
+  const bias = table.bias && column.bias(table.bias);
+  return {
+    scale: (dtype) => column.scale(base, half, dtype),
+    zero: undefined,
+    offset: column.transposed(offset),
+    bias,
+  };
 }
 
 /** α(step · c + shift − z) of the parent's α and z: every precision from one table. */
@@ -135,6 +143,10 @@ class Columns {
 
   zero(zero: { readonly offset: number; readonly length: number }): Value {
     return this.#expand(this.#initializer('zero_points', this.#tensor(zero, 'uint8', this.#shape)), 'zero_points');
+  }
+
+  bias(range: { readonly offset: number; readonly length: number }): Value {
+    return this.#initializer('learned_bias', this.#tensor(range, 'float16', [this.#at.place.n]));
   }
 
   /** Scales [n, blocks] in the product's element type. `half` is the same column stored as float16. */
