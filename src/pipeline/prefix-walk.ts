@@ -71,15 +71,11 @@ export class PrefixWalk {
     return this.#runner.groupsIn(segment).map(({ id }) => id);
   }
 
-  /** X̂ᵀX̂ and X̂ᵀX of one group of the segment that comes next, by precision. What the group waits for has to be solved. */
-  async collect(group: string): Promise<ReadonlyMap<Precision, GroupStatistics>> {
-    const found = new Map<Precision, GroupStatistics>();
-    for (const [bits, stream] of this.#streams) {
-      const request = { groups: [group], override: this.#at(bits), reference: this.#float, advance: false };
-      const [statistics] = await this.#runner.run(stream, request);
-      if (statistics !== undefined) found.set(bits, statistics);
-    }
-    return found;
+  /** X̂ᵀX̂ and X̂ᵀX at a precision, of one group of the segment that comes next. What the group waits for has to be solved. */
+  async collect(group: string, bits: Precision): Promise<GroupStatistics> {
+    const request = { groups: [group], override: this.#at(bits), reference: this.#float, advance: false };
+    const [statistics] = await this.#runner.run(this.#streams.get(bits) as Stream, request);
+    return statistics as GroupStatistics;
   }
 
   /** From now on the streams take this projection as it was solved. */

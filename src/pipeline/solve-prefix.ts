@@ -135,28 +135,39 @@ async function solveOpen(
   const { share, damping } = recipe;
   const items = await itemsOf(open, pool);
   const goals = items.map(() => new Map<Precision, Float32Array>());
-  for (const [bits, statistics] of walkedAt(place, await walk.collect(first.group))) {
-    const shift = { gram: hessianOf(statistics), cross: crossOf(statistics) };
-    const corrected = await correctWeights(pool, items, first.k, shift, { share, damping, block: options.block });
+  const gram = await gramOf(first, statistics);
+  const streams = streamsOf(place, recipe.bits);
+  const correction = { share, damping, block: options.block };
+  const changes = changesOf(walk, first.group, [...streams.values()]);
+  const solvedFor = streams.keys();
+  for await (const corrected of correctWeights(pool, items, first.k, gram, changes, correction)) {
+    const bits = solvedFor.next().value as Precision;
     for (const [at, weights] of corrected.entries()) goals[at]?.set(bits, weights);
   }
   const wanted = items.map((item, at): SolveItem => ({ ...item, goals: goals[at] ?? new Map() }));
-  return [...(await solveInParts(pool, wanted, first.k, await gramOf(first, statistics), options))];
+  return [...(await solveInParts(pool, wanted, first.k, gram, options))];
 }
 
-/** What reaches a projection by its own precisions; one kept at 4 bits in the int2 model is solved for the stream of int4 where there is one. */
-function walkedAt(
-  place: ProjectionPlace,
-  walked: ReadonlyMap<Precision, GroupStatistics>,
-): ReadonlyMap<Precision, GroupStatistics> {
-  const ascending = [...walked].sort(([a], [b]) => a - b);
-  return new Map(ascending.map(([bits, statistics]) => [effectiveBits(place, bits), statistics]));
+/** The stream that each precision of a projection is solved for; one kept at 4 bits in the int2 model takes that of int4 where there is one. */
+function streamsOf(place: ProjectionPlace, bits: readonly Precision[]): ReadonlyMap<Precision, Precision> {
+  return new Map(bits.toSorted((a, b) => a - b).map((each) => [effectiveBits(place, each), each]));
 }
 
-/** X̂ᵀX / tokens. */
-function crossOf({ group, cross, tokens }: GroupStatistics): Float64Array {
+/** What the streams change in the inputs of a group, one in memory at a time. */
+async function* changesOf(
+  walk: PrefixWalk,
+  group: string,
+  streams: readonly Precision[],
+): AsyncGenerator<Float64Array> {
+  for (const bits of streams) yield changeOf(await walk.collect(group, bits));
+}
+
+/** X̂ᵀ(X - X̂) / tokens. */
+function changeOf(statistics: GroupStatistics): Float64Array {
+  const { group, cross, tokens } = statistics;
   if (cross === undefined) throw new Error(`no cross products of ${group} were collected`);
-  return cross.map((value) => value / tokens);
+  const own = hessianOf(statistics);
+  return cross.map((value, at) => value / tokens - (own[at] as number));
 }
 
 /** The weights of a solved projection in the model of a precision. */

@@ -1,7 +1,7 @@
 /**
- * Weights that make up for inputs which differ from those of the float model. With X the float model's inputs and X̂ what quantized
- * layers make of them, ‖XWᵀ - X̂Ŵᵀ‖² is least at Ŵ = W CᵀĤ⁻¹ with Ĥ = X̂ᵀX̂ and C = X̂ᵀX. Each row w becomes w + share · x, where
- * x (Ĥ + damping) = w (C - Ĥ)ᵀ and Ĥ + damping = F D Fᵀ with the unit factor F = R_ij / R_jj of the error feedback and D = R_jj².
+ * Weights that make up for inputs which differ from those of the float model, see `src/quant/solve/correct.ts`. Each row w becomes
+ * w + share · x, where x (H + damping) = w (C - Ĥ)ᵀ and H + damping = F D Fᵀ with the unit factor F = R_ij / R_jj of the error feedback
+ * and D = R_jj².
  */
 import { axpy, deepGemm, dot } from './linalg';
 import { real, word } from './plan';

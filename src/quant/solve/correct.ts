@@ -1,7 +1,8 @@
 /**
- * Weights that make up for inputs which differ from those of the float model: W + share · W (C - Ĥ)ᵀ (Ĥ + damping)⁻¹, where X̂ is
- * what reaches a projection behind quantized layers, X what reaches it in the float model, Ĥ = X̂ᵀX̂ and C = X̂ᵀX. With share 1
- * and no damping this is the least ‖XWᵀ - X̂Ŵᵀ‖².
+ * Weights that make up for inputs which differ from those of the float model: W + share · W (C - Ĥ)ᵀ (H + damping)⁻¹, where X̂ is
+ * what reaches a projection behind quantized layers, X what reaches it in the float model, Ĥ = X̂ᵀX̂, C = X̂ᵀX and H = XᵀX. With Ĥ in
+ * the place of H, share 1 and no damping this is the least ‖XWᵀ - X̂Ŵᵀ‖²; H differs in second order, serves every precision, and
+ * is as good (docs/decisions.md).
  */
 import type { KernelPool } from '../../kernels/pool.js';
 import { type PreparedGram, pitchOf, prepareGram, releaseGram } from './gram.js';
@@ -15,14 +16,6 @@ export interface CorrectItem {
 
 type Matrix = Float32Array | Float64Array;
 
-/** What the inputs of a group are behind quantized layers; both [K, K] row-major and over the same number of rows. */
-export interface Shift {
-  /** X̂ᵀX̂. */
-  readonly gram: Matrix;
-  /** X̂ᵀX. */
-  readonly cross: Matrix;
-}
-
 export interface CorrectOptions {
   /** How much of the correction is made. */
   readonly share: number;
@@ -35,21 +28,50 @@ export interface CorrectOptions {
 /** Rows of a tile, as in `assembly/correct.ts`. */
 const TILE = 15;
 
-/** The corrected weights of projections that read the same input. */
-export async function correctWeights(
+/**
+ * For each of the changes C - Ĥ [K, K] row-major, the corrected weights of projections that read the same input of `cols` elements.
+ * `gram` is H [K, K]. Changes are asked for one by one: for wide inputs each takes gigabytes.
+ */
+export async function* correctWeights(
   pool: KernelPool,
   items: readonly CorrectItem[],
   cols: number,
-  { gram, cross }: Shift,
+  gram: Matrix,
+  changes: AsyncIterable<Matrix>,
   options: CorrectOptions,
   mostCols: number = MOST_COLS,
+): AsyncGenerator<readonly Float32Array[]> {
+  const parts = cols <= mostCols ? [] : partsOf(cols, options.block, mostCols);
+  const whole = parts.length === 0 ? await prepareGram(pool, gram, cols, options.damping) : undefined;
+  try {
+    for await (const change of changes) {
+      if (whole !== undefined) yield await correctBy(pool, items, whole, change, options.share);
+      else yield await correctInParts(pool, items, cols, gram, change, options, parts);
+    }
+  } finally {
+    if (whole !== undefined) releaseGram(pool, whole);
+  }
+}
+
+/** As if inputs of different parts were uncorrelated, like the solver itself. */
+async function correctInParts(
+  pool: KernelPool,
+  items: readonly CorrectItem[],
+  cols: number,
+  gram: Matrix,
+  change: Matrix,
+  { damping, share }: CorrectOptions,
+  parts: ReturnType<typeof partsOf>,
 ): Promise<readonly Float32Array[]> {
-  const parts = cols <= mostCols ? [{ start: 0, end: cols }] : partsOf(cols, options.block, mostCols);
   const corrected: (readonly Float32Array[])[] = [];
   for (const part of parts) {
     const own = items.map(({ rows, weights }) => ({ rows, weights: columnsOf(weights, rows, cols, part) }));
-    const shift = { gram: diagonalOf(gram, cols, part), cross: diagonalOf(cross, cols, part) };
-    corrected.push(await correctPart(pool, own, part.end - part.start, shift, options));
+    const prepared = await prepareGram(pool, diagonalOf(gram, cols, part), part.end - part.start, damping);
+    try {
+      corrected.push(await correctBy(pool, own, prepared, diagonalOf(change, cols, part), share));
+    } finally {
+      releaseGram(pool, prepared);
+    }
   }
   return items.map(({ rows }, at) =>
     sideBySide(
@@ -60,33 +82,29 @@ export async function correctWeights(
   );
 }
 
-async function correctPart(
+async function correctBy(
   pool: KernelPool,
   items: readonly CorrectItem[],
-  cols: number,
-  shift: Shift,
-  options: CorrectOptions,
+  prepared: PreparedGram,
+  change: Matrix,
+  share: number,
 ): Promise<readonly Float32Array[]> {
-  const prepared = await prepareGram(pool, shift.gram, cols, options.damping);
-  const change = placeChange(pool, shift, cols);
+  const address = placeTurned(pool, change, prepared.cols);
   try {
     const out: Float32Array[] = [];
-    for (const item of items) out.push(await correctOne(pool, item, prepared, change, options.share));
+    for (const item of items) out.push(await correctOne(pool, item, prepared, address, share));
     return out;
   } finally {
-    pool.arena.release(change);
-    releaseGram(pool, prepared);
+    pool.arena.release(address);
   }
 }
 
-/** (C - Ĥ)ᵀ as f32 [K, pitch]; an input that is always zero behind quantized layers has a row and a column of zeros. */
-function placeChange({ arena }: KernelPool, { gram, cross }: Shift, cols: number): number {
+/** The transpose as f32 [K, pitch]. */
+function placeTurned({ arena }: KernelPool, matrix: Matrix, cols: number): number {
   const pitch = pitchOf(cols);
   const address = arena.allocate(cols * pitch * 4);
-  const change = arena.floats(address, cols * pitch).fill(0);
-  for (let k = 0; k < cols; k++)
-    for (let j = 0; j < cols; j++)
-      change[k * pitch + j] = (cross[j * cols + k] as number) - (gram[j * cols + k] as number);
+  const turned = arena.floats(address, cols * pitch).fill(0);
+  for (let k = 0; k < cols; k++) for (let j = 0; j < cols; j++) turned[k * pitch + j] = matrix[j * cols + k] as number;
   return address;
 }
 

@@ -25,22 +25,26 @@ function product(a: Float32Array, b: Float32Array): Float64Array {
   return out;
 }
 
+/** A Gram matrix that the change is divided by: any will do, here the one of the inputs as they are. */
 const gram = product(moved, moved);
 const cross = product(moved, x);
+const change = cross.map((value, at) => value - (gram[at] as number));
 const pool = new KernelPool(2);
 const single = new KernelPool(1);
 afterAll(() => Promise.all([pool.close(), single.close()]));
 
 async function corrected(share: number, damping: number, on = pool, mostCols?: number): Promise<Float32Array> {
-  const [out] = await correctWeights(
-    on,
-    [{ rows, weights }],
-    cols,
-    { gram, cross },
-    { share, damping, block },
-    mostCols,
-  );
-  return out as Float32Array;
+  const items = [{ rows, weights }];
+  const nothing = change.map(() => 0);
+  const options = { share, damping, block };
+  const changes = (async function* () {
+    yield nothing;
+    yield change;
+  })();
+  const found: (readonly Float32Array[])[] = [];
+  for await (const each of correctWeights(on, items, cols, gram, changes, options, mostCols)) found.push(each);
+  expect(found[0]?.[0]).toEqual(weights);
+  return found[1]?.[0] as Float32Array;
 }
 
 /** Σ ‖x w - x̂ ŵ‖² over tokens and rows. */
