@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { bosOf, loadTokenizer } from '../calibrate/tokenizer.js';
 import { fail } from '../diagnostics.js';
 import { KernelPool } from '../kernels/pool.js';
-import type { Context } from '../log.js';
+import type { Context, Progress } from '../log.js';
 import { readTask, type TaskItem } from '../report/task-items.js';
 import { evaluateTask, type TaskOptions, type TaskResult } from '../report/tasks.js';
 import { openDecoder } from '../runtime/decoder.js';
@@ -46,13 +46,18 @@ export async function evaluateTasks(options: EvaluateTasksOptions, context: Cont
   const pool = new KernelPool(threads);
   try {
     const answered: (readonly TaskResult[])[] = [];
-    for (const model of [reference, ...candidates]) {
+    const models = [reference, ...candidates];
+    const progress = progressOver(
+      context.progress,
+      models.length * files.reduce((sum, { items }) => sum + items.length, 0),
+    );
+    for (const model of models) {
       const opened = model === reference ? (runnable?.path ?? model) : model;
       const decoder = await openDecoder(ortRuntime, opened, { threads }, hints);
-      answered.push(await answersOf(files, { decoder, pool, tokenizer, bos, ...context }));
+      answered.push(await answersOf(files, { decoder, pool, tokenizer, bos, progress, signal: context.signal }));
     }
     const [first = []] = answered;
-    return [reference, ...candidates].flatMap((model, index) =>
+    return models.flatMap((model, index) =>
       files.map(({ task }, at): TaskScore => {
         const result = answered[index]?.[at] as TaskResult;
         return { task, path: model, ...result, agreement: agreementOf(result, first[at] as TaskResult) };
@@ -76,6 +81,17 @@ async function answersOf(
   } finally {
     await options.decoder.session.close();
   }
+}
+
+/** Progress over all items of all models, from that of one task after another. */
+function progressOver({ update }: Progress, total: number): Progress {
+  let before = 0;
+  return {
+    update: (one) => {
+      update({ ...one, done: before + one.done, total });
+      if (one.done === one.total) before += one.total;
+    },
+  };
 }
 
 /** `arc_easy` of `tasks/arc_easy.jsonl`. */

@@ -1,6 +1,6 @@
 /**
  * Multiple-choice tasks: the answer whose ending is likeliest after its context wins. Raw accuracy compares log-likelihoods;
- * normalized accuracy divides them by the length of the ending in UTF-8 bytes (as lm-evaluation-harness does for acc_norm).
+ * normalized accuracy divides them by the characters of the ending (as lm-evaluation-harness does for acc_norm).
  */
 import type { TextTokenizer } from '../calibrate/tokenizer.js';
 import type { KernelPool } from '../kernels/pool.js';

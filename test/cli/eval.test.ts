@@ -2,7 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { evalCommand } from '../../src/cli/commands/eval.js';
-import type { TaskScore } from '../../src/pipeline/evaluate-tasks.js';
+import { silentContext } from '../../src/log.js';
+import { evaluateTasks, type TaskScore } from '../../src/pipeline/evaluate-tasks.js';
 import { runHere } from '../support/command-line.js';
 import { fixture, temporaryFolder } from '../support/paths.js';
 import { mistral } from '../support/stories.js';
@@ -46,6 +47,18 @@ describe('eval --task', () => {
     expect(reference).toMatchObject({ agreement: 1, accuracy: 6 / 7 });
     const agreeing = other.choices.filter((choice, at) => choice === reference.choices[at]).length;
     expect(other.agreement).toBe(agreeing / 7);
+  });
+
+  it('counts progress over all models and tasks', async () => {
+    const done: number[] = [];
+    const context = {
+      ...silentContext(),
+      progress: { update: (update: { done: number }) => void done.push(update.done) },
+    };
+    const tasks = [questions('a.jsonl'), questions('b.jsonl')];
+    const options = { reference: mistral, candidates: [mistral], tasks, tokenizer, bos: 'auto', threads: 1 } as const;
+    await evaluateTasks(options, context);
+    expect(done).toEqual(Array.from({ length: 28 }, (_, at) => at + 1));
   });
 
   it('takes the first questions, and text in the same run', async () => {
