@@ -21,7 +21,7 @@ import { table } from '../src/cli/render.js';
 import { importModel } from '../src/convert/import.js';
 import { loadRows } from '../src/kernels/load-rows.js';
 import { KernelPool } from '../src/kernels/pool.js';
-import { storedWeight } from '../src/pipeline/solve-projections.js';
+import { storedWeight } from '../src/pipeline/solve/solve-projections.js';
 import { createRandom } from '../src/random.js';
 import { ortRuntime } from '../src/runtime/ort.js';
 import { floats } from '../src/runtime/runtime.js';

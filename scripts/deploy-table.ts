@@ -15,7 +15,7 @@ import { CompilerError } from '../src/diagnostics.js';
 import { silentContext } from '../src/log.js';
 import { type CompileResult, compile } from '../src/pipeline/compile.js';
 import { evaluate } from '../src/pipeline/evaluate.js';
-import { parseRecipe, presetOf } from '../src/pipeline/recipe.js';
+import { parseRecipe, presetOf } from '../src/pipeline/recipe/recipe.js';
 import { float16ToFloat32 } from '../src/quant/half.js';
 import { openDecoder } from '../src/runtime/decoder.js';
 import { promptFeeds } from '../src/runtime/feeds.js';

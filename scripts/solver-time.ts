@@ -14,8 +14,8 @@ import { right, table } from '../src/cli/render.js';
 import { PRESETS, parseRecipe, type RecipeInput } from '../src/index.js';
 import { loadRows } from '../src/kernels/load-rows.js';
 import { KernelPool } from '../src/kernels/pool.js';
-import { lambdaOf } from '../src/pipeline/recipe.js';
-import { storedWeight } from '../src/pipeline/solve-projections.js';
+import { lambdaOf } from '../src/pipeline/recipe/recipe.js';
+import { storedWeight } from '../src/pipeline/solve/solve-projections.js';
 import { type Chosen, openSource } from '../src/pipeline/source.js';
 import { type Solved, solveGroup } from '../src/quant/solve/solve.js';
 

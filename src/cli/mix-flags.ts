@@ -1,6 +1,6 @@
 /** Flags of the verbs that search for mixes. */
 import { fail } from '../diagnostics.js';
-import type { MixSearch } from '../pipeline/mix.js';
+import type { MixSearch } from '../pipeline/mix/mix.js';
 import type { DefaultedFlag, Flag, ListFlag, OptionSpec, Values } from './command.js';
 import { machineFlags, machineOf, textFlags, textOf } from './options.js';
 import { given, numberList, wholeNumber } from './values.js';

@@ -1,7 +1,7 @@
 /** A recipe from the command line: a preset or a file, with single fields replaced by flags. */
 import { fail } from '../diagnostics.js';
-import { PRESETS } from '../pipeline/presets.js';
-import { parseRecipe, presetOf, type Recipe, type RecipeInput, readRecipe } from '../pipeline/recipe.js';
+import { PRESETS } from '../pipeline/recipe/presets.js';
+import { parseRecipe, presetOf, type Recipe, type RecipeInput, readRecipe } from '../pipeline/recipe/recipe.js';
 import type { Flag, Values } from './command.js';
 import { byteCount, decimalNumber, given, numberList, wholeNumber } from './values.js';
 

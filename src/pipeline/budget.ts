@@ -8,7 +8,7 @@ import type { Tensor } from '../ir/tensor.js';
 import { SUPER_BLOCK } from '../quant/compress.js';
 import { blocksOf } from '../quant/grid.js';
 import { type StoredShape, storedBytes } from '../quant/stored-bits.js';
-import type { Bits, Recipe } from './recipe.js';
+import type { Bits, Recipe } from './recipe/recipe.js';
 import type { Chosen, Source } from './source.js';
 import { type TableBits, type TokenTable, tableBits, tableBlock, tokenTablesOf } from './token-tables.js';
 

@@ -12,12 +12,12 @@ import {
   type WrittenFolder,
   writeSet,
 } from './compile-set.js';
-import type { DistillReport } from './distill.js';
-import { measure } from './measure.js';
-import type { ProjectionReport } from './projection-report.js';
-import type { Recipe } from './recipe.js';
-import { slice } from './slice.js';
-import type { TableReport } from './solve-tables.js';
+import type { DistillReport } from './learn/distill.js';
+import type { Recipe } from './recipe/recipe.js';
+import { slice } from './set/slice.js';
+import { measure } from './solve/measure.js';
+import type { ProjectionReport } from './solve/projection-report.js';
+import type { TableReport } from './solve/solve-tables.js';
 import { openSource, requireComplete, requireFfn } from './source.js';
 import { requireTarget } from './target.js';
 import { fitRest } from './target-size.js';

@@ -4,7 +4,7 @@ import type { Context } from '../log.js';
 import { storedBitsPerWeight } from '../quant/stored-bits.js';
 import { type Budget, compiledBudget, floatBudget, storedShape, totalOf } from './budget.js';
 import { peakMemory } from './peak-memory.js';
-import type { Recipe } from './recipe.js';
+import type { Recipe } from './recipe/recipe.js';
 import { openSource, type Source } from './source.js';
 import { requireTarget } from './target.js';
 import { fitRest } from './target-size.js';

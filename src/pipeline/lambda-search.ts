@@ -9,9 +9,9 @@ import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
 import { compile } from './compile.js';
 import { evaluate } from './evaluate.js';
-import { nameOf } from './lambda-name.js';
-import type { Recipe } from './recipe.js';
-import { slice } from './slice.js';
+import { nameOf } from './recipe/lambda-name.js';
+import type { Recipe } from './recipe/recipe.js';
+import { slice } from './set/slice.js';
 import type { TextOptions } from './text-options.js';
 import { readWindows } from './windows.js';
 

@@ -1,8 +1,8 @@
 /** What a compilation will take in memory, before anything is computed. */
 import type { Projection } from '../analysis/projection.js';
 import { MOST_COLS } from '../quant/solve/parts.js';
-import type { Recipe } from './recipe.js';
-import { TABLE_STAGE } from './solve-tables.js';
+import type { Recipe } from './recipe/recipe.js';
+import { TABLE_STAGE } from './solve/solve-tables.js';
 import type { Source } from './source.js';
 import { tableBits, tokenTablesOf } from './token-tables.js';
 

@@ -7,7 +7,7 @@ import { importModel } from '../convert/import.js';
 import type { Context } from '../log.js';
 import { computeInFloat32, computesBfloat16 } from '../rewrite/compute-float32.js';
 import { Rewriter } from '../rewrite/rewriter.js';
-import type { Recipe } from './recipe.js';
+import type { Recipe } from './recipe/recipe.js';
 
 /** A path to open, and how to let it go. */
 export interface Reference {

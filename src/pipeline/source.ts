@@ -7,7 +7,7 @@ import { fail, REFUSALS, type RefusalCode } from '../diagnostics.js';
 import type { Model } from '../ir/graph.js';
 import { computeInFloat32, type HalfType } from '../rewrite/compute-float32.js';
 import { Rewriter } from '../rewrite/rewriter.js';
-import type { Bits, Recipe } from './recipe.js';
+import type { Bits, Recipe } from './recipe/recipe.js';
 import { runPasses, step } from './run-passes.js';
 import { tableBits } from './token-tables.js';
 

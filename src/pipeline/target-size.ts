@@ -5,7 +5,7 @@ import { originOf } from '../convert/set-tensors.js';
 import { fail } from '../diagnostics.js';
 import type { Model } from '../ir/graph.js';
 import { compiledBudget, constantsOf, totalOf } from './budget.js';
-import type { Recipe } from './recipe.js';
+import type { Recipe } from './recipe/recipe.js';
 import { reopenSource, type Source } from './source.js';
 
 /** A recipe with the source opened for it. */

@@ -2,7 +2,7 @@
 import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
 import { computesBfloat16 } from '../rewrite/compute-float32.js';
-import type { Recipe } from './recipe.js';
+import type { Recipe } from './recipe/recipe.js';
 import type { Source } from './source.js';
 
 /**

@@ -3,7 +3,7 @@ import type { Embedding, ModelAnalysis, Projection, Weight } from '../analysis/p
 import { fail } from '../diagnostics.js';
 import { DTYPES } from '../ir/dtype.js';
 import type { StoredWeight } from '../kernels/load-rows.js';
-import type { Recipe } from './recipe.js';
+import type { Recipe } from './recipe/recipe.js';
 
 export interface TokenTable {
   readonly name: 'embedding' | 'head';

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterAll, expect, it } from '@jest/globals';
 import { silentContext } from '../../src/log.js';
 import { type CompileResult, compile } from '../../src/pipeline/compile.js';
-import { parseRecipe } from '../../src/pipeline/recipe.js';
-import { slice } from '../../src/pipeline/slice.js';
+import { parseRecipe } from '../../src/pipeline/recipe/recipe.js';
+import { slice } from '../../src/pipeline/set/slice.js';
 import { temporaryFolder } from '../support/paths.js';
 import { mistral } from '../support/stories.js';
 

@@ -5,7 +5,7 @@ import { expect, it } from '@jest/globals';
 import { silentContext } from '../../src/log.js';
 import { compile } from '../../src/pipeline/compile.js';
 import { evaluate } from '../../src/pipeline/evaluate.js';
-import { parseRecipe } from '../../src/pipeline/recipe.js';
+import { parseRecipe } from '../../src/pipeline/recipe/recipe.js';
 import { temporaryFolder } from '../support/paths.js';
 import { heldWindows, mistral, writeIds } from '../support/stories.js';
 

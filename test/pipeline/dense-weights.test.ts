@@ -2,7 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { SetTensors } from '../../src/convert/set-tensors.js';
-import { denseWeights } from '../../src/pipeline/dense-weights.js';
+import { denseWeights } from '../../src/pipeline/set/dense-weights.js';
 import type { LayoutOptions, ProjectionPlace } from '../../src/quant/layout.js';
 import type { Precision } from '../../src/quant/precision.js';
 import { decodedWeights, product, writeSet } from '../support/nested.js';

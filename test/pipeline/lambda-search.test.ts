@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { silentContext } from '../../src/log.js';
 import { type LambdaSearchResult, searchLambda } from '../../src/pipeline/lambda-search.js';
-import { parseRecipe, presetOf } from '../../src/pipeline/recipe.js';
+import { parseRecipe, presetOf } from '../../src/pipeline/recipe/recipe.js';
 import { temporaryFolder } from '../support/paths.js';
 import { heldWindows, mistral, writeIds } from '../support/stories.js';
 

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Context, silentContext } from '../../src/log.js';
 import { compile } from '../../src/pipeline/compile.js';
-import type { DistillReport } from '../../src/pipeline/distill.js';
 import { evaluate } from '../../src/pipeline/evaluate.js';
-import { parseRecipe, type RecipeInput } from '../../src/pipeline/recipe.js';
+import type { DistillReport } from '../../src/pipeline/learn/distill.js';
+import { parseRecipe, type RecipeInput } from '../../src/pipeline/recipe/recipe.js';
 import { temporaryFolder } from '../support/paths.js';
 import { heldWindows, mistral, writeIds } from '../support/stories.js';
 

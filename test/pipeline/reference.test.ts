@@ -7,7 +7,7 @@ import { importModel } from '../../src/convert/import.js';
 import { type Context, silentContext } from '../../src/log.js';
 import { type CompileResult, compile } from '../../src/pipeline/compile.js';
 import { evaluate } from '../../src/pipeline/evaluate.js';
-import { parseRecipe, presetOf, type RecipeInput } from '../../src/pipeline/recipe.js';
+import { parseRecipe, presetOf, type RecipeInput } from '../../src/pipeline/recipe/recipe.js';
 import { writeHalf } from '../support/half-model.js';
 import { temporaryFolder } from '../support/paths.js';
 import { heldWindows, mistral, writeIds } from '../support/stories.js';

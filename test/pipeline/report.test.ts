@@ -4,9 +4,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { reportCommand } from '../../src/cli/commands/report.js';
 import { openSet, type SetManifest, writeManifest } from '../../src/convert/set-manifest.js';
 import { silentContext } from '../../src/log.js';
-import { type ReportOptions, report } from '../../src/pipeline/report.js';
-import { writeCompiled } from '../../src/pipeline/report-files.js';
-import { digestOfSet, sensitivityPath, writeSensitivity } from '../../src/pipeline/sensitivity-file.js';
+import { digestOfSet, sensitivityPath, writeSensitivity } from '../../src/pipeline/mix/sensitivity-file.js';
+import { type ReportOptions, report } from '../../src/pipeline/reporting/report.js';
+import { writeCompiled } from '../../src/pipeline/reporting/report-files.js';
 import type { CompiledFacts, ReportData } from '../../src/report/page/data.js';
 import { runHere } from '../support/command-line.js';
 import { product, writeSet, writeWholeSet } from '../support/nested.js';

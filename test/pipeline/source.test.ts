@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { exportModel } from '../../src/convert/export.js';
 import * as mutate from '../../src/ir/mutate.js';
-import { parseRecipe } from '../../src/pipeline/recipe.js';
+import { parseRecipe } from '../../src/pipeline/recipe/recipe.js';
 import { openSource } from '../../src/pipeline/source.js';
 import { ffnModel } from '../support/graphs.js';
 import { temporaryFolder } from '../support/paths.js';

@@ -9,7 +9,7 @@ import type { DType } from '../../src/ir/dtype.js';
 import type { Model, Node } from '../../src/ir/graph.js';
 import { type Tensor, tensorOf } from '../../src/ir/tensor.js';
 import { partsOf } from '../../src/pipeline/parts.js';
-import { type GraphOptions, restOf, type SetTemplate, writeSetGraph } from '../../src/pipeline/set-graph.js';
+import { type GraphOptions, restOf, type SetTemplate, writeSetGraph } from '../../src/pipeline/set/set-graph.js';
 import { compressTable, decompressTable, type TableForm } from '../../src/quant/compress.js';
 import { blocksOf } from '../../src/quant/grid.js';
 import { float32ToFloat16 } from '../../src/quant/half.js';

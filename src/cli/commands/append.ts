@@ -12,7 +12,7 @@ export const appendCommand: Command = defineCommand({
   },
   examples: [['append small/model.json --bits 4 --from full/model.data', 'from int2 up to int4']],
   async run({ set, bits, from }, context) {
-    const { append } = await import('../../pipeline/append.js');
+    const { append } = await import('../../pipeline/set/append.js');
     const result = await append({ set, bits: wholeNumber('--bits', bits), from }, context);
     const added = byteSize(result.appendedBytes);
     return { data: result, text: `${result.path}: ${added} appended, ${byteSize(result.bytes)} in all.` };

@@ -29,7 +29,7 @@ export const captureCommand: Command = defineCommand({
       fail('bad-usage', '--text', 'Give --text with --tokenizer, or --ids, or --statistics to add up');
     if (text !== undefined && statistics !== undefined)
       fail('bad-usage', '--statistics', 'Give text to capture or statistics to add up, not both');
-    const { captureStatistics } = await import('../../pipeline/capture-statistics.js');
+    const { captureStatistics } = await import('../../pipeline/solve/capture-statistics.js');
     const result = await captureStatistics(
       {
         model: values.model,

@@ -1,6 +1,6 @@
 import { fail } from '../../diagnostics.js';
-import { nameOf } from '../../pipeline/lambda-name.js';
 import type { LambdaSearchResult } from '../../pipeline/lambda-search.js';
+import { nameOf } from '../../pipeline/recipe/lambda-name.js';
 import { type Command, defineCommand } from '../command.js';
 import { machineFlags, machineOf, runFlags, textFlags, textOf } from '../options.js';
 import { recipeFlags, recipeOf } from '../recipe-flags.js';

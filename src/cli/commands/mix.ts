@@ -1,5 +1,5 @@
 import { fail } from '../../diagnostics.js';
-import type { MixGoal, MixResult } from '../../pipeline/mix.js';
+import type { MixGoal, MixResult } from '../../pipeline/mix/mix.js';
 import { type Command, defineCommand } from '../command.js';
 import { searchFlags, searchOf, shapeFlag } from '../mix-flags.js';
 import { byteSize, fileList, paragraphs, right, significant, table } from '../render.js';
@@ -39,7 +39,7 @@ export const mixCommand: Command = defineCommand({
     const { set, out, standalone } = values;
     const search = searchOf(values);
     const shape = values.shape as NonNullable<typeof search.shape> | undefined;
-    const { mix } = await import('../../pipeline/mix.js');
+    const { mix } = await import('../../pipeline/mix/mix.js');
     const result = await mix(
       {
         set,

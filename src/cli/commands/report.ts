@@ -22,7 +22,7 @@ export const reportCommand: Command = defineCommand({
     ['report out --eval held.json -o page.html', 'with scores of `eval … --json > held.json`'],
   ],
   async run({ folder, out, eval: evaluations, sweep: sweeps, run }, context) {
-    const { report } = await import('../../pipeline/report.js');
+    const { report } = await import('../../pipeline/reporting/report.js');
     const result = await report(
       {
         folder,

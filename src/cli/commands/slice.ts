@@ -30,7 +30,7 @@ export const sliceCommand: Command = defineCommand({
   async run({ set, bits, out, standalone, slice: kind, format }, context) {
     const cut = { slice: sliceKind(kind), format: format === 'qdq' ? 'qdq' : 'matmulnbits' } as const;
     const options = { set, bits: wholeNumber('--bits', bits), output: out, standalone, ...cut };
-    const { slice } = await import('../../pipeline/slice.js');
+    const { slice } = await import('../../pipeline/set/slice.js');
     const result = await slice(options, context);
     return {
       data: result,

@@ -1,5 +1,5 @@
 import { fail } from '../../diagnostics.js';
-import type { SweepOptions, SweepResult } from '../../pipeline/sweep.js';
+import type { SweepOptions, SweepResult } from '../../pipeline/mix/sweep.js';
 import { type Command, defineCommand } from '../command.js';
 import { searchFlags, searchOf } from '../mix-flags.js';
 import { byteSize, paragraphs, right, significant, table } from '../render.js';
@@ -30,7 +30,7 @@ export const sweepCommand: Command = defineCommand({
     const methods = values.methods.split(',').map(methodOf);
     const score = scoreOf(values, measure);
     const output = given('output', values.out, String);
-    const { sweep } = await import('../../pipeline/sweep.js');
+    const { sweep } = await import('../../pipeline/mix/sweep.js');
     const result = await sweep(
       { set: values.set, averageBits, methods, search: { ...search, measure }, score, ...output },
       context,

@@ -11,7 +11,7 @@ import { importModel } from '../../../src/convert/import.js';
 import type { Model, Value } from '../../../src/ir/graph.js';
 import { loadRows } from '../../../src/kernels/load-rows.js';
 import { KernelPool } from '../../../src/kernels/pool.js';
-import { storedWeight } from '../../../src/pipeline/solve-projections.js';
+import { storedWeight } from '../../../src/pipeline/solve/solve-projections.js';
 import { Rewriter } from '../../../src/rewrite/rewriter.js';
 import { ortRuntime } from '../../../src/runtime/ort.js';
 import { noise } from '../../support/decoder.js';

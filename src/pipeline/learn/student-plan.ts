@@ -1,0 +1,24 @@
+/** How the projections of a recipe are quantized while something of them is trained. */
+import type { LearnKind, StudentPlan } from '../../calibrate/train/learnables.js';
+import { containerBlock } from '../../quant/layout.js';
+import { parentBits } from '../../quant/solve/options.js';
+import type { Recipe } from '../recipe/recipe.js';
+
+/** OmniQuant's start, for what a grid does not give. */
+const SIGMOID_START = 4;
+
+export function studentPlan(
+  { bits, block, slice, symmetric }: Recipe,
+  learn: readonly LearnKind[],
+  start: number | 'grid',
+): StudentPlan {
+  return {
+    bits,
+    parent: parentBits(bits),
+    blockOf: (k) => (block === 'channel' ? k : containerBlock(k, block)),
+    slice,
+    symmetric,
+    learn: new Set(learn),
+    start: start === 'grid' ? SIGMOID_START : start,
+  };
+}

@@ -1,0 +1,71 @@
+/** Writes a mix: one more graph on its set, a compact copy elsewhere, or a self-contained model. */
+import { statSync } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
+import { fail } from '../../diagnostics.js';
+import { bitsPerWeight, prefixRead } from '../../quant/layout-use.js';
+import { compact, copyCompact } from '../set/compact-output.js';
+import { writeSetGraph } from '../set/set-graph.js';
+import {
+  metadataOf,
+  refuseShort,
+  type Selection,
+  type WrittenFile,
+  writeSelection,
+  writeStandalone,
+} from '../set/set-output.js';
+import type { OpenTemplate } from '../set/set-template.js';
+import { dataBytes } from './mix-goal.js';
+
+export interface MixFiles {
+  readonly files: readonly WrittenFile[];
+  /** What has to be stored for this model: its graph, and the bytes it reads. */
+  readonly totalBytes: number;
+  /** True for a graph on the set's own data, which its manifest lists. */
+  readonly listed: boolean;
+  readonly averageBits: number;
+  readonly storedBitsPerWeight: number;
+}
+
+export function writeMix(open: OpenTemplate, selection: Selection, output: string, standalone: boolean): MixFiles {
+  const { average, stored } = bitsPerWeight(open.layout, selection.bitsOf, standalone);
+  refuseShort(open, prefixRead(open.layout, selection.bitsOf));
+  const files = filesOf(open, selection, output, standalone);
+  const written = files.reduce((sum, { bytes }) => sum + bytes, 0);
+  const listed = !standalone && isBeside(open, output);
+  const totalBytes = listed ? written + dataBytes(open.layout, selection.bitsOf) : written;
+  return { files, totalBytes, listed, averageBits: average, storedBitsPerWeight: stored };
+}
+
+function filesOf(
+  open: OpenTemplate,
+  selection: Selection,
+  output: string,
+  standalone: boolean,
+): readonly WrittenFile[] {
+  if (standalone) return writeStandalone(open, selection, output);
+  return isBeside(open, output) ? writeSelection(open, selection, output) : writeCompact(open, selection, output);
+}
+
+/** Graph and data file with just what the mix reads. */
+function writeCompact(open: OpenTemplate, selection: Selection, output: string): readonly WrittenFile[] {
+  const { set, template, rest, layout } = open;
+  if (!basename(output).endsWith('.onnx')) fail('bad-usage', output, 'A model is a file that ends in .onnx');
+  const compacted = compact(layout, selection.bitsOf);
+  const data = copyCompact(compacted, set.dataPath, output);
+  writeSetGraph(
+    output,
+    { model: template, rest },
+    {
+      layout: compacted.layout,
+      data: basename(data),
+      bitsOf: selection.bitsOf,
+      accuracyLevel: set.manifest.accuracyLevel,
+      metadata: metadataOf(selection),
+    },
+  );
+  return [fileOf(output), fileOf(data)];
+}
+
+const isBeside = ({ set }: OpenTemplate, output: string): boolean => resolve(dirname(output)) === resolve(set.folder);
+
+const fileOf = (path: string): WrittenFile => ({ path, bytes: statSync(path).size });

@@ -1,0 +1,65 @@
+/** Graphs over the data file of a nested set, and which tensors of a model belong there. */
+import { nestProjections } from '../../../passes/nest-projections.js';
+import { type Exported, exportModel } from '../../convert/export.js';
+import { SetTensors } from '../../convert/set-tensors.js';
+import { cloneModel } from '../../ir/clone.js';
+import { graphsOf, isOp, type Model } from '../../ir/graph.js';
+import type { Tensor } from '../../ir/tensor.js';
+import type { SetLayout } from '../../quant/layout.js';
+import type { BitsOf } from '../../quant/layout-use.js';
+import type { JoinStep } from '../../rewrite/projection/join.js';
+import { Rewriter } from '../../rewrite/rewriter.js';
+
+/** Smaller tensors stay in the graphs: runtimes want shapes and scalars at hand. */
+const REST_FROM = 1024;
+
+/** A model in which every quantized projection is a placeholder; never changed. */
+export interface SetTemplate {
+  readonly model: Model;
+  /** Tensors that lie in the data file, in the order of the layout's rest. */
+  readonly rest: readonly Tensor[];
+}
+
+/** What decides one graph. */
+export interface GraphOptions {
+  /** The layout as it was written. */
+  readonly layout: SetLayout;
+  /** Bare name of the data file. */
+  readonly data: string;
+  readonly bitsOf: BitsOf;
+  readonly accuracyLevel: 0 | 4;
+  readonly step?: JoinStep;
+  /** Entries of the model's metadata. */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/** Writes one graph without weights over the data file of a set. */
+export function writeSetGraph(path: string, template: SetTemplate, options: GraphOptions): Exported {
+  const { model } = cloneModel(template.model);
+  const rw = new Rewriter(model);
+  const tensors = new SetTensors(options.data);
+  tensors.placeRest(template.rest, options.layout);
+  nestProjections(rw, { ...options, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) });
+  for (const [key, text] of Object.entries(options.metadata ?? {})) rw.setMetadata(model, key, text);
+  return exportModel(model, path, { inline: true, placements: tensors.placements });
+}
+
+/** The tensors of a template that go to the data file, each range of bytes once, in graph order. */
+export function restOf(template: Model): readonly Tensor[] {
+  const found = new Map<object, Tensor>();
+  for (const tensor of tensorsOf(template)) {
+    if (tensor.byteLength < REST_FROM || tensor.strings !== undefined) continue;
+    if (!found.has(tensor.storage)) found.set(tensor.storage, tensor);
+  }
+  return [...found.values()];
+}
+
+function* tensorsOf(model: Model): Generator<Tensor> {
+  for (const graph of graphsOf(model.graph)) {
+    for (const { initializer } of graph.initializers) if (initializer !== undefined) yield initializer;
+    for (const node of graph.nodes) {
+      const value = node.attributes.get('value');
+      if (isOp(node, 'Constant') && value?.kind === 'tensor') yield value.value;
+    }
+  }
+}

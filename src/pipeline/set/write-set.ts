@@ -1,0 +1,133 @@
+/** Writes a nested set into a folder: solves the projections one after another into the data file, then the graphs over it. */
+import { join } from 'node:path';
+import { SET_VERSION, type SetGraph, type SetManifest, writeManifest } from '../../convert/set-manifest.js';
+import { type ProjectionParts, SetWriter, type WrittenSet } from '../../convert/set-writer.js';
+import { bytesNeeded, type ProjectionPlace, planSet, type SetLayout } from '../../quant/layout.js';
+import { type Entry, enterProjections } from '../../rewrite/projection/entry.js';
+import { abstractProjections } from '../../rewrite/projection/sites.js';
+import { Rewriter } from '../../rewrite/rewriter.js';
+import { TOOL } from '../../version.js';
+import { partsOf } from '../parts.js';
+import type { Bits, Recipe } from '../recipe/recipe.js';
+import type { SolvedProjection } from '../solve/solve-projections.js';
+import type { Chosen, Source } from '../source.js';
+import { shrinkFloats } from './rest.js';
+import { restOf, type SetTemplate, writeSetGraph } from './set-graph.js';
+
+/** A template with the layout of its set. */
+export interface Template extends SetTemplate {
+  readonly layout: SetLayout;
+}
+
+/** Puts placeholders into the source's model, with the nodes of `entries` around them, and lays out the set. The float graph is gone afterwards. */
+export function makeTemplate(
+  source: Source,
+  recipe: Recipe,
+  entries: ReadonlyMap<string, Entry> = new Map(),
+): Template {
+  const rw = new Rewriter(source.model);
+  abstractProjections(
+    rw,
+    source.chosen.map(({ projection }) => projection),
+  );
+  enterProjections(rw, entries);
+  shrinkFloats(source.model, source.analysis, recipe);
+  const rest = restOf(source.model);
+  const planned = source.chosen.map(({ projection: { id, layer, role, k, n }, floor }) => ({
+    id,
+    layer,
+    role,
+    k,
+    n,
+    minBits: floor,
+  }));
+  const { bits, block, decode, tables, symmetric, distill } = recipe;
+  const biased = distill?.learn.includes('bias') ? distill.bits : [];
+  const layout = planSet(
+    planned,
+    rest.map((tensor) => tensor.byteLength),
+    { bits, block, decode, tables, symmetric, biased },
+  );
+  return { model: source.model, rest, layout };
+}
+
+/** Sees every projection as it is written. */
+export type OnSolved = (solved: SolvedProjection, place: ProjectionPlace, parts: ProjectionParts) => void;
+
+/** Yields the solutions of the chosen projections; `placeOf` tells where each will lie. */
+export type Solve = (
+  chosen: readonly Chosen[],
+  placeOf: (id: string) => ProjectionPlace,
+) => AsyncIterable<SolvedProjection>;
+
+/** Solves and writes the data file at `path`. */
+export async function writeData(
+  path: string,
+  template: Template,
+  solve: Solve,
+  chosen: readonly Chosen[],
+  onSolved: OnSolved,
+): Promise<WrittenSet> {
+  const places = new Map(template.layout.projections.map((place) => [place.id, place]));
+  const placeOf = (id: string): ProjectionPlace => places.get(id) as ProjectionPlace;
+  const writer = new SetWriter(path, template.layout);
+  try {
+    template.rest.forEach((tensor, index) => writer.writeRest(index, tensor));
+    for await (const solved of solve(chosen, placeOf)) {
+      const place = placeOf(solved.chosen.projection.id);
+      const parts = partsOf(place, solved.nested, template.layout);
+      writer.writeProjection(place.id, parts);
+      onSolved(solved, place, parts);
+    }
+    return writer.finish();
+  } catch (error) {
+    writer.abandon();
+    throw error;
+  }
+}
+
+/** Writes one weightless graph; returns its entry for the manifest. */
+export function writeGraph(
+  folder: string,
+  stem: string,
+  bits: Bits,
+  template: Template,
+  data: string,
+  accuracyLevel: 0 | 4,
+  layout: SetLayout,
+): SetGraph {
+  const file = `${stem}_int${bits}.onnx`;
+  const metadata = { 'matquant.tool': TOOL, 'matquant.precision': `int${bits}` };
+  writeSetGraph(join(folder, file), template, { layout, data, bitsOf: () => bits, accuracyLevel, metadata });
+  return { file, name: `int${bits}`, bits, bytesNeeded: bytesNeeded(layout, bits) };
+}
+
+/** What goes into NAME.json beside the layout. */
+export interface ManifestFacts {
+  readonly source: { readonly name: string; readonly sha256?: string | undefined };
+  readonly recipe: Recipe;
+  readonly graphs: readonly SetGraph[];
+  readonly quality: Readonly<Record<string, unknown>>;
+  readonly provenance: Readonly<Record<string, unknown>>;
+}
+
+/** Writes NAME.json. */
+export function writeSetManifest(path: string, data: string, written: WrittenSet, facts: ManifestFacts): void {
+  const { source, recipe, graphs, quality, provenance } = facts;
+  const manifest: SetManifest = {
+    format: 'matquant-set',
+    version: SET_VERSION,
+    tool: TOOL,
+    source,
+    recipe,
+    accuracyLevel: recipe.accuracyLevel,
+    data,
+    layout: written.layout,
+    restSha256: written.restSha256,
+    sections: written.sections,
+    graphs,
+    quality,
+    provenance,
+  };
+  writeManifest(path, manifest);
+}
