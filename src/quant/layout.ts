@@ -142,6 +142,11 @@ export function placeBlocks(place: Pick<ProjectionPlace, 'k' | 'block'>): Blocks
   return blocksOf(place.k, place.block);
 }
 
+/** The blocks that have a table entry each: those of the runtime, or a whole row. */
+export function tableBlocks(place: Pick<ProjectionPlace, 'k' | 'block' | 'columns'>): Blocks {
+  return blocksOf(place.k, place.columns === 1 ? 'channel' : place.block);
+}
+
 /** The table that decodes a projection at one of its own precisions. */
 export function tableAt(place: ProjectionPlace, bits: Precision, decode: DecodeKind): TablePlace {
   const found = decode === 'tied' ? place.tables[0] : place.tables.find((table) => table.bits === bits);

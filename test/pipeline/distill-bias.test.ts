@@ -12,6 +12,7 @@ import { openMeter } from '../../src/pipeline/mix/mix-meter.js';
 import { parseRecipe, type RecipeInput } from '../../src/pipeline/recipe/recipe.js';
 import { openTemplate } from '../../src/pipeline/set/set-template.js';
 import { slice } from '../../src/pipeline/set/slice.js';
+import { COMPILE } from '../support/compile.js';
 import { temporaryFolder } from '../support/paths.js';
 import { heldWindows, mistral, writeIds } from '../support/stories.js';
 
@@ -46,9 +47,8 @@ afterAll(() => rmSync(root, { recursive: true }));
 let count = 0;
 async function compiled(recipe: RecipeInput, work?: string, own: Context = context): Promise<string> {
   const output = join(root, `set${count++}`);
-  const machine = { threads: 1, memoryBytes: 2e9, seed: 0, standalone: false, strict: false };
-  const made = { model: mistral, output, name: 'm', recipe: parseRecipe(recipe, 'test'), text: { ids } };
-  await compile({ ...made, ...machine, ...(work !== undefined && { work }) }, own);
+  const made = { ...COMPILE, model: mistral, output, recipe: parseRecipe(recipe, 'test'), text: { ids }, threads: 1 };
+  await compile({ ...made, ...(work !== undefined && { work }) }, own);
   return output;
 }
 

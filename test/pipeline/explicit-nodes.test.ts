@@ -19,6 +19,7 @@ import { slice } from '../../src/pipeline/set/slice.js';
 import type { BlockTraining } from '../../src/report/page/data.js';
 import { Rewriter } from '../../src/rewrite/rewriter.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
+import { COMPILE } from '../support/compile.js';
 import { temporaryFolder } from '../support/paths.js';
 import { heldWindows, mistral, writeIds } from '../support/stories.js';
 
@@ -58,8 +59,7 @@ async function compiled(model: string, train: RecipeInput['train']): Promise<str
     },
     'test',
   );
-  const machine = { threads: 2, memoryBytes: 2e9, seed: 0, standalone: false, strict: false };
-  await compile({ model, output, name: 'm', recipe, text: { ids }, ...machine }, context);
+  await compile({ ...COMPILE, model, output, recipe, text: { ids } }, context);
   return output;
 }
 

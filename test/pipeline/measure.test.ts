@@ -8,6 +8,7 @@ import { parseRecipe } from '../../src/pipeline/recipe/recipe.js';
 import { captureStatistics } from '../../src/pipeline/solve/capture-statistics.js';
 import { type MeasureOptions, measure } from '../../src/pipeline/solve/measure.js';
 import { openSource } from '../../src/pipeline/source.js';
+import { COMPILE } from '../support/compile.js';
 import { temporaryFolder } from '../support/paths.js';
 import { gemma3, heldWindows, mistral, writeIds } from '../support/stories.js';
 
@@ -53,8 +54,7 @@ describe('statistics that were captured before', () => {
   };
   const compiled = async (name: string, more: object): Promise<CompileResult & { readonly data: Buffer }> => {
     const output = join(root, name);
-    const rest = { name: 'm', standalone: false, strict: false, model: mistral, output };
-    const result = await compile({ ...machine, ...rest, ...more }, silentContext());
+    const result = await compile({ ...COMPILE, ...machine, model: mistral, output, ...more }, silentContext());
     return { ...result, data: readFileSync(join(output, 'm.data')) };
   };
 

@@ -12,6 +12,7 @@ import { parseRecipe, type RecipeInput } from '../../src/pipeline/recipe/recipe.
 import { PrefixWalk } from '../../src/pipeline/solve/prefix-walk.js';
 import { storedWeight } from '../../src/pipeline/solve/solve-projections.js';
 import { openSource } from '../../src/pipeline/source.js';
+import { COMPILE } from '../support/compile.js';
 import { temporaryFolder } from '../support/paths.js';
 import { heldWindows, mistral, writeIds } from '../support/stories.js';
 
@@ -39,16 +40,11 @@ let count = 0;
 async function compiled(input: RecipeInput, changes: Partial<CompileOptions> = {}): Promise<Set> {
   const output = join(root, `set${count++}`);
   const options = {
+    ...COMPILE,
     model: mistral,
     output,
-    name: 'm',
     recipe: parseRecipe({ block: 32, ...input }, 'test'),
     text: { ids },
-    threads: 2,
-    memoryBytes: 2e9,
-    seed: 0,
-    standalone: false,
-    strict: false,
   };
   const { precisions } = await compile({ ...options, ...changes }, context);
   const kl = new Map(precisions.map(({ bits, probe }) => [bits, probe?.kl ?? Number.NaN]));

@@ -23,6 +23,7 @@ import type { Nested } from '../../src/quant/solve/options.js';
 import { type DecodeTable, decodeTable } from '../../src/quant/tables.js';
 import type { BlockTraining } from '../../src/report/page/data.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
+import { COMPILE } from '../support/compile.js';
 import { temporaryFolder } from '../support/paths.js';
 import { heldWindows, mistral, writeIds } from '../support/stories.js';
 
@@ -42,16 +43,11 @@ let count = 0;
 async function compiled(recipe: RecipeInput, changes: Partial<CompileOptions> = {}): Promise<string> {
   const output = join(root, `set${count++}`);
   const options = {
+    ...COMPILE,
     model: mistral,
     output,
-    name: 'm',
     recipe: parseRecipe({ block: 32, accuracyLevel: 0, ...recipe }, 'test'),
     text: { ids },
-    threads: 2,
-    memoryBytes: 2e9,
-    seed: 0,
-    standalone: false,
-    strict: false,
   };
   await compile({ ...options, ...changes }, context);
   return output;

@@ -8,9 +8,8 @@ import {
   type FrozenCodes,
 } from '../../calibrate/table-parameters.js';
 import { compressTable, decompressTable, type StoredTable } from '../../quant/compress.js';
-import { blocksOf } from '../../quant/grid.js';
 import { float16ToFloat32, float32ToFloat16 } from '../../quant/half.js';
-import { effectiveBits, type SetLayout } from '../../quant/layout.js';
+import { effectiveBits, type SetLayout, tableBlocks } from '../../quant/layout.js';
 import type { Precision } from '../../quant/precision.js';
 import { type CentredTable, centre, uncentre } from '../../quant/tables.js';
 import { centredTable, codesAt, type SetReader, storedBias } from '../set/packed.js';
@@ -39,7 +38,7 @@ export function studentAt(
       name: place.id,
       n: place.n,
       codes: codesAt(reader, place, own),
-      blocks: blocksOf(place.k, place.columns === 1 ? place.k : place.block),
+      blocks: tableBlocks(place),
       centre: decode === 'signed' || decode === 'mid' ? centreOf(decode, own) : centreOf('ab', own),
       hasOffset: decode === 'ab',
     };

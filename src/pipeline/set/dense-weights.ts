@@ -1,7 +1,6 @@
 /** Weights of a set as plain numbers, for running a model at any mix of precisions without writing it. */
 import { fail } from '../../diagnostics.js';
-import { blocksOf } from '../../quant/grid.js';
-import { effectiveBits, type ProjectionPlace, placeBlocks, tableAt } from '../../quant/layout.js';
+import { effectiveBits, type ProjectionPlace, placeBlocks, tableAt, tableBlocks } from '../../quant/layout.js';
 import { transpose, unpackMatMulNBits } from '../../quant/pack.js';
 import { containerBits, type Precision } from '../../quant/precision.js';
 import { decodeConstants } from '../../quant/slice.js';
@@ -14,8 +13,8 @@ export function denseWeights(reader: SetReader, place: ProjectionPlace, asked: n
   const container = containerBits(bits);
   const packed = packPrefix(reader, place, bits).codes.bytes();
   const codes = unpackMatMulNBits(packed, place.n, placeBlocks(place), container);
-  const blocks = blocksOf(place.k, place.columns === 1 ? 'channel' : place.block);
-  const dense = transpose(decodeCentred(codes, blocks, centredTable(reader, place, bits), container), place.n, place.k);
+  const table = centredTable(reader, place, bits);
+  const dense = transpose(decodeCentred(codes, tableBlocks(place), table, container), place.n, place.k);
   if (!place.tables.some(({ bias }) => bias)) return dense;
   const whole = new Float32Array(dense.length + place.n);
   whole.set(dense);

@@ -5,8 +5,7 @@
  */
 import { type GroupStatistics, hessianOf } from '../../calibrate/statistics.js';
 import { fail } from '../../diagnostics.js';
-import { blocksOf } from '../../quant/grid.js';
-import { effectiveBits, type ProjectionPlace } from '../../quant/layout.js';
+import { effectiveBits, type ProjectionPlace, tableBlocks } from '../../quant/layout.js';
 import type { Precision } from '../../quant/precision.js';
 import { sliceCodes } from '../../quant/slice.js';
 import { correctWeights } from '../../quant/solve/correct.js';
@@ -174,6 +173,5 @@ function changeOf(statistics: GroupStatistics): Float64Array {
 function weightsAt(place: ProjectionPlace, nested: Nested, bits: Precision, { recipe }: Solver): Float32Array {
   const own = effectiveBits(place, bits);
   const codes = own === parentBits(place.chain) ? nested.codes : sliceCodes(nested.codes, recipe.slice, own);
-  const blocks = blocksOf(place.k, place.columns === 1 ? place.k : place.block);
-  return decodeTable(codes, blocks, nested.tables.get(own) as DecodeTable);
+  return decodeTable(codes, tableBlocks(place), nested.tables.get(own) as DecodeTable);
 }

@@ -4,7 +4,7 @@ import { hessianOf, type Statistics } from '../../calibrate/statistics.js';
 import { loadRows, type StoredWeight } from '../../kernels/load-rows.js';
 import type { KernelPool } from '../../kernels/pool.js';
 import type { Context } from '../../log.js';
-import type { ProjectionPlace } from '../../quant/layout.js';
+import { type ProjectionPlace, tableBlocks } from '../../quant/layout.js';
 import { ROUNDED } from '../../quant/solve/clip.js';
 import { solveDataFree } from '../../quant/solve/data-free.js';
 import type { Nested, Nesting } from '../../quant/solve/options.js';
@@ -55,8 +55,8 @@ export async function* solveProjections(
 }
 
 /** Projections that read the same input, together. */
-export function groupsOf(chosen: readonly Chosen[]): readonly (readonly Chosen[])[] {
-  const groups = new Map<string, Chosen[]>();
+export function groupsOf<C extends Pick<Chosen, 'projection'>>(chosen: readonly C[]): readonly (readonly C[])[] {
+  const groups = new Map<string, C[]>();
   for (const each of chosen) groups.set(each.projection.group, [...(groups.get(each.projection.group) ?? []), each]);
   return [...groups.values()];
 }
@@ -104,7 +104,10 @@ export async function gramOf({ group }: Projection, statistics: Statistics | und
 }
 
 /** The weights of projections. */
-export async function itemsOf(chosen: readonly Chosen[], pool: KernelPool): Promise<readonly SolveItem[]> {
+export async function itemsOf(
+  chosen: readonly Pick<Chosen, 'projection'>[],
+  pool: KernelPool,
+): Promise<readonly SolveItem[]> {
   const items: SolveItem[] = [];
   for (const { projection } of chosen)
     items.push({ name: projection.id, rows: projection.n, weights: await loadRows(pool, storedWeight(projection)) });
@@ -137,7 +140,7 @@ export function storedWeight({ id, weight, k, n }: Pick<Projection, 'id' | 'weig
 /** The shape of the parent that a recipe asks for, in the place that the set has for it. */
 export function nestingOf(place: ProjectionPlace, recipe: Recipe): Nesting {
   const { slice, decode, symmetric } = recipe;
-  return { bits: place.chain, block: place.columns === 1 ? place.k : place.block, slice, decode, symmetric };
+  return { bits: place.chain, block: tableBlocks(place).block, slice, decode, symmetric };
 }
 
 export function solveOptions(place: ProjectionPlace, recipe: Recipe): SolveOptions {
