@@ -5,6 +5,8 @@ import { type Mix, mixOf, type Picks, type Unit } from './types.js';
 export interface Judge {
   /** Measured damage; undefined when the evaluations are used up. */
   measure(picks: Picks): Promise<number | undefined>;
+  /** Mixes that can still be measured. */
+  readonly left: number;
   /** Neighbours of this mix are quick from now on. */
   settle(picks: Picks): Promise<void>;
 }
@@ -40,6 +42,10 @@ export class MeteredJudge implements Judge {
   /** Mixes that were measured. */
   get evaluations(): number {
     return this.#known.size;
+  }
+
+  get left(): number {
+    return this.#most - this.#known.size;
   }
 
   async measure(picks: Picks): Promise<number | undefined> {

@@ -2,7 +2,8 @@
  * Measured local moves. In each round every unit is measured one step up and one step down from the current mix, with everything
  * else as it is; a knapsack over these steps gives the move that should help most, and the best single exchanges follow. Damages
  * add up far better over one step around a good mix than over all precisions, which is why this beats the first knapsack.
- * Ends when no move that is tried helps, or with the evaluations.
+ * Where the evaluations do not suffice for every step, the last of them are kept for the moves, and the steps that were not
+ * measured are estimated. Ends when no move that is tried helps, or with the evaluations.
  */
 import type { Judge } from './judge.js';
 import { Front } from './knapsack.js';
@@ -16,6 +17,8 @@ export interface Judged {
 
 /** Exchanges of two units that are tried when the joint move does not help. */
 const EXCHANGES = 6;
+/** Evaluations that stay for moves: for the joint one and the exchanges, but no more than half of those that are left. */
+const reservedOf = (left: number): number => Math.min(EXCHANGES + 1, Math.ceil(left / 2));
 
 /** Improves `start` within the budget. `start` must fit it. */
 export async function localSearch(
@@ -42,7 +45,6 @@ async function improved(
   judge: Judge,
 ): Promise<Judged | undefined> {
   const near = await neighbourhood(units, picks, damage, judge);
-  if (near === undefined) return undefined;
   for (const candidate of candidates(near, picks, budget)) {
     const found = await judge.measure(candidate);
     if (found === undefined) return undefined;
@@ -51,36 +53,74 @@ async function improved(
   return undefined;
 }
 
-/** The units with one step down, none, and one up, and the measured change of the damage; `base` is the pick of the first choice. */
+/** The units with one step down, none, and one up, and the change of the damage; `base` is the pick of the first choice. */
 interface Near {
   readonly units: readonly Unit[];
   readonly base: Picks;
 }
 
-async function neighbourhood(
+async function neighbourhood(units: readonly Unit[], picks: Picks, damage: number, judge: Judge): Promise<Near> {
+  const measured = await measuredSteps(units, picks, damage, judge);
+  const scale = scaleOf(units, picks, measured);
+  const near = units.map((unit, at) => {
+    const own = picks[at] as number;
+    const changeAt = (pick: number): number =>
+      pick === own ? 0 : (measured.get(stepKey(at, pick)) ?? scale * estimatedChange(unit, own, pick));
+    const steps = stepsFrom(unit, own);
+    return {
+      base: steps[0] as number,
+      choices: steps.map((pick) => ({ ...choiceOf(unit, pick), damage: changeAt(pick) })),
+    };
+  });
+  return {
+    units: units.map((unit, at) => ({ ...unit, choices: near[at]?.choices ?? [] })),
+    base: near.map(({ base }) => base),
+  };
+}
+
+/** Measured changes of the damage, for as many steps as the evaluations allow. */
+async function measuredSteps(
   units: readonly Unit[],
   picks: Picks,
   damage: number,
   judge: Judge,
-): Promise<Near | undefined> {
-  const near: Unit[] = [];
-  const base: number[] = [];
+): Promise<ReadonlyMap<string, number>> {
+  const changes = new Map<string, number>();
+  const reserved = reservedOf(judge.left);
   // From the last unit on: it stands late in the model, where little has to be run again.
   for (const at of [...units.keys()].reverse()) {
-    const unit = units[at] as Unit;
     const own = picks[at] as number;
-    const steps = [own - 1, own, own + 1].filter((pick) => pick in unit.choices);
-    const choices = [];
-    for (const pick of steps) {
-      const found = pick === own ? damage : await judge.measure(picks.with(at, pick));
-      if (found === undefined) return undefined;
-      choices.push({ ...choiceOf(unit, pick), damage: found - damage });
+    for (const pick of stepsFrom(units[at] as Unit, own)) {
+      if (pick === own || judge.left <= reserved) continue;
+      const found = await judge.measure(picks.with(at, pick));
+      if (found !== undefined) changes.set(stepKey(at, pick), found - damage);
     }
-    near.unshift({ ...unit, choices });
-    base.unshift(steps[0] ?? own);
   }
-  return { units: near, base };
+  return changes;
 }
+
+/** What a measured change is, on average, for an estimated one; 1 where nothing was measured. */
+function scaleOf(units: readonly Unit[], picks: Picks, measured: ReadonlyMap<string, number>): number {
+  let [found, estimated] = [0, 0];
+  for (const [at, unit] of units.entries()) {
+    const own = picks[at] as number;
+    for (const pick of stepsFrom(unit, own)) {
+      const change = measured.get(stepKey(at, pick));
+      if (change === undefined) continue;
+      found += Math.abs(change);
+      estimated += Math.abs(estimatedChange(unit, own, pick));
+    }
+  }
+  return estimated > 0 ? found / estimated : 1;
+}
+
+const stepKey = (at: number, pick: number): string => `${at}:${pick}`;
+
+/** The pick itself and its neighbours. */
+const stepsFrom = (unit: Unit, own: number): Picks => [own - 1, own, own + 1].filter((pick) => pick in unit.choices);
+
+const estimatedChange = (unit: Unit, from: number, to: number): number =>
+  choiceOf(unit, to).damage - choiceOf(unit, from).damage;
 
 /** Mixes that should be better, the most promising first. */
 function candidates({ units, base }: Near, picks: Picks, budget: number): readonly Picks[] {

@@ -61,6 +61,10 @@ export class FakeJudge implements Judge {
     this.#most = most;
   }
 
+  get left(): number {
+    return this.#most - this.asked.size;
+  }
+
   async measure(picks: Picks): Promise<number | undefined> {
     if (!this.asked.has(picks.join()) && this.asked.size >= this.#most) return undefined;
     this.asked.add(picks.join());

@@ -28,6 +28,12 @@ describe('local search', () => {
     expect(judge.asked.size).toBeLessThan(100);
   });
 
+  it('goes by estimates for the steps it has no evaluations for', async () => {
+    const judge = new FakeJudge(truth, 8);
+    const found = await localSearch(estimated, start, BUDGET, judge);
+    expect(found?.damage).toBeLessThan(0.95 * truth(start));
+  });
+
   it('ends with the evaluations, never worse than where it began', async () => {
     for (const most of [0, 1, 5, 12, 20]) {
       const judge = new FakeJudge(truth, most);

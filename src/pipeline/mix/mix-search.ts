@@ -9,6 +9,7 @@ import { MeteredJudge } from '../../search/judge.js';
 import { Front } from '../../search/knapsack.js';
 import { type Judged, localSearch } from '../../search/local.js';
 import { SHAPES, type Shape, shapeMix } from '../../search/shapes.js';
+import { tie } from '../../search/tied.js';
 import { costOf, type Mix, mixOf, type Picks, damageOf as sumDamage, type Unit } from '../../search/types.js';
 import type { BitsTable } from './bits-file.js';
 import type { OpenMeter } from './mix-meter.js';
@@ -52,11 +53,14 @@ export class MixChooser {
   readonly #context: Context;
   readonly #front: Front;
   readonly #fixedCost: number;
+  /** The layer of each unit, counted from 0. */
+  readonly #layerOf: readonly number[];
 
   constructor(options: ChooserOptions, context: Context) {
     this.#options = options;
     this.#context = context;
     this.#front = new Front(options.units);
+    this.#layerOf = layersOf(options);
     const places = new Map(options.layout.projections.map((place) => [place.id, place]));
     this.#fixedCost = [...options.fixed].reduce((sum, [id, bits]) => {
       const place = places.get(id);
@@ -148,12 +152,12 @@ export class MixChooser {
     return best && ((await localSearch(units, best.picks, budget, judge)) ?? best);
   }
 
-  /** What a search must never lose to: the named shapes and the uniform precisions. */
+  /** What a search must never lose to: the named shapes, the uniform precisions, and one precision for each layer. */
   #references(budget: number): readonly Picks[] {
     const { units, layout } = this.#options;
     const uniform = layout.bits.map((bits) => this.#uniform(bits)).filter((picks) => costOf(units, picks) <= budget);
     const shapes = SHAPES.map((shape) => this.#shape(shape, budget)).filter((picks) => picks !== undefined);
-    return [...uniform.slice(-1), ...shapes];
+    return [...uniform.slice(-1), ...this.#layered(budget), ...shapes];
   }
 
   #judge(): MeteredJudge | undefined {
@@ -169,6 +173,14 @@ export class MixChooser {
     return point === undefined ? undefined : this.#front.picks(point);
   }
 
+  /** The exact choice for whole layers. */
+  #layered(budget: number): readonly Picks[] {
+    const tied = tie(this.#options.units, this.#layerOf);
+    const front = new Front(tied.units);
+    const point = front.within(budget);
+    return point === undefined ? [] : [tied.picks(front.picks(point))];
+  }
+
   #uniform(bits: number): Picks {
     return this.#options.units.map(({ choices }) => {
       const pick = choices.findIndex((choice) => choice.bits >= bits);
@@ -179,9 +191,8 @@ export class MixChooser {
   /** A shape over layers as picks of the units. */
   #shape(shape: Shape, budget: number): Picks | undefined {
     const { units, layout } = this.#options;
-    const layers = [...new Set(layout.projections.map(({ layer }) => layer))];
-    const layerOf = new Map(layout.projections.map(({ id, layer }) => [id, layers.indexOf(layer)]));
-    const places = units.map(({ projections }) => layerOf.get(projections[0] as string) ?? 0);
+    const layers = new Set(layout.projections.map(({ layer }) => layer)).size;
+    const places = this.#layerOf;
     const pick = (unit: Unit, bits: number): number => {
       const at = unit.choices.findIndex((choice) => choice.bits >= bits);
       return at < 0 ? unit.choices.length - 1 : at;
@@ -192,7 +203,7 @@ export class MixChooser {
         0,
       );
     const bits = [...new Set(units.flatMap(({ choices }) => choices.map((choice) => choice.bits)))];
-    const mix = shapeMix(shape, { layers: layers.length, bits, cost, budget });
+    const mix = shapeMix(shape, { layers, bits, cost, budget });
     return mix && units.map((unit, at) => pick(unit, mix[places[at] as number] as number));
   }
 
@@ -211,4 +222,10 @@ export class MixChooser {
       evaluations: judge?.evaluations ?? 0,
     };
   }
+}
+
+function layersOf({ layout, units }: Pick<ChooserOptions, 'layout' | 'units'>): readonly number[] {
+  const layers = [...new Set(layout.projections.map(({ layer }) => layer))];
+  const layerOf = new Map(layout.projections.map(({ id, layer }) => [id, layers.indexOf(layer)]));
+  return units.map(({ projections }) => layerOf.get(projections[0] as string) ?? 0);
 }
