@@ -1,5 +1,5 @@
 /**
- * The Gram matrix XᵀX as nodes of a graph, and its accumulation in float64.
+ * The Gram matrix XᵀX as nodes of a graph, and its accumulation in float64; beside it Xᵀ(X_float - X) for a stream of quantized layers.
  *
  * Only the upper triangle is computed, as bands of rows: with four bands 62.5 % of the products. `Gemm` with transA reads X as
  * it lies. Measured on 2 cores, 2048 rows, K = 2048: whole Gemm 370 ms, Transpose and MatMul 227 ms, four bands 155 ms.
@@ -16,7 +16,8 @@ export interface GramInput {
   /** X [..., K] in float32. */
   readonly input: Value;
   readonly k: number;
-  readonly cross: boolean;
+  /** Also Xᵀ(X_float - X) against an input X_float of the same shape. */
+  readonly change: boolean;
   /** Input [rows, 1]: square roots of the weights of the rows. */
   readonly rowScale: Value;
   /** False when all of them are 1. */
@@ -32,8 +33,8 @@ export interface GramOutputs {
   readonly height: number;
   /** [1, K]. */
   readonly sum: string;
-  /** Input X_float [rows, K] and output Xᵀ X_float [K, K]. */
-  readonly cross: { readonly input: string; readonly output: string } | undefined;
+  /** Input X_float [rows, K] and output Xᵀ(X_float - X) [K, K]. */
+  readonly change: { readonly input: string; readonly output: string } | undefined;
 }
 
 const BANDS = 4;
@@ -41,7 +42,7 @@ const BANDS = 4;
 const SMALLEST_BAND = 64;
 
 /** Adds the outputs for one group to the graph of a segment. */
-export function addGram(rewriter: Rewriter, { group, input, k, cross, rowScale, weighted }: GramInput): GramOutputs {
+export function addGram(rewriter: Rewriter, { group, input, k, change, rowScale, weighted }: GramInput): GramOutputs {
   const { graph } = rewriter.model;
   const add = (op: string, inputs: readonly Value[], attributes: NewNode['attributes'] = {}): Value =>
     rewriter.insert(graph, { name: `gram/${group}/${op}`, op, inputs, attributes });
@@ -62,13 +63,20 @@ export function addGram(rewriter: Rewriter, { group, input, k, cross, rowScale, 
   }
   // Scaled twice in all, so that a row counts with its weight here as in the Gram matrix.
   const sum = expose(add('Gemm', [rowScale, rows], { transA: int(1) }));
-  return { group, k, bands, height, sum, cross: cross ? addCross() : undefined };
+  return { group, k, bands, height, sum, change: change ? addChange() : undefined };
 
-  function addCross(): GramOutputs['cross'] {
-    const other = rewriter.addInput(graph, `cross/${group}`, { dtype: 'float32', shape: ['rows', k] });
+  function addChange(): GramOutputs['change'] {
+    const other = rewriter.addInput(graph, `float/${group}`, { dtype: 'float32', shape: ['rows', k] });
     const scaled = weighted ? add('Mul', [other, rowScale]) : other;
-    return { input: other.name, output: expose(add('Gemm', [rows, scaled], { transA: int(1) })) };
+    const difference = add('Sub', [scaled, rows]);
+    return { input: other.name, output: expose(add('Gemm', [rows, difference], { transA: int(1) })) };
   }
+}
+
+/** Statistics of a stream; beside a float stream also what quantized layers before it change. */
+export interface StreamStatistics extends GroupStatistics {
+  /** Xᵀ(X_float - X) [K, K], row-major; a difference of products would lose what is small in it. */
+  readonly change?: Float64Array;
 }
 
 /** Sums what a session gives for one group over batches. */
@@ -76,29 +84,29 @@ export class GramAccumulator {
   readonly #names: GramOutputs;
   readonly #gram: Float64Array;
   readonly #sum: Float64Array;
-  readonly #cross: Float64Array | undefined;
+  readonly #change: Float64Array | undefined;
   #tokens = 0;
 
   constructor(names: GramOutputs) {
     this.#names = names;
     this.#gram = new Float64Array(triangleLength(names.k));
     this.#sum = new Float64Array(names.k);
-    this.#cross = names.cross === undefined ? undefined : new Float64Array(names.k * names.k);
+    this.#change = names.change === undefined ? undefined : new Float64Array(names.k * names.k);
   }
 
   /** Adds the outputs of one batch whose rows weigh `tokens` together. */
   add(outputs: Outputs, tokens: number): void {
-    const { bands, height, sum, cross } = this.#names;
+    const { bands, height, sum, change } = this.#names;
     bands.forEach((name, band) => this.#addBand(numbersOf(outputs, name), band * height));
     addTo(this.#sum, numbersOf(outputs, sum));
-    if (cross !== undefined && this.#cross !== undefined) addTo(this.#cross, numbersOf(outputs, cross.output));
+    if (change !== undefined && this.#change !== undefined) addTo(this.#change, numbersOf(outputs, change.output));
     this.#tokens += tokens;
   }
 
-  finish(): GroupStatistics {
+  finish(): StreamStatistics {
     const { group, k } = this.#names;
     const statistics = { group, k, tokens: this.#tokens, gram: this.#gram, sum: this.#sum };
-    return this.#cross === undefined ? statistics : { ...statistics, cross: this.#cross };
+    return this.#change === undefined ? statistics : { ...statistics, change: this.#change };
   }
 
   /** `band` is [height, K - first]; its part right of the diagonal goes into the triangle. */

@@ -21,8 +21,8 @@ export interface GramRequest {
   /** X [..., K]. */
   readonly input: Value;
   readonly k: number;
-  /** Also Xᵀ X_float against an input of the same shape. */
-  readonly cross: boolean;
+  /** Also Xᵀ(X_float - X) against an input X_float of the same shape. */
+  readonly change: boolean;
 }
 
 export interface SegmentRequest {

@@ -15,13 +15,12 @@ import type { DecoderHints } from '../runtime/hints.js';
 import { type Feeds, floats, type HostTensor, type Outputs, type Runtime, type Session } from '../runtime/runtime.js';
 import { type Batch, batchesOf, rowScaleOf, type Window, weightOf } from './batches.js';
 import { denseTensor } from './dense-tensor.js';
-import { GramAccumulator } from './gram.js';
+import { GramAccumulator, type StreamStatistics } from './gram.js';
 import { GraphFeeder } from './graph-feeds.js';
 import { type Group, type Plan, type PlanOptions, planCapture } from './groups.js';
 import { SegmentFiles } from './segment-files.js';
 import { buildSegmentModel, type Edge, type SegmentModel } from './segment-model.js';
 import { ActivationStore, MemoryBudget } from './spill.js';
-import type { GroupStatistics } from './statistics.js';
 import { LiveStream, type Stream } from './stream.js';
 
 export type { Stream } from './stream.js';
@@ -52,7 +51,7 @@ export interface RunRequest {
   /** Carry the stream over this segment; default true. Without, the segment can be run again. */
   readonly advance?: boolean;
   /**
-   * The float stream at the same segment: also collects Xᵀ X_float. It runs with the model's own weights and goes on when this
+   * The float stream at the same segment: also collects Xᵀ(X_float - X). It runs with the model's own weights and goes on when this
    * stream does.
    */
   readonly reference?: Stream;
@@ -130,7 +129,7 @@ export class SegmentRunner {
   }
 
   /** Runs the segment that comes next for `stream` over all windows; returns the statistics of the groups asked for. */
-  async run(stream: Stream, request: RunRequest = {}): Promise<readonly GroupStatistics[]> {
+  async run(stream: Stream, request: RunRequest = {}): Promise<readonly StreamStatistics[]> {
     const segment = this.segments[stream.next] ?? fail('bad-usage', 'stream', 'the stream is at its end');
     const { reference } = request;
     if (reference !== undefined && reference.next !== stream.next)
@@ -153,14 +152,14 @@ export class SegmentRunner {
     main: Opened,
     side: Opened | undefined,
     request: RunRequest,
-  ): Promise<readonly GroupStatistics[]> {
+  ): Promise<readonly StreamStatistics[]> {
     const grams = main.model.grams.map((names) => new GramAccumulator(names));
     const advancing = request.advance !== false;
     for (const batch of this.batches) {
       this.#options.signal?.throwIfAborted();
       const sideOutputs = side && (await this.#runOne(side, batch, {}));
-      const cross = side && sideOutputs ? crossFeeds(main.model, pick(side.model.extra, sideOutputs)) : {};
-      const outputs = await this.#runOne(main, batch, cross);
+      const float = side && sideOutputs ? floatFeeds(main.model, pick(side.model.extra, sideOutputs)) : {};
+      const outputs = await this.#runOne(main, batch, float);
       for (const gram of grams) gram.add(outputs, weightOf(batch, this.#firstWeight));
       request.onBatch?.(batch, pick(main.model.extra, outputs));
       if (!advancing) continue;
@@ -210,14 +209,14 @@ export class SegmentRunner {
 
   #request(segment: Segment, request: RunRequest): ModelRequest {
     const asked = this.groupsIn(segment).filter((group) => request.groups?.includes(group.id) ?? true);
-    const cross = request.reference !== undefined;
+    const change = request.reference !== undefined;
     const replaced = new Map<Value, Tensor>();
     for (const projection of request.override === undefined ? [] : this.projectionsIn(segment)) {
       const data = request.override?.(projection);
       if (data !== undefined) replaced.set(projection.weight.source, denseTensor(projection, data));
     }
     return {
-      grams: asked.map((group) => ({ group: group.id, input: group.input, k: group.k, cross })),
+      grams: asked.map((group) => ({ group: group.id, input: group.input, k: group.k, change })),
       extra: request.extra ?? [],
       carry: request.advance !== false,
       replaced,
@@ -243,12 +242,12 @@ function pick(edges: readonly Edge[], outputs: Outputs): ReadonlyMap<Value, Host
   );
 }
 
-/** X_float of the reference run, as rows, for the inputs of the cross products. */
-function crossFeeds(model: SegmentModel, seen: ReadonlyMap<Value, HostTensor>): Feeds {
+/** X_float of the reference run, as rows. */
+function floatFeeds(model: SegmentModel, seen: ReadonlyMap<Value, HostTensor>): Feeds {
   return Object.fromEntries(
-    model.grams.map(({ k, cross, value }) => {
+    model.grams.map(({ k, change, value }) => {
       const { data } = seen.get(value) as HostTensor;
-      return [cross?.input ?? '', floats(data as Float32Array, [data.length / k, k])];
+      return [change?.input ?? '', floats(data as Float32Array, [data.length / k, k])];
     }),
   );
 }

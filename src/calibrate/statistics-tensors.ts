@@ -23,10 +23,9 @@ const headerSchema = z
 type Entry = z.infer<typeof entry>;
 
 export async function writeTensors(path: string, digest: string, statistics: GroupStatistics): Promise<void> {
-  const { group, k, tokens, gram, sum, cross } = statistics;
+  const { group, k, tokens, gram, sum } = statistics;
   const tensors = [
     { name: 'gram', data: gram, dtype: 'F32', shape: [gram.length] },
-    ...(cross === undefined ? [] : [{ name: 'cross', data: cross, dtype: 'F32', shape: [k, k] }]),
     { name: 'sum', data: sum, dtype: 'F64', shape: [k] },
   ];
   let offset = 0;
@@ -74,8 +73,7 @@ export async function readTensors(path: string, group: string, digest: string): 
       return readArray(file, path, start + tensor.data_offsets[0], length, tensor.dtype);
     };
     const gram = await read('gram', triangleLength(k));
-    const statistics = { group, k, tokens: Number(metadata.tokens), gram, sum: await read('sum', k) };
-    return tensors.cross === undefined ? statistics : { ...statistics, cross: await read('cross', k * k) };
+    return { group, k, tokens: Number(metadata.tokens), gram, sum: await read('sum', k) };
   } finally {
     await file.close();
   }

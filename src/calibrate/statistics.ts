@@ -18,8 +18,6 @@ export interface GroupStatistics {
   readonly gram: Float64Array;
   /** Column sums of X. */
   readonly sum: Float64Array;
-  /** Xᵀ X_float [K, K], row-major, where X comes from quantized layers and X_float does not. */
-  readonly cross?: Float64Array;
 }
 
 /** What statistics were made from. */
@@ -74,17 +72,16 @@ export function meanOf({ sum, tokens }: GroupStatistics): Float64Array {
 
 /** The sums of two disjoint sets of rows. */
 export function mergeGroups(a: GroupStatistics, b: GroupStatistics): GroupStatistics {
-  if (a.group !== b.group || a.k !== b.k || (a.cross === undefined) !== (b.cross === undefined)) {
+  if (a.group !== b.group || a.k !== b.k) {
     fail('statistics', a.group, `statistics of ${a.group} [${a.k}] and ${b.group} [${b.k}] cannot be added`);
   }
-  const merged = {
+  return {
     group: a.group,
     k: a.k,
     tokens: a.tokens + b.tokens,
     gram: plus(a.gram, b.gram),
     sum: plus(a.sum, b.sum),
   };
-  return a.cross !== undefined && b.cross !== undefined ? { ...merged, cross: plus(a.cross, b.cross) } : merged;
 }
 
 const plus = (a: Float64Array, b: Float64Array): Float64Array => a.map((value, at) => value + (b[at] ?? 0));
@@ -124,11 +121,10 @@ export function digestOfWindows(windows: readonly ArrayLike<number>[]): string {
 /** Statistics that stay in memory, for small models and tests. */
 export function statisticsInMemory(header: StatisticsHeader, groups: ReadonlyMap<string, GroupStatistics>): Statistics {
   // As the files hold them, so that results do not depend on whether statistics were kept.
-  for (const { gram, cross } of groups.values())
-    for (const part of [gram, cross])
-      part?.forEach((value, at) => {
-        part[at] = Math.fround(value);
-      });
+  for (const { gram } of groups.values())
+    gram.forEach((value, at) => {
+      gram[at] = Math.fround(value);
+    });
   return {
     header,
     groups: [...groups.keys()],

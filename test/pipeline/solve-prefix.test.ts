@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Projection } from '../../src/analysis/projection.js';
-import type { GroupStatistics } from '../../src/calibrate/statistics.js';
+import type { StreamStatistics } from '../../src/calibrate/gram.js';
 import { loadRows } from '../../src/kernels/load-rows.js';
 import { KernelPool } from '../../src/kernels/pool.js';
 import { silentContext } from '../../src/log.js';
@@ -80,7 +80,7 @@ describe('PrefixWalk', () => {
     const source = openSource(mistral, parseRecipe({}, 'test'));
     const pool = new KernelPool(1);
     const walk = new PrefixWalk(source, windows, { recipe: { bits: [2] }, threads: 1, memoryBytes: 1e9 }, context);
-    const seen = new Map<string, GroupStatistics>();
+    const seen = new Map<string, StreamStatistics>();
     const up = source.chosen.find(({ projection }) => projection.id === 'layers.0.up')?.projection as Projection;
     const weights = await loadRows(pool, storedWeight(up));
     await pool.close();
@@ -92,13 +92,13 @@ describe('PrefixWalk', () => {
       await walk.advance();
     }
     walk.close();
-    // With X̂ = factor · X, X̂ᵀX̂ is factor times X̂ᵀX; the triangle holds row i from its diagonal on.
+    // With X̂ = factor · X, factor · X̂ᵀ(X - X̂) is (1 - factor) X̂ᵀX̂; the triangle holds row i from its diagonal on.
     const away = (id: string, factor: number): number => {
-      const { k = 0, gram, cross } = seen.get(id) ?? {};
+      const { k = 0, gram, change } = seen.get(id) ?? {};
       let [at, shift, size] = [0, 0, 0];
       for (let i = 0; i < k; i++)
         for (let j = i; j < k; j++, at++) {
-          shift += Math.abs(factor * (cross?.[i * k + j] as number) - (gram?.[at] as number));
+          shift += Math.abs(factor * (change?.[i * k + j] as number) - (1 - factor) * (gram?.[at] as number));
           size += Math.abs(gram?.[at] as number);
         }
       return shift / size;

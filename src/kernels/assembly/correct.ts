@@ -1,6 +1,6 @@
 /**
  * Weights that make up for inputs which differ from those of the float model, see `src/quant/solve/correct.ts`. Each row w becomes
- * w + share · x, where x (H + damping) = w (C - Ĥ)ᵀ and H + damping = F D Fᵀ with the unit factor F = R_ij / R_jj of the error feedback
+ * w + share · x, where x (Ĥ + damping) = w Δᵀ and Ĥ + damping = F D Fᵀ with the unit factor F = R_ij / R_jj of the error feedback
  * and D = R_jj².
  */
 import { axpy, deepGemm, dot } from './linalg';
@@ -10,7 +10,7 @@ import { real, word } from './plan';
 const WEIGHTS: i32 = 0;
 const COLS: i32 = 1;
 const PITCH: i32 = 2;
-/** (C - Ĥ)ᵀ, f32 [K, pitch]. */
+/** Δᵀ, f32 [K, pitch]. */
 const CHANGE: i32 = 3;
 /** F, f32 [K, pitch]. */
 const FACTOR: i32 = 4;

@@ -4,8 +4,8 @@
  */
 import type { Projection } from '../../analysis/projection.js';
 import type { Segment } from '../../analysis/segments.js';
+import type { StreamStatistics } from '../../calibrate/gram.js';
 import { type Override, SegmentRunner, type Stream } from '../../calibrate/segment-runner.js';
-import type { GroupStatistics } from '../../calibrate/statistics.js';
 import type { Context } from '../../log.js';
 import type { Precision } from '../../quant/precision.js';
 import { readHints } from '../../runtime/hints.js';
@@ -71,11 +71,11 @@ export class PrefixWalk {
     return this.#runner.groupsIn(segment).map(({ id }) => id);
   }
 
-  /** X̂ᵀX̂ and X̂ᵀX at a precision, of one group of the segment that comes next. What the group waits for has to be solved. */
-  async collect(group: string, bits: Precision): Promise<GroupStatistics> {
+  /** X̂ᵀX̂ and X̂ᵀ(X - X̂) at a precision, of one group of the segment that comes next. What the group waits for has to be solved. */
+  async collect(group: string, bits: Precision): Promise<StreamStatistics> {
     const request = { groups: [group], override: this.#at(bits), reference: this.#float, advance: false };
     const [statistics] = await this.#runner.run(this.#streams.get(bits) as Stream, request);
-    return statistics as GroupStatistics;
+    return statistics as StreamStatistics;
   }
 
   /** From now on the streams take this projection as it was solved. */

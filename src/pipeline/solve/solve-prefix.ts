@@ -3,12 +3,13 @@
  * with a quantized prefix, codes and tables shall come near to corrected weights, whose output on those inputs is the float model's
  * on its own. The codes are shared, but every precision has a goal of its own, so that the errors of int2 do not spoil int8.
  */
-import { type GroupStatistics, hessianOf } from '../../calibrate/statistics.js';
+import type { StreamStatistics } from '../../calibrate/gram.js';
+import { hessianOf } from '../../calibrate/statistics.js';
 import { fail } from '../../diagnostics.js';
 import { effectiveBits, type ProjectionPlace, tableBlocks } from '../../quant/layout.js';
 import type { Precision } from '../../quant/precision.js';
 import { sliceCodes } from '../../quant/slice.js';
-import { correctWeights } from '../../quant/solve/correct.js';
+import { correctWeights, type Shift } from '../../quant/solve/correct.js';
 import { type Nested, parentBits } from '../../quant/solve/options.js';
 import { solveInParts } from '../../quant/solve/parts.js';
 import type { Solved, SolveItem } from '../../quant/solve/solve.js';
@@ -137,11 +138,10 @@ async function solveOpen(
   const gram = await gramOf(first, statistics);
   const streams = streamsOf(place, recipe.bits);
   const correction = { share, damping, block: options.block };
-  const changes = changesOf(walk, first.group, [...streams.values()]);
-  const solvedFor = streams.keys();
-  for await (const corrected of correctWeights(pool, items, first.k, gram, changes, correction)) {
-    const bits = solvedFor.next().value as Precision;
-    for (const [at, weights] of corrected.entries()) goals[at]?.set(bits, weights);
+  for (const [bits, stream] of streams) {
+    const shift = shiftOf(await walk.collect(first.group, stream));
+    for (const [at, weights] of (await correctWeights(pool, items, first.k, shift, correction)).entries())
+      goals[at]?.set(bits, weights);
   }
   const wanted = items.map((item, at): SolveItem => ({ ...item, goals: goals[at] ?? new Map() }));
   return [...(await solveInParts(pool, wanted, first.k, gram, options))];
@@ -152,21 +152,11 @@ function streamsOf(place: ProjectionPlace, bits: readonly Precision[]): Readonly
   return new Map(bits.toSorted((a, b) => a - b).map((each) => [effectiveBits(place, each), each]));
 }
 
-/** What the streams change in the inputs of a group, one in memory at a time. */
-async function* changesOf(
-  walk: PrefixWalk,
-  group: string,
-  streams: readonly Precision[],
-): AsyncGenerator<Float64Array> {
-  for (const bits of streams) yield changeOf(await walk.collect(group, bits));
-}
-
-/** X̂ᵀ(X - X̂) / tokens. */
-function changeOf(statistics: GroupStatistics): Float64Array {
-  const { group, cross, tokens } = statistics;
-  if (cross === undefined) throw new Error(`no cross products of ${group} were collected`);
-  const own = hessianOf(statistics);
-  return cross.map((value, at) => value / tokens - (own[at] as number));
+/** Means over tokens of what a stream was found to be. */
+function shiftOf(statistics: StreamStatistics): Shift {
+  const { group, change, tokens } = statistics;
+  if (change === undefined) throw new Error(`no change of ${group} was collected`);
+  return { gram: hessianOf(statistics), change: change.map((value) => value / tokens) };
 }
 
 /** The weights of a solved projection in the model of a precision. */

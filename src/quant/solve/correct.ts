@@ -1,8 +1,8 @@
 /**
- * Weights that make up for inputs which differ from those of the float model: W + share · W (C - Ĥ)ᵀ (H + damping)⁻¹, where X̂ is
- * what reaches a projection behind quantized layers, X what reaches it in the float model, Ĥ = X̂ᵀX̂, C = X̂ᵀX and H = XᵀX. With Ĥ in
- * the place of H, share 1 and no damping this is the least ‖XWᵀ - X̂Ŵᵀ‖²; H differs in second order, serves every precision, and
- * is as good (docs/decisions.md).
+ * Weights that make up for inputs which differ from those of the float model: W + share · W Δᵀ (Ĥ + damping)⁻¹, where X̂ is what
+ * reaches a projection behind quantized layers, X what reaches it in the float model, Ĥ = X̂ᵀX̂ and Δ = X̂ᵀ(X - X̂). With share 1 and
+ * no damping this is the least ‖XWᵀ - X̂Ŵᵀ‖². XᵀX in the place of Ĥ would serve every precision, but where the inputs have drifted
+ * far it overshoots, each layer more than the one before (docs/decisions.md).
  */
 import type { KernelPool } from '../../kernels/pool.js';
 import { type PreparedGram, pitchOf, prepareGram, releaseGram } from './gram.js';
@@ -16,6 +16,14 @@ export interface CorrectItem {
 
 type Matrix = Float32Array | Float64Array;
 
+/** What quantized layers make of the inputs of a group; both [K, K] row-major and over the same number of rows. */
+export interface Shift {
+  /** X̂ᵀX̂. */
+  readonly gram: Matrix;
+  /** X̂ᵀ(X - X̂). */
+  readonly change: Matrix;
+}
+
 export interface CorrectOptions {
   /** How much of the correction is made. */
   readonly share: number;
@@ -28,50 +36,21 @@ export interface CorrectOptions {
 /** Rows of a tile, as in `assembly/correct.ts`. */
 const TILE = 15;
 
-/**
- * For each of the changes C - Ĥ [K, K] row-major, the corrected weights of projections that read the same input of `cols` elements.
- * `gram` is H [K, K]. Changes are asked for one by one: for wide inputs each takes gigabytes.
- */
-export async function* correctWeights(
+/** The corrected weights of projections that read the same input of `cols` elements. */
+export async function correctWeights(
   pool: KernelPool,
   items: readonly CorrectItem[],
   cols: number,
-  gram: Matrix,
-  changes: AsyncIterable<Matrix>,
+  shift: Shift,
   options: CorrectOptions,
   mostCols: number = MOST_COLS,
-): AsyncGenerator<readonly Float32Array[]> {
-  const parts = cols <= mostCols ? [] : partsOf(cols, options.block, mostCols);
-  const whole = parts.length === 0 ? await prepareGram(pool, gram, cols, options.damping) : undefined;
-  try {
-    for await (const change of changes) {
-      if (whole !== undefined) yield await correctBy(pool, items, whole, change, options.share);
-      else yield await correctInParts(pool, items, cols, gram, change, options, parts);
-    }
-  } finally {
-    if (whole !== undefined) releaseGram(pool, whole);
-  }
-}
-
-/** As if inputs of different parts were uncorrelated, like the solver itself. */
-async function correctInParts(
-  pool: KernelPool,
-  items: readonly CorrectItem[],
-  cols: number,
-  gram: Matrix,
-  change: Matrix,
-  { damping, share }: CorrectOptions,
-  parts: ReturnType<typeof partsOf>,
 ): Promise<readonly Float32Array[]> {
+  if (cols <= mostCols) return correctPart(pool, items, cols, shift, options);
   const corrected: (readonly Float32Array[])[] = [];
-  for (const part of parts) {
+  for (const part of partsOf(cols, options.block, mostCols)) {
     const own = items.map(({ rows, weights }) => ({ rows, weights: columnsOf(weights, rows, cols, part) }));
-    const prepared = await prepareGram(pool, diagonalOf(gram, cols, part), part.end - part.start, damping);
-    try {
-      corrected.push(await correctBy(pool, own, prepared, diagonalOf(change, cols, part), share));
-    } finally {
-      releaseGram(pool, prepared);
-    }
+    const within = { gram: diagonalOf(shift.gram, cols, part), change: diagonalOf(shift.change, cols, part) };
+    corrected.push(await correctPart(pool, own, part.end - part.start, within, options));
   }
   return items.map(({ rows }, at) =>
     sideBySide(
@@ -82,20 +61,23 @@ async function correctInParts(
   );
 }
 
-async function correctBy(
+/** As if inputs of different parts were uncorrelated, like the solver itself. */
+async function correctPart(
   pool: KernelPool,
   items: readonly CorrectItem[],
-  prepared: PreparedGram,
-  change: Matrix,
-  share: number,
+  cols: number,
+  { gram, change }: Shift,
+  { damping, share }: CorrectOptions,
 ): Promise<readonly Float32Array[]> {
-  const address = placeTurned(pool, change, prepared.cols);
+  const prepared = await prepareGram(pool, gram, cols, damping);
+  const turned = placeTurned(pool, change, cols);
   try {
     const out: Float32Array[] = [];
-    for (const item of items) out.push(await correctOne(pool, item, prepared, address, share));
+    for (const item of items) out.push(await correctOne(pool, item, prepared, turned, share));
     return out;
   } finally {
-    pool.arena.release(address);
+    pool.arena.release(turned);
+    releaseGram(pool, prepared);
   }
 }
 
