@@ -12,6 +12,7 @@ import type { Model, Value, ValueType } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import { computeInFloat32 } from '../rewrite/compute-float32.js';
 import { type Extraction, extractModel } from '../rewrite/extract.js';
+import { prune } from '../rewrite/prune.js';
 import { Rewriter } from '../rewrite/rewriter.js';
 import { addGram, type GramOutputs } from './gram.js';
 
@@ -91,6 +92,7 @@ export function buildSegmentModel(original: Model, request: SegmentRequest): Seg
   });
   const liveOut = request.carry ? segment.liveOut.map((value) => outputEdge(context, value)) : [];
   const extra = request.extra.map((value) => outputEdge(context, value));
+  prune(rewriter);
   computeInFloat32(rewriter);
   return { model: extraction.model, graphInputs, liveIn, liveOut, extra, grams, rowScale: rowScale?.name };
 }

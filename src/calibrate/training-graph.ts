@@ -19,6 +19,7 @@ import { type Model, type Node, subgraphsOf, type Value } from '../ir/graph.js';
 import { type Tensor, tensorOf } from '../ir/tensor.js';
 import { GraphBuilder } from '../rewrite/builder.js';
 import { extractModel } from '../rewrite/extract.js';
+import { prune } from '../rewrite/prune.js';
 import { Rewriter } from '../rewrite/rewriter.js';
 import type { Feeds, HostTensor, Outputs } from '../runtime/runtime.js';
 
@@ -146,12 +147,6 @@ export function forwardPart(
   const rewriter = new Rewriter(extraction.model);
   for (const pass of EXPANSIONS) pass.run(rewriter, {}, undefined);
   return { copyOf: (value) => extraction.copyOf(value), builder: new GraphBuilder(rewriter) };
-}
-
-/** Removes what no output needs. */
-export function prune(rewriter: Rewriter): void {
-  const { nodes } = rewriter.model.graph;
-  for (const node of [...nodes].reverse()) if (node.outputs.length > 0) rewriter.eraseDead(node);
 }
 
 interface Marked {

@@ -10,6 +10,7 @@ import type { Segment } from '../../analysis/segments.js';
 import { int } from '../../ir/attribute.js';
 import type { Model, Value } from '../../ir/graph.js';
 import type { GraphBuilder } from '../../rewrite/builder.js';
+import { prune } from '../../rewrite/prune.js';
 import {
   type Feeds,
   floats,
@@ -20,7 +21,7 @@ import {
   type Session,
 } from '../../runtime/runtime.js';
 import type { SegmentFiles } from '../segment-files.js';
-import { forwardPart, LOSS, prune, TrainingGraph, type TrainingRequest } from '../training-graph.js';
+import { forwardPart, LOSS, TrainingGraph, type TrainingRequest } from '../training-graph.js';
 import { TrainingSession } from '../training-session.js';
 import { type HeadLoss, headLoss } from './head.js';
 import { type AnyStudent, placeStudent } from './student.js';
