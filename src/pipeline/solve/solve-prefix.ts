@@ -152,11 +152,12 @@ function streamsOf(place: ProjectionPlace, bits: readonly Precision[]): Readonly
   return new Map(bits.toSorted((a, b) => a - b).map((each) => [effectiveBits(place, each), each]));
 }
 
-/** Means over tokens of what a stream was found to be. */
+/** Means over tokens of what a stream was found to be; the sums are not needed any more, and are large. */
 function shiftOf(statistics: StreamStatistics): Shift {
   const { group, change, tokens } = statistics;
   if (change === undefined) throw new Error(`no change of ${group} was collected`);
-  return { gram: hessianOf(statistics), change: change.map((value) => value / tokens) };
+  for (let at = 0; at < change.length; at++) change[at] = (change[at] as number) / tokens;
+  return { gram: hessianOf(statistics), change };
 }
 
 /** The weights of a solved projection in the model of a precision. */
