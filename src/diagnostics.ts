@@ -53,7 +53,7 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'something in scope was skipped while --strict is on',
     remedy: 'drop --strict or narrow the scope',
   },
-  recipe: { summary: 'the recipe is not valid', remedy: 'compare it with the published recipe schema' },
+  recipe: { summary: 'the recipe is not valid', remedy: 'compare it with docs/recipes.md' },
   'bits-file': {
     summary: 'the bits file is not valid',
     remedy: 'give one of the precisions of the set to every layer',

@@ -28,7 +28,11 @@ type RecipeFlags = Readonly<
 >;
 
 export const recipeFlags: RecipeFlags = {
-  preset: { type: 'string', describe: `Preset recipe: ${Object.keys(PRESETS).join(', ')}`, group: 'Recipe:' },
+  preset: {
+    type: 'string',
+    describe: `Preset recipe (default: best with text, data-free without): ${Object.keys(PRESETS).join(', ')}`,
+    group: 'Recipe:',
+  },
   recipe: { type: 'string', describe: 'Recipe file (JSON); its fields replace those of the preset', group: 'Recipe:' },
   bits: { type: 'string', describe: 'Precisions of the set, such as 8,6,4,3,2', group: 'Recipe:' },
   block: { type: 'string', describe: 'Columns that share a scale: 16, 32, 64, 128, 256 or channel', group: 'Recipe:' },
@@ -98,7 +102,7 @@ export function recipeOf(values: Values<RecipeFlags>, hasText: boolean): Recipe 
       ...length,
       ...(start.method !== 'qat' && trainOf(values, start)),
     },
-    file ?? `--preset ${named}`,
+    file ?? 'the command line',
   );
 }
 

@@ -8,6 +8,7 @@ import { SUPER_BLOCK } from '../quant/compress.js';
 import { type ColumnPlace, type ProjectionPlace, placeBlocks, type SetLayout } from '../quant/layout.js';
 import { rowBytes } from '../quant/pack.js';
 import type { Precision } from '../quant/precision.js';
+import { schemaIssues } from '../schema-issues.js';
 import type { DigestedSection } from './set-writer.js';
 
 /** Version of the format; a reader refuses others. */
@@ -139,16 +140,7 @@ export function parseManifest(text: string, at: string): SetManifest {
     fail('not-a-set', at, 'The file is not JSON');
   }
   const result = schema.safeParse(parsed);
-  if (!result.success) {
-    fail(
-      'not-a-set',
-      at,
-      `The manifest is not valid: ${z
-        .prettifyError(result.error)
-        .replaceAll(/\s*\n\s*/g, ' ')
-        .slice(0, 400)}`,
-    );
-  }
+  if (!result.success) fail('not-a-set', at, `The manifest is not valid: ${schemaIssues(result.error, parsed)}`);
   checkRanges(result.data.layout, at);
   return result.data;
 }

@@ -1,5 +1,4 @@
 /** Runs passes over one model: order checked before the start, the verifier and the promised facts after each. */
-import { z } from 'zod';
 import { type Diagnostic, fail } from '../diagnostics.js';
 import { cloneModel } from '../ir/clone.js';
 import type { Model, Value } from '../ir/graph.js';
@@ -8,6 +7,7 @@ import { verify } from '../ir/verify.js';
 import type { Pass, PassDescription } from '../rewrite/define-pass.js';
 import type { Fact } from '../rewrite/facts.js';
 import { type Change, Rewriter } from '../rewrite/rewriter.js';
+import { schemaIssues } from '../schema-issues.js';
 
 /** One pass with what it runs on. Made by `step`, which ties the types together. */
 export interface PassStep {
@@ -39,7 +39,8 @@ export function step<O>(pass: Pass<O>, options?: unknown): PassStep;
 export function step<O, M>(pass: Pass<O, M>, options: unknown, material: M): PassStep;
 export function step<O, M>(pass: Pass<O, M>, options: unknown = {}, material?: M): PassStep {
   const parsed = pass.options.safeParse(options);
-  if (!parsed.success) return fail('recipe', pass.name, `The options are not valid: ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success)
+    return fail('recipe', pass.name, `The options are not valid: ${schemaIssues(parsed.error, options)}`);
   return { pass, run: (rw) => pass.run(rw, parsed.data, material as M) };
 }
 

@@ -31,6 +31,10 @@ export const compileCommand: Command = defineCommand({
     const isCalibrated = text !== undefined || statistics !== undefined;
     const recipe = recipeOf(values, isCalibrated);
     requireText(recipe, { hasText: text !== undefined, isCalibrated });
+    if (!isCalibrated && values.preset === undefined && values.recipe === undefined)
+      context.log.warn(
+        'No text was given, so the preset is data-free; --text and --tokenizer make int3 and int2 much better.',
+      );
     const { compile } = await import('../../pipeline/compile.js');
     const result = await compile(
       {

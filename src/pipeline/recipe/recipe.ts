@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { fail } from '../../diagnostics.js';
+import { schemaIssues } from '../../schema-issues.js';
 import { PRESETS } from './presets.js';
 import { type DistillRecipe, distillSchema, requireDistill } from './recipe-distill.js';
 import { type PrefixRecipe, prefixSchema, requirePrefix } from './recipe-prefix.js';
@@ -192,8 +193,7 @@ const schema: z.ZodType<Recipe> = z.strictObject(shape);
 /** Fills defaults and checks a recipe; `at` names its origin in messages. */
 export function parseRecipe(input: unknown, at: string): Recipe {
   const result = schema.safeParse(input);
-  if (!result.success)
-    fail('recipe', at, `The recipe is not valid: ${z.prettifyError(result.error).replaceAll(/\s*\n\s*/g, ' ')}`);
+  if (!result.success) fail('recipe', at, `The recipe is not valid: ${schemaIssues(result.error, input)}`);
   const recipe = withQat(withTraining(result.data, at), at);
   if (recipe.prefix !== undefined) requirePrefix(recipe, recipe.prefix, at);
   if (recipe.distill !== undefined) requireDistill(recipe.bits, recipe.distill, at);

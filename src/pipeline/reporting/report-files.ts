@@ -6,6 +6,7 @@ import { staged } from '../../convert/output.js';
 import { type OpenSet, openSet } from '../../convert/set-manifest.js';
 import { fail } from '../../diagnostics.js';
 import type { CompiledFacts, ReportData, RunFacts } from '../../report/page/data.js';
+import { schemaIssues } from '../../schema-issues.js';
 import { digestOfSet } from '../mix/sensitivity-file.js';
 import {
   evaluationFile,
@@ -137,6 +138,5 @@ function readChecked<T>(path: string, schema: z.ZodType<T>): T {
   }
   const result = schema.safeParse(parsed);
   if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  return fail('report-input', path, `${issue?.path.join('.') || 'The file'}: ${issue?.message ?? 'not valid'}`);
+  return fail('report-input', path, `The file is not valid: ${schemaIssues(result.error, parsed)}`);
 }
