@@ -4,13 +4,16 @@ import { join } from 'node:path';
 import { byteSize, significant, table } from '../src/cli/render.js';
 import {
   type CompileResult,
+  type Context,
   compile,
   type EvalResult,
   evaluate,
   PRESETS,
   parseRecipe,
   report,
+  type SweepPoint,
   silentContext,
+  sweep,
 } from '../src/index.js';
 
 const MODEL = 'fixtures/models/mistral-656k/model.onnx';
@@ -42,6 +45,11 @@ async function main(): Promise<void> {
   console.log(tableOf(compiled, scores));
   writeFileSync(join(OUT, 'model.compile.json'), JSON.stringify(compiled));
   writeFileSync(join(OUT, 'stories.eval.json'), JSON.stringify(scores));
+  console.log('\nSearching for a precision of each projection, at 2.5 and 3.5 bits on average…');
+  for (const { name, bytes, kl, evaluations } of await mixes(context))
+    console.log(
+      `  ${name}: ${byteSize(bytes)}, KL ${significant(kl)} on the same stories, found in ${evaluations} runs`,
+    );
   const { path } = await report({ folder: OUT }, context);
   console.log(`\nPage: ${path}`);
   console.log(
@@ -49,6 +57,22 @@ async function main(): Promise<void> {
   );
   for (const { path, bytes } of compiled.files)
     if (existsSync(path)) console.log(`  ${path.padEnd(32)} ${byteSize(bytes)}`);
+}
+
+/** Mixes that were searched for, on text that the solver saw; the page draws them beside uniform precisions and named shapes. */
+async function mixes(context: Context): Promise<readonly SweepPoint[]> {
+  const measure = { window: 256, original: MODEL, threads: THREADS, memoryBytes: 2 ** 32 };
+  const { points } = await sweep(
+    {
+      set: join(OUT, 'model.json'),
+      averageBits: [2.5, 3.5],
+      methods: ['local'],
+      search: { per: 'projection', measure: { ...measure, text: text(CALIBRATION), tokens: 1024 } },
+      score: { ...measure, text: text(HELD), tokens: 4096 },
+    },
+    context,
+  );
+  return points.filter(({ kind }) => kind === 'search');
 }
 
 function tableOf(compiled: CompileResult, scores: EvalResult): string {
