@@ -59,12 +59,13 @@ function describe(update: ProgressUpdate, remaining: number | undefined): string
   return `${percent}${left}${update.detail === undefined ? '' : `, ${update.detail}`}`;
 }
 
-/** When a stage began and when it was last shown. */
+/** When a stage began and when it was last shown. A stage that goes back has begun again. */
 class Timing {
   readonly #now: () => number;
   #stage = '';
   #began = 0;
   #first = 0;
+  #last = 0;
   #shown = Number.NEGATIVE_INFINITY;
 
   constructor(now: () => number) {
@@ -73,7 +74,8 @@ class Timing {
 
   /** Seconds until the stage ends at the pace so far; unknown in its first second. */
   remaining(update: ProgressUpdate): number | undefined {
-    if (update.stage !== this.#stage) this.#enter(update);
+    if (update.stage !== this.#stage || update.done < this.#last) this.#enter(update);
+    this.#last = update.done;
     const elapsed = (this.#now() - this.#began) / 1000;
     const moved = update.done - this.#first;
     if (elapsed < 1 || moved <= 0 || update.done >= update.total) return undefined;

@@ -122,7 +122,11 @@ export async function checkFolder(
 ): Promise<Readonly<Record<string, Probe>>> {
   const { model, recipe, threads, memoryBytes } = options;
   const { windows } = measured;
-  const quality = await checkSet({ source, model, recipe, folder, graphs, windows, threads, memoryBytes }, context);
+  const hasText = options.text !== undefined;
+  const quality = await checkSet(
+    { source, model, recipe, folder, graphs, windows, hasText, threads, memoryBytes },
+    context,
+  );
   clock.lap('check');
   return quality;
 }

@@ -40,4 +40,15 @@ describe('createProgress', () => {
     progress.update({ stage: 'solve', done: 8, total: 10 });
     expect(written).toEqual(['capture 100 %\n', 'solve 50 %\n', 'solve 80 %, 10 s left\n']);
   });
+
+  it('starts a new estimate when a stage begins again', () => {
+    const { written, clock, progress } = setUp(false);
+    progress.update({ stage: 'search', done: 1, total: 20 });
+    clock.now = 600_000;
+    progress.update({ stage: 'search', done: 20, total: 20 });
+    progress.update({ stage: 'search', done: 1, total: 20 });
+    clock.now = 610_000;
+    progress.update({ stage: 'search', done: 11, total: 20 });
+    expect(written.slice(2)).toEqual(['search 5 %\n', 'search 55 %, 9 s left\n']);
+  });
 });

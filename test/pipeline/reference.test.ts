@@ -46,6 +46,7 @@ describe('a bfloat16 export', () => {
       method: 'data-free',
     });
     expect(warnings).toEqual([]);
+    expect(precisions[0]?.probe).toMatchObject({ isRandom: true });
     expect(precisions[0]?.probe?.kl).toBeLessThan(0.01);
     expect(importModel(join(root, 'set/model_int8.onnx')).graph.outputs[0]?.type?.dtype).toBe('float32');
     const ids = writeIds(join(root, 'ids.jsonl'), heldWindows(1));

@@ -129,15 +129,14 @@ describe('report', () => {
     const named = saved('held.json');
     const { evaluations } = dataOf((await run({ evaluations: [named, join(folder, 'b.eval.json')] })).json.path);
     expect(evaluations.map(({ name, probe }) => [name, probe])).toEqual([
-      ['probe', true],
-      ['a', false],
-      ['b', false],
-      ['held', false],
+      ['probe', 'text'],
+      ['a', undefined],
+      ['b', undefined],
+      ['held', undefined],
     ]);
     const graph = dataOf(join(folder, 'model.report.json')).models.find(({ name }) => name === 'int4');
     expect(evaluations[2]).toEqual({
       name: 'b',
-      probe: false,
       positions: 100,
       reference: { name: 'model.onnx', nll: 3, bytes: 4000 },
       scores: [

@@ -115,10 +115,9 @@ export const REPORT: ReportData = {
     ],
   },
   evaluations: [
-    { name: 'probe', probe: true, positions: 126, scores: models.slice(0, 3).map(scoreOf) },
+    { name: 'probe', probe: 'text', positions: 126, scores: models.slice(0, 3).map(scoreOf) },
     ...['c4', 'wikitext'].map((name) => ({
       name,
-      probe: false,
       positions: 8176,
       reference: { name: 'tiny.onnx', nll: 3, bytes: 1.07e9, tokensPerSecond: 30 },
       scores: models.map(scoreOf),

@@ -70,7 +70,7 @@ function render({ files, precisions, quantized, tables, distilled, refused, seco
     table(probed === undefined ? columns : [...columns, right('KL'), right('top-1')], rows),
     probed === undefined
       ? ''
-      : `KL to the source and agreement with it over ${probed.positions} positions: a check, no score; see matquant eval.`,
+      : `KL to the source and agreement with it over ${probed.positions} positions${probed.isRandom ? ' of random token ids' : ''}: a check, no score; see matquant eval.`,
     distilled
       .map(
         ({ bits, steps, kept: { before, after } }) =>

@@ -4,7 +4,13 @@ import { z } from 'zod';
 import type { ReportEvaluation, ReportModel, Score, TaskAnswers } from '../../report/page/data.js';
 import type { SavedEvaluation } from './report-schema.js';
 
-const probed = z.object({ kl: z.number(), top1: z.number(), deltaNll: z.number(), positions: z.number() });
+const probed = z.object({
+  kl: z.number(),
+  top1: z.number(),
+  deltaNll: z.number(),
+  positions: z.number(),
+  isRandom: z.boolean().default(false),
+});
 
 /** The comparison at the end of `compile`; undefined when it was not made. */
 export function probeOf(
@@ -24,7 +30,8 @@ export function probeOf(
     top1,
     deltaNll,
   }));
-  return { name: 'probe', probe: true, positions: first.probe.positions, scores };
+  const { positions, isRandom } = first.probe;
+  return { name: 'probe', probe: isRandom ? 'random ids' : 'text', positions, scores };
 }
 
 /** Scores on text; undefined where there were only questions. */
@@ -51,7 +58,6 @@ export function evaluationOf(
   });
   return {
     name,
-    probe: false,
     positions: reference.positions,
     reference: {
       name: basename(reference.path),

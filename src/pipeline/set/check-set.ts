@@ -19,6 +19,8 @@ export interface Probe {
   readonly top1: number;
   readonly deltaNll: number;
   readonly positions: number;
+  /** On token ids that were made up, since there was no text: this shows that a graph works, not how good it is. */
+  readonly isRandom: boolean;
 }
 
 export interface CheckOptions {
@@ -28,6 +30,8 @@ export interface CheckOptions {
   readonly graphs: readonly Pick<SetGraph, 'name' | 'file'>[];
   /** Token windows of the calibration text; probe windows are cut from them, or made up when there are none. */
   readonly windows: readonly Int32Array[];
+  /** Whether the windows are text. */
+  readonly hasText: boolean;
   readonly vocabulary: number;
   /** Tokens of a text, for a model that takes no other number. */
   readonly exactly: number | undefined;
@@ -38,7 +42,8 @@ export interface CheckOptions {
 const PROBE_TOKENS = 64;
 
 /** A set whose graphs are to be compared with its source. */
-export interface SetToCheck extends Pick<CheckOptions, 'folder' | 'graphs' | 'windows' | 'threads' | 'memoryBytes'> {
+export interface SetToCheck
+  extends Pick<CheckOptions, 'folder' | 'graphs' | 'windows' | 'hasText' | 'threads' | 'memoryBytes'> {
   readonly source: Source;
   /** The float source as it was given. */
   readonly model: string;
@@ -47,7 +52,7 @@ export interface SetToCheck extends Pick<CheckOptions, 'folder' | 'graphs' | 'wi
 
 /** Compares the graphs with the source where both fit the memory; otherwise says that this was not done. */
 export async function checkSet(set: SetToCheck, context: Context): Promise<Readonly<Record<string, Probe>>> {
-  const { source, model, recipe, folder, graphs, windows, threads, memoryBytes } = set;
+  const { source, model, recipe, memoryBytes } = set;
   const { fileBytes } = fileSizesOf(model);
   if (2 * fileBytes > memoryBytes) {
     context.log.warn(
@@ -60,10 +65,7 @@ export async function checkSet(set: SetToCheck, context: Context): Promise<Reado
   const vocabulary = source.analysis.embedding?.vocabulary ?? 256;
   const exactly = fixedShapeOf(source.model).length;
   try {
-    return await checkGraphs(
-      { source: reference.path, folder, graphs, windows, vocabulary, exactly, threads, memoryBytes },
-      context,
-    );
+    return await checkGraphs({ ...set, source: reference.path, vocabulary, exactly }, context);
   } finally {
     reference.close();
   }
@@ -71,7 +73,7 @@ export async function checkSet(set: SetToCheck, context: Context): Promise<Reado
 
 /** Runs source and graphs over a short probe. A graph that does not load, or gives numbers that are not finite, is an error. */
 export async function checkGraphs(options: CheckOptions, context: Context): Promise<Readonly<Record<string, Probe>>> {
-  const { source, folder, graphs, threads, memoryBytes } = options;
+  const { source, folder, graphs, hasText, threads, memoryBytes } = options;
   const windows = probeWindows(options);
   const paths = graphs.map(({ file }) => join(folder, file));
   const result = await evaluate({
@@ -85,14 +87,20 @@ export async function checkGraphs(options: CheckOptions, context: Context): Prom
     progress: context.progress,
     signal: context.signal,
   }).catch((error: unknown) => rethrow(error));
-  const probes = result.candidates.map((score, at) => [graphs[at]?.name ?? '', probeOf(score)] as const);
+  const probes = result.candidates.map((score, at) => [graphs[at]?.name ?? '', probeOf(score, !hasText)] as const);
   for (const [name, probe] of probes) {
     if (!Number.isFinite(probe.kl)) fail('parity', name, `The ${name} graph gives numbers that are not finite`);
   }
   return Object.fromEntries(probes);
 }
 
-const probeOf = ({ kl, top1, deltaNll, positions }: CandidateResult): Probe => ({ kl, top1, deltaNll, positions });
+const probeOf = ({ kl, top1, deltaNll, positions }: CandidateResult, isRandom: boolean): Probe => ({
+  kl,
+  top1,
+  deltaNll,
+  positions,
+  isRandom,
+});
 
 /** The beginning of the first windows, or ids spread over the vocabulary. */
 function probeWindows({ windows, vocabulary, exactly }: CheckOptions): readonly Int32Array[] {

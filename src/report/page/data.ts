@@ -138,8 +138,8 @@ export interface ReportProjection {
 export interface ReportEvaluation {
   /** The file of results without its suffix. */
   readonly name: string;
-  /** The short comparison at the end of `compile`. */
-  readonly probe: boolean;
+  /** For the short comparison at the end of `compile`: what it ran on. */
+  readonly probe?: 'text' | 'random ids';
   readonly positions: number;
   readonly reference?: ReferenceScore | undefined;
   readonly scores: readonly Score[];

@@ -52,7 +52,8 @@ function evaluationTable({ name, probe, positions, reference, scores }: ReportEv
     ...(speed ? [figureOf(reference.tokensPerSecond)] : []),
   ];
   const rows = scores.map((score) => rowOf(score, losses, speed));
-  const caption = probe ? `A short probe while compiling: ${positions} positions` : `${name}: ${positions} positions`;
+  const of = probe === 'random ids' ? ' of random token ids, which say nothing of text' : '';
+  const caption = `${probe === undefined ? name : 'A short probe while compiling'}: ${positions} positions${of}`;
   return table(caption, columns, source ? [source, ...rows] : rows);
 }
 
