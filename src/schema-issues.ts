@@ -11,6 +11,8 @@ export function schemaIssues(error: z.ZodError, value: unknown): string {
 }
 
 const MOST = 3;
+/** Characters of a value that are shown. */
+const LONGEST = 60;
 
 function sentence(issue: Issue, value: unknown): string {
   const place = placeOf(issue.path);
@@ -24,7 +26,7 @@ function sentence(issue: Issue, value: unknown): string {
     (inner, key) => (inner as Record<PropertyKey, unknown> | undefined)?.[key],
     value,
   );
-  const held = found === undefined ? 'is missing' : `is ${JSON.stringify(found)}`;
+  const held = found === undefined ? 'is missing' : `is ${JSON.stringify(found).slice(0, LONGEST)}`;
   return `${place === '' ? 'the value' : place} ${held}, and takes ${accepted.map(String).join(', ')}`;
 }
 

@@ -36,7 +36,10 @@ export interface CorrectOptions {
 /** Rows of a tile, as in `assembly/correct.ts`. */
 const TILE = 15;
 
-/** The corrected weights of projections that read the same input of `cols` elements. */
+/**
+ * The corrected weights of projections that read the same input of `cols` elements. Inputs wider than `mostCols` are divided as if those
+ * of different parts were uncorrelated, like in the solver itself.
+ */
 export async function correctWeights(
   pool: KernelPool,
   items: readonly CorrectItem[],
@@ -61,7 +64,6 @@ export async function correctWeights(
   );
 }
 
-/** As if inputs of different parts were uncorrelated, like the solver itself. */
 async function correctPart(
   pool: KernelPool,
   items: readonly CorrectItem[],
