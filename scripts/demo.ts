@@ -46,9 +46,9 @@ async function main(): Promise<void> {
   writeFileSync(join(OUT, 'model.compile.json'), JSON.stringify(compiled));
   writeFileSync(join(OUT, 'stories.eval.json'), JSON.stringify(scores));
   console.log('\nSearching for a precision of each projection, at 2.5 and 3.5 bits on average…');
-  for (const { name, bytes, kl, evaluations } of await mixes(context))
+  for (const { averageBits, bytes, kl, evaluations } of await mixes(context))
     console.log(
-      `  ${name}: ${byteSize(bytes)}, KL ${significant(kl)} on the same stories, found in ${evaluations} runs`,
+      `  ${averageBits.toFixed(1)} bits: ${byteSize(bytes)}, KL ${significant(kl)} on the same stories, found in ${evaluations} runs`,
     );
   const { path } = await report({ folder: OUT }, context);
   console.log(`\nPage: ${path}`);
