@@ -3,12 +3,13 @@
  * so that an interrupted run goes on where it was, and runs on other texts add to what is there.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { staged } from '../../convert/output.js';
 import type { OpenSet, SetManifest } from '../../convert/set-manifest.js';
 import { fail } from '../../diagnostics.js';
+import { readSavedJson } from '../saved-json.js';
 
 /** One measurement. */
 export interface SensitivityEntry {
@@ -63,13 +64,7 @@ export function digestOfSet({ restSha256, sections }: SetManifest): string {
 /** The measurements of a file; none when there is no such file. */
 export function readSensitivity(path: string, manifest: SetManifest): readonly SensitivityEntry[] {
   if (!existsSync(path)) return [];
-  let value: unknown;
-  try {
-    value = JSON.parse(readFileSync(path, 'utf8'));
-  } catch {
-    return fail('report-input', path, 'The file is not JSON');
-  }
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(readSavedJson(path));
   if (!parsed.success) return fail('report-input', path, 'The file holds no sensitivities');
   if (parsed.data.set !== digestOfSet(manifest)) return fail('report-input', path, 'The file belongs to another set');
   return parsed.data.entries;

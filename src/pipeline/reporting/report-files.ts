@@ -8,6 +8,7 @@ import { fail } from '../../diagnostics.js';
 import type { CompiledFacts, ReportData, RunFacts } from '../../report/page/data.js';
 import { schemaIssues } from '../../schema-issues.js';
 import { digestOfSet } from '../mix/sensitivity-file.js';
+import { readSavedJson } from '../saved-json.js';
 import {
   evaluationFile,
   reportFile,
@@ -130,12 +131,7 @@ const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false
 
 function readChecked<T>(path: string, schema: z.ZodType<T>): T {
   if (!isFile(path)) fail('file-missing', path, 'There is no such file');
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(readFileSync(path, 'utf8'));
-  } catch {
-    return fail('report-input', path, 'The file is not JSON');
-  }
+  const parsed = readSavedJson(path);
   const result = schema.safeParse(parsed);
   if (result.success) return result.data;
   return fail('report-input', path, `The file is not valid: ${schemaIssues(result.error, parsed)}`);
