@@ -59,6 +59,10 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     remedy: 'give one of the precisions of the set to every layer',
   },
   'not-a-set': { summary: 'the file is not a nested set', remedy: 'pass the .json written by `matquant compile`' },
+  damaged: {
+    summary: 'a file is not what was written',
+    remedy: 'copy it again from where it came, or run the command that wrote it again',
+  },
   'precision-missing': {
     summary: 'the data file is too short for the precision',
     remedy: 'append the missing bytes with `matquant append`',
@@ -122,6 +126,7 @@ export type ErrorCode =
   | 'recipe'
   | 'bits-file'
   | 'not-a-set'
+  | 'damaged'
   | 'precision-missing'
   | 'scale-range'
   | 'empty-text'

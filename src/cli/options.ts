@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { fail } from '../diagnostics.js';
 import type { TextOptions } from '../pipeline/text-options.js';
-import type { DefaultedFlag, Flag, ListFlag, Values } from './command.js';
+import type { DefaultedFlag, Flag, ListFlag, OptionSpec, Values } from './command.js';
 import { byteCount, wholeNumber } from './values.js';
 
 type TextFlags = {
@@ -45,6 +45,11 @@ export const machineFlags: MachineFlags = {
 export const runFlags: { readonly seed: DefaultedFlag; readonly work: Flag } = {
   seed: { type: 'string', default: '0', describe: 'Seed of everything that is drawn', group: 'Machine:' },
   work: { type: 'string', describe: 'Folder of results that a later run reuses', group: 'Machine:' },
+};
+
+/** What lets a verb replace files of others. */
+export const overwriteFlag: { readonly overwrite: OptionSpec & { readonly type: 'boolean' } } = {
+  overwrite: { type: 'boolean', describe: 'Replace files of the same names that this tool did not write' },
 };
 
 /** Statistics of earlier captures. */

@@ -6,6 +6,7 @@ import { externalEntries } from '../proto/external-data.js';
 import { ExternalWriter, sha1Of } from '../proto/external-writer.js';
 import { copyOf, EXTERNAL, long, type StringStringEntryProto, type TensorProto } from '../proto/messages.js';
 import type { Payload } from '../proto/payload.js';
+import type { DataDigest } from './model-record.js';
 import { tensorOrigins } from './origins.js';
 
 /** A range of a data file beside the graph, under a bare name or a path below it. */
@@ -24,6 +25,8 @@ export interface TensorPlacing {
   /** The data file to write; undefined keeps everything in the message that has no placement. */
   readonly dataFile?: { readonly name: string; readonly path: string };
   readonly placements?: Placements;
+  /** Digest the data file while it is written. */
+  readonly digested?: boolean;
 }
 
 /** Fields of a tensor message that say what its elements are. */
@@ -65,8 +68,8 @@ export class TensorExporter {
     return this.#message(tensor, mayBeExternal);
   }
 
-  /** Completes the data file. Returns its length, or undefined when nothing was written to one. */
-  finish(): number | undefined {
+  /** Completes the data file. Returns its length and its digest, empty unless asked for, or undefined when nothing was written to one. */
+  finish(): DataDigest | undefined {
     const writer = this.#writer;
     const file = this.#placing.dataFile;
     if (writer === undefined || file === undefined) return undefined;
@@ -76,7 +79,7 @@ export class TensorExporter {
       const checksum = sha1Of(file.path);
       for (const entries of this.#digested) entries.push({ key: 'checksum', value: checksum });
     }
-    return writer.length;
+    return { end: writer.length, sha256: writer.digest };
   }
 
   /** Closes the data file after an error. */
@@ -109,7 +112,7 @@ export class TensorExporter {
     }
     const file = this.#placing.dataFile;
     if (file === undefined || tensor.byteLength < this.#placing.threshold || tensor.byteLength === 0) return undefined;
-    this.#writer ??= new ExternalWriter(file.path);
+    this.#writer ??= new ExternalWriter(file.path, this.#placing.digested);
     const { offset, length } = this.#writer.add(payloadOf(tensor), tensor.storage);
     const entries = externalEntries(file.name, offset, length);
     if (origin?.externalData?.some((entry) => entry.key === 'checksum')) this.#digested.push(entries);

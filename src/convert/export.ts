@@ -4,13 +4,15 @@ import { fail } from '../diagnostics.js';
 import type { Model } from '../ir/graph.js';
 import { encodeModel, encodeModelPieces } from '../proto/encode.js';
 import { writePieces } from '../proto/external-writer.js';
+import { sealPieces } from '../proto/graph-seal.js';
 import { copyOf, long, type ModelProto, type OperatorSetIdProto } from '../proto/messages.js';
-import { lengthOf } from '../proto/payload.js';
+import { lengthOf, type Payload } from '../proto/payload.js';
 import { stagedFiles } from '../proto/staging.js';
 import { exportGraph } from './export-graph.js';
 import { type Placements, TensorExporter } from './export-tensor.js';
 import { type ModelExtras, opsetDomain } from './import.js';
 import { metadataEntries, restored } from './leftovers.js';
+import { type DataDigest, type ModelRecord, recordedMetadata } from './model-record.js';
 
 export type { Placement, Placements } from './export-tensor.js';
 
@@ -23,6 +25,8 @@ export interface ExportOptions {
   readonly inline?: boolean;
   /** Tensors whose bytes someone else has written or will write. Only the others go to the data file. */
   readonly placements?: Placements;
+  /** What the model says of itself, with digests of its data file and of the graph. */
+  readonly record?: ModelRecord;
 }
 
 /** What was written. */
@@ -48,10 +52,13 @@ export function exportModel(model: Model, path: string, options: ExportOptions =
       threshold: options.externalThreshold ?? DEFAULT_THRESHOLD,
       ...(options.inline ? {} : { dataFile: { name, path: dataTemporary as string } }),
       ...(options.placements ? { placements: options.placements } : {}),
+      digested: options.record?.data === 'own',
     });
-    const { message, dataBytes } = complete(model, tensors);
-    const pieces = encodeModelPieces(message, path);
+    const { message, written } = complete(model, tensors);
+    const { record } = options;
+    const pieces = record === undefined ? encodeModelPieces(message, path) : recorded(message, record, written, path);
     writePieces(graphTemporary as string, pieces);
+    const dataBytes = written?.end;
     const data = dataBytes === undefined ? undefined : { path: dataPath, bytes: dataBytes };
     return { path, bytes: lengthOf(pieces), data };
   });
@@ -68,10 +75,22 @@ export function exportMessage(model: Model): ModelProto {
   return messageOf(model, new TensorExporter({ threshold: 0 }));
 }
 
-function complete(model: Model, tensors: TensorExporter): { message: ModelProto; dataBytes: number | undefined } {
+/** The encoded model with its record in it. */
+function recorded(
+  message: ModelProto,
+  { metadata, data }: ModelRecord,
+  written: DataDigest | undefined,
+  at: string,
+): readonly Payload[] {
+  const digests = data === 'own' ? [written].filter((each) => each !== undefined) : data;
+  const metadataProps = recordedMetadata(message.metadataProps ?? [], metadata, digests);
+  return sealPieces(encodeModelPieces(copyOf(message, { metadataProps }), at));
+}
+
+function complete(model: Model, tensors: TensorExporter): { message: ModelProto; written: DataDigest | undefined } {
   try {
     const message = messageOf(model, tensors);
-    return { message, dataBytes: tensors.finish() };
+    return { message, written: tensors.finish() };
   } finally {
     tensors.abandon();
   }

@@ -1,19 +1,23 @@
 /** Cutting and growing the data file of a set, byte range by byte range. */
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, statSync, writeSync } from 'node:fs';
 import { fail } from '../diagnostics.js';
 import { staged } from '../proto/staging.js';
+import { digestsOf } from './range-digests.js';
+import { digestsFor, requireData } from './set-digests.js';
 import type { OpenSet } from './set-manifest.js';
 import { readFully } from './set-tensors.js';
-import { type DigestedSection, digestRanges } from './set-writer.js';
+import type { DigestedSection } from './set-writer.js';
 
 const STEP = 8 << 20;
 
-/** Writes the first `length` bytes of the set's data file as a new file; it is a whole smaller model. */
+/**
+ * Writes the first `length` bytes of the set's data file as a new file; it is a whole smaller model. A file of that name which holds
+ * as much of the same set stays as it is: it may be longer because other graphs read it.
+ */
 export function cutData(set: OpenSet, length: number, target: string): void {
-  if (set.dataBytes < length) {
-    fail('precision-missing', set.dataPath, `The data file has ${set.dataBytes} bytes, ${length} are needed`);
-  }
+  requireData(set, length);
+  if (holds(set, length, target)) return;
   staged(target, (temporary) => {
     const source = openSync(set.dataPath, 'r');
     const copy = openSync(temporary, 'wx');
@@ -24,6 +28,18 @@ export function cutData(set: OpenSet, length: number, target: string): void {
       closeSync(copy);
     }
   });
+}
+
+function holds({ manifest }: OpenSet, length: number, path: string): boolean {
+  const bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  if (bytes < length || bytes > manifest.layout.byteLength) return false;
+  // All that is there, not just what is needed: sections behind it belong to other graphs.
+  const parts = digestsFor(manifest, bytes).filter(({ end }) => end <= bytes);
+  const found = digestsOf(
+    path,
+    parts.map(({ end }) => end),
+  );
+  return parts.every(({ sha256 }, at) => found[at] === sha256);
 }
 
 /** Where the bytes of the next precisions come from: a longer data file of the set, or just the bytes that are missing. */
@@ -41,11 +57,11 @@ export function appendData(set: OpenSet, length: number, supply: Supply): number
   const target = openSync(set.dataPath, 'r+');
   const source = openSupply(supply);
   const before = fstatSync(target).size;
-  const { sections, restSha256 } = set.manifest;
+  const { sections } = set.manifest;
   const whole = sections.findLast((section) => section.end <= before);
   const kept = whole?.end ?? 0;
   try {
-    checkKept(target, set, restSha256, sections);
+    checkKept(set, before);
     for (const section of sections) {
       if (section.end > kept && section.end <= length) appendSection(source, target, sections, section, supply);
     }
@@ -69,22 +85,16 @@ function openSupply(supply: Supply): number {
 }
 
 /** The sections that the file holds already must be those of the manifest. */
-function checkKept(target: number, set: OpenSet, restSha256: string, sections: readonly DigestedSection[]): void {
-  const size = fstatSync(target).size;
+function checkKept(set: OpenSet, bytes: number): void {
+  const { sections } = set.manifest;
   const restEnd = sections[0]?.start ?? 0;
-  const kept = sections.filter((section) => section.end <= size);
-  if (size < restEnd)
+  if (bytes < restEnd)
     fail(
-      'not-a-set',
+      'damaged',
       set.dataPath,
-      `The data file has ${size} bytes, not even the ${restEnd} that every precision needs`,
+      `The data file has ${bytes} bytes, not even the ${restEnd} that every precision needs`,
     );
-  const found = digestRanges(target, set.dataPath, [restEnd, ...kept.map((section) => section.end)]);
-  const expected = [restSha256, ...kept.map((section) => section.sha256)];
-  const wrong = expected.findIndex((digest, at) => digest !== found[at]);
-  if (wrong < 0) return;
-  const part = wrong === 0 ? 'tensors that are not quantized' : `int${kept[wrong - 1]?.bits} section`;
-  fail('not-a-set', set.dataPath, `The ${part} of the data file does not have the digest of the manifest`);
+  requireData(set, sections.findLast(({ end }) => end <= bytes)?.end ?? restEnd);
 }
 
 function appendSection(

@@ -9,14 +9,23 @@ import { type ColumnPlace, type ProjectionPlace, placeBlocks, type SetLayout } f
 import { rowBytes } from '../quant/pack.js';
 import type { Precision } from '../quant/precision.js';
 import { schemaIssues } from '../schema-issues.js';
+import { isSealed, sealedJson } from './seal.js';
+import { idOf } from './set-identity.js';
 import type { DigestedSection } from './set-writer.js';
 
 /** Version of the format; a reader refuses others. */
-export const SET_VERSION = 1;
+export const SET_VERSION = 2;
+
+/** File systems take names of 255 bytes. */
+const LONGEST_NAME = 255;
 
 const count = z.number().int().nonnegative();
 const precision = z.union([2, 3, 4, 5, 6, 7, 8].map((bits) => z.literal(bits as Precision)));
-const bareName = z.string().regex(/^(?!\.{1,2}$)[^/\\:\0]+$/, 'must be a bare file name');
+const bareName = z
+  .string()
+  .max(LONGEST_NAME, `must be a file name of at most ${LONGEST_NAME} characters`)
+  .regex(/^(?!\.{1,2}$)[^/\\:\0]+$/, 'must be a bare file name');
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 in hex');
 const rangeShape = { offset: count, length: count };
 const range = z.strictObject(rangeShape);
 const column = z.strictObject({
@@ -65,18 +74,21 @@ const graphFile = z.strictObject({
   /** One precision, or those that differ from it by projection id. */
   bits: z.union([precision, z.record(z.string(), precision)]),
   bytesNeeded: count,
+  sha256,
 });
 const schema = z.object({
   format: z.literal('matquant-set'),
-  version: z.literal(SET_VERSION),
+  version: z.literal(SET_VERSION, `must be ${SET_VERSION}: compile the set again, or use the version that wrote it`),
   tool: z.string(),
   source: z.object({ name: z.string(), sha256: z.string().optional() }),
   recipe: z.unknown(),
   accuracyLevel: z.union([z.literal(0), z.literal(4)]),
+  /** The beginning of the digest of the data, which is in the name of the data file too. */
+  id: z.string(),
   data: bareName,
   layout,
-  restSha256: z.string(),
-  sections: z.array(z.strictObject({ bits: precision, start: count, end: count, sha256: z.string() })).min(1),
+  restSha256: sha256,
+  sections: z.array(z.strictObject({ bits: precision, start: count, end: count, sha256 })).min(1),
   graphs: z.array(graphFile),
   /** Measures per graph name; filled by the verifier. */
   quality: z.record(z.string(), z.unknown()),
@@ -90,6 +102,8 @@ export interface SetGraph {
   /** One precision for all, or precisions by projection id. */
   readonly bits: Precision | Readonly<Record<string, Precision>>;
   readonly bytesNeeded: number;
+  /** Of the file. */
+  readonly sha256: string;
 }
 
 export interface SetManifest {
@@ -99,6 +113,8 @@ export interface SetManifest {
   readonly source: { readonly name: string; readonly sha256?: string | undefined };
   readonly recipe: unknown;
   readonly accuracyLevel: 0 | 4;
+  /** The beginning of the digest of the data, `idOf`. */
+  readonly id: string;
   /** Bare name of the data file. */
   readonly data: string;
   readonly layout: SetLayout;
@@ -142,12 +158,14 @@ export function parseManifest(text: string, at: string): SetManifest {
   const result = schema.safeParse(parsed);
   if (!result.success) fail('not-a-set', at, `The manifest is not valid: ${schemaIssues(result.error, parsed)}`);
   checkRanges(result.data.layout, at);
+  if (!isSealed(text)) fail('damaged', at, 'The manifest does not have the digest it was written with');
+  if (result.data.id !== idOf(result.data)) fail('damaged', at, 'The id of the manifest is not that of its digests');
   return result.data;
 }
 
-/** The text of a manifest; deterministic. */
+/** The text of a manifest, with its digest; deterministic. */
 export function manifestText(manifest: SetManifest): string {
-  return `${JSON.stringify(schema.parse(manifest), undefined, 1)}\n`;
+  return sealedJson(schema.parse(manifest), 1);
 }
 
 export function writeManifest(path: string, manifest: SetManifest): void {

@@ -1,8 +1,9 @@
 /** Writes a compiled set into a folder: solves, trains and distils into the data file, then graphs, check, manifest and report. */
-import { statSync } from 'node:fs';
+import { renameSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { digestOfFile } from '../convert/digest.js';
 import { fileSizesOf } from '../convert/file-sizes.js';
+import { dataName, idOf } from '../convert/set-identity.js';
 import type { SetGraph } from '../convert/set-manifest.js';
 import type { WrittenSet } from '../convert/set-writer.js';
 import { fail } from '../diagnostics.js';
@@ -51,6 +52,8 @@ export interface CompileOptions {
   readonly strict: boolean;
   /** Folder of results that a later run may reuse. */
   readonly work?: string;
+  /** Replace files of the same names that this tool did not write. Inputs are never replaced. */
+  readonly overwrite?: boolean;
 }
 
 /** One model of the set. */
@@ -95,11 +98,11 @@ export async function writeSet(folder: string, job: Compilation): Promise<Writte
     const { written, template, distilled } = solved;
     const graphs = [...recipe.bits]
       .sort((a, b) => a - b)
-      .map((bits) => writeGraph(folder, stem, bits, template, dataOf(job), recipe.accuracyLevel, written.layout));
+      .map((bits) => writeGraph(folder, stem, bits, template, written, recipe.accuracyLevel));
     clock.lap('emit');
     // A set that is only to be cut into models is checked by those.
     const quality = options.standalone ? {} : await checkFolder(folder, graphs, job);
-    writeSetManifest(join(folder, `${stem}.json`), dataOf(job), written, {
+    writeSetManifest(join(folder, `${stem}.json`), stem, written, {
       source: { name: basename(model), sha256: await digest },
       recipe,
       graphs,
@@ -131,8 +134,6 @@ export async function checkFolder(
   return quality;
 }
 
-const dataOf = ({ stem }: Compilation): string => `${stem}.data`;
-
 /** A data file that is complete, and what became of its parts. */
 interface SolvedData {
   readonly template: Template;
@@ -147,10 +148,10 @@ interface SolvedData {
 }
 
 async function solveData(folder: string, job: Compilation, pool: KernelPool): Promise<SolvedData> {
-  const { source, measured, options, context, clock } = job;
+  const { source, measured, options, stem, context, clock } = job;
   const { recipe, work } = options;
   const { statistics, windows } = measured;
-  const data = join(folder, dataOf(job));
+  const data = join(folder, `${stem}.data`);
   const files = new SolvedFiles(work && join(work, 'solved'));
   const projections: ProjectionReport[] = [];
   let tables: CompressedTables | undefined;
@@ -176,6 +177,7 @@ async function solveData(folder: string, job: Compilation, pool: KernelPool): Pr
     if (tuned.reports.length > 0) clock.lap('tune');
     const { written, reports: distilled } = await distillWritten(data, tuned.written, options, context);
     if (distilled.length > 0) clock.lap('distill');
+    renameSync(data, join(folder, dataName(stem, idOf(written))));
     const training = [...(trained?.reports ?? []), ...tuned.reports];
     const compressed = tables;
     return {
@@ -212,7 +214,7 @@ async function distillWritten(
 /** What only the compilation knows, for a later report. */
 function writeReport(path: string, { options, measured, source }: Compilation, solved: SolvedData): void {
   const { projections, tables, training, distilled, weights } = solved;
-  writeCompiled(path, {
+  const facts = {
     sourceBytes: fileSizesOf(options.model).fileBytes,
     calibrationTokens: measured.tokens,
     refused: source.left,
@@ -221,7 +223,8 @@ function writeReport(path: string, { options, measured, source }: Compilation, s
     ...(training.length > 0 && { training }),
     ...(distilled.length > 0 && { distill: distilled }),
     ...(weights !== undefined && { weights }),
-  });
+  };
+  writeCompiled(path, facts, solved.written);
 }
 
 function compiledPrecision(

@@ -1,7 +1,11 @@
 /** The road from a float export to the nested set, or to one self-contained model per precision. */
 import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { namesIn } from '../convert/listed-files.js';
+import { oldFiles, oldSet, removeReplaced, removeUnused } from '../convert/old-files.js';
 import { stagedFolder } from '../convert/output.js';
+import { stemOfData } from '../convert/set-identity.js';
+import { requireName } from '../file-names.js';
 import type { Context } from '../log.js';
 import { Clock } from './clock.js';
 import {
@@ -13,6 +17,7 @@ import {
   writeSet,
 } from './compile-set.js';
 import type { DistillReport } from './learn/distill.js';
+import { guardOutputs, type Output, type OutputCheck } from './outputs.js';
 import type { Recipe } from './recipe/recipe.js';
 import { slice } from './set/slice.js';
 import { measure } from './solve/measure.js';
@@ -21,6 +26,7 @@ import type { TableReport } from './solve/solve-tables.js';
 import { openSource, requireComplete, requireFfn } from './source.js';
 import { requireTarget } from './target.js';
 import { fitRest } from './target-size.js';
+import { textFiles } from './text-options.js';
 
 export type { CompiledPrecision, CompileOptions } from './compile-set.js';
 
@@ -47,6 +53,9 @@ export interface CompileResult {
 /** Compiles `options.model` into a set in `options.output`. Nothing is written there unless all of it succeeds. */
 export async function compile(asked: CompileOptions, context: Context): Promise<CompileResult> {
   const clock = new Clock();
+  const { model, name } = asked;
+  const stem = requireName(name ?? basename(model).replace(/\.onnx$/i, ''), name === undefined ? model : '--name');
+  guardOutputs(outputsOf(asked, stem));
   const { source, recipe } = fitRest(openSource(asked.model, asked.recipe), asked.recipe, asked.targetBytes);
   const options = { ...asked, recipe };
   requireTarget(source, recipe, context);
@@ -55,13 +64,38 @@ export async function compile(asked: CompileOptions, context: Context): Promise<
   clock.lap('read');
   const measured = await measure(source, options, context);
   clock.lap('capture');
-  const stem = options.name ?? basename(options.model).replace(/\.onnx$/i, '');
   const job: Compilation = { source, measured, options, stem, context, clock };
   const write = async (folder: string): Promise<CompileResult> => {
     const set = await (options.standalone ? writeModels(folder, job) : writeSet(folder, job));
     return resultOf(set, folder, job);
   };
-  return stagedFolder(options.output, write, [`${stem}.json`]).finally(measured.close);
+  const { output, standalone } = options;
+  const graphs = recipe.bits.map((bits) => join(output, `${stem}_int${bits}.onnx`));
+  const before = standalone ? oldFiles(output, '', graphs) : oldSet(output, stem, graphs);
+  const result = await stagedFolder(output, write, [`${stem}.json`]).finally(measured.close);
+  const kept = result.files.map(({ path }) => path);
+  if (standalone) removeUnused(before, kept);
+  else removeReplaced(before, kept);
+  return result;
+}
+
+/** What a compilation reads, and every file that it may write or remove. */
+function outputsOf(options: CompileOptions, stem: string): OutputCheck {
+  const { model, output, recipe, text, statistics = [], standalone, work, overwrite } = options;
+  const at = (file: string): string => join(output, file);
+  const graphs = recipe.bits.map((bits) => at(`${stem}_int${bits}.onnx`));
+  const old = namesIn(output).filter((name) => stemOfData(name) === stem);
+  const files: readonly Output[] = [
+    ...graphs.map((path) => ({ path, kind: 'model' }) as const),
+    { path: at(`${stem}.report.json`), kind: 'report' },
+    ...(standalone
+      ? graphs.map((path) => ({ path: `${path}_data`, kind: 'data' }) as const)
+      : [{ path: at(`${stem}.json`), kind: 'manifest' } as const]),
+    ...old.map((name) => ({ path: at(name), kind: 'set-data' }) as const),
+  ];
+  const own = standalone ? {} : { own: at(`${stem}.json`) };
+  const read = { models: [model], inputs: textFiles(text), inputFolders: statistics };
+  return { ...read, files, folders: [output, work], ...own, overwrite };
 }
 
 /** Writes the set into a folder inside, and cuts it into models. */

@@ -1,6 +1,7 @@
 /** Scores models on multiple-choice tasks, one model open at a time. */
 import { basename } from 'node:path';
 import { bosOf, loadTokenizer } from '../calibrate/tokenizer.js';
+import { requireSound } from '../convert/check-model.js';
 import { fail } from '../diagnostics.js';
 import { KernelPool } from '../kernels/pool.js';
 import type { Context, Progress } from '../log.js';
@@ -38,6 +39,7 @@ export interface TaskScore extends TaskResult {
 export async function evaluateTasks(options: EvaluateTasksOptions, context: Context): Promise<readonly TaskScore[]> {
   const { reference, candidates, tasks, limit, tokenizer: path, threads } = options;
   requireTaskNames(tasks);
+  for (const model of [reference, ...candidates]) requireSound(model);
   const files = tasks.map((file) => ({ task: taskName(file), items: readTask(file).slice(0, limit) }));
   const tokenizer = loadTokenizer(path);
   const hints = readHints(reference);

@@ -1,5 +1,6 @@
 /** Scores models against a reference on text. */
 import { fixedShapeOf } from '../analysis/fixed-shape.js';
+import { requireSound } from '../convert/check-model.js';
 import { importModel } from '../convert/import.js';
 import { storedBitsOfGraph } from '../convert/stored-bits-of-graph.js';
 import type { Context } from '../log.js';
@@ -29,6 +30,7 @@ export interface EvalOptions {
 }
 
 export async function evaluate(options: EvalOptions, context: Context): Promise<EvalResult> {
+  for (const model of [options.reference, ...options.candidates]) requireSound(model);
   const exactly = fixedShapeOf(importModel(options.reference)).length;
   const windows = readWindows(options.text, { window: options.window, limit: options.windows, exactly });
   const runnable = referenceOf(options.reference, { compute: 'float32' }, context);

@@ -9,10 +9,11 @@ import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
 import { compile } from './compile.js';
 import { evaluate } from './evaluate.js';
+import { guardOutputs } from './outputs.js';
 import { nameOf } from './recipe/lambda-name.js';
 import type { Recipe } from './recipe/recipe.js';
 import { slice } from './set/slice.js';
-import type { TextOptions } from './text-options.js';
+import { type TextOptions, textFiles } from './text-options.js';
 import { readWindows } from './windows.js';
 
 export interface LambdaSearchOptions {
@@ -51,7 +52,8 @@ export interface LambdaSearchResult {
 }
 
 export async function searchLambda(options: LambdaSearchOptions, context: Context): Promise<LambdaSearchResult> {
-  const { recipe, kept, candidates } = options;
+  const { model, recipe, kept, candidates, text, work } = options;
+  guardOutputs({ models: [model], inputs: textFiles(text), files: [], folders: [work] });
   const wanted = Math.ceil(recipe.tokens / recipe.window) + kept;
   const windows = readWindows(options.text, { window: recipe.window, limit: wanted });
   if (windows.length <= kept)

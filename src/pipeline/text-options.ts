@@ -11,3 +11,9 @@ export type TextOptions =
       /** First token of every window: the tokenizer's own, none, or an id. */
       readonly bos: 'auto' | 'none' | number;
     };
+
+/** The files that text is read from. */
+export function textFiles(text: TextOptions | undefined): readonly string[] {
+  if (text === undefined) return [];
+  return 'ids' in text ? [text.ids] : [...text.files, text.tokenizer];
+}

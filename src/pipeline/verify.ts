@@ -1,12 +1,16 @@
 /** Thresholds for continuous integration: is a candidate close enough to its original, and small enough? */
 import { writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { requireSound } from '../convert/check-model.js';
 import { fileSizesOf } from '../convert/file-sizes.js';
 import { staged } from '../convert/output.js';
 import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
 import type { CandidateResult } from '../report/evaluate-types.js';
 import { evaluate } from './evaluate.js';
-import type { TextOptions } from './text-options.js';
+import { guardOutputs } from './outputs.js';
+import { type TextOptions, textFiles } from './text-options.js';
+import { examine, type Finding } from './verify-digests.js';
 
 export interface Thresholds {
   /** Nats per position. */
@@ -20,15 +24,21 @@ export interface Thresholds {
 }
 
 export interface VerifyOptions {
-  readonly original: string;
-  readonly candidate: string;
+  /** The model to compare with; needed by thresholds on quality. */
+  readonly original?: string;
+  /** The model to check; needed by every threshold. */
+  readonly candidate?: string;
   readonly thresholds: Thresholds;
+  /** Sets (.json or folder) and models (.onnx) whose files are checked against all their digests. */
+  readonly digests?: readonly string[];
   readonly text?: TextOptions;
   readonly window: number;
   readonly windows?: number;
   readonly threads: number;
   /** A JUnit file to write. */
   readonly junit?: string;
+  /** Replace files of the same names that this tool did not write. Inputs are never replaced. */
+  readonly overwrite?: boolean;
 }
 
 /** One threshold and what was measured against it. */
@@ -42,24 +52,57 @@ export interface Check {
 export interface VerifyResult {
   readonly passed: boolean;
   readonly checks: readonly Check[];
+  /** What was digested; absent unless asked for. */
+  readonly digests?: readonly Finding[];
 }
 
-/** Measures what the thresholds ask for; the caller turns `passed` into an exit code. */
+/** Options with thresholds. */
+type Measured = VerifyOptions & { readonly candidate: string };
+
+/** Measures what the thresholds ask for and digests what is named; the caller turns `passed` into an exit code. */
 export async function verify(options: VerifyOptions, context: Context): Promise<VerifyResult> {
-  const { thresholds } = options;
-  if (Object.keys(thresholds).length === 0) fail('bad-usage', 'verify', 'There is no threshold to check');
-  const checks = [...(await qualityChecks(options, context)), ...sizeChecks(options)];
-  const result = { passed: checks.every(({ passed }) => passed), checks };
-  if (options.junit !== undefined)
-    staged(options.junit, (path) => writeFileSync(path, junitOf(options.candidate, checks)));
-  return result;
+  const { thresholds, candidate, digests: named = [], junit } = options;
+  const hasThresholds = Object.keys(thresholds).length > 0;
+  if (!hasThresholds && named.length === 0) fail('bad-usage', 'verify', 'There is no threshold to check');
+  if (hasThresholds && candidate === undefined) fail('bad-usage', 'verify', 'A threshold needs a model to check');
+  guardJunit(options);
+  const findings = named.flatMap(examine);
+  const checks = hasThresholds && candidate !== undefined ? await checksOf({ ...options, candidate }, context) : [];
+  const passed = checks.every((check) => check.passed) && findings.every(({ problem }) => problem === undefined);
+  const name = candidate ?? named.join(' ');
+  if (junit !== undefined) staged(junit, (path) => writeFileSync(path, junitOf(name, checks, findings)));
+  return { passed, checks, ...(named.length > 0 && { digests: findings }) };
 }
 
-async function qualityChecks(options: VerifyOptions, context: Context): Promise<Check[]> {
+/** The JUnit file is no model, text or set that is read. */
+function guardJunit({ junit, original, candidate, text, digests = [], overwrite }: VerifyOptions): void {
+  if (junit === undefined) return;
+  const models = [original, candidate, ...digests].filter((path) => path !== undefined);
+  const folders = digests
+    .filter((path) => !/\.onnx$/i.test(path))
+    .map((path) => (path.endsWith('.json') ? dirname(path) : path));
+  const inputs = [...textFiles(text), ...models];
+  const files = [{ path: junit, kind: 'junit' } as const];
+  guardOutputs({
+    models: models.filter((path) => /\.onnx$/i.test(path)),
+    inputs,
+    inputFolders: folders,
+    files,
+    overwrite,
+  });
+}
+
+async function checksOf(options: Measured, context: Context): Promise<readonly Check[]> {
+  requireSound(options.candidate);
+  return [...(await qualityChecks(options, context)), ...sizeChecks(options)];
+}
+
+async function qualityChecks(options: Measured, context: Context): Promise<Check[]> {
   const { maxKl, maxNllIncrease, minTop1 } = options.thresholds;
   if (maxKl === undefined && maxNllIncrease === undefined && minTop1 === undefined) return [];
   if (options.text === undefined) fail('bad-usage', '--text', 'A threshold on quality needs text to measure it on');
   const { original, candidate, text, window, windows, threads } = options;
+  if (original === undefined) fail('bad-usage', 'verify', 'A threshold on quality needs a model to compare with');
   const limits = { ...(windows !== undefined && { windows }) };
   const result = await evaluate(
     { reference: original, candidates: [candidate], text, window, threads, speed: false, ...limits },
@@ -75,21 +118,27 @@ async function qualityChecks(options: VerifyOptions, context: Context): Promise<
   ];
 }
 
-const sizeChecks = ({ candidate, thresholds }: VerifyOptions): Check[] =>
+const sizeChecks = ({ candidate, thresholds }: Measured): Check[] =>
   thresholds.maxSize === undefined ? [] : atMost('size', fileSizesOf(candidate).fileBytes, thresholds.maxSize);
 
 const atMost = (name: string, value: number, limit: number | undefined): Check[] =>
   limit === undefined ? [] : [{ name, value, limit, passed: value <= limit }];
 
 /** The checks as a JUnit suite, one test case each. */
-function junitOf(candidate: string, checks: readonly Check[]): string {
+function junitOf(candidate: string, checks: readonly Check[], findings: readonly Finding[]): string {
   const escaped = (text: string): string =>
     text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
   const cases = checks.map(({ name, value, limit, passed }) => {
     const failure = passed ? '' : `<failure message="${name} is ${value}, the limit is ${limit}"/>`;
     return `  <testcase classname="matquant.verify" name="${name}">${failure}</testcase>`;
   });
-  const failures = checks.filter(({ passed }) => !passed).length;
-  const open = `<testsuite name="${escaped(candidate)}" tests="${checks.length}" failures="${failures}">`;
-  return ['<?xml version="1.0" encoding="UTF-8"?>', open, ...cases, '</testsuite>', ''].join('\n');
+  const digests = findings.map(({ at, part, problem }) => {
+    const failure = problem === undefined ? '' : `<failure message="${escaped(`The ${part} ${problem}`)}"/>`;
+    return `  <testcase classname="matquant.verify" name="${escaped(`${at}: ${part}`)}">${failure}</testcase>`;
+  });
+  const missed = checks.filter(({ passed }) => !passed).length;
+  const failures = missed + findings.filter(({ problem }) => problem !== undefined).length;
+  const tests = checks.length + findings.length;
+  const open = `<testsuite name="${escaped(candidate)}" tests="${tests}" failures="${failures}">`;
+  return ['<?xml version="1.0" encoding="UTF-8"?>', open, ...cases, ...digests, '</testsuite>', ''].join('\n');
 }

@@ -1,5 +1,5 @@
 /** Writes the bytes of tensors into one data file, one after another, in chunks: nothing is held as a whole. */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { DataFile } from './data-file.js';
 import { CHUNK, chunksOf, type Payload } from './payload.js';
@@ -20,11 +20,19 @@ export class ExternalWriter {
   readonly #descriptor: number;
   readonly #behind: WriteBehind;
   readonly #placed: Map<object, Placed[]> = new Map();
+  readonly #hash: Hash | undefined;
   #position = 0;
 
-  constructor(path: string) {
+  /** With `digested`, the bytes are digested on their way. */
+  constructor(path: string, digested = false) {
     this.#descriptor = openSync(path, 'wx');
+    this.#hash = digested ? createHash('sha256') : undefined;
     this.#behind = new WriteBehind(this.#descriptor);
+  }
+
+  /** SHA-256 of all bytes in hex, to be asked for once; empty unless the file is digested. */
+  get digest(): string {
+    return this.#hash?.digest('hex') ?? '';
   }
 
   /** Bytes written so far. */
@@ -60,6 +68,7 @@ export class ExternalWriter {
   }
 
   #write(bytes: Uint8Array): void {
+    this.#hash?.update(bytes);
     this.#behind.write(bytes, this.#position);
     this.#position += bytes.length;
   }

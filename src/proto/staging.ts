@@ -24,7 +24,8 @@ export function staged<T>(target: string, write: (temporary: string) => T): T {
 
 /**
  * Writes several files: `write` gets their temporary paths in the same order. They are renamed in that order once all are
- * complete, so name data files before the graphs that need them. A file that `write` did not make is left out.
+ * complete, so name data files before the graphs that need them. A file that `write` did not make is left out. A graph whose data
+ * file is replaced is removed before that: whatever the instant, no graph is there with the data of another.
  */
 export function stagedFiles<T>(targets: readonly string[], write: (temporaries: readonly string[]) => T): T {
   const stage = openStage(targets);
@@ -54,7 +55,8 @@ export async function stagedFilesAsync<T>(
 
 /**
  * Writes a whole folder: `write` fills a temporary folder beside the target. When the target exists its other files stay and
- * files of the same name are replaced one by one, in sorted order, `last` at the end.
+ * files of the same name are replaced one by one: data files first, then graphs, then the others, `last` at the end. A graph goes
+ * before its data file is replaced, as in `stagedFiles`.
  */
 export async function stagedFolder<T>(
   target: string,
@@ -101,7 +103,8 @@ function openStage(targets: readonly string[]): Stage {
       const made = pairs.filter(([path]) => exists(path));
       // Whatever can fail comes before the first rename.
       for (const [path, target] of made) prepare(path, target);
-      for (const [path, target] of made) renameSync(path, target);
+      const graphs = made.map(([, target]) => target);
+      for (const [path, target] of made) replace(path, target, graphs);
       forget(temporaries);
     },
     abandon: (error) => {
@@ -147,14 +150,29 @@ function publishFolder(temporary: string, target: string, last: readonly string[
   const files = readdirSync(temporary, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(temporary.length + 1))
-    .sort((a, b) => Number(last.includes(a)) - Number(last.includes(b)) || (a < b ? -1 : 1));
+    .sort((a, b) => rankOf(a, last) - rankOf(b, last) || (a < b ? -1 : 1));
   for (const file of files) prepare(join(temporary, file), join(target, file));
   if (exists(target)) {
     for (const file of files) mkdirSync(dirname(join(target, file)), { recursive: true });
-    for (const file of files) renameSync(join(temporary, file), join(target, file));
+    const graphs = files.map((file) => join(target, file));
+    for (const file of files) replace(join(temporary, file), join(target, file), graphs);
     rmSync(temporary, { recursive: true, force: true });
   } else renameSync(temporary, target);
   forget([temporary]);
+}
+
+/** Data files are there before the graphs that read them, and what lists both comes behind. */
+function rankOf(file: string, last: readonly string[]): number {
+  if (last.includes(file)) return 3;
+  if (/[._]data$/.test(file)) return 0;
+  return file.endsWith('.onnx') ? 1 : 2;
+}
+
+/** Renames a file into place. Where it is the data file `GRAPH.data` or `GRAPH_data` of one of `graphs` and replaces another, the old graph is removed before. */
+function replace(temporary: string, target: string, graphs: readonly string[]): void {
+  const graph = graphs.find((path) => target === `${path}_data` || target === `${path}.data`);
+  if (graph !== undefined && exists(target)) rmSync(graph, { force: true });
+  renameSync(temporary, target);
 }
 
 function sync(path: string): void {
@@ -190,6 +208,7 @@ const REASONS: Readonly<Record<string, ErrorCode>> = {
   ENOTDIR: 'output-exists',
   EEXIST: 'output-exists',
   EISDIR: 'output-exists',
+  ENAMETOOLONG: 'output-exists',
 };
 
 function explained(error: unknown, target: string): unknown {

@@ -2,9 +2,10 @@ import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { reportCommand } from '../../src/cli/commands/report.js';
+import { digestOfSet } from '../../src/convert/set-identity.js';
 import { openSet, type SetManifest, writeManifest } from '../../src/convert/set-manifest.js';
 import { silentContext } from '../../src/log.js';
-import { digestOfSet, sensitivityPath, writeSensitivity } from '../../src/pipeline/mix/sensitivity-file.js';
+import { sensitivityPath, writeSensitivity } from '../../src/pipeline/mix/sensitivity-file.js';
 import { type ReportOptions, report } from '../../src/pipeline/reporting/report.js';
 import { writeCompiled } from '../../src/pipeline/reporting/report-files.js';
 import type { CompiledFacts, ReportData } from '../../src/report/page/data.js';
@@ -37,6 +38,10 @@ const dataOf = (path: string): ReportData => JSON.parse(readFileSync(path, 'utf8
 function edit(change: (manifest: SetManifest) => Partial<SetManifest>): void {
   const { manifest, path } = openSet(join(folder, 'model.json'));
   writeManifest(path, { ...manifest, ...change(manifest) });
+}
+
+function saveFacts(ids: readonly string[]): void {
+  writeCompiled(join(folder, 'model.report.json'), facts(ids), openSet(join(folder, 'model.json')).manifest);
 }
 
 /** Codes 0…255 once each, moved up by 32. */
@@ -99,7 +104,7 @@ describe('report', () => {
   });
 
   it('writes the same bytes again, and keeps what compile wrote', async () => {
-    writeCompiled(join(folder, 'model.report.json'), facts(ids()));
+    saveFacts(ids());
     const first = await run();
     const [page, json] = [readFileSync(first.path), readFileSync(first.json.path)];
     expect(dataOf(first.json.path).compiled).toEqual(facts(ids()));
@@ -109,7 +114,7 @@ describe('report', () => {
   });
 
   it('counts the leading bits of the codes', async () => {
-    writeCompiled(join(folder, 'model.report.json'), facts(ids()));
+    saveFacts(ids());
     const { histograms } = dataOf((await run()).json.path);
     const many = ids().length;
     expect(histograms.map(({ name, counts }) => [name, counts.length])).toEqual([
@@ -163,7 +168,13 @@ describe('report', () => {
     edit(({ graphs }) => ({
       graphs: [
         ...graphs,
-        { file: 'mix.onnx', name: 'mix', bits: Object.fromEntries(ids().map((id) => [id, 4])), bytesNeeded: 0 },
+        {
+          file: 'mix.onnx',
+          name: 'mix',
+          bits: Object.fromEntries(ids().map((id) => [id, 4])),
+          bytesNeeded: 0,
+          sha256: '0'.repeat(64),
+        },
       ],
     }));
     const result = await run();
@@ -199,7 +210,7 @@ describe('report', () => {
     writeFileSync(join(folder, 'bad.eval.json'), '{');
     await expect(run()).rejects.toMatchObject({ code: 'report-input' });
     rmSync(join(folder, 'bad.eval.json'));
-    writeCompiled(join(folder, 'model.report.json'), facts(['another']));
+    saveFacts(['another']);
     await expect(run()).rejects.toMatchObject({ code: 'report-input' });
     expect(readdirSync(folder).filter((name) => name.endsWith('.html'))).toEqual([]);
   });

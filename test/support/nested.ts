@@ -1,6 +1,10 @@
 /** One product with random codes, as a model, as a set on disk, and as plain arithmetic. */
-import { join } from 'node:path';
+import { renameSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import type { Projection, Site } from '../../src/analysis/projection.js';
+import { digestOfWhole } from '../../src/convert/range-digests.js';
+import { digestsFor } from '../../src/convert/set-digests.js';
+import { dataName, idOf } from '../../src/convert/set-identity.js';
 import { SET_VERSION, writeManifest } from '../../src/convert/set-manifest.js';
 import { SetWriter, type WrittenSet } from '../../src/convert/set-writer.js';
 import { float as floatAttribute } from '../../src/ir/attribute.js';
@@ -165,7 +169,7 @@ export interface SetOnDisk {
   readonly dataPath: string;
 }
 
-/** Plans and writes a set of the model with random codes into `folder`/model.data. */
+/** Plans and writes a set of the model with random codes into `folder`/model.<id>.data. */
 export function writeSet(
   folder: string,
   { model, projections }: Product,
@@ -179,8 +183,8 @@ export function writeSet(
   const planned = projections.map((projection) => ({ ...projection, minBits: minBits?.get(projection.id) }));
   const lengths = rest.map((tensor) => tensor.byteLength);
   const plan = { model: template.model, rest, layout: planSet(planned, lengths, options) };
-  const dataPath = join(folder, 'model.data');
-  const writer = new SetWriter(dataPath, plan.layout);
+  const staged = join(folder, 'staged');
+  const writer = new SetWriter(staged, plan.layout);
   rest.forEach((tensor, index) => writer.writeRest(index, tensor));
   const solved = new Map<string, Nested>();
   plan.layout.projections.forEach((place, at) => {
@@ -188,7 +192,10 @@ export function writeSet(
     solved.set(place.id, parts);
     writer.writeProjection(place.id, partsOf(place, parts, plan.layout));
   });
-  return { plan, written: writer.finish(), solved, dataPath };
+  const written = writer.finish();
+  const dataPath = join(folder, dataName('model', idOf(written)));
+  renameSync(staged, dataPath);
+  return { plan, written, solved, dataPath };
 }
 
 /** The same projection in a copy of its model. */
@@ -211,9 +218,13 @@ export function writeGraph(folder: string, set: SetOnDisk, bits: number, options
   const { layout } = set.written;
   writeSetGraph(path, set.plan, {
     layout,
-    data: 'model.data',
+    data: basename(set.dataPath),
     bitsOf: () => bits,
     accuracyLevel: 0,
+    record: {
+      metadata: { 'matquant.precision': `int${bits}` },
+      data: digestsFor(set.written, bytesNeeded(layout, bits)),
+    },
     ...options,
   });
   return path;
@@ -223,8 +234,9 @@ export function writeGraph(folder: string, set: SetOnDisk, bits: number, options
 export function writeWholeSet(folder: string, set: SetOnDisk): string {
   const { layout, restSha256, sections } = set.written;
   const graphs = layout.bits.map((bits) => {
-    writeGraph(folder, set, bits);
-    return { file: `model_int${bits}.onnx`, name: `int${bits}`, bits, bytesNeeded: bytesNeeded(layout, bits) };
+    const sha256 = digestOfWhole(writeGraph(folder, set, bits));
+    const file = `model_int${bits}.onnx`;
+    return { file, name: `int${bits}`, bits, bytesNeeded: bytesNeeded(layout, bits), sha256 };
   });
   const path = join(folder, 'model.json');
   writeManifest(path, {
@@ -234,7 +246,8 @@ export function writeWholeSet(folder: string, set: SetOnDisk): string {
     source: { name: 'product' },
     recipe: {},
     accuracyLevel: 0,
-    data: 'model.data',
+    id: idOf(set.written),
+    data: basename(set.dataPath),
     layout,
     restSha256,
     sections,

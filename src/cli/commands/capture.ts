@@ -1,6 +1,6 @@
 import { fail } from '../../diagnostics.js';
 import { type Command, defineCommand } from '../command.js';
-import { machineFlags, machineOf, runFlags, statisticsFlag, textFlags, textOf } from '../options.js';
+import { machineFlags, machineOf, overwriteFlag, runFlags, statisticsFlag, textFlags, textOf } from '../options.js';
 import { recipeFlags, recipeOf } from '../recipe-flags.js';
 import { duration } from '../render.js';
 import { given, wholeNumber } from '../values.js';
@@ -11,6 +11,7 @@ export const captureCommand: Command = defineCommand({
   positionals: { model: { type: 'string', describe: 'ONNX file of a float export', required: true } },
   options: {
     out: { type: 'string', alias: 'o', describe: 'Folder to write the statistics into', required: true },
+    ...overwriteFlag,
     ...statisticsFlag,
     ...recipeFlags,
     ...textFlags,
@@ -40,6 +41,7 @@ export const captureCommand: Command = defineCommand({
         ...machineOf(values),
         seed: wholeNumber('--seed', values.seed, 0),
         ...given('work', values.work, String),
+        overwrite: values.overwrite,
       },
       context,
     );

@@ -1,6 +1,6 @@
 import type { CompileResult } from '../../pipeline/compile.js';
 import { type Command, defineCommand } from '../command.js';
-import { machineFlags, machineOf, runFlags, statisticsFlag, textFlags, textOf } from '../options.js';
+import { machineFlags, machineOf, overwriteFlag, runFlags, statisticsFlag, textFlags, textOf } from '../options.js';
 import { recipeFlags, recipeOf, requireText, targetOf } from '../recipe-flags.js';
 import { byteSize, duration, fileList, paragraphs, right, significant, table } from '../render.js';
 import { given, wholeNumber } from '../values.js';
@@ -14,6 +14,7 @@ export const compileCommand: Command = defineCommand({
     name: { type: 'string', describe: "File name stem of the set (default: the model's)" },
     standalone: { type: 'boolean', describe: 'Write one self-contained model per precision instead of the set' },
     strict: { type: 'boolean', describe: 'Fail when a projection in scope stays float' },
+    ...overwriteFlag,
     ...recipeFlags,
     ...textFlags,
     ...statisticsFlag,
@@ -49,6 +50,7 @@ export const compileCommand: Command = defineCommand({
         seed: wholeNumber('--seed', values.seed, 0),
         standalone: values.standalone,
         strict: values.strict,
+        overwrite: values.overwrite,
         ...given('work', values.work, String),
       },
       context,

@@ -2,6 +2,7 @@ import { fail } from '../../diagnostics.js';
 import type { MixGoal, MixResult } from '../../pipeline/mix/mix.js';
 import { type Command, defineCommand } from '../command.js';
 import { searchFlags, searchOf, shapeFlag } from '../mix-flags.js';
+import { overwriteFlag } from '../options.js';
 import { byteSize, fileList, paragraphs, right, significant, table } from '../render.js';
 import { byteCount, decimalNumber, given } from '../values.js';
 
@@ -28,6 +29,7 @@ export const mixCommand: Command = defineCommand({
       describe: 'ONNX file to write (default: beside the set); in another folder it gets a data file of what it reads',
     },
     standalone: { type: 'boolean', describe: 'Write a self-contained model' },
+    ...overwriteFlag,
     'save-bits': { type: 'string', describe: 'Write the precisions as a bits file too' },
   },
   examples: [
@@ -48,6 +50,7 @@ export const mixCommand: Command = defineCommand({
         ...given('output', out, String),
         ...given('saveBits', values['save-bits'], String),
         standalone,
+        overwrite: values.overwrite,
       },
       context,
     );

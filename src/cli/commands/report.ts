@@ -1,4 +1,5 @@
 import { type Command, defineCommand } from '../command.js';
+import { overwriteFlag } from '../options.js';
 import { fileList, paragraphs } from '../render.js';
 import { given } from '../values.js';
 
@@ -10,6 +11,7 @@ export const reportCommand: Command = defineCommand({
   },
   options: {
     out: { type: 'string', alias: 'o', describe: 'HTML file to write (default: NAME.report.html in the folder)' },
+    ...overwriteFlag,
     eval: { type: 'array', describe: 'Saved output of eval --json (default: *.eval.json in the folder)' },
     sweep: { type: 'array', describe: 'Files that sweep wrote (default: *.sweep.json in the folder)' },
     run: {
@@ -21,7 +23,7 @@ export const reportCommand: Command = defineCommand({
     ['report out', 'writes the page into the folder'],
     ['report out --eval held.json -o page.html', 'with scores of `eval … --json > held.json`'],
   ],
-  async run({ folder, out, eval: evaluations, sweep: sweeps, run }, context) {
+  async run({ folder, out, eval: evaluations, sweep: sweeps, run, overwrite }, context) {
     const { report } = await import('../../pipeline/reporting/report.js');
     const result = await report(
       {
@@ -30,6 +32,7 @@ export const reportCommand: Command = defineCommand({
         ...(evaluations && { evaluations }),
         ...(sweeps && { sweeps }),
         ...given('run', run, String),
+        overwrite,
       },
       context,
     );

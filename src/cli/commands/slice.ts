@@ -1,4 +1,5 @@
 import { type Command, defineCommand } from '../command.js';
+import { overwriteFlag } from '../options.js';
 import { fileList, paragraphs, significant } from '../render.js';
 import { wholeNumber } from '../values.js';
 
@@ -10,6 +11,7 @@ export const sliceCommand: Command = defineCommand({
     bits: { type: 'string', describe: 'Precision to take, such as 4', required: true },
     out: { type: 'string', alias: 'o', describe: 'ONNX file to write', required: true },
     standalone: { type: 'boolean', describe: 'Pack the codes as the runtime wants them: no work at load' },
+    ...overwriteFlag,
     slice: {
       type: 'string',
       choices: ['prefix', 'paper', 'extra'],
@@ -27,9 +29,9 @@ export const sliceCommand: Command = defineCommand({
     ['slice out/model.json --bits 4 -o int4/model.onnx', 'the int4 model and a data file cut after it'],
     ['slice out/model.json --bits 2 -o model_q2.onnx --standalone', 'self-contained, packed for the runtime'],
   ],
-  async run({ set, bits, out, standalone, slice: kind, format }, context) {
+  async run({ set, bits, out, standalone, slice: kind, format, overwrite }, context) {
     const cut = { slice: sliceKind(kind), format: format === 'qdq' ? 'qdq' : 'matmulnbits' } as const;
-    const options = { set, bits: wholeNumber('--bits', bits), output: out, standalone, ...cut };
+    const options = { set, bits: wholeNumber('--bits', bits), output: out, standalone, overwrite, ...cut };
     const { slice } = await import('../../pipeline/set/slice.js');
     const result = await slice(options, context);
     return {

@@ -2,6 +2,7 @@ import { fail } from '../../diagnostics.js';
 import type { SweepOptions, SweepResult } from '../../pipeline/mix/sweep.js';
 import { type Command, defineCommand } from '../command.js';
 import { searchFlags, searchOf } from '../mix-flags.js';
+import { overwriteFlag } from '../options.js';
 import { byteSize, paragraphs, right, significant, table } from '../render.js';
 import { decimalNumber, given, wholeNumber } from '../values.js';
 
@@ -20,6 +21,7 @@ export const sweepCommand: Command = defineCommand({
     'score-ids': { type: 'string', describe: 'Token ids to score on', group: 'Text:' },
     'score-tokens': { type: 'string', default: '4096', describe: 'Tokens to score on', group: 'Text:' },
     out: { type: 'string', alias: 'o', describe: 'JSON file to write (default: NAME.sweep.json beside the set)' },
+    ...overwriteFlag,
   },
   examples: [['sweep out/model.json --ids windows.jsonl --original model.onnx', 'what `report` draws as a front']],
   async run(values, context) {
@@ -32,7 +34,15 @@ export const sweepCommand: Command = defineCommand({
     const output = given('output', values.out, String);
     const { sweep } = await import('../../pipeline/mix/sweep.js');
     const result = await sweep(
-      { set: values.set, averageBits, methods, search: { ...search, measure }, score, ...output },
+      {
+        set: values.set,
+        averageBits,
+        methods,
+        search: { ...search, measure },
+        score,
+        ...output,
+        overwrite: values.overwrite,
+      },
       context,
     );
     return { data: result, text: render(result) };

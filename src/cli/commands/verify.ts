@@ -1,25 +1,30 @@
 import { fail } from '../../diagnostics.js';
 import type { Thresholds, VerifyResult } from '../../pipeline/verify.js';
 import { type Command, defineCommand } from '../command.js';
-import { textFlags, textOf, threadsOf } from '../options.js';
-import { byteSize, right, significant, table } from '../render.js';
+import { overwriteFlag, textFlags, textOf, threadsOf } from '../options.js';
+import { byteSize, paragraphs, right, significant, table } from '../render.js';
 import { byteCount, decimalNumber, given, wholeNumber } from '../values.js';
 
-const group = 'Thresholds (at least one):';
+const group = 'Thresholds (at least one, or --digests):';
 
 export const verifyCommand: Command = defineCommand({
-  usage: 'verify <original> <candidate>',
-  summary: 'Check thresholds: exit code 0 when all hold, 3 when one is missed',
+  usage: 'verify [original] [candidate]',
+  summary: 'Check thresholds and digests: exit code 0 when all hold, 3 when one is missed',
   positionals: {
-    original: { type: 'string', describe: 'ONNX model to compare with', required: true },
-    candidate: { type: 'string', describe: 'ONNX model to check', required: true },
+    original: { type: 'string', describe: 'ONNX model to compare with' },
+    candidate: { type: 'string', describe: 'ONNX model to check' },
   },
   options: {
     'max-kl': { type: 'string', describe: 'Most KL to the original, nats per position', group },
     'max-nll-increase': { type: 'string', describe: 'Most added negative log-likelihood, nats per token', group },
     'min-top1': { type: 'string', describe: 'Least share of equal likeliest tokens, 0 to 1', group },
     'max-size': { type: 'string', describe: 'Most bytes of all files of the candidate, such as 820MB', group },
+    digests: {
+      type: 'array',
+      describe: 'Set (.json or folder) or model (.onnx) whose files are checked against all their digests; repeatable',
+    },
     junit: { type: 'string', describe: 'JUnit file to write' },
+    ...overwriteFlag,
     ...textFlags,
     window: { type: 'string', default: '512', describe: 'Tokens in a window', group: 'Text:' },
     windows: { type: 'string', describe: 'Most windows to score (default: all)', group: 'Text:' },
@@ -28,9 +33,18 @@ export const verifyCommand: Command = defineCommand({
   examples: [
     ['verify model.onnx out/model_int4.onnx --max-kl 0.1 --ids windows.jsonl', 'quality, on token ids'],
     ['verify model.onnx out/model_int2.onnx --max-size 820MB', 'size alone needs no text'],
+    ['verify --digests out/model.json', 'are all files of the set what was written?'],
   ],
   async run(values, context) {
+    const { original, candidate, digests } = values;
     const thresholds = thresholdsOf(values);
+    const isMeasured = Object.keys(thresholds).length > 0;
+    if (!isMeasured && digests === undefined)
+      fail('bad-usage', 'matquant verify', 'Give at least one threshold, or --digests');
+    if (isMeasured && (original === undefined || candidate === undefined))
+      fail('bad-usage', 'matquant verify', 'Thresholds need two models: the original and the one to check');
+    if (!isMeasured && original !== undefined)
+      fail('bad-usage', 'matquant verify', 'Models are of no use without a threshold');
     const text = textOf(values);
     const { maxSize, ...measured } = thresholds;
     if (text === undefined && Object.keys(measured).length > 0) {
@@ -39,14 +53,16 @@ export const verifyCommand: Command = defineCommand({
     const { verify } = await import('../../pipeline/verify.js');
     const result = await verify(
       {
-        original: values.original,
-        candidate: values.candidate,
+        ...given('original', values.original, String),
+        ...given('candidate', values.candidate, String),
+        ...(values.digests && { digests: values.digests }),
         thresholds,
         ...(text !== undefined && { text }),
         window: wholeNumber('--window', values.window, 2),
         ...given('windows', values.windows, (count) => wholeNumber('--windows', count)),
         threads: threadsOf(values),
         ...given('junit', values.junit, String),
+        overwrite: values.overwrite,
       },
       context,
     );
@@ -68,11 +84,23 @@ function thresholdsOf(flags: ThresholdFlags): Thresholds {
     ...given('minTop1', flags['min-top1'], (text) => decimalNumber('--min-top1', text)),
     ...given('maxSize', flags['max-size'], (text) => byteCount('--max-size', text)),
   };
-  if (Object.keys(thresholds).length === 0) fail('bad-usage', 'matquant verify', 'Give at least one threshold');
   return thresholds;
 }
 
-function render({ passed, checks }: VerifyResult): string {
+function render({ passed, checks, digests }: VerifyResult): string {
+  const digested = digests && renderDigests(digests);
+  if (checks.length === 0) return digested ?? '';
+  return paragraphs(renderChecks(checks), digested ?? '', passed ? 'All thresholds hold.' : 'A threshold is missed.');
+}
+
+function renderDigests(digests: NonNullable<VerifyResult['digests']>): string {
+  const wrong = digests.filter(({ problem }) => problem !== undefined);
+  const lines = wrong.map(({ at, part, problem }) => `DAMAGED  ${at}: the ${part} ${problem}`);
+  const rest = `${digests.length - wrong.length} of ${digests.length} parts have the digests they were written with.`;
+  return [...lines, rest].join('\n');
+}
+
+function renderChecks(checks: VerifyResult['checks']): string {
   const rows = checks.map((check) => [
     check.passed ? 'pass' : 'MISSED',
     check.name,
@@ -80,7 +108,7 @@ function render({ passed, checks }: VerifyResult): string {
     shown(check.name, check.limit),
   ]);
   const columns = [{ title: '' }, { title: 'check' }, right('value'), right('limit')];
-  return `${table(columns, rows)}\n\n${passed ? 'All thresholds hold.' : 'A threshold is missed.'}`;
+  return table(columns, rows);
 }
 
 const shown = (name: string, value: number): string => (name === 'size' ? byteSize(value) : significant(value));

@@ -1,9 +1,10 @@
 /** Chooses a mix for a goal and writes it; for a target size until what is written fits. */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fail } from '../../diagnostics.js';
 import type { Context } from '../../log.js';
 import type { Shape } from '../../search/shapes.js';
 import type { Selection } from '../set/set-output.js';
+import { guardSetOutput } from '../set/set-outputs.js';
 import type { OpenTemplate } from '../set/set-template.js';
 import type { BitsTable } from './bits-file.js';
 import type { GoalPlan, SearchedGoal } from './mix-goal.js';
@@ -18,6 +19,7 @@ export interface FitOptions {
   readonly shape: Shape | undefined;
   readonly output?: string;
   readonly standalone: boolean;
+  readonly overwrite?: boolean;
 }
 
 /** Attempts to bring a size to its target once the true size of graph and padding is known. */
@@ -71,12 +73,15 @@ export function writeTable(
   open: OpenTemplate,
   name: string,
   table: BitsTable,
-  options: Pick<FitOptions, 'output' | 'standalone'>,
+  options: Pick<FitOptions, 'output' | 'standalone' | 'overwrite'>,
 ): MixFiles {
   const { set } = open;
   const bitsOf = (id: string): number =>
     table[id] ?? fail('bits-file', id, 'The mix has no precision for this projection');
   const selection: Selection = { name, bits: table, bitsOf };
-  const output = options.output ?? join(set.folder, `${set.manifest.data.replace(/\.data$/, '')}_${name}.onnx`);
-  return writeMix(open, selection, output, options.standalone);
+  const found = join(set.folder, `${basename(set.path).replace(/\.json$/, '')}_${name}.onnx`);
+  const { output = found, standalone, overwrite } = options;
+  if (options.output === undefined)
+    guardSetOutput({ set: set.path, output, form: standalone ? 'pair' : 'set', overwrite });
+  return writeMix(open, selection, output, standalone);
 }

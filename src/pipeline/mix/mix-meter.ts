@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { basename } from 'node:path';
 import { requireIdsBelow } from '../../calibrate/dataset.js';
 import { digestOfWindows } from '../../calibrate/statistics.js';
+import { requireSound } from '../../convert/check-model.js';
+import { requireData } from '../../convert/set-digests.js';
 import { SetTensors } from '../../convert/set-tensors.js';
 import { fail } from '../../diagnostics.js';
 import { KernelPool } from '../../kernels/pool.js';
@@ -18,7 +20,6 @@ import { type ElasticOptions, ElasticRunner } from '../../search/elastic-runner.
 import type { Mix } from '../../search/types.js';
 import { denseWeights } from '../set/dense-weights.js';
 import type { SetReader } from '../set/packed.js';
-import { refuseShort } from '../set/set-output.js';
 import type { OpenTemplate } from '../set/set-template.js';
 import type { TextOptions } from '../text-options.js';
 import { readWindows } from '../windows.js';
@@ -55,7 +56,7 @@ const COMPARED_IDS = 8192;
 /** Runs the reference and leaves the meter ready. */
 export async function openMeter(open: OpenTemplate, request: MeterRequest, context: Context): Promise<OpenMeter> {
   const { layout } = open;
-  refuseShort(open, layout.byteLength);
+  requireData(open.set, layout.byteLength);
   const windows = windowsOf(request);
   requireIdsBelow(windows, Number.POSITIVE_INFINITY, 'text');
   const tensors = new SetTensors(open.set.manifest.data, open.set.dataPath);
@@ -63,6 +64,7 @@ export async function openMeter(open: OpenTemplate, request: MeterRequest, conte
   const graph = elasticGraph(open.template, layout);
   const { threads, memoryBytes } = request;
   const pool = new KernelPool(threads);
+  if (request.original !== undefined) requireSound(request.original);
   const hints = readHints(request.original ?? open.set.path);
   const weights: ElasticOptions['weights'] = (place, bits) => denseWeights(reader, place, bits);
   const { signal } = context;

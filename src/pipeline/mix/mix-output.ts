@@ -1,18 +1,15 @@
 /** Writes a mix: one more graph on its set, a compact copy elsewhere, or a self-contained model. */
 import { statSync } from 'node:fs';
-import { basename, dirname, resolve } from 'node:path';
+import { basename } from 'node:path';
+import { stagedFiles } from '../../convert/output.js';
+import { digestOfWhole } from '../../convert/range-digests.js';
+import { requireData } from '../../convert/set-digests.js';
 import { fail } from '../../diagnostics.js';
 import { bitsPerWeight, prefixRead } from '../../quant/layout-use.js';
 import { compact, copyCompact } from '../set/compact-output.js';
 import { writeSetGraph } from '../set/set-graph.js';
-import {
-  metadataOf,
-  refuseShort,
-  type Selection,
-  type WrittenFile,
-  writeSelection,
-  writeStandalone,
-} from '../set/set-output.js';
+import { metadataOf, type Selection, type WrittenFile, writeSelection, writeStandalone } from '../set/set-output.js';
+import { isSameFolder } from '../set/set-outputs.js';
 import type { OpenTemplate } from '../set/set-template.js';
 import { dataBytes } from './mix-goal.js';
 
@@ -28,10 +25,10 @@ export interface MixFiles {
 
 export function writeMix(open: OpenTemplate, selection: Selection, output: string, standalone: boolean): MixFiles {
   const { average, stored } = bitsPerWeight(open.layout, selection.bitsOf, standalone);
-  refuseShort(open, prefixRead(open.layout, selection.bitsOf));
+  requireData(open.set, prefixRead(open.layout, selection.bitsOf));
   const files = filesOf(open, selection, output, standalone);
   const written = files.reduce((sum, { bytes }) => sum + bytes, 0);
-  const listed = !standalone && isBeside(open, output);
+  const listed = !standalone && isSameFolder(open.set.path, output);
   const totalBytes = listed ? written + dataBytes(open.layout, selection.bitsOf) : written;
   return { files, totalBytes, listed, averageBits: average, storedBitsPerWeight: stored };
 }
@@ -43,7 +40,9 @@ function filesOf(
   standalone: boolean,
 ): readonly WrittenFile[] {
   if (standalone) return writeStandalone(open, selection, output);
-  return isBeside(open, output) ? writeSelection(open, selection, output) : writeCompact(open, selection, output);
+  return isSameFolder(open.set.path, output)
+    ? writeSelection(open, selection, output)
+    : writeCompact(open, selection, output);
 }
 
 /** Graph and data file with just what the mix reads. */
@@ -51,21 +50,17 @@ function writeCompact(open: OpenTemplate, selection: Selection, output: string):
   const { set, template, rest, layout } = open;
   if (!basename(output).endsWith('.onnx')) fail('bad-usage', output, 'A model is a file that ends in .onnx');
   const compacted = compact(layout, selection.bitsOf);
-  const data = copyCompact(compacted, set.dataPath, output);
-  writeSetGraph(
-    output,
-    { model: template, rest },
-    {
-      layout: compacted.layout,
-      data: basename(data),
-      bitsOf: selection.bitsOf,
-      accuracyLevel: set.manifest.accuracyLevel,
-      metadata: metadataOf(selection),
-    },
-  );
+  const { bitsOf } = selection;
+  const { accuracyLevel } = set.manifest;
+  const data = `${output}_data`;
+  stagedFiles([data, output], ([dataTemporary, temporary]) => {
+    copyCompact(compacted, set.dataPath, dataTemporary as string);
+    const sha256 = digestOfWhole(dataTemporary as string);
+    const record = { metadata: metadataOf(selection), data: [{ end: compacted.byteLength, sha256 }] };
+    const options = { layout: compacted.layout, data: basename(data), bitsOf, accuracyLevel, record };
+    writeSetGraph(temporary as string, { model: template, rest }, options);
+  });
   return [fileOf(output), fileOf(data)];
 }
-
-const isBeside = ({ set }: OpenTemplate, output: string): boolean => resolve(dirname(output)) === resolve(set.folder);
 
 const fileOf = (path: string): WrittenFile => ({ path, bytes: statSync(path).size });

@@ -6,7 +6,9 @@ import type { SetLayout } from '../../quant/layout.js';
 import type { Shape } from '../../search/shapes.js';
 import type { Mix } from '../../search/types.js';
 import type { WrittenFile } from '../set/set-output.js';
+import { guardSetOutput, isSameFolder, type SetOutput } from '../set/set-outputs.js';
 import { type OpenTemplate, openTemplate } from '../set/set-template.js';
+import { textFiles } from '../text-options.js';
 import { type BitsTable, readBitsFile, writeBitsFile } from './bits-file.js';
 import { fitGoal, writeTable } from './mix-fit.js';
 import { type MixGoal, planGoal, type SearchedGoal } from './mix-goal.js';
@@ -15,6 +17,7 @@ import type { MixFiles } from './mix-output.js';
 import { type Method, MixChooser } from './mix-search.js';
 import { type FixedBits, fixedMix, setUp } from './mix-setup.js';
 import type { Granularity } from './mix-units.js';
+import { sensitivityBeside } from './sensitivity-file.js';
 
 export type { MixGoal } from './mix-goal.js';
 export type { FixedBits } from './mix-setup.js';
@@ -48,6 +51,8 @@ export interface MixOptions {
   readonly standalone: boolean;
   /** Write the precisions as a bits file too. */
   readonly saveBits?: string;
+  /** Replace files of the same names that this tool did not write. Inputs are never replaced. */
+  readonly overwrite?: boolean;
 }
 
 export interface MixResult {
@@ -84,8 +89,9 @@ export interface SearchReport {
 export const DEFAULT_EVALUATIONS = 200;
 
 export async function mix(options: MixOptions, context: Context): Promise<MixResult> {
-  const open = openTemplate(options.set);
   const { goal, search = {} } = options;
+  guardSetOutput(outputsOf(options));
+  const open = openTemplate(options.set);
   const fixed = fixedMix(search.fixed ?? [], open.layout);
   if ('bitsFile' in goal) {
     const table = { ...readBitsFile(goal.bitsFile, open.layout), ...Object.fromEntries(fixed) };
@@ -97,6 +103,23 @@ export async function mix(options: MixOptions, context: Context): Promise<MixRes
   } finally {
     await model?.close();
   }
+}
+
+/** What a mix reads and writes; without an output the name of the graph is found later. */
+function outputsOf({ set, output, standalone, goal, search = {}, saveBits, overwrite }: MixOptions): SetOutput {
+  const { measure, sensitivities = [] } = search;
+  return {
+    set,
+    output,
+    form: standalone || (output !== undefined && !isSameFolder(set, output)) ? 'pair' : 'set',
+    models: measure?.original === undefined ? [] : [measure.original],
+    inputs: [...textFiles(measure?.text), ...sensitivities, ...('bitsFile' in goal ? [goal.bitsFile] : [])],
+    files: [
+      ...(saveBits === undefined ? [] : [{ path: saveBits, kind: 'bits' } as const]),
+      ...(measure === undefined ? [] : [{ path: sensitivityBeside(set), kind: 'sensitivity' } as const]),
+    ],
+    overwrite,
+  };
 }
 
 /** A mix that was written. */

@@ -2,11 +2,12 @@
  * NAME.sensitivity.json: what each unit costs the output when it alone is sliced, measured. Every measured unit is kept at once,
  * so that an interrupted run goes on where it was, and runs on other texts add to what is there.
  */
-import { createHash } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { staged } from '../../convert/output.js';
+import { sealedJson } from '../../convert/seal.js';
+import { digestOfSet } from '../../convert/set-identity.js';
 import type { OpenSet, SetManifest } from '../../convert/set-manifest.js';
 import { fail } from '../../diagnostics.js';
 import { readSavedJson } from '../saved-json.js';
@@ -47,19 +48,15 @@ const schema = z.strictObject({
       reference: z.string(),
     }),
   ),
+  sha256: z.string().optional(),
 });
 
 /** The file beside a set. */
-export const sensitivityPath = (set: OpenSet): string => join(set.folder, `${stemOf(set)}.sensitivity.json`);
+export const sensitivityPath = ({ path }: OpenSet): string => sensitivityBeside(path);
 
-const stemOf = ({ path }: OpenSet): string => (path.split(/[/\\]/).at(-1) ?? path).replace(/\.json$/, '');
-
-/** What belongs to the same data belongs to the same set, whatever it is called. */
-export function digestOfSet({ restSha256, sections }: SetManifest): string {
-  return createHash('sha256')
-    .update([restSha256, ...sections.map(({ sha256 }) => sha256)].join())
-    .digest('hex');
-}
+/** The file beside the manifest of a set. */
+export const sensitivityBeside = (manifest: string): string =>
+  join(dirname(manifest), `${basename(manifest).replace(/\.json$/, '')}.sensitivity.json`);
 
 /** The measurements of a file; none when there is no such file. */
 export function readSensitivity(path: string, manifest: SetManifest): readonly SensitivityEntry[] {
@@ -78,7 +75,7 @@ export function writeSensitivity(path: string, manifest: SetManifest, entries: r
     set: digestOfSet(manifest),
     entries: mergeEntries(entries),
   };
-  staged(path, (temporary) => writeFileSync(temporary, `${JSON.stringify(file)}\n`));
+  staged(path, (temporary) => writeFileSync(temporary, sealedJson(file)));
 }
 
 const keyOf = ({ unit, bits, text, reference }: SensitivityEntry): string => [unit, bits, text, reference].join(' ');

@@ -1,13 +1,17 @@
 /** The front of size against quality: uniform precisions, named shapes and searched mixes of a set, scored on text of their own. */
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { staged } from '../../convert/output.js';
+import { sealedJson } from '../../convert/seal.js';
+import { digestOfSet } from '../../convert/set-identity.js';
 import { fail } from '../../diagnostics.js';
 import type { Context } from '../../log.js';
 import { bitsPerWeight } from '../../quant/layout-use.js';
 import { SHAPES } from '../../search/shapes.js';
 import type { Mix } from '../../search/types.js';
+import { guardSetOutput, type SetOutput } from '../set/set-outputs.js';
 import { type OpenTemplate, openTemplate } from '../set/set-template.js';
+import { textFiles } from '../text-options.js';
 import type { BitsTable } from './bits-file.js';
 import { DEFAULT_EVALUATIONS, type MixSearch } from './mix.js';
 import { planGoal, readBytes } from './mix-goal.js';
@@ -15,7 +19,7 @@ import { type MeterRequest, type OpenMeter, openMeter } from './mix-meter.js';
 import { type Chosen, type Method, MixChooser } from './mix-search.js';
 import { setUp } from './mix-setup.js';
 import type { Granularity } from './mix-units.js';
-import { digestOfSet } from './sensitivity-file.js';
+import { sensitivityBeside } from './sensitivity-file.js';
 
 export interface SweepOptions {
   /** The .json of a set. */
@@ -29,6 +33,8 @@ export interface SweepOptions {
   readonly score: MeterRequest;
   /** The .json file to write; NAME.sweep.json beside the set by default. */
   readonly output?: string;
+  /** Replace files of the same names that this tool did not write. Inputs are never replaced. */
+  readonly overwrite?: boolean;
 }
 
 export interface SweepPoint {
@@ -75,6 +81,7 @@ interface Draft extends Pick<SweepPoint, 'name' | 'kind' | 'seconds'> {
 
 /** Runs the sweep and saves it for the report. Returns the result and where it is. */
 export async function sweep(options: SweepOptions, context: Context): Promise<SweepResult & { readonly path: string }> {
+  guardSetOutput(outputsOf(options));
   const open = openTemplate(options.set);
   const { drafts, sensitivityEvaluations } = await drawUp(open, options, context);
   const scored = await openMeter(open, options.score, context);
@@ -91,12 +98,30 @@ export async function sweep(options: SweepOptions, context: Context): Promise<Sw
       sensitivityEvaluations,
       points: points.map(({ positions: _, ...point }) => point),
     };
-    const path = options.output ?? join(open.set.folder, `${stemOf(options.set)}.sweep.json`);
-    staged(path, (temporary) => writeFileSync(temporary, `${JSON.stringify(result)}\n`));
+    const path = outputOf(options);
+    staged(path, (temporary) => writeFileSync(temporary, sealedJson(result)));
     return { ...result, path };
   } finally {
     await scored.close();
   }
+}
+
+const outputOf = ({ set, output }: SweepOptions): string => output ?? join(dirname(set), `${stemOf(set)}.sweep.json`);
+
+function outputsOf(options: SweepOptions): SetOutput {
+  const { set, search, score, overwrite } = options;
+  const originals = [search.measure.original, score.original].filter((path) => path !== undefined);
+  return {
+    set,
+    form: 'set',
+    models: originals,
+    inputs: [...textFiles(search.measure.text), ...textFiles(score.text), ...(search.sensitivities ?? [])],
+    files: [
+      { path: outputOf(options), kind: 'sweep' },
+      { path: sensitivityBeside(set), kind: 'sensitivity' },
+    ],
+    overwrite,
+  };
 }
 
 const stemOf = (path: string): string => (path.split(/[/\\]/).at(-1) ?? path).replace(/\.json$/, '');

@@ -1,6 +1,8 @@
 /** Puts together what the report says: from the set itself, what `compile` wrote beside it, and saved results. */
+
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { digestOfSet } from '../../convert/set-identity.js';
 import type { OpenSet, SetGraph } from '../../convert/set-manifest.js';
 import { entropyBits, meanLevel, sliceHistogram } from '../../quant/histogram.js';
 import { effectiveBits, type SetLayout } from '../../quant/layout.js';
@@ -41,6 +43,7 @@ export function reportData(sources: ReportSources): ReportData {
   return {
     format: 'matquant-report',
     version: 1,
+    set: digestOfSet(manifest),
     name: stemOf(set),
     source: manifest.source.name,
     dataFile: manifest.data,

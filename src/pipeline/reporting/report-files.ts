@@ -1,13 +1,15 @@
 /** The files a report is made from: the set, what `compile` wrote beside it, and saved results of `eval` and `compile`. */
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import type { z } from 'zod';
+import { startsAsManifest } from '../../convert/listed-files.js';
 import { staged } from '../../convert/output.js';
+import { sealedJson } from '../../convert/seal.js';
+import { digestOfSet } from '../../convert/set-identity.js';
 import { type OpenSet, openSet } from '../../convert/set-manifest.js';
 import { fail } from '../../diagnostics.js';
 import type { CompiledFacts, ReportData, RunFacts } from '../../report/page/data.js';
 import { schemaIssues } from '../../schema-issues.js';
-import { digestOfSet } from '../mix/sensitivity-file.js';
 import { readSavedJson } from '../saved-json.js';
 import {
   evaluationFile,
@@ -29,7 +31,7 @@ export function openReportSet(path: string): OpenSet {
   if (!stats.isDirectory()) return openSet(path);
   const names = readdirSync(path)
     .filter((name) => /(?<!\.(?:report|eval|compile))\.json$/.test(name))
-    .filter((name) => isManifest(join(path, name)))
+    .filter((name) => startsAsManifest(join(path, name)))
     .sort();
   const [first, ...others] = names;
   if (first === undefined) fail('not-a-set', path, 'The folder holds no set');
@@ -42,11 +44,6 @@ export function openReportSet(path: string): OpenSet {
   return openSet(join(path, first));
 }
 
-/** The manifest names its format in its first line or two; other JSON files of a folder are none of the report's business. */
-function isManifest(path: string): boolean {
-  return statSync(path).isFile() && /"format"\s*:\s*"matquant-set"/.test(readFileSync(path, 'utf8').slice(0, 256));
-}
-
 /** File name stem of a set: NAME of NAME.json. */
 export const stemOf = ({ path }: OpenSet): string => basename(path).replace(/\.json$/, '');
 
@@ -54,7 +51,9 @@ export const stemOf = ({ path }: OpenSet): string => basename(path).replace(/\.j
 export function readCompiled(set: OpenSet): CompiledFacts | undefined {
   const path = join(set.folder, `${stemOf(set)}.report.json`);
   if (!isFile(path)) return undefined;
-  const { compiled: facts } = readChecked(path, reportFile);
+  const { compiled: facts, set: of } = readChecked(path, reportFile);
+  if (of !== undefined && of !== digestOfSet(set.manifest))
+    fail('report-input', path, 'The file belongs to another set');
   const ids = set.manifest.layout.projections.map(({ id }) => id).join();
   if (
     facts !== undefined &&
@@ -67,12 +66,10 @@ export function readCompiled(set: OpenSet): CompiledFacts | undefined {
   return facts;
 }
 
-/** Writes what `compile` knows into the staged folder. */
-export function writeCompiled(path: string, facts: CompiledFacts): void {
-  writeFileSync(
-    path,
-    `${JSON.stringify(reportFile.parse({ format: 'matquant-report', version: 1, compiled: facts }))}\n`,
-  );
+/** Writes what `compile` knows of a set with these digests into the staged folder. */
+export function writeCompiled(path: string, facts: CompiledFacts, of: Parameters<typeof digestOfSet>[0]): void {
+  const file = { format: 'matquant-report', version: 1, set: digestOfSet(of), compiled: facts };
+  writeFileSync(path, sealedJson(reportFile.parse(file)));
 }
 
 /** A saved result under the name of its file without the suffix. */
@@ -119,10 +116,13 @@ export function readRun(set: OpenSet, named: string | undefined): RunFacts | und
   return named === undefined && !isFile(path) ? undefined : readChecked(path, runFile);
 }
 
+/** The data of a page: `NAME.report.json` beside `NAME.report.html` or `NAME.html`. */
+export const dataBeside = (page: string): string => `${page.replace(/(\.report)?\.html?$/i, '')}.report.json`;
+
 /** Writes page and data; the data first, so that a page is never newer than its data. */
 export function writeReport(page: string, data: ReportData, html: string): { readonly json: string } {
-  const json = `${page.replace(/(\.report)?\.html?$/i, '')}.report.json`;
-  staged(json, (temporary) => writeFileSync(temporary, `${JSON.stringify(data)}\n`));
+  const json = dataBeside(page);
+  staged(json, (temporary) => writeFileSync(temporary, sealedJson(data)));
   staged(page, (temporary) => writeFileSync(temporary, html));
   return { json };
 }

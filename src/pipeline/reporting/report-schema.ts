@@ -41,6 +41,8 @@ export interface SavedSweep extends Omit<ReportSweep, 'name'> {
 export interface ReportFile {
   readonly format: 'matquant-report';
   readonly version: 1;
+  /** Digest of the set's data. */
+  readonly set?: string | undefined;
   readonly compiled?: CompiledFacts | undefined;
 }
 
@@ -102,6 +104,7 @@ const compiled = z.object({
 export const reportFile: z.ZodType<ReportFile> = z.object({
   format: z.literal('matquant-report'),
   version: z.literal(1),
+  set: z.string().optional(),
   compiled: compiled.optional(),
 });
 

@@ -2,6 +2,8 @@
 
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { refuseUnsound } from '../../convert/check-model.js';
+import { examineSet } from '../../convert/set-digests.js';
 import { fail } from '../../diagnostics.js';
 import type { Context } from '../../log.js';
 import { readSensitivity, sensitivityPath } from '../mix/sensitivity-file.js';
@@ -15,6 +17,7 @@ import {
   stemOf,
   writeReport,
 } from './report-files.js';
+import { guardReport } from './report-outputs.js';
 
 export interface ReportOptions {
   /** Folder of a set, or its .json where a folder holds several. */
@@ -27,6 +30,8 @@ export interface ReportOptions {
   readonly sweeps?: readonly string[];
   /** Saved result of `compile --json`, for times and memory; NAME.compile.json in the folder of the set by default. */
   readonly run?: string;
+  /** Replace files of the same names that this tool did not write. Inputs are never replaced. */
+  readonly overwrite?: boolean;
 }
 
 export interface ReportResult {
@@ -43,6 +48,8 @@ export async function report(options: ReportOptions, context: Context): Promise<
   const set = openReportSet(options.folder);
   const path = options.output ?? join(set.folder, `${stemOf(set)}.report.html`);
   if (!/\.html?$/i.test(path)) fail('bad-usage', path, 'A report is a file that ends in .html');
+  guardReport(set, path, options);
+  for (const finding of examineSet(set, false)) refuseUnsound(finding);
   const data = reportData({
     set,
     compiled: readCompiled(set),

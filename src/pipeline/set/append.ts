@@ -5,6 +5,7 @@ import { openSet } from '../../convert/set-manifest.js';
 import { fail } from '../../diagnostics.js';
 import type { Context } from '../../log.js';
 import { bytesNeeded } from '../../quant/layout.js';
+import { guardOutputs } from '../outputs.js';
 
 export interface AppendOptions {
   /** The .json of the set whose data file is short. */
@@ -23,6 +24,7 @@ export interface AppendResult {
 
 export async function append(options: AppendOptions, _context: Context): Promise<AppendResult> {
   const set = openSet(options.set);
+  guardOutputs({ inputs: [options.set, options.from], files: [{ path: set.dataPath, kind: 'set-data' }] });
   const needed = bytesNeeded(set.manifest.layout, options.bits);
   if (set.dataBytes >= needed) return { path: set.dataPath, appendedBytes: 0, bytes: set.dataBytes };
   const appendedBytes = appendData(set, needed, {

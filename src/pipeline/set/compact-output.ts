@@ -3,8 +3,6 @@
  * would reach to the end of the highest precision of any projection: almost all of it as soon as one projection has 8 bits.
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
-import { staged } from '../../convert/output.js';
 import { readFully } from '../../convert/set-tensors.js';
 import { type ColumnPlace, effectiveBits, type Range, type SetLayout, tableAt } from '../../quant/layout.js';
 import { type BitsOf, rangesRead } from '../../quant/layout-use.js';
@@ -56,24 +54,20 @@ export function compact(layout: SetLayout, bitsOf: BitsOf): Compacted {
   return { layout: { ...layout, rest: layout.rest.map(moved), projections, byteLength: end }, copies, byteLength: end };
 }
 
-/** Copies the ranges out of the set's data file into `${output}_data`. Returns the path. */
-export function copyCompact({ copies }: Compacted, source: string, output: string): string {
-  const target = join(dirname(output), `${basename(output)}_data`);
-  staged(target, (temporary) => {
-    const [input, copy] = [openSync(source, 'r'), openSync(temporary, 'wx')];
-    try {
-      for (const { from, to } of copies) {
-        for (let at = 0; at < from.length; at += STEP) {
-          const bytes = readFully(input, from.offset + at, from.offset + Math.min(at + STEP, from.length), source);
-          writeAll(copy, bytes, to + at);
-        }
+/** Copies the ranges out of the set's data file into a new file. */
+export function copyCompact({ copies }: Compacted, source: string, target: string): void {
+  const [input, copy] = [openSync(source, 'r'), openSync(target, 'wx')];
+  try {
+    for (const { from, to } of copies) {
+      for (let at = 0; at < from.length; at += STEP) {
+        const bytes = readFully(input, from.offset + at, from.offset + Math.min(at + STEP, from.length), source);
+        writeAll(copy, bytes, to + at);
       }
-    } finally {
-      closeSync(input);
-      closeSync(copy);
     }
-  });
-  return target;
+  } finally {
+    closeSync(input);
+    closeSync(copy);
+  }
 }
 
 function writeAll(descriptor: number, bytes: Uint8Array, at: number): void {

@@ -1,6 +1,7 @@
 /** Graphs over the data file of a nested set, and which tensors of a model belong there. */
 import { nestProjections } from '../../../passes/nest-projections.js';
 import { type Exported, exportModel } from '../../convert/export.js';
+import type { ModelRecord } from '../../convert/model-record.js';
 import { SetTensors } from '../../convert/set-tensors.js';
 import { cloneModel } from '../../ir/clone.js';
 import { graphsOf, isOp, type Model } from '../../ir/graph.js';
@@ -29,8 +30,8 @@ export interface GraphOptions {
   readonly bitsOf: BitsOf;
   readonly accuracyLevel: 0 | 4;
   readonly step?: JoinStep;
-  /** Entries of the model's metadata. */
-  readonly metadata?: Readonly<Record<string, string>>;
+  /** What the model says of itself, with digests of what it reads of the data file. */
+  readonly record: ModelRecord;
 }
 
 /** Writes one graph without weights over the data file of a set. */
@@ -40,8 +41,7 @@ export function writeSetGraph(path: string, template: SetTemplate, options: Grap
   const tensors = new SetTensors(options.data);
   tensors.placeRest(template.rest, options.layout);
   nestProjections(rw, { ...options, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) });
-  for (const [key, text] of Object.entries(options.metadata ?? {})) rw.setMetadata(model, key, text);
-  return exportModel(model, path, { inline: true, placements: tensors.placements });
+  return exportModel(model, path, { inline: true, placements: tensors.placements, record: options.record });
 }
 
 /** The tensors of a template that go to the data file, each range of bytes once, in graph order. */

@@ -1,10 +1,13 @@
 /** Writes models out of an open set: one more graph over its data, a cut copy, or a self-contained model. */
-import { statSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { rmSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { packProjections } from '../../../passes/pack-projections.js';
 import { exportModel } from '../../convert/export.js';
+import { oldFiles, removeUnused } from '../../convert/old-files.js';
+import { digestOfWhole } from '../../convert/range-digests.js';
+import { digestsFor, requireData } from '../../convert/set-digests.js';
 import { cutData } from '../../convert/set-files.js';
-import { type OpenSet, type SetGraph, type SetManifest, writeManifest } from '../../convert/set-manifest.js';
+import { type SetGraph, type SetManifest, writeManifest } from '../../convert/set-manifest.js';
 import { SetTensors } from '../../convert/set-tensors.js';
 import { fail } from '../../diagnostics.js';
 import { cloneModel } from '../../ir/clone.js';
@@ -12,8 +15,11 @@ import { type BitsOf, prefixRead } from '../../quant/layout-use.js';
 import type { Precision } from '../../quant/precision.js';
 import type { Filling } from '../../rewrite/projection/fill.js';
 import { Rewriter } from '../../rewrite/rewriter.js';
+import { TOOL } from '../../version.js';
+import { isCutOf } from '../outputs.js';
 import { packPrefix, type SetReader } from './packed.js';
 import { writeSetGraph } from './set-graph.js';
+import { isSameFolder, manifestBeside } from './set-outputs.js';
 import type { OpenTemplate } from './set-template.js';
 
 export interface WrittenFile {
@@ -30,33 +36,38 @@ export interface Selection {
 }
 
 /**
- * One more graph. In the set's own folder it reads the set's data file; elsewhere it gets a copy of the data, cut after the
- * last byte it needs, and a manifest of its own, so that the copy can grow again.
+ * One more graph. In the set's own folder it reads the set's data file; elsewhere it gets a copy of the data under the same name,
+ * cut behind the last section it needs, and a manifest of its own, so that the copy can grow again.
  */
 export function writeSelection(open: OpenTemplate, selection: Selection, output: string): readonly WrittenFile[] {
   const { set } = open;
   const needed = prefixRead(set.manifest.layout, selection.bitsOf);
-  refuseShort(open, needed);
-  refuseTarget(open, output, false);
-  const graph: SetGraph = { file: basename(output), name: selection.name, bits: selection.bits, bytesNeeded: needed };
-  if (isBeside(set, output)) {
-    writeGraph(open, selection, output, set.manifest.data);
-    const others = set.manifest.graphs.filter(({ file }) => file !== graph.file);
-    writeManifest(set.path, { ...set.manifest, graphs: [...others, graph] });
+  requireData(set, needed);
+  const graphOf = (): SetGraph => ({
+    file: basename(output),
+    name: selection.name,
+    bits: selection.bits,
+    bytesNeeded: needed,
+    sha256: digestOfWhole(output),
+  });
+  if (isSameFolder(set.path, output)) {
+    const { graphs } = set.manifest;
+    const others = graphs.filter(({ file }) => file !== basename(output));
+    // A manifest without the graph goes before it: whatever the instant, what is listed is what is there.
+    if (others.length < graphs.length && others.length > 0)
+      writeManifest(set.path, { ...set.manifest, graphs: others });
+    writeGraph(open, selection, output, needed);
+    writeManifest(set.path, { ...set.manifest, graphs: [...others, graphOf()] });
     return [fileOf(output)];
   }
-  const data = `${basename(output)}_data`;
-  const dataPath = join(dirname(output), data);
-  const manifestPath = join(dirname(output), `${basename(output, '.onnx')}.json`);
-  const manifest: SetManifest = {
-    ...set.manifest,
-    data,
-    graphs: [graph],
-    quality: qualityOf(set.manifest, selection.name),
-  };
-  cutData(set, needed, dataPath);
-  writeGraph(open, selection, output, data);
-  writeManifest(manifestPath, manifest);
+  const dataPath = join(dirname(output), set.manifest.data);
+  const manifestPath = manifestBeside(output);
+  const before = oldFiles(dirname(output), manifestPath, [output]);
+  cutData(set, digestsFor(set.manifest, needed).at(-1)?.end ?? needed, dataPath);
+  writeGraph(open, selection, output, needed);
+  const quality = qualityOf(set.manifest, selection.name);
+  writeManifest(manifestPath, { ...set.manifest, graphs: [graphOf()], quality });
+  removeUnused(before, [dataPath]);
   return [fileOf(output), fileOf(dataPath), fileOf(manifestPath)];
 }
 
@@ -64,16 +75,21 @@ function writeGraph(
   { set, template, rest, layout }: OpenTemplate,
   selection: Selection,
   output: string,
-  data: string,
+  needed: number,
 ): void {
-  const { accuracyLevel } = set.manifest;
-  const metadata = metadataOf(selection);
-  writeSetGraph(output, { model: template, rest }, { layout, data, bitsOf: selection.bitsOf, accuracyLevel, metadata });
+  const { accuracyLevel, data } = set.manifest;
+  const { bitsOf } = selection;
+  const record = { metadata: metadataOf(selection), data: digestsFor(set.manifest, needed) };
+  writeSetGraph(output, { model: template, rest }, { layout, data, bitsOf, accuracyLevel, record });
 }
 
-/** What a model says of itself: the name of its precision, and of a mix the precision of each projection. */
-export function metadataOf({ name, bits }: Selection): Readonly<Record<string, string>> {
-  return { 'matquant.precision': name, ...(typeof bits === 'object' && { 'matquant.mix': JSON.stringify(bits) }) };
+/** What a model says of itself: who wrote it, the name of its precision, and of a mix the precision of each projection. */
+export function metadataOf({ name, bits }: Pick<Selection, 'name' | 'bits'>): Readonly<Record<string, string>> {
+  return {
+    'matquant.tool': TOOL,
+    'matquant.precision': name,
+    ...(typeof bits === 'object' && { 'matquant.mix': JSON.stringify(bits) }),
+  };
 }
 
 /** Fills the template of a self-contained model. */
@@ -90,40 +106,23 @@ export function writeStandalone(
   output: string,
   fill: Fill = fillPrefix,
 ): readonly WrittenFile[] {
-  refuseTarget(open, output, true);
   const { set, layout } = open;
   const { model } = cloneModel(open.template);
   const tensors = new SetTensors(set.manifest.data, set.dataPath);
   const reader: SetReader = { layout, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) };
   const rw = new Rewriter(model);
   fill(rw, { ...reader, bitsOf: selection.bitsOf, accuracyLevel: set.manifest.accuracyLevel }, reader);
-  for (const [key, text] of Object.entries(metadataOf(selection))) rw.setMetadata(model, key, text);
+  const record = { metadata: metadataOf(selection), data: 'own' } as const;
+  const manifest = manifestBeside(output);
+  const before = oldFiles(dirname(output), manifest, [output]);
   try {
-    const { data } = exportModel(model, output, { dataFile: `${basename(output)}_data` });
+    const { data } = exportModel(model, output, { dataFile: `${basename(output)}_data`, record });
+    if (isCutOf(manifest, output)) rmSync(manifest, { force: true });
+    removeUnused(before, data === undefined ? [] : [data.path]);
     return [fileOf(output), ...(data === undefined ? [] : [fileOf(data.path)])];
   } finally {
     tensors.close();
   }
-}
-
-/** Files of the set itself are not overwritten, except its graphs by graphs of the set. */
-function refuseTarget({ set }: OpenTemplate, output: string, standalone: boolean): void {
-  if (!isBeside(set, output)) return;
-  const name = basename(output);
-  const own = [
-    set.manifest.data,
-    basename(set.path),
-    ...(standalone ? set.manifest.graphs.map(({ file }) => file) : []),
-  ];
-  if (own.includes(name)) fail('output-exists', output, 'This file is part of the set');
-}
-
-const isBeside = (set: OpenSet, output: string): boolean => resolve(dirname(output)) === resolve(set.folder);
-
-/** The set must hold the bytes that are asked for. */
-export function refuseShort({ set }: OpenTemplate, needed: number): void {
-  if (set.dataBytes >= needed) return;
-  fail('precision-missing', set.dataPath, `The data file has ${set.dataBytes} bytes, ${needed} are needed`);
 }
 
 /** Checks that the set has this precision. */

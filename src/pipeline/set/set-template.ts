@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { importModel } from '../../convert/import.js';
+import { requireGraph } from '../../convert/set-digests.js';
 import { type OpenSet, openSet } from '../../convert/set-manifest.js';
 import { originOf } from '../../convert/set-tensors.js';
 import { fail } from '../../diagnostics.js';
@@ -30,6 +31,7 @@ export function openTemplate(path: string): OpenTemplate {
   if (usable === undefined) {
     fail('precision-missing', path, 'No graph of the set is beside it whose bytes the data file holds');
   }
+  requireGraph(set, usable);
   const template = importModel(join(set.folder, usable.file));
   const found = collapseProjections(new Rewriter(template));
   if (found === 0) fail('not-a-set', join(set.folder, usable.file), 'The graph has no projection of the set');

@@ -1,6 +1,7 @@
 /** One precision out of a nested set: from the set alone, without the original or calibration. */
 import { packProjections } from '../../../passes/pack-projections.js';
 import { qdqProjections } from '../../../passes/qdq-projections.js';
+import { requireData } from '../../convert/set-digests.js';
 import { fail } from '../../diagnostics.js';
 import type { Context } from '../../log.js';
 import { bytesNeeded } from '../../quant/layout.js';
@@ -11,12 +12,12 @@ import { packColumns, packSlice } from './packed.js';
 import {
   type Fill,
   precisionOf,
-  refuseShort,
   type Selection,
   type WrittenFile,
   writeSelection,
   writeStandalone,
 } from './set-output.js';
+import { guardSetOutput } from './set-outputs.js';
 import { type OpenTemplate, openTemplate } from './set-template.js';
 
 export interface SliceOptions {
@@ -30,6 +31,8 @@ export interface SliceOptions {
   readonly slice: 'prefix' | 'paper' | 'extra';
   /** Operators of a self-contained model: MatMulNBits (default), or DequantizeLinear of standard ONNX. */
   readonly format?: 'matmulnbits' | 'qdq';
+  /** Replace files of the same names that this tool did not write. Inputs are never replaced. */
+  readonly overwrite?: boolean;
 }
 
 export interface SliceResult {
@@ -47,13 +50,15 @@ export async function slice(options: SliceOptions, context: Context): Promise<Sl
       kind === 'prefix' ? 'DequantizeLinear cannot read bit planes' : `Codes of a ${kind} slice are no bit prefix`;
     fail('bad-usage', 'slice', `${what}: write them with --standalone`);
   }
-  const open = openTemplate(options.set);
+  const { set, overwrite } = options;
+  guardSetOutput({ set, output, name: `int${options.bits}`, form: standalone ? 'pair' : 'set', overwrite });
+  const open = openTemplate(set);
   const bits = precisionOf(open, options.bits, '--bits');
   context.signal.throwIfAborted();
   const layout = open.set.manifest.layout;
   const selection: Selection = { name: `int${bits}`, bits, bitsOf: () => bits };
   if (kind !== 'prefix') return sliceParent(open, selection, bits, options, kind);
-  refuseShort(open, prefixRead(layout, selection.bitsOf));
+  requireData(open.set, prefixRead(layout, selection.bitsOf));
   const files = standalone
     ? writeStandalone(open, selection, output, ...(format === 'qdq' ? [fillQdq] : []))
     : writeSelection(open, selection, output);
@@ -74,7 +79,7 @@ function sliceParent(
 ): SliceResult {
   if (format === 'qdq') fail('bad-usage', 'slice', `${kind} slices are written for MatMulNBits only`);
   const { layout } = open.set.manifest;
-  refuseShort(open, bytesNeeded(layout, layout.bits.at(-1) as number));
+  requireData(open.set, bytesNeeded(layout, layout.bits.at(-1) as number));
   const fill: Fill = (rw, filling, reader) => {
     packProjections(rw, filling, (place, own) => packSlice(reader, place, own, kind));
   };

@@ -1,5 +1,8 @@
 /** Writes a nested set into a folder: solves the projections one after another into the data file, then the graphs over it. */
 import { join } from 'node:path';
+import { digestOfWhole } from '../../convert/range-digests.js';
+import { digestsFor } from '../../convert/set-digests.js';
+import { dataName, idOf } from '../../convert/set-identity.js';
 import { SET_VERSION, type SetGraph, type SetManifest, writeManifest } from '../../convert/set-manifest.js';
 import { type ProjectionParts, SetWriter, type WrittenSet } from '../../convert/set-writer.js';
 import { bytesNeeded, type ProjectionPlace, planSet, type SetLayout } from '../../quant/layout.js';
@@ -13,6 +16,7 @@ import type { SolvedProjection } from '../solve/solve-projections.js';
 import type { Chosen, Source } from '../source.js';
 import { shrinkFloats } from './rest.js';
 import { restOf, type SetTemplate, writeSetGraph } from './set-graph.js';
+import { metadataOf } from './set-output.js';
 
 /** A template with the layout of its set. */
 export interface Template extends SetTemplate {
@@ -92,14 +96,18 @@ export function writeGraph(
   stem: string,
   bits: Bits,
   template: Template,
-  data: string,
+  written: WrittenSet,
   accuracyLevel: 0 | 4,
-  layout: SetLayout,
 ): SetGraph {
   const file = `${stem}_int${bits}.onnx`;
-  const metadata = { 'matquant.tool': TOOL, 'matquant.precision': `int${bits}` };
-  writeSetGraph(join(folder, file), template, { layout, data, bitsOf: () => bits, accuracyLevel, metadata });
-  return { file, name: `int${bits}`, bits, bytesNeeded: bytesNeeded(layout, bits) };
+  const name = `int${bits}`;
+  const { layout } = written;
+  const needed = bytesNeeded(layout, bits);
+  const record = { metadata: metadataOf({ name, bits }), data: digestsFor(written, needed) };
+  const data = dataName(stem, idOf(written));
+  const path = join(folder, file);
+  writeSetGraph(path, template, { layout, data, bitsOf: () => bits, accuracyLevel, record });
+  return { file, name, bits, bytesNeeded: needed, sha256: digestOfWhole(path) };
 }
 
 /** What goes into NAME.json beside the layout. */
@@ -112,7 +120,7 @@ export interface ManifestFacts {
 }
 
 /** Writes NAME.json. */
-export function writeSetManifest(path: string, data: string, written: WrittenSet, facts: ManifestFacts): void {
+export function writeSetManifest(path: string, stem: string, written: WrittenSet, facts: ManifestFacts): void {
   const { source, recipe, graphs, quality, provenance } = facts;
   const manifest: SetManifest = {
     format: 'matquant-set',
@@ -121,7 +129,8 @@ export function writeSetManifest(path: string, data: string, written: WrittenSet
     source,
     recipe,
     accuracyLevel: recipe.accuracyLevel,
-    data,
+    id: idOf(written),
+    data: dataName(stem, idOf(written)),
     layout: written.layout,
     restSha256: written.restSha256,
     sections: written.sections,

@@ -193,6 +193,8 @@ export interface Provenance {
 export interface ReportData {
   readonly format: 'matquant-report';
   readonly version: 1;
+  /** Digest of the set's data. */
+  readonly set: string;
   /** File name stem of the set. */
   readonly name: string;
   readonly source: string;
