@@ -1,6 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { sealedJson } from '../../src/convert/seal.js';
 import { manifestText, openSet, parseManifest, type SetManifest } from '../../src/convert/set-manifest.js';
 import { SetWriter } from '../../src/convert/set-writer.js';
 import { partsOf } from '../../src/pipeline/parts.js';
@@ -22,8 +23,13 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const changed = (change: (copy: { [key: string]: never }) => void): string => {
   const copy = JSON.parse(manifestText(manifest));
   change(copy);
-  return JSON.stringify(copy);
+  return resealed(copy);
 };
+
+/** A manifest with other contents and a digest that holds. */
+function resealed({ sha256: _, ...rest }: { [key: string]: unknown }): string {
+  return sealedJson(rest, 1);
+}
 
 describe('the manifest', () => {
   it('reads back what was written', () => {
@@ -34,8 +40,9 @@ describe('the manifest', () => {
   it.each<[string, (copy: { [key: string]: never }) => void]>([
     ['a data file elsewhere', (copy) => Object.assign(copy, { data: '../model.data' })],
     ['an absolute data file', (copy) => Object.assign(copy, { data: '/etc/passwd' })],
+    ['a name of 10,000 characters', (copy) => Object.assign(copy, { data: 'a'.repeat(10_000) })],
     ['a graph elsewhere', (copy) => Object.assign(copy['graphs']?.[0] ?? {}, { file: 'a/b.onnx' })],
-    ['another version', (copy) => Object.assign(copy, { version: 2 })],
+    ['another version', (copy) => Object.assign(copy, { version: 1 })],
     ['another format', (copy) => Object.assign(copy, { format: 'other' })],
     [
       'a range outside the file',

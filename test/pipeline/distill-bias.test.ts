@@ -14,6 +14,7 @@ import { openTemplate } from '../../src/pipeline/set/set-template.js';
 import { slice } from '../../src/pipeline/set/slice.js';
 import { COMPILE } from '../support/compile.js';
 import { temporaryFolder } from '../support/paths.js';
+import { dataIn } from '../support/set-files.js';
 import { heldWindows, mistral, writeIds } from '../support/stories.js';
 
 const context = silentContext();
@@ -92,7 +93,7 @@ describe('a learned bias', () => {
       await slice({ set, bits: 2, output: files[0], standalone: false, slice: 'prefix' }, context);
       await slice({ set, bits: 2, output: files[1], standalone: true, slice: 'prefix' }, context);
       await mix({ set, goal: { averageBits: 2 }, output: files[2], standalone: false }, context);
-      expect(statSync(`${files[0]}_data`).size).toBe(openSet(set).manifest.graphs[0]?.bytesNeeded);
+      expect(statSync(dataIn(folder)).size).toBe(openSet(set).manifest.graphs[0]?.bytesNeeded);
       for (const kl of await klOf(...files)) expect(kl).toBeCloseTo(whole as number, 4);
     } finally {
       rmSync(folder, { recursive: true });
@@ -128,6 +129,6 @@ describe('a learned bias', () => {
     };
     await expect(compiled(RECIPE, work, { ...silentContext(abort.signal), progress: { update } })).rejects.toThrow();
     const resumed = await compiled(RECIPE, work);
-    expect(readFileSync(join(resumed, 'm.data')).equals(readFileSync(join(biased, 'm.data')))).toBe(true);
+    expect(readFileSync(dataIn(resumed)).equals(readFileSync(dataIn(biased)))).toBe(true);
   });
 });

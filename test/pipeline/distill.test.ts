@@ -10,6 +10,7 @@ import type { DistillReport } from '../../src/pipeline/learn/distill.js';
 import { parseRecipe, type RecipeInput } from '../../src/pipeline/recipe/recipe.js';
 import { writeHalf } from '../support/half-model.js';
 import { temporaryFolder } from '../support/paths.js';
+import { dataIn } from '../support/set-files.js';
 import { heldWindows, mistral, writeIds } from '../support/stories.js';
 
 let root: string;
@@ -47,7 +48,8 @@ async function compiled(
   return output;
 }
 
-const bytesOf = (folder: string, file = 'm.data'): Buffer => readFileSync(join(folder, file));
+const bytesOf = (folder: string, file?: string): Buffer =>
+  readFileSync(file === undefined ? dataIn(folder) : join(folder, file));
 const reportOf = (folder: string): DistillReport =>
   (JSON.parse(bytesOf(folder, 'm.report.json').toString()) as { compiled: { distill: DistillReport[] } }).compiled
     .distill[0] as DistillReport;

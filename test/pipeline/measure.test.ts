@@ -10,6 +10,7 @@ import { type MeasureOptions, measure } from '../../src/pipeline/solve/measure.j
 import { openSource } from '../../src/pipeline/source.js';
 import { COMPILE } from '../support/compile.js';
 import { temporaryFolder } from '../support/paths.js';
+import { dataIn } from '../support/set-files.js';
 import { gemma3, heldWindows, mistral, writeIds } from '../support/stories.js';
 
 const root = temporaryFolder();
@@ -38,7 +39,7 @@ describe('statistics without a work folder', () => {
       const output = join(root, name);
       const rest = { name: 'm', standalone: false, strict: false, memoryBytes };
       await compile({ ...shared, ...rest, model: mistral, output }, silentContext());
-      return readFileSync(join(output, 'm.data'));
+      return readFileSync(dataIn(output));
     };
     expect(await made('files', TIGHT)).toEqual(await made('memory', 2e9));
   });
@@ -55,7 +56,7 @@ describe('statistics that were captured before', () => {
   const compiled = async (name: string, more: object): Promise<CompileResult & { readonly data: Buffer }> => {
     const output = join(root, name);
     const result = await compile({ ...COMPILE, ...machine, model: mistral, output, ...more }, silentContext());
-    return { ...result, data: readFileSync(join(output, 'm.data')) };
+    return { ...result, data: readFileSync(dataIn(output)) };
   };
 
   it('give the bytes that the text itself gives', async () => {

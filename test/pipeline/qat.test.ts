@@ -8,6 +8,7 @@ import { evaluate } from '../../src/pipeline/evaluate.js';
 import type { DistillReport } from '../../src/pipeline/learn/distill.js';
 import { parseRecipe, type RecipeInput } from '../../src/pipeline/recipe/recipe.js';
 import { temporaryFolder } from '../support/paths.js';
+import { dataIn } from '../support/set-files.js';
 import { heldWindows, mistral, writeIds } from '../support/stories.js';
 
 let root: string;
@@ -34,7 +35,7 @@ async function compiled(recipe: RecipeInput, work?: string, context: Context = s
   return output;
 }
 
-const dataOf = (folder: string): Buffer => readFileSync(join(folder, 'm.data'));
+const dataOf = (folder: string): Buffer => readFileSync(dataIn(folder));
 const reportOf = (folder: string): DistillReport =>
   (JSON.parse(readFileSync(join(folder, 'm.report.json'), 'utf8')) as { compiled: { weights: DistillReport } }).compiled
     .weights;

@@ -1,5 +1,5 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { importModel } from '../../src/convert/import.js';
 import { openSet } from '../../src/convert/set-manifest.js';
@@ -97,7 +97,9 @@ describe('slice', () => {
     const small = folder();
     const output = join(small, 'model_int3.onnx');
     const { files } = await slice({ set: manifest, bits: 3, output, standalone: false, slice: 'prefix' }, context);
-    expect(files.map(({ path }) => path)).toEqual([output, `${output}_data`, join(small, 'model_int3.json')]);
+    const names = [output, join(small, basename(set.dataPath)), join(small, 'model_int3.json')];
+    expect(files.map(({ path }) => path)).toEqual(names);
+    expect(readFileSync(output).equals(readFileSync(join(full, 'model_int3.onnx')))).toBe(true);
     expect(files[1]?.bytes).toBe(bytesNeeded(set.written.layout, 3));
     expect(
       errorAgainst(
@@ -175,15 +177,16 @@ describe('slice', () => {
   });
 
   it.each([
-    ['model.data', false],
-    ['model.json', false],
-    ['model_int4.onnx', true],
-  ])('does not overwrite %s of the set', async (name, standalone) => {
-    const output = join(full, name);
+    ['the data', false, () => set.dataPath],
+    ['the manifest', false, () => manifest],
+    ['a graph', true, () => join(full, 'model_int4.onnx')],
+    ['the graph of another precision', false, () => join(full, 'model_int2.onnx')],
+  ])('does not overwrite %s of the set', async (_, standalone, path) => {
+    const output = path();
     const before = readFileSync(output);
     await expect(slice({ set: manifest, bits: 4, output, standalone, slice: 'prefix' }, context)).rejects.toMatchObject(
       {
-        code: 'output-exists',
+        code: output.endsWith('.onnx') ? 'output-exists' : 'bad-usage',
       },
     );
     expect(readFileSync(output).equals(before)).toBe(true);
@@ -225,7 +228,7 @@ describe('append', () => {
   async function cut(bits: number): Promise<{ json: string; data: string }> {
     const small = folder();
     await slice({ set: manifest, bits, output: join(small, 'm.onnx'), standalone: false, slice: 'prefix' }, context);
-    return { json: join(small, 'm.json'), data: join(small, 'm.onnx_data') };
+    return { json: join(small, 'm.json'), data: join(small, basename(set.dataPath)) };
   }
 
   it('restores the bytes of the whole, in steps', async () => {
@@ -268,7 +271,7 @@ describe('append', () => {
     bytes[10] = (bytes[10] as number) ^ 1;
     writeFileSync(data, bytes);
     await expect(append({ set: json, bits: 4, from: set.dataPath }, context)).rejects.toMatchObject({
-      code: 'not-a-set',
+      code: 'damaged',
     });
   });
 });
@@ -330,7 +333,6 @@ describe('projections that stay above a precision', () => {
       const { averageBits } = await slice({ set: json, bits: 2, output, standalone, slice: 'prefix' }, context);
       expect(averageBits).toBe(3);
       expect(errorAgainst(await run(output), weightsAt(higher, bits))).toBeLessThan(1e-5);
-      rmSync(`${output}_data`);
     }
   });
 });

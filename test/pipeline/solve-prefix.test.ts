@@ -14,6 +14,7 @@ import { storedWeight } from '../../src/pipeline/solve/solve-projections.js';
 import { openSource } from '../../src/pipeline/source.js';
 import { COMPILE } from '../support/compile.js';
 import { temporaryFolder } from '../support/paths.js';
+import { dataIn } from '../support/set-files.js';
 import { heldWindows, mistral, writeIds } from '../support/stories.js';
 
 const context = silentContext();
@@ -48,7 +49,7 @@ async function compiled(input: RecipeInput, changes: Partial<CompileOptions> = {
   };
   const { precisions } = await compile({ ...options, ...changes }, context);
   const kl = new Map(precisions.map(({ bits, probe }) => [bits, probe?.kl ?? Number.NaN]));
-  return { data: readFileSync(join(output, 'm.data')), kl };
+  return { data: readFileSync(dataIn(output)), kl };
 }
 
 describe('a quantized prefix', () => {

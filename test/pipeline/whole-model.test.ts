@@ -18,6 +18,7 @@ import { generate, likeliest } from '../../src/runtime/generate.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
 import type { HostTensor } from '../../src/runtime/runtime.js';
 import { temporaryFolder } from '../support/paths.js';
+import { dataIn } from '../support/set-files.js';
 import { gemma3, heldWindows, mistral, writeIds } from '../support/stories.js';
 
 const context = silentContext();
@@ -100,7 +101,7 @@ describe('deploy-int4 on an export with caches', () => {
 
   it('weighs what inspect says, but for the graph', async () => {
     const { sizes } = await inspect({ model: mistral, recipe: result.recipe }, context);
-    const data = statSync(join(result.folder, 'model.data')).size;
+    const data = statSync(dataIn(result.folder)).size;
     expect(Math.abs(data / (sizes['int4']?.bytes ?? 0) - 1)).toBeLessThan(0.03);
   });
 

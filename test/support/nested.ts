@@ -14,6 +14,7 @@ import type { Model, Node } from '../../src/ir/graph.js';
 import { type Tensor, tensorOf } from '../../src/ir/tensor.js';
 import { partsOf } from '../../src/pipeline/parts.js';
 import { type GraphOptions, restOf, type SetTemplate, writeSetGraph } from '../../src/pipeline/set/set-graph.js';
+import { metadataOf } from '../../src/pipeline/set/set-output.js';
 import { compressTable, decompressTable, type TableForm } from '../../src/quant/compress.js';
 import { blocksOf } from '../../src/quant/grid.js';
 import { float32ToFloat16 } from '../../src/quant/half.js';
@@ -222,7 +223,7 @@ export function writeGraph(folder: string, set: SetOnDisk, bits: number, options
     bitsOf: () => bits,
     accuracyLevel: 0,
     record: {
-      metadata: { 'matquant.precision': `int${bits}` },
+      metadata: metadataOf({ name: `int${bits}`, bits: bits as Precision }),
       data: digestsFor(set.written, bytesNeeded(layout, bits)),
     },
     ...options,

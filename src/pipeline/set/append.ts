@@ -1,5 +1,6 @@
 /** Appends the missing bytes to a data file that was cut, so that a higher precision runs. */
 import { statSync } from 'node:fs';
+import { requireData } from '../../convert/set-digests.js';
 import { appendData } from '../../convert/set-files.js';
 import { openSet } from '../../convert/set-manifest.js';
 import { fail } from '../../diagnostics.js';
@@ -26,6 +27,7 @@ export async function append(options: AppendOptions, _context: Context): Promise
   const set = openSet(options.set);
   guardOutputs({ inputs: [options.set, options.from], files: [{ path: set.dataPath, kind: 'set-data' }] });
   const needed = bytesNeeded(set.manifest.layout, options.bits);
+  if (set.dataBytes >= needed) requireData(set, needed);
   if (set.dataBytes >= needed) return { path: set.dataPath, appendedBytes: 0, bytes: set.dataBytes };
   const appendedBytes = appendData(set, needed, {
     path: options.from,
