@@ -2,7 +2,6 @@
 import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { namesIn } from '../convert/listed-files.js';
-import { oldFiles, oldSet, removeReplaced, removeUnused } from '../convert/old-files.js';
 import { stagedFolder } from '../convert/output.js';
 import { stemOfData } from '../convert/set-identity.js';
 import { requireName } from '../file-names.js';
@@ -18,6 +17,7 @@ import {
 } from './compile-set.js';
 import type { DistillReport } from './learn/distill.js';
 import { guardOutputs, type Output, type OutputCheck } from './outputs.js';
+import { graphName, publish } from './publish.js';
 import type { Recipe } from './recipe/recipe.js';
 import { slice } from './set/slice.js';
 import { measure } from './solve/measure.js';
@@ -69,21 +69,15 @@ export async function compile(asked: CompileOptions, context: Context): Promise<
     const set = await (options.standalone ? writeModels(folder, job) : writeSet(folder, job));
     return resultOf(set, folder, job);
   };
-  const { output, standalone } = options;
-  const graphs = recipe.bits.map((bits) => join(output, `${stem}_int${bits}.onnx`));
-  const before = standalone ? oldFiles(output, '', graphs) : oldSet(output, stem, graphs);
-  const result = await stagedFolder(output, write, [`${stem}.json`]).finally(measured.close);
-  const kept = result.files.map(({ path }) => path);
-  if (standalone) removeUnused(before, kept);
-  else removeReplaced(before, kept);
-  return result;
+  const { output: folder, standalone } = options;
+  return publish({ folder, stem, bits: recipe.bits, standalone }, write).finally(measured.close);
 }
 
 /** What a compilation reads, and every file that it may write or remove. */
 function outputsOf(options: CompileOptions, stem: string): OutputCheck {
   const { model, output, recipe, text, statistics = [], standalone, work, overwrite } = options;
   const at = (file: string): string => join(output, file);
-  const graphs = recipe.bits.map((bits) => at(`${stem}_int${bits}.onnx`));
+  const graphs = recipe.bits.map((bits) => at(graphName(stem, bits)));
   const old = namesIn(output).filter((name) => stemOfData(name) === stem);
   const files: readonly Output[] = [
     ...graphs.map((path) => ({ path, kind: 'model' }) as const),
