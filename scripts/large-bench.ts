@@ -6,7 +6,7 @@
  *   node dist/scripts/large-bench.js [--folder DIR] [--layers 6] [--vocabulary 8192] [--bits 4,8,2] [--runs 2] [--csv FILE]
  * A folder that is named is kept with its set, which is used again as it is.
  */
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -55,7 +55,8 @@ async function setIn(folder: string): Promise<string> {
   const options = ['-o', output, '--name', 'model', '--preset', 'data-free', '--memory', '2GiB', '--quiet'];
   const compiled = await measureNode('compile', [MAIN, 'compile', model, ...options]);
   await note(compiled, files, folder);
-  console.log(`set: ${(statSync(join(output, 'model.data')).size / 1e9).toFixed(3)} GB`);
+  const { data } = JSON.parse(readFileSync(set, 'utf8')) as { data: string };
+  console.log(`set: ${(statSync(join(output, data)).size / 1e9).toFixed(3)} GB`);
   for (const file of files) rmSync(file);
   return set;
 }

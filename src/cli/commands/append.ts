@@ -10,7 +10,7 @@ export const appendCommand: Command = defineCommand({
     bits: { type: 'string', describe: 'Highest precision that is to run afterwards', required: true },
     from: { type: 'string', describe: 'A longer data file of the same set', required: true },
   },
-  examples: [['append small/model.json --bits 4 --from full/model.data', 'from int2 up to int4']],
+  examples: [['append small/model.json --bits 4 --from full/model.1f2e3d4c.data', 'from int2 up to int4']],
   async run({ set, bits, from }, context) {
     const { append } = await import('../../pipeline/set/append.js');
     const result = await append({ set, bits: wholeNumber('--bits', bits), from }, context);
