@@ -202,11 +202,12 @@ function multiply(rw: Rewriter, site: Site, parts: Parts, target: TableTarget): 
   const { node, dtype, alpha, bias } = site;
   const base = `${node.name || name}_Q${table.bits}`;
   const scales = parts.scales(dtype);
+  const input = dtype === 'float16' ? held(rw, site, k, base) : site.input;
   const steps: Omit<NewNode, 'types'>[] = [
     {
       op: 'MatMulNBits',
       domain: MICROSOFT,
-      inputs: [site.input, parts.codes(scales), scales, ...parts.zeroPoints],
+      inputs: [input, parts.codes(scales), scales, ...parts.zeroPoints],
       attributes: {
         K: int(k),
         N: int(n),
@@ -228,6 +229,16 @@ function multiply(rw: Rewriter, site: Site, parts: Parts, target: TableTarget): 
     undefined,
   );
   rw.replaceNode(node, before === undefined ? last : { ...last, inputs: [before, ...last.inputs] });
+}
+
+/** X behind a Reshape to its own shape; why, says `Expander` in `rewrite/projection/expand.ts`. */
+function held(rw: Rewriter, { node, input }: Site, k: number, base: string): Value {
+  const rank = input.type?.shape?.length;
+  const shape =
+    rank === undefined
+      ? rw.insert(node, { op: 'Shape', inputs: [input], name: `${base}/input/Shape` })
+      : rw.initializer(rw.model.graph, `${base}/input/shape`, int64s([...Array<number>(rank - 1).fill(0), k]));
+  return rw.insert(node, { op: 'Reshape', inputs: [input, shape], name: `${base}/input/Reshape` });
 }
 
 const scalar = (value: number, dtype: DType): Tensor =>

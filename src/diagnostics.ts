@@ -82,6 +82,15 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     remedy: 'check that the original model runs in ONNX Runtime',
   },
   parity: { summary: 'an emitted file does not compute what it should', remedy: 'please report this with the model' },
+  'levels-differ': {
+    summary: 'a graph computes something else when the runtime does not optimize it',
+    remedy: 'do not use the file; slice or compile it again with this version, and report it if that does not help',
+  },
+  'not-folded': {
+    summary: 'ONNX Runtime leaves work in a graph that it should do once, when a session is made',
+    remedy:
+      'write the model with --standalone, which joins no codes at load, or raise the session option optimization.constant_folding_max_output_size_in_bytes (1 GiB by default)',
+  },
   'output-exists': { summary: 'the output cannot be written there', remedy: 'choose another output path' },
   'disk-full': { summary: 'the disk has no room for the output', remedy: 'free some space or choose another disk' },
   'unsupported-target': {
@@ -130,6 +139,8 @@ export type ErrorCode =
   | 'unsupported-model'
   | 'runtime-failed'
   | 'parity'
+  | 'levels-differ'
+  | 'not-folded'
   | 'output-exists'
   | 'disk-full'
   | 'unsupported-target'

@@ -1,7 +1,7 @@
 /** Fills a template: every placeholder gets the expansion of its projection, made once however many sites share it. */
 import { int } from '../../ir/attribute.js';
 import type { Value } from '../../ir/graph.js';
-import { type ProjectionPlace, placeBlocks, type SetLayout } from '../../quant/layout.js';
+import { placeBlocks, type SetLayout } from '../../quant/layout.js';
 import type { BitsOf } from '../../quant/layout-use.js';
 import type { ContainerBits } from '../../quant/precision.js';
 import type { Rewriter } from '../rewriter.js';
