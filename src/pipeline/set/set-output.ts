@@ -10,6 +10,7 @@ import { fail } from '../../diagnostics.js';
 import { cloneModel } from '../../ir/clone.js';
 import { type BitsOf, prefixRead } from '../../quant/layout-use.js';
 import type { Precision } from '../../quant/precision.js';
+import { fitIr } from '../../rewrite/fitting-ir.js';
 import type { Filling } from '../../rewrite/projection/fill.js';
 import { Rewriter } from '../../rewrite/rewriter.js';
 import { packPrefix, type SetReader } from './packed.js';
@@ -98,6 +99,7 @@ export function writeStandalone(
   const rw = new Rewriter(model);
   fill(rw, { ...reader, bitsOf: selection.bitsOf, accuracyLevel: set.manifest.accuracyLevel }, reader);
   for (const [key, text] of Object.entries(metadataOf(selection))) rw.setMetadata(model, key, text);
+  fitIr(model);
   try {
     const { data } = exportModel(model, output, { dataFile: `${basename(output)}_data` });
     return [fileOf(output), ...(data === undefined ? [] : [fileOf(data.path)])];

@@ -126,8 +126,7 @@ export class Expander {
     const rank = declared.type?.shape?.length;
     if (rank !== undefined) return this.#emitter.int64s([...Array<number>(rank - 1).fill(0), ...tail]);
     const shape = this.#emitter.add(anchor, '', { op: 'Shape', inputs: [x], name: `${name}/Shape` });
-    const range = [this.#emitter.int64s([0]), this.#emitter.int64s([-1])];
-    const lead = this.#emitter.add(anchor, '', { op: 'Slice', inputs: [shape, ...range], name: `${name}/Slice` });
+    const lead = this.#emitter.slice(anchor, '', shape, 0, -1, `${name}/Slice`);
     const inputs = [lead, this.#emitter.int64s(tail)];
     return this.#emitter.add(anchor, '', {
       op: 'Concat',
