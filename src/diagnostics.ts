@@ -64,8 +64,8 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     remedy: 'append the missing bytes with `matquant append`',
   },
   'scale-range': {
-    summary: 'a scale cannot be stored in the type of the graph',
-    remedy: 'use a float32 or bfloat16 export',
+    summary: 'a scale or offset is beyond the range of float16, in which tables are stored',
+    remedy: 'leave the projection float by an override of the recipe: { "match": "^ID$", "exclude": true }',
   },
   'empty-text': { summary: 'the text has too few tokens', remedy: 'give more text' },
   'bad-ids': {
@@ -160,6 +160,10 @@ export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
   'weight-rank': { summary: 'the weight does not have rank 2', remedy: 'none' },
   'weight-dtype': { summary: 'the weight is not a float tensor', remedy: 'none' },
   'weight-not-finite': { summary: 'the weight has NaN or infinite elements', remedy: 'repair the checkpoint' },
+  'weight-range': {
+    summary: 'scales or offsets of the weight are beyond the range of float16',
+    remedy: 'scale the weight and its neighbours in the checkpoint, if it should be quantized',
+  },
   'gemm-form': { summary: 'the Gemm is not a plain product: transA, alpha or beta', remedy: 'none' },
   'graph-output': { summary: 'a value inside the projection is a graph output', remedy: 'export without that output' },
   'already-quantized': { summary: 'the projection is quantized already', remedy: 'start from the float export' },
@@ -178,6 +182,7 @@ export type RefusalCode =
   | 'weight-rank'
   | 'weight-dtype'
   | 'weight-not-finite'
+  | 'weight-range'
   | 'gemm-form'
   | 'graph-output'
   | 'already-quantized'
