@@ -65,8 +65,7 @@ export function addGram(rewriter: Rewriter, { group, input, k, change, rowScale,
   const flat = add('Reshape', [input, numbers(-1, k)]);
   const rows = weighted ? add('Mul', [flat, rowScale]) : flat;
   const height = Math.max(SMALLEST_BAND, Math.ceil(k / BANDS));
-  const columns = (from: number, to: number): Value =>
-    from === 0 && to >= k ? rows : slice(from, to);
+  const columns = (from: number, to: number): Value => (from === 0 && to >= k ? rows : slice(from, to));
   const bands: string[] = [];
   for (let from = 0; from < k; from += height) {
     bands.push(expose(gemm(columns(from, from + height), columns(from, k))));

@@ -19,6 +19,7 @@ import { tuneTables } from './learn/tune-tables.js';
 import type { Bits, Recipe } from './recipe/recipe.js';
 import { writeCompiled } from './reporting/report-files.js';
 import { checkSet, type Probe } from './set/check-set.js';
+import { requireFoldable } from './set/foldable.js';
 import { type CompressedTables, compressTables } from './set/rest.js';
 import { makeTemplate, type Solve, type Template, writeData, writeGraph, writeSetManifest } from './set/write-set.js';
 import type { Measured } from './solve/measure.js';
@@ -162,6 +163,9 @@ async function solveData(folder: string, job: Compilation, pool: KernelPool): Pr
     tables = await compressTables(source, folder, { recipe, statistics, files, pool, context });
     clock.lap('tables');
     const template = makeTemplate(source, recipe, trained?.entries);
+    const opset = template.model.opsets.get('') ?? 1;
+    // A set that is only to be cut into models joins nothing at load.
+    if (!options.standalone) for (const bits of recipe.bits) requireFoldable(template.layout, () => bits, opset);
     const solver: Solver = { recipe, statistics, pool, files, context };
     const prefix = openPrefix(windows, options);
     const solve: Solve = (chosen, placeOf) =>

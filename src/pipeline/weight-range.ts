@@ -1,8 +1,9 @@
 /** Weights whose scales or offsets no float16 holds: such a projection stays float, and the rest is quantized. */
-import { FLOAT16_MAX, FLOAT16_TINY } from '../quant/half.js';
-import { largestMagnitude } from '../quant/magnitude.js';
+
 import { significant } from '../format.js';
 import type { Tensor } from '../ir/tensor.js';
+import { FLOAT16_MAX, FLOAT16_TINY } from '../quant/half.js';
+import { largestMagnitude } from '../quant/magnitude.js';
 import type { Recipe } from './recipe/recipe.js';
 
 /** Solved scales and offsets may be larger than the weights; `compressTable` refuses what is left out here. */

@@ -46,7 +46,10 @@ async function errorOf(
   spec: ProductSpec,
   bits: Precision,
   step: JoinStep = 'byte',
-  { accuracyLevel = 0, level = 'all' }: { accuracyLevel?: 0 | 4; level?: NonNullable<OpenOptions['optimization']> } = {},
+  {
+    accuracyLevel = 0,
+    level = 'all',
+  }: { accuracyLevel?: 0 | 4; level?: NonNullable<OpenOptions['optimization']> } = {},
 ): Promise<number> {
   const { k, n, dtype = 'float32', alpha = 1 } = spec;
   const path = writeGraph(at, set, bits, { step, accuracyLevel });

@@ -67,8 +67,7 @@ describe('IR versions', () => {
 });
 
 describe('weights beyond float16', () => {
-  const spike = (name: string, values: Float32Array): Float32Array =>
-    name === '1_up' ? values.with(3, 1e5) : values;
+  const spike = (name: string, values: Float32Array): Float32Array => (name === '1_up' ? values.with(3, 1e5) : values);
   const tiny = (name: string, values: Float32Array): Float32Array =>
     name === '0_gate' ? values.map((value) => value * 1e-7) : values;
 

@@ -4,9 +4,11 @@ import { basename, dirname, resolve } from 'node:path';
 import { fail } from '../../diagnostics.js';
 import { bitsPerWeight, prefixRead } from '../../quant/layout-use.js';
 import { compact, copyCompact } from '../set/compact-output.js';
+import { requireFoldable } from '../set/foldable.js';
 import { writeSetGraph } from '../set/set-graph.js';
 import {
   metadataOf,
+  opsetOf,
   refuseShort,
   type Selection,
   type WrittenFile,
@@ -50,6 +52,7 @@ function filesOf(
 function writeCompact(open: OpenTemplate, selection: Selection, output: string): readonly WrittenFile[] {
   const { set, template, rest, layout } = open;
   if (!basename(output).endsWith('.onnx')) fail('bad-usage', output, 'A model is a file that ends in .onnx');
+  requireFoldable(layout, selection.bitsOf, opsetOf(template));
   const compacted = compact(layout, selection.bitsOf);
   const data = copyCompact(compacted, set.dataPath, output);
   writeSetGraph(

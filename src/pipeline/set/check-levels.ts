@@ -95,7 +95,8 @@ async function requireSourceFails(
     () => true,
     () => false,
   );
-  if (runs) fail('levels-differ', path, `${name} does not run at the optimization level ${optimization}: ${error.message}`);
+  if (runs)
+    fail('levels-differ', path, `${name} does not run at the optimization level ${optimization}: ${error.message}`);
   log.warn(`${name} was not compared at the optimization level ${optimization}, at which its source does not run.`);
   return undefined;
 }

@@ -8,11 +8,13 @@ import { type OpenSet, type SetGraph, type SetManifest, writeManifest } from '..
 import { SetTensors } from '../../convert/set-tensors.js';
 import { fail } from '../../diagnostics.js';
 import { cloneModel } from '../../ir/clone.js';
+import type { Model } from '../../ir/graph.js';
 import { type BitsOf, prefixRead } from '../../quant/layout-use.js';
 import type { Precision } from '../../quant/precision.js';
 import { fitIr } from '../../rewrite/fitting-ir.js';
 import type { Filling } from '../../rewrite/projection/fill.js';
 import { Rewriter } from '../../rewrite/rewriter.js';
+import { requireFoldable } from './foldable.js';
 import { packPrefix, type SetReader } from './packed.js';
 import { writeSetGraph } from './set-graph.js';
 import type { OpenTemplate } from './set-template.js';
@@ -39,6 +41,7 @@ export function writeSelection(open: OpenTemplate, selection: Selection, output:
   const needed = prefixRead(set.manifest.layout, selection.bitsOf);
   refuseShort(open, needed);
   refuseTarget(open, output, false);
+  requireFoldable(set.manifest.layout, selection.bitsOf, opsetOf(open.template));
   const graph: SetGraph = { file: basename(output), name: selection.name, bits: selection.bits, bytesNeeded: needed };
   if (isBeside(set, output)) {
     writeGraph(open, selection, output, set.manifest.data);
@@ -60,6 +63,8 @@ export function writeSelection(open: OpenTemplate, selection: Selection, output:
   writeManifest(manifestPath, manifest);
   return [fileOf(output), fileOf(dataPath), fileOf(manifestPath)];
 }
+
+export const opsetOf = (model: Model): number => model.opsets.get('') ?? 1;
 
 function writeGraph(
   { set, template, rest, layout }: OpenTemplate,
