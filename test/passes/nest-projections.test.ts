@@ -117,12 +117,21 @@ describe('nestProjections', () => {
     },
   );
 
-  it.each([11, 13, 14, 17, 18, 21])('works at opset %i', async (opset) => {
+  it.each([7, 8, 9, 10, 11, 13, 14, 17, 18, 21])('works at opset %i', async (opset) => {
     await check({ k: 64, n: 16, opset }, base, CHAIN);
   });
 
-  it('reads the leading dimensions of an X of unknown rank', async () => {
-    await check({ k: 64, n: 16, ranked: false }, base, [2, 8]);
+  it.each([7, 9])('repeats scales, joins words and cuts padding at opset %i', async (opset) => {
+    await check({ k: 64, n: 16, opset }, { ...base, block: 'channel' }, [2, 8]);
+    await check({ k: 64, n: 20, opset }, { ...base, tables: 'c8' }, [2, 8]);
+    const at = folder();
+    const spec = { k: 96, n: 20, opset };
+    expect(await errorOf(at, writeSet(at, product(spec), base), spec, 8, 'word')).toBeLessThan(1e-5);
+  });
+
+  it.each([7, 18])('reads the leading dimensions of an X of unknown rank at opset %i', async (opset) => {
+    await check({ k: 64, n: 16, ranked: false, opset }, base, [2, 8]);
+    await check({ k: 64, n: 16, ranked: false, opset, dtype: 'float16' }, base, [8], 1e-3);
   });
 
   it('keeps the factor of FusedMatMul', async () => {
