@@ -156,7 +156,7 @@ describe('nestProjections', () => {
         `computes ${dtype} with int8 activations and ${tables} tables at every level of optimization: %j`,
         async (bits) => {
           const at = folder();
-          const spec = { k: 128, n: 16, dtype } as const;
+          const spec = { k: 128, n: 16, dtype, isolated: true } as const;
           const set = writeSet(at, product(spec), { ...base, bits, tables });
           for (const each of bits) {
             for (const level of ['disabled', 'basic', 'extended', 'all'] as const) {
