@@ -147,6 +147,11 @@ interface SolvedData {
   close(): void;
 }
 
+/** A set that is only to be cut into models joins nothing at load, and is not asked. */
+function requireAllFoldable({ layout, model }: Template, { bits }: Recipe): void {
+  for (const each of bits) requireFoldable(layout, () => each, model.opsets.get('') ?? 1);
+}
+
 async function solveData(folder: string, job: Compilation, pool: KernelPool): Promise<SolvedData> {
   const { source, measured, options, context, clock } = job;
   const { recipe, work } = options;
@@ -163,9 +168,7 @@ async function solveData(folder: string, job: Compilation, pool: KernelPool): Pr
     tables = await compressTables(source, folder, { recipe, statistics, files, pool, context });
     clock.lap('tables');
     const template = makeTemplate(source, recipe, trained?.entries);
-    const opset = template.model.opsets.get('') ?? 1;
-    // A set that is only to be cut into models joins nothing at load.
-    if (!options.standalone) for (const bits of recipe.bits) requireFoldable(template.layout, () => bits, opset);
+    if (!options.standalone) requireAllFoldable(template, recipe);
     const solver: Solver = { recipe, statistics, pool, files, context };
     const prefix = openPrefix(windows, options);
     const solve: Solve = (chosen, placeOf) =>
