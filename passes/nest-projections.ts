@@ -4,7 +4,7 @@
  * Matches: the placeholders of a template (`rewrite/projection/sites.ts`), each standing for Y = alpha * X . W (+ bias).
  * Becomes: MatMulNBits over codes that a few operators on constants join from bit planes, with scales decoded from the set's
  * tables, plus blockSum(X) . offset where the table has offsets. The joined codes stand in the main graph, so that both
- * branches of a merged decoder share them.
+ * branches of a merged decoder share them. A plane that is B as it stands goes through an Identity where its scales are decoded.
  * Why it is sound: codes C are top-aligned in an m-bit container whose default zero point is 2^(m-1), so MatMulNBits computes
  * X . (scale * (C - 2^(m-1))), and the offset is constant per block: sum over its X times the offset.
  * Refuses when: the layout lacks the projection or the precision (an error of the caller).
@@ -48,7 +48,7 @@ export function nestProjections(rw: Rewriter, filling: Filling): number {
     return {
       place: at.place,
       table,
-      multiply: matMulNBits(joined, table, at.place, containerBits(bits), accuracyLevel),
+      multiply: matMulNBits(emitter, at, joined, table, containerBits(bits), accuracyLevel),
     };
   });
 }

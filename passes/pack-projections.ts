@@ -62,7 +62,11 @@ export function packProjections(rw: Rewriter, filling: Filling, pack: Pack): num
     const packed = pack(at.place, bits);
     const table = tableOf(emitter, tensor, layout, at, bits, packed);
     const codes = emitter.initializer(`${at.name}_Q${packed.container}`, packed.codes);
-    return { place: at.place, table, multiply: matMulNBits(codes, table, at.place, packed.container, accuracyLevel) };
+    return {
+      place: at.place,
+      table,
+      multiply: matMulNBits(emitter, at, codes, table, packed.container, accuracyLevel),
+    };
   });
 }
 

@@ -2,8 +2,9 @@
  * Token embedding and head from packed codes.
  *
  * Matches: Gather(T, ids) with a constant table T [V, H], and/or the head product X . Tt that reads the same values.
- * Becomes: GatherBlockQuantized over the blob reshaped to [V, H * bits / 8], and MatMulNBits over the blob [V, H / block, bytes];
- * a tied pair reads one blob, so the file holds it once.
+ * Becomes: GatherBlockQuantized over the blob as [V, H * bits / 8], and MatMulNBits over the blob as [V, H / block, bytes]; the two
+ * initializers are the same bytes, so the file holds them once, and nothing is copied or folded when a session is made. Where
+ * scales are computed, MatMulNBits reads its codes through an Identity, for the reason given at `matMulNBits`.
  * Why it is sound: both operators decode (code - zero point) * scale per block of a row (com.microsoft operator
  * specifications), and a row of the table is an output column of the head.
  * Refuses when: an embedding's hidden size is not a multiple of the block, because GatherBlockQuantized would return the padding;
@@ -14,7 +15,7 @@ import { fail } from '../src/diagnostics.js';
 import { int } from '../src/ir/attribute.js';
 import { DTYPES, type DType } from '../src/ir/dtype.js';
 import type { Graph, Node, Value } from '../src/ir/graph.js';
-import { float32Scalar, int64s, type Tensor, tensorOf } from '../src/ir/tensor.js';
+import { float32Scalar, int64s, reshaped, type Tensor, tensorOf } from '../src/ir/tensor.js';
 import { float16Bits } from '../src/quant/half.js';
 import { definePass, type NoOptions, noOptions, type Pass } from '../src/rewrite/define-pass.js';
 import type { NewNode, Rewriter } from '../src/rewrite/rewriter.js';
@@ -86,7 +87,6 @@ function quantize(rw: Rewriter, target: TableTarget): void {
 
 /** The shared constants of a table, at the start of the main graph, where branches see them too; each made when asked for. */
 class Parts {
-  readonly codes: Value;
   readonly zeroPoints: readonly Value[];
   readonly #rw: Rewriter;
   readonly #target: TableTarget;
@@ -96,7 +96,6 @@ class Parts {
     this.#rw = rw;
     this.#target = target;
     const { name, table } = target;
-    this.codes = rw.initializer(this.#graph, `${name}_Q${table.bits}`, table.codes);
     const { zeroPoints } = table;
     this.zeroPoints = zeroPoints ? [rw.initializer(this.#graph, `${name}_zero_points`, zeroPoints)] : [];
   }
@@ -105,13 +104,20 @@ class Parts {
     return this.#rw.model.graph;
   }
 
-  /** The codes as rows of bytes [V, H * bits / 8]. */
+  /** The codes as rows of bytes [V, H * bits / 8]: the same bytes under another shape. */
   rows(): Value {
-    return this.#once('rows', () => {
-      const { codes } = this.#target.table;
-      const [rows = 0, blocks = 0, bytes = 0] = codes.shape;
-      return this.#add('Reshape', [this.codes, this.#constant('rows', int64s([rows, blocks * bytes]))], 'rows');
-    });
+    const { codes, bits } = this.#target.table;
+    const [rows = 0, blocks = 0, bytes = 0] = codes.shape;
+    return this.#once('rows', () => this.#constant(`Q${bits}_rows`, reshaped(codes, [rows, blocks * bytes])));
+  }
+
+  /** The codes as blocks [V, H / block, bytes]; not constant before optimization where the scales are not. */
+  codes(scales: Value): Value {
+    const { codes, bits } = this.#target.table;
+    const stored = this.#once('codes', () => this.#constant(`Q${bits}`, codes));
+    return scales.initializer === undefined
+      ? this.#once('held', () => this.#add('Identity', [stored], 'codes'))
+      : stored;
   }
 
   /** The scales [V, blocks] in the element type of the place that reads them. */
@@ -195,11 +201,13 @@ function multiply(rw: Rewriter, site: Site, parts: Parts, target: TableTarget): 
   const { k, n } = target.head as Projection;
   const { node, dtype, alpha, bias } = site;
   const base = `${node.name || name}_Q${table.bits}`;
+  const scales = parts.scales(dtype);
+  const input = dtype === 'float16' ? held(rw, site, k, base) : site.input;
   const steps: Omit<NewNode, 'types'>[] = [
     {
       op: 'MatMulNBits',
       domain: MICROSOFT,
-      inputs: [site.input, parts.codes, parts.scales(dtype), ...parts.zeroPoints],
+      inputs: [input, parts.codes(scales), scales, ...parts.zeroPoints],
       attributes: {
         K: int(k),
         N: int(n),
@@ -221,6 +229,16 @@ function multiply(rw: Rewriter, site: Site, parts: Parts, target: TableTarget): 
     undefined,
   );
   rw.replaceNode(node, before === undefined ? last : { ...last, inputs: [before, ...last.inputs] });
+}
+
+/** X behind a Reshape to its own shape; why, says `Expander` in `rewrite/projection/expand.ts`. */
+function held(rw: Rewriter, { node, input }: Site, k: number, base: string): Value {
+  const rank = input.type?.shape?.length;
+  const shape =
+    rank === undefined
+      ? rw.insert(node, { op: 'Shape', inputs: [input], name: `${base}/input/Shape` })
+      : rw.initializer(rw.model.graph, `${base}/input/shape`, int64s([...Array<number>(rank - 1).fill(0), k]));
+  return rw.insert(node, { op: 'Reshape', inputs: [input, shape], name: `${base}/input/Reshape` });
 }
 
 const scalar = (value: number, dtype: DType): Tensor =>

@@ -68,8 +68,8 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     remedy: 'append the missing bytes with `matquant append`',
   },
   'scale-range': {
-    summary: 'a scale cannot be stored in the type of the graph',
-    remedy: 'use a float32 or bfloat16 export',
+    summary: 'a scale or offset is beyond the range of float16, in which tables are stored',
+    remedy: 'leave the projection float by an override of the recipe: { "match": "^ID$", "exclude": true }',
   },
   'empty-text': { summary: 'the text has too few tokens', remedy: 'give more text' },
   'bad-ids': {
@@ -86,6 +86,15 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     remedy: 'check that the original model runs in ONNX Runtime',
   },
   parity: { summary: 'an emitted file does not compute what it should', remedy: 'please report this with the model' },
+  'levels-differ': {
+    summary: 'a graph computes something else when the runtime does not optimize it',
+    remedy: 'do not use the file; slice or compile it again with this version, and report it if that does not help',
+  },
+  'not-folded': {
+    summary: 'ONNX Runtime leaves work in a graph that it should do once, when a session is made',
+    remedy:
+      'write the model with --standalone, which joins no codes at load, or raise the session option optimization.constant_folding_max_output_size_in_bytes (1 GiB by default)',
+  },
   'output-exists': { summary: 'the output cannot be written there', remedy: 'choose another output path' },
   'disk-full': { summary: 'the disk has no room for the output', remedy: 'free some space or choose another disk' },
   'unsupported-target': {
@@ -135,6 +144,8 @@ export type ErrorCode =
   | 'unsupported-model'
   | 'runtime-failed'
   | 'parity'
+  | 'levels-differ'
+  | 'not-folded'
   | 'output-exists'
   | 'disk-full'
   | 'unsupported-target'
@@ -154,6 +165,10 @@ export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
   'weight-rank': { summary: 'the weight does not have rank 2', remedy: 'none' },
   'weight-dtype': { summary: 'the weight is not a float tensor', remedy: 'none' },
   'weight-not-finite': { summary: 'the weight has NaN or infinite elements', remedy: 'repair the checkpoint' },
+  'weight-range': {
+    summary: 'scales or offsets of the weight are beyond the range of float16',
+    remedy: 'scale the weight and its neighbours in the checkpoint, if it should be quantized',
+  },
   'gemm-form': { summary: 'the Gemm is not a plain product: transA, alpha or beta', remedy: 'none' },
   'graph-output': { summary: 'a value inside the projection is a graph output', remedy: 'export without that output' },
   'already-quantized': { summary: 'the projection is quantized already', remedy: 'start from the float export' },
@@ -172,6 +187,7 @@ export type RefusalCode =
   | 'weight-rank'
   | 'weight-dtype'
   | 'weight-not-finite'
+  | 'weight-range'
   | 'gemm-form'
   | 'graph-output'
   | 'already-quantized'

@@ -4,9 +4,9 @@
  * Only the upper triangle is computed, as bands of rows: with four bands 62.5 % of the products. `Gemm` with transA reads X as
  * it lies. Measured on 2 cores, 2048 rows, K = 2048: whole Gemm 370 ms, Transpose and MatMul 227 ms, four bands 155 ms.
  */
-import { int } from '../ir/attribute.js';
+import { int, ints } from '../ir/attribute.js';
 import type { Value } from '../ir/graph.js';
-import { int64s } from '../ir/tensor.js';
+import { float32s, int64s } from '../ir/tensor.js';
 import type { NewNode, Rewriter } from '../rewrite/rewriter.js';
 import type { Outputs } from '../runtime/runtime.js';
 import { type GroupStatistics, triangleIndex, triangleLength } from './statistics.js';
@@ -47,6 +47,17 @@ export function addGram(rewriter: Rewriter, { group, input, k, change, rowScale,
   const add = (op: string, inputs: readonly Value[], attributes: NewNode['attributes'] = {}): Value =>
     rewriter.insert(graph, { name: `gram/${group}/${op}`, op, inputs, attributes });
   const numbers = (...values: number[]): Value => rewriter.initializer(graph, `gram/${group}/numbers`, int64s(values));
+  const opset = rewriter.model.opsets.get('') ?? 1;
+  /** aᵀ · b; C became optional with operator set 11. */
+  const gemm = (a: Value, b: Value): Value => {
+    const c = opset < 11 ? [rewriter.initializer(graph, `gram/${group}/zero`, float32s(new Float32Array(1)))] : [];
+    return add('Gemm', [a, b, ...c], { transA: int(1) });
+  };
+  /** Columns [from, to); the bounds became inputs with operator set 10. */
+  const slice = (from: number, to: number): Value =>
+    opset < 10
+      ? add('Slice', [rows], { starts: ints([from]), ends: ints([to]), axes: ints([1]) })
+      : add('Slice', [rows, numbers(from), numbers(to), numbers(1)]);
   const expose = (value: Value): string => {
     rewriter.addOutput(graph, value, { dtype: 'float32', shape: undefined });
     return value.name;
@@ -54,22 +65,20 @@ export function addGram(rewriter: Rewriter, { group, input, k, change, rowScale,
   const flat = add('Reshape', [input, numbers(-1, k)]);
   const rows = weighted ? add('Mul', [flat, rowScale]) : flat;
   const height = Math.max(SMALLEST_BAND, Math.ceil(k / BANDS));
-  const columns = (from: number, to: number): Value =>
-    from === 0 && to >= k ? rows : add('Slice', [rows, numbers(from), numbers(to), numbers(1)]);
+  const columns = (from: number, to: number): Value => (from === 0 && to >= k ? rows : slice(from, to));
   const bands: string[] = [];
   for (let from = 0; from < k; from += height) {
-    const band = add('Gemm', [columns(from, from + height), columns(from, k)], { transA: int(1) });
-    bands.push(expose(band));
+    bands.push(expose(gemm(columns(from, from + height), columns(from, k))));
   }
   // Scaled twice in all, so that a row counts with its weight here as in the Gram matrix.
-  const sum = expose(add('Gemm', [rowScale, rows], { transA: int(1) }));
+  const sum = expose(gemm(rowScale, rows));
   return { group, k, bands, height, sum, change: change ? addChange() : undefined };
 
   function addChange(): GramOutputs['change'] {
     const other = rewriter.addInput(graph, `float/${group}`, { dtype: 'float32', shape: ['rows', k] });
     const scaled = weighted ? add('Mul', [other, rowScale]) : other;
     const difference = add('Sub', [scaled, rows]);
-    return { input: other.name, output: expose(add('Gemm', [rows, difference], { transA: int(1) })) };
+    return { input: other.name, output: expose(gemm(rows, difference)) };
   }
 }
 

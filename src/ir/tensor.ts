@@ -46,6 +46,13 @@ export function lazyTensor(
   return { dtype, shape, byteLength, bytes: (start = 0, end = byteLength, into?) => read(start, end, into), storage };
 }
 
+/** The same bytes under another shape of as many elements; exporting writes both once. */
+export function reshaped(tensor: Tensor, shape: readonly number[]): Tensor {
+  if (elementCount(shape) !== elementCount(tensor.shape))
+    throw new RangeError(`[${tensor.shape}] cannot be seen as [${shape}]`);
+  return lazyTensor(tensor.dtype, shape, (start, end, into) => tensor.bytes(start, end, into), tensor.storage);
+}
+
 /** A one-dimensional int64 tensor, the form of shapes, axes and pads. */
 export function int64s(values: readonly number[]): Tensor {
   return tensorOf('int64', [values.length], BigInt64Array.from(values, BigInt));

@@ -20,6 +20,7 @@ import { tuneTables } from './learn/tune-tables.js';
 import type { Bits, Recipe } from './recipe/recipe.js';
 import { writeCompiled } from './reporting/report-files.js';
 import { checkSet, type Probe } from './set/check-set.js';
+import { requireFoldable } from './set/foldable.js';
 import { type CompressedTables, compressTables } from './set/rest.js';
 import { makeTemplate, type Solve, type Template, writeData, writeGraph, writeSetManifest } from './set/write-set.js';
 import type { Measured } from './solve/measure.js';
@@ -147,6 +148,11 @@ interface SolvedData {
   close(): void;
 }
 
+/** A set that is only to be cut into models joins nothing at load, and is not asked. */
+function requireAllFoldable({ layout, model }: Template, { bits }: Recipe): void {
+  for (const each of bits) requireFoldable(layout, () => each, model.opsets.get('') ?? 1);
+}
+
 async function solveData(folder: string, job: Compilation, pool: KernelPool): Promise<SolvedData> {
   const { source, measured, options, stem, context, clock } = job;
   const { recipe, work } = options;
@@ -163,6 +169,7 @@ async function solveData(folder: string, job: Compilation, pool: KernelPool): Pr
     tables = await compressTables(source, folder, { recipe, statistics, files, pool, context });
     clock.lap('tables');
     const template = makeTemplate(source, recipe, trained?.entries);
+    if (!options.standalone) requireAllFoldable(template, recipe);
     const solver: Solver = { recipe, statistics, pool, files, context };
     const prefix = openPrefix(windows, options);
     const solve: Solve = (chosen, placeOf) =>

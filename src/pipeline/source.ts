@@ -10,6 +10,7 @@ import { Rewriter } from '../rewrite/rewriter.js';
 import type { Bits, Recipe } from './recipe/recipe.js';
 import { runPasses, step } from './run-passes.js';
 import { tableBits } from './token-tables.js';
+import { rangeProblem } from './weight-range.js';
 
 /** A projection that will be quantized, with the lowest precision it may have in any model of the set. */
 export interface Chosen {
@@ -55,7 +56,9 @@ function choose(path: string, model: Model, analysis: ModelAnalysis, recipe: Rec
   for (const projection of analysis.projections) {
     const verdict = judge(projection, recipe);
     if (projection.role === 'head' && tableBits(recipe) !== undefined) continue;
+    const problem = typeof verdict === 'string' ? undefined : rangeProblem(projection.weight.tensor, recipe);
     if (typeof verdict === 'string') left.push(refuse(projection, verdict));
+    else if (problem !== undefined) left.push(refuse(projection, 'weight-range', problem));
     else chosen.push({ projection, floor: verdict });
   }
   return { path, model, analysis, chosen, left };
@@ -112,7 +115,7 @@ function judge(projection: Projection, recipe: Recipe): Bits | RefusalCode {
   return floor as Bits;
 }
 
-function refuse(projection: Projection, code: RefusalCode): Refusal {
+function refuse(projection: Projection, code: RefusalCode, reason: string = REFUSALS[code].summary): Refusal {
   const { id, role, layer, k, n } = projection;
-  return { at: id, code, reason: REFUSALS[code].summary, role, layer, k, n };
+  return { at: id, code, reason, role, layer, k, n };
 }

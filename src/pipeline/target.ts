@@ -10,6 +10,7 @@ import type { Source } from './source.js';
  * everything this tool writes runs, but for bfloat16, of which `compile` warns. WebGPU is onnxruntime-web 1.26 to 1.30.
  */
 export function requireTarget({ model, path }: Source, recipe: Recipe, { log }: Pick<Context, 'log'>): void {
+  requireOpset(path, model.opsets.get('') ?? LOWEST, recipe);
   if (recipe.target === 'cpu') return;
   if (recipe.embeddingBits === 2) {
     fail(
@@ -26,4 +27,23 @@ export function requireTarget({ model, path }: Source, recipe: Recipe, { log }: 
     );
   }
   if (recipe.bits.includes(2)) log.warn('Projections of 2 bits run on WebGPU from onnxruntime-web 1.26 on.');
+}
+
+/** ONNX Runtime has no kernels for operator sets before this one. */
+const LOWEST = 7;
+
+/** Training adds Clip, Pad and Round, whose bounds are inputs, or which are there, from this operator set on. */
+const LOWEST_TRAINED = 11;
+
+function requireOpset(path: string, opset: number, { train, distill, qat }: Recipe): void {
+  const trains = [train, distill, qat].some((part) => part !== undefined);
+  const lowest = trains ? LOWEST_TRAINED : LOWEST;
+  if (opset >= lowest) return;
+  const what = trains ? 'Training and distillation need' : 'This tool and ONNX Runtime need';
+  const way = trains ? ', or take a preset that does not train, such as data-free' : '';
+  fail(
+    'unsupported-model',
+    path,
+    `${what} operator set ${lowest} or newer, and the model is at ${opset}: export it at ${lowest} or newer${way}`,
+  );
 }

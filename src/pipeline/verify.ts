@@ -1,16 +1,21 @@
 /** Thresholds for continuous integration: is a candidate close enough to its original, and small enough? */
 import { writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
+import { fixedShapeOf } from '../analysis/fixed-shape.js';
 import { requireSound } from '../convert/check-model.js';
 import { fileSizesOf } from '../convert/file-sizes.js';
+import { closeModel, importModel } from '../convert/import.js';
 import { staged } from '../convert/output.js';
 import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
 import type { CandidateResult } from '../report/evaluate-types.js';
+import { ortRuntime } from '../runtime/ort.js';
 import { evaluate } from './evaluate.js';
 import { guardOutputs } from './outputs.js';
+import { checkLevels, LEVEL_TOKENS } from './set/check-levels.js';
 import { type TextOptions, textFiles } from './text-options.js';
 import { examine, type Finding } from './verify-digests.js';
+import { readWindows } from './windows.js';
 
 export interface Thresholds {
   /** Nats per position. */
@@ -103,6 +108,7 @@ async function qualityChecks(options: Measured, context: Context): Promise<Check
   if (options.text === undefined) fail('bad-usage', '--text', 'A threshold on quality needs text to measure it on');
   const { original, candidate, text, window, windows, threads } = options;
   if (original === undefined) fail('bad-usage', 'verify', 'A threshold on quality needs a model to compare with');
+  await requireLevels({ ...options, original }, text, context);
   const limits = { ...(windows !== undefined && { windows }) };
   const result = await evaluate(
     { reference: original, candidates: [candidate], text, window, threads, speed: false, ...limits },
@@ -116,6 +122,21 @@ async function qualityChecks(options: Measured, context: Context): Promise<Check
       ? []
       : [{ name: 'top1', value: score.top1, limit: minTop1, passed: score.top1 >= minTop1 }]),
   ];
+}
+
+/** The candidate must compute the same with and without graph optimizations; a few tokens of the text show it. */
+async function requireLevels(
+  { original, candidate, window, threads }: Measured & { readonly original: string },
+  text: TextOptions,
+  { log }: Context,
+): Promise<void> {
+  const model = importModel(original);
+  const exactly = fixedShapeOf(model).length;
+  closeModel(model);
+  const ids = readWindows(text, { window, limit: 1, exactly })[0]?.slice(0, exactly ?? LEVEL_TOKENS);
+  if (ids === undefined) return;
+  const name = basename(candidate);
+  await checkLevels({ runtime: ortRuntime, path: candidate, name, source: original, ids, threads, log });
 }
 
 const sizeChecks = ({ candidate, thresholds }: Measured): Check[] =>

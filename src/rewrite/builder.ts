@@ -13,6 +13,7 @@ import type { DType } from '../ir/dtype.js';
 import type { Dim, Graph, Model, Node, Value, ValueType } from '../ir/graph.js';
 import * as mutate from '../ir/mutate.js';
 import { float32Scalar, int64Scalar, int64s, type Tensor } from '../ir/tensor.js';
+import { irVersionOf } from './fitting-ir.js';
 import { Rewriter } from './rewriter.js';
 
 export interface BuilderOptions {
@@ -165,18 +166,4 @@ function emptyModel({ opset = 18, irVersion = irVersionOf(opset), name = 'graph'
 function splitDomain(op: string): readonly [string, string] {
   const at = op.lastIndexOf('::');
   return at < 0 ? ['', op] : [op.slice(0, at), op.slice(at + 2)];
-}
-
-/** The IR version that ONNX released together with an operator set (onnx/docs/Versioning.md, released versions). */
-function irVersionOf(opset: number): number {
-  const released: readonly (readonly [number, number])[] = [
-    [25, 13],
-    [24, 12],
-    [23, 11],
-    [21, 10],
-    [19, 9],
-    [15, 8],
-    [12, 7],
-  ];
-  return released.find(([first]) => opset >= first)?.[1] ?? 6;
 }

@@ -4,6 +4,7 @@ import type { Graph, Model, Node, Value, ValueType } from '../ir/graph.js';
 import { placeOf } from '../ir/graph.js';
 import * as mutate from '../ir/mutate.js';
 import type { Tensor } from '../ir/tensor.js';
+import { fittingIr } from './fitting-ir.js';
 
 /** What goes into the new model. */
 export interface Part {
@@ -27,7 +28,7 @@ export interface Extraction {
 /** Values and initializers keep their names: within one execution they are unique. */
 export function extractModel(original: Model, part: Part): Extraction {
   const graph = mutate.newGraph(part.name);
-  const model = mutate.newModel(graph, original.irVersion, original.opsets);
+  const model = mutate.newModel(graph, fittingIr(original), original.opsets);
   mutate.setExtras(model, original.extras);
   const scope = new Scope(graph, part);
   for (const { value, type } of part.inputs) mutate.addInput(graph, scope.define(value, graph, type));

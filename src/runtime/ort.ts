@@ -1,10 +1,23 @@
 /** The runtime port over onnxruntime-node (CPU): the only file that imports it. */
 import { accessSync, constants } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { dirname } from 'node:path';
 import ort, { type InferenceSession, type Tensor } from 'onnxruntime-node';
 import { CompilerError, fail } from '../diagnostics.js';
 import type { DType } from '../ir/dtype.js';
-import type { Feeds, HostData, HostTensor, OpenOptions, Outputs, Runtime, Session, TensorInfo } from './runtime.js';
+import { highestIr, withIr } from './newest-ir.js';
+import { Trace } from './ort-trace.js';
+import type {
+  ExecutedNode,
+  Feeds,
+  HostData,
+  HostTensor,
+  OpenOptions,
+  Outputs,
+  Runtime,
+  Session,
+  TensorInfo,
+} from './runtime.js';
 
 /** Fatal only: everything else is thrown as well, so printing it would say it twice. */
 const QUIET = 4;
@@ -15,12 +28,39 @@ export const ortRuntime: Runtime = { open };
 async function open(model: string | Uint8Array, options: OpenOptions = {}): Promise<Session> {
   const at = typeof model === 'string' ? model : 'model';
   if (typeof model === 'string') requireReadable(model);
+  const trace = options.traced ? new Trace() : undefined;
   try {
-    const session = await ort.InferenceSession.create(model as string, sessionOptions(options));
-    return new OrtSession(session, at);
+    return new OrtSession(await create(model, sessionOptions(options, trace)), at, trace);
   } catch (error) {
+    trace?.close();
     return refuse(error, at, 'ONNX Runtime cannot load the model');
   }
+}
+
+/**
+ * A model of a newer IR version is loaded as one of the highest that the runtime knows: what a version adds are fields and types,
+ * and those that the runtime does not know it still refuses by themselves.
+ */
+async function create(model: string | Uint8Array, options: InferenceSession.SessionOptions): Promise<InferenceSession> {
+  try {
+    return await ort.InferenceSession.create(model as string, options);
+  } catch (error) {
+    const version = highestIr(error);
+    if (version === undefined) throw error;
+    return ort.InferenceSession.create(
+      withIr(model, version),
+      typeof model === 'string' ? beside(model, options) : options,
+    );
+  }
+}
+
+/** Options for the bytes of the model at `path`, whose external data lies beside it. */
+function beside(path: string, options: InferenceSession.SessionOptions): InferenceSession.SessionOptions {
+  const session = {
+    ...(options.extra?.session as object),
+    model_external_initializers_file_folder_path: dirname(path),
+  };
+  return { ...options, extra: { ...options.extra, session } };
 }
 
 function requireReadable(path: string): void {
@@ -31,8 +71,11 @@ function requireReadable(path: string): void {
   }
 }
 
-function sessionOptions(options: OpenOptions): InferenceSession.SessionOptions {
+function sessionOptions(options: OpenOptions, trace: Trace | undefined): InferenceSession.SessionOptions {
   const session: Record<string, string> = {};
+  const optimization: Record<string, string> = {};
+  if (options.foldLimit !== undefined)
+    optimization.constant_folding_max_output_size_in_bytes = String(options.foldLimit);
   if (options.accuracyLevel !== undefined) session.qdq_matmulnbits_accuracy_level = String(options.accuracyLevel);
   return {
     executionProviders: ['cpu'],
@@ -42,7 +85,8 @@ function sessionOptions(options: OpenOptions): InferenceSession.SessionOptions {
     enableMemPattern: options.memoryPattern ?? true,
     enableCpuMemArena: options.arena ?? true,
     logSeverityLevel: QUIET,
-    extra: { session },
+    ...(trace && { enableProfiling: true, profileFilePrefix: trace.prefix }),
+    extra: { session, optimization },
   };
 }
 
@@ -51,9 +95,11 @@ class OrtSession implements Session {
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
   #session: InferenceSession | undefined;
+  #trace: Trace | undefined;
 
-  constructor(session: InferenceSession, at: string) {
+  constructor(session: InferenceSession, at: string, trace: Trace | undefined) {
     this.#session = session;
+    this.#trace = trace;
     this.at = at;
     this.inputs = session.inputMetadata.map((info) => tensorInfo(info, at));
     this.outputs = session.outputMetadata.map((info) => tensorInfo(info, at));
@@ -70,10 +116,27 @@ class OrtSession implements Session {
     }
   }
 
+  executed(): readonly ExecutedNode[] {
+    const [session, trace] = [this.#session, this.#trace];
+    if (session === undefined || trace === undefined) return [];
+    session.endProfiling();
+    try {
+      return trace.read();
+    } finally {
+      this.#closeTrace();
+    }
+  }
+
   async close(): Promise<void> {
     const session = this.#session;
     this.#session = undefined;
     await session?.release();
+    this.#closeTrace();
+  }
+
+  #closeTrace(): void {
+    this.#trace?.close();
+    this.#trace = undefined;
   }
 }
 

@@ -36,7 +36,11 @@ export interface OpenOptions {
   /** Threads inside one operator. Default: all cores. */
   readonly threads?: number;
   /** Graph rewriting at load. Default: all. */
-  readonly optimization?: 'all' | 'basic' | 'disabled';
+  readonly optimization?: 'all' | 'extended' | 'basic' | 'disabled';
+  /** Note which nodes run, see `Session.executed`. */
+  readonly traced?: boolean;
+  /** Largest output in bytes that is computed once when the session is made; the runtime's own limit by default. */
+  readonly foldLimit?: number;
   /** Lowest precision the activations of a quantized product may be reduced to (4 = int8), for graphs that leave it open. */
   readonly accuracyLevel?: number;
   /** Plan one block of memory for inputs of equal shapes. Default: true. */
@@ -48,6 +52,14 @@ export interface OpenOptions {
 export type Feeds = Readonly<Record<string, HostTensor>>;
 export type Outputs = Readonly<Record<string, HostTensor>>;
 
+/** A node that ran, as it stood when the runtime had rewritten the graph. */
+export interface ExecutedNode {
+  readonly name: string;
+  readonly op: string;
+  /** Bytes of its outputs in the run that made most. */
+  readonly outputBytes: number;
+}
+
 export interface Session {
   /** The path, or `model` for bytes: the place in error messages. */
   readonly at: string;
@@ -55,6 +67,8 @@ export interface Session {
   readonly outputs: readonly TensorInfo[];
   /** Computes `fetches`, or every output. Fails with `runtime-failed`. */
   run(feeds: Feeds, fetches?: readonly string[]): Promise<Outputs>;
+  /** The nodes that ran so far, of a session opened with `traced`. Ends the noting. */
+  executed?(): readonly ExecutedNode[];
   /** Frees the native memory; calling it again does nothing. */
   close(): Promise<void>;
 }

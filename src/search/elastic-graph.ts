@@ -91,12 +91,7 @@ function splitBias(
   whole: Value,
 ): { readonly weight: Value; readonly bias: Value | undefined } {
   if (!tables.some(({ bias }) => bias)) return { weight: whole, bias: undefined };
-  const rows = (from: number, to: number): Value =>
-    emitter.add(anchor, id, {
-      op: 'Slice',
-      inputs: [whole, emitter.int64s([from]), emitter.int64s([to])],
-      name: `${name}/dense/Slice`,
-    });
+  const rows = (from: number, to: number): Value => emitter.slice(anchor, id, whole, from, to, `${name}/dense/Slice`);
   return { weight: rows(0, k), bias: emitter.reshape(anchor, id, rows(k, k + 1), [n], `${name}/dense/Reshape`) };
 }
 

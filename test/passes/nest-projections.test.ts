@@ -8,7 +8,7 @@ import { bytesNeeded, type LayoutOptions } from '../../src/quant/layout.js';
 import type { Precision } from '../../src/quant/precision.js';
 import type { JoinStep } from '../../src/rewrite/projection/join.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
-import type { HostTensor } from '../../src/runtime/runtime.js';
+import type { HostTensor, OpenOptions } from '../../src/runtime/runtime.js';
 import { decoder, noise } from '../support/decoder.js';
 import {
   decodedWeights,
@@ -46,9 +46,14 @@ async function errorOf(
   spec: ProductSpec,
   bits: Precision,
   step: JoinStep = 'byte',
+  {
+    accuracyLevel = 0,
+    level = 'all',
+  }: { accuracyLevel?: 0 | 4; level?: NonNullable<OpenOptions['optimization']> } = {},
 ): Promise<number> {
   const { k, n, dtype = 'float32', alpha = 1 } = spec;
-  const session = await ortRuntime.open(writeGraph(at, set, bits, { step }), { threads: 1 });
+  const path = writeGraph(at, set, bits, { step, accuracyLevel });
+  const session = await ortRuntime.open(path, { threads: 1, optimization: level });
   const values = noise(ROWS * k, 99);
   const half = float32ToFloat16(values);
   const x = dtype === 'float16' ? float16ToFloat32(half) : values;
@@ -112,12 +117,21 @@ describe('nestProjections', () => {
     },
   );
 
-  it.each([11, 13, 14, 17, 18, 21])('works at opset %i', async (opset) => {
+  it.each([7, 8, 9, 10, 11, 13, 14, 17, 18, 21])('works at opset %i', async (opset) => {
     await check({ k: 64, n: 16, opset }, base, CHAIN);
   });
 
-  it('reads the leading dimensions of an X of unknown rank', async () => {
-    await check({ k: 64, n: 16, ranked: false }, base, [2, 8]);
+  it.each([7, 9])('repeats scales, joins words and cuts padding at opset %i', async (opset) => {
+    await check({ k: 64, n: 16, opset }, { ...base, block: 'channel' }, [2, 8]);
+    await check({ k: 64, n: 20, opset }, { ...base, tables: 'c8' }, [2, 8]);
+    const at = folder();
+    const spec = { k: 96, n: 20, opset };
+    expect(await errorOf(at, writeSet(at, product(spec), base), spec, 8, 'word')).toBeLessThan(1e-5);
+  });
+
+  it.each([7, 18])('reads the leading dimensions of an X of unknown rank at opset %i', async (opset) => {
+    await check({ k: 64, n: 16, ranked: false, opset }, base, [2, 8]);
+    await check({ k: 64, n: 16, ranked: false, opset, dtype: 'float16' }, base, [8], 1e-3);
   });
 
   it('keeps the factor of FusedMatMul', async () => {
@@ -135,6 +149,30 @@ describe('nestProjections', () => {
     const set = writeSet(at, product(spec), { ...base, bits });
     for (const each of bits) expect(await errorOf(at, set, spec, each, 'word')).toBeLessThan(1e-5);
   });
+
+  for (const dtype of ['float32', 'float16'] as const) {
+    for (const tables of ['fp16', 'c8'] as const) {
+      it.each([[CHAIN], [[4, 8]], [[8]]] as [readonly Precision[]][])(
+        `computes ${dtype} with int8 activations and ${tables} tables at every level of optimization: %j`,
+        async (bits) => {
+          const at = folder();
+          const spec = { k: 128, n: 16, dtype, isolated: true } as const;
+          const set = writeSet(at, product(spec), { ...base, bits, tables });
+          for (const each of bits) {
+            for (const level of ['disabled', 'basic', 'extended', 'all'] as const) {
+              // Kernels explain thousandths of the sum of magnitudes; codes packed without scales give zeros, a tenth of it.
+              const options = { accuracyLevel: 4, level } as const;
+              expect([each, level, (await errorOf(at, set, spec, each, 'byte', options)) < 0.02]).toEqual([
+                each,
+                level,
+                true,
+              ]);
+            }
+          }
+        },
+      );
+    }
+  }
 
   it('shares one block sum between projections of one input, and drops the float weights', () => {
     const at = folder();

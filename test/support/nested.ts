@@ -43,6 +43,8 @@ export interface ProductSpec {
   readonly alpha?: number;
   /** Declares the rank of X; true by default. */
   readonly ranked?: boolean;
+  /** Puts operators without a float16 kernel around the products, as most neighbours of products are. */
+  readonly isolated?: boolean;
 }
 
 export interface Product {
@@ -51,17 +53,29 @@ export interface Product {
 }
 
 /** x [batch, sequence, k] times two weights [k, n], so that the block sums have two readers; outputs y0 and y1. */
-export function product({ k, n, dtype = 'float32', opset = 18, alpha = 1, ranked = true }: ProductSpec): Product {
+export function product({
+  k,
+  n,
+  dtype = 'float32',
+  opset = 18,
+  alpha = 1,
+  ranked = true,
+  isolated = false,
+}: ProductSpec): Product {
   const b = new GraphBuilder({ opset, irVersion: 8 });
   const x = b.input('x', dtype, ['batch', 'sequence', k]);
-  const read = ranked ? x : hidden(b, x);
+  const shape = ['batch', 'sequence', k];
+  const one = isolated ? b.constant(floatTensor(dtype, Float32Array.of(1), [1]), 'one') : undefined;
+  const around = one && b.op('Mul', [x, one], {}, { types: [{ dtype, shape }] });
+  const read = around ?? (ranked ? x : hidden(b, x));
   const projections = ['gate', 'up'].map((role, at): Projection => {
     const weight = floatTensor(dtype, noise(k * n, at + 1), [k, n]);
     const source = b.constant(weight, `weight${at}`);
     const op = alpha === 1 ? 'MatMul' : 'com.microsoft::FusedMatMul';
     const attributes = alpha === 1 ? {} : { alpha: floatAttribute(alpha) };
     const y = b.op(op, [read, source], attributes, { name: `/mlp/${role}` });
-    b.output(y, `y${at}`, { dtype, shape: ['batch', 'sequence', n] });
+    const out = one === undefined ? y : b.op('Mul', [y, one]);
+    b.output(out, `y${at}`, { dtype, shape: ['batch', 'sequence', n] });
     const node = y.producer as Node;
     const site: Site = { node, input: read, output: y, alpha, bias: undefined, walk: [], dtype };
     const role2 = role as 'gate' | 'up';

@@ -7,8 +7,9 @@ import { requireData } from '../../convert/set-digests.js';
 import { fail } from '../../diagnostics.js';
 import { bitsPerWeight, prefixRead } from '../../quant/layout-use.js';
 import { compact, copyCompact } from '../set/compact-output.js';
+import { requireFoldable } from '../set/foldable.js';
 import { writeSetGraph } from '../set/set-graph.js';
-import { metadataOf, type Selection, type WrittenFile, writeSelection, writeStandalone } from '../set/set-output.js';
+import { metadataOf, opsetOf, type Selection, type WrittenFile, writeSelection, writeStandalone } from '../set/set-output.js';
 import { isSameFolder } from '../set/set-outputs.js';
 import type { OpenTemplate } from '../set/set-template.js';
 import { dataBytes } from './mix-goal.js';
@@ -49,6 +50,7 @@ function filesOf(
 function writeCompact(open: OpenTemplate, selection: Selection, output: string): readonly WrittenFile[] {
   const { set, template, rest, layout } = open;
   if (!basename(output).endsWith('.onnx')) fail('bad-usage', output, 'A model is a file that ends in .onnx');
+  requireFoldable(layout, selection.bitsOf, opsetOf(template));
   const compacted = compact(layout, selection.bitsOf);
   const { bitsOf } = selection;
   const { accuracyLevel } = set.manifest;

@@ -11,6 +11,7 @@ import { ortRuntime } from '../../runtime/ort.js';
 import type { Recipe } from '../recipe/recipe.js';
 import { referenceOf } from '../reference.js';
 import type { Source } from '../source.js';
+import { checkLevels, LEVEL_TOKENS } from './check-levels.js';
 
 /** What the probe found of one graph. */
 export interface Probe {
@@ -90,6 +91,12 @@ export async function checkGraphs(options: CheckOptions, context: Context): Prom
   const probes = result.candidates.map((score, at) => [graphs[at]?.name ?? '', probeOf(score, !hasText)] as const);
   for (const [name, probe] of probes) {
     if (!Number.isFinite(probe.kl)) fail('parity', name, `The ${name} graph gives numbers that are not finite`);
+  }
+  const ids = (windows[0] as Int32Array).slice(0, options.exactly ?? LEVEL_TOKENS);
+  for (const { name, file } of graphs) {
+    const path = join(folder, file);
+    await checkLevels({ runtime: ortRuntime, path, name, source, ids, threads, log: context.log });
+    context.signal.throwIfAborted();
   }
   return Object.fromEntries(probes);
 }

@@ -8,6 +8,7 @@ import { graphsOf, isOp, type Model } from '../../ir/graph.js';
 import type { Tensor } from '../../ir/tensor.js';
 import type { SetLayout } from '../../quant/layout.js';
 import type { BitsOf } from '../../quant/layout-use.js';
+import { fitIr } from '../../rewrite/fitting-ir.js';
 import type { JoinStep } from '../../rewrite/projection/join.js';
 import { Rewriter } from '../../rewrite/rewriter.js';
 
@@ -41,6 +42,7 @@ export function writeSetGraph(path: string, template: SetTemplate, options: Grap
   const tensors = new SetTensors(options.data);
   tensors.placeRest(template.rest, options.layout);
   nestProjections(rw, { ...options, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) });
+  fitIr(model);
   return exportModel(model, path, { inline: true, placements: tensors.placements, record: options.record });
 }
 

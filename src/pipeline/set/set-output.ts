@@ -11,12 +11,15 @@ import { type SetGraph, type SetManifest, writeManifest } from '../../convert/se
 import { SetTensors } from '../../convert/set-tensors.js';
 import { fail } from '../../diagnostics.js';
 import { cloneModel } from '../../ir/clone.js';
+import type { Model } from '../../ir/graph.js';
 import { type BitsOf, prefixRead } from '../../quant/layout-use.js';
 import type { Precision } from '../../quant/precision.js';
+import { fitIr } from '../../rewrite/fitting-ir.js';
 import type { Filling } from '../../rewrite/projection/fill.js';
 import { Rewriter } from '../../rewrite/rewriter.js';
 import { TOOL } from '../../version.js';
 import { isCutOf } from '../outputs.js';
+import { requireFoldable } from './foldable.js';
 import { packPrefix, type SetReader } from './packed.js';
 import { writeSetGraph } from './set-graph.js';
 import { isSameFolder, manifestBeside } from './set-outputs.js';
@@ -43,6 +46,7 @@ export function writeSelection(open: OpenTemplate, selection: Selection, output:
   const { set } = open;
   const needed = prefixRead(set.manifest.layout, selection.bitsOf);
   requireData(set, needed);
+  requireFoldable(set.manifest.layout, selection.bitsOf, opsetOf(open.template));
   const graphOf = (): SetGraph => ({
     file: basename(output),
     name: selection.name,
@@ -70,6 +74,8 @@ export function writeSelection(open: OpenTemplate, selection: Selection, output:
   removeUnused(before, [dataPath]);
   return [fileOf(output), fileOf(dataPath), fileOf(manifestPath)];
 }
+
+export const opsetOf = (model: Model): number => model.opsets.get('') ?? 1;
 
 function writeGraph(
   { set, template, rest, layout }: OpenTemplate,
@@ -112,6 +118,7 @@ export function writeStandalone(
   const reader: SetReader = { layout, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) };
   const rw = new Rewriter(model);
   fill(rw, { ...reader, bitsOf: selection.bitsOf, accuracyLevel: set.manifest.accuracyLevel }, reader);
+  fitIr(model);
   const record = { metadata: metadataOf(selection), data: 'own' } as const;
   const manifest = manifestBeside(output);
   const before = oldFiles(dirname(output), manifest, [output]);

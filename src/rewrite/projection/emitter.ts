@@ -1,6 +1,6 @@
 /** Writes nodes and shared constants for expanded projections. */
 import type { Attribute } from '../../ir/attribute.js';
-import { int } from '../../ir/attribute.js';
+import { int, ints } from '../../ir/attribute.js';
 import { DTYPES, type DType } from '../../ir/dtype.js';
 import type { Graph, Node, Value } from '../../ir/graph.js';
 import { float32s, int64s, type Tensor, tensorOf } from '../../ir/tensor.js';
@@ -42,6 +42,28 @@ export class Emitter {
 
   reshape(anchor: Node, id: string, value: Value, shape: readonly number[], name: string): Value {
     return this.add(anchor, id, { op: 'Reshape', inputs: [value, this.int64s(shape)], name });
+  }
+
+  /** Elements [from, to) along the first axis; the bounds became inputs with operator set 10. */
+  slice(anchor: Node, id: string, value: Value, from: number, to: number, name: string): Value {
+    if (this.opset >= 10)
+      return this.add(anchor, id, { op: 'Slice', inputs: [value, this.int64s([from]), this.int64s([to])], name });
+    const attributes = { starts: ints([from]), ends: ints([to]), axes: ints([0]) };
+    return this.add(anchor, id, { op: 'Slice', inputs: [value], attributes, name });
+  }
+
+  /** A value [1 or n, …] repeated to `shape`. Expand came with operator set 8; Tile is older and needs the factors. */
+  expand(
+    anchor: Node,
+    id: string,
+    value: Value,
+    from: readonly number[],
+    shape: readonly number[],
+    name: string,
+  ): Value {
+    if (this.opset >= 8) return this.add(anchor, id, { op: 'Expand', inputs: [value, this.int64s(shape)], name });
+    const factors = shape.map((size, axis) => size / (from[axis] as number));
+    return this.add(anchor, id, { op: 'Tile', inputs: [value, this.int64s(factors)], name });
   }
 
   /** An initializer of the main graph, for one projection. */

@@ -1,7 +1,7 @@
 /** Fills a template: every placeholder gets the expansion of its projection, made once however many sites share it. */
 import { int } from '../../ir/attribute.js';
 import type { Value } from '../../ir/graph.js';
-import { type ProjectionPlace, placeBlocks, type SetLayout } from '../../quant/layout.js';
+import { placeBlocks, type SetLayout } from '../../quant/layout.js';
 import type { BitsOf } from '../../quant/layout-use.js';
 import type { ContainerBits } from '../../quant/precision.js';
 import type { Rewriter } from '../rewriter.js';
@@ -44,11 +44,18 @@ export function fillTemplate(rw: Rewriter, layout: SetLayout, make: MakeExpansio
   return sites.length;
 }
 
-/** MatMulNBits over codes in a container, domain `com.microsoft` version 1. */
+/**
+ * MatMulNBits over codes in a container, domain `com.microsoft` version 1.
+ *
+ * ONNX Runtime packs constant codes when a session is made, for int8 activations together with the scales it finds then. Scales
+ * that nodes compute are constant only once the graph has been optimized, so with optimizations off the codes must not be
+ * constant either: they pass through an Identity, which the lowest level of optimization removes without a copy.
+ */
 export function matMulNBits(
+  emitter: Emitter,
+  { anchor, place, name }: At,
   codes: Value,
   table: TableValues,
-  place: ProjectionPlace,
   container: ContainerBits,
   accuracyLevel: 0 | 4,
 ): Multiply {
@@ -61,10 +68,16 @@ export function matMulNBits(
     accuracy_level: int(accuracyLevel),
   };
   const scales = new Map<string, Value>();
+  let held: Value | undefined;
+  const hold = (): Value =>
+    emitter.add(anchor, place.id, { op: 'Identity', inputs: [codes], name: `${name}/codes/Identity` });
   return (site, input, dtype) => {
     const scale = scales.get(dtype) ?? table.scale(dtype);
     scales.set(dtype, scale);
-    const inputs = [input, codes, scale, ...(table.zero === undefined ? [] : [table.zero])];
+    const zero = table.zero === undefined ? [] : [table.zero];
+    const isComputed = [scale, ...zero].some(({ initializer }) => initializer === undefined);
+    if (isComputed && codes.initializer !== undefined) held ??= hold();
+    const inputs = [input, (isComputed && held) || codes, scale, ...zero];
     return { op: 'MatMulNBits', domain: 'com.microsoft', inputs, attributes, name: `${site.node.name}_Q${container}` };
   };
 }

@@ -108,8 +108,7 @@ export class Joiner {
       [256, 1, row],
     ].map((shape) => {
       const half = this.#emitter.shared(`${name}/${shape[0]}`, () => tensorOf('uint8', shape, bytes));
-      const inputs = [half, this.#emitter.int64s([256, 256, row])];
-      return this.#emitter.add(anchor, '', { op: 'Expand', inputs, name: `${name}/Expand` });
+      return this.#emitter.expand(anchor, '', half, shape, [256, 256, row], `${name}/Expand`);
     });
     const rows = this.#emitter.add(anchor, '', {
       op: 'Concat',

@@ -174,15 +174,16 @@ class Columns {
     if (padded === entries)
       return this.#emitter.reshape(anchor, place.id, value, this.#shape, `${name}/${label}/Reshape`);
     const flat = this.#emitter.reshape(anchor, place.id, value, [-1], `${name}/${label}/Flatten`);
-    const cut = this.#add('Slice', [flat, this.#emitter.int64s([0]), this.#emitter.int64s([entries])], label);
+    const cut = this.#emitter.slice(anchor, place.id, flat, 0, entries, `${name}/${label}/Slice`);
     return this.#emitter.reshape(anchor, place.id, cut, this.#shape, `${name}/${label}/Reshape`);
   }
 
   /** Repeats the one scale of a row over its blocks. */
   #expand(value: Value, label: string): Value {
-    const { count } = placeBlocks(this.#at.place);
-    if (count === this.#at.place.columns) return value;
-    return this.#add('Expand', [value, this.#emitter.int64s([this.#at.place.n, count])], label);
+    const { anchor, place, name } = this.#at;
+    const { count } = placeBlocks(place);
+    if (count === place.columns) return value;
+    return this.#emitter.expand(anchor, place.id, value, this.#shape, [place.n, count], `${name}/${label}/Expand`);
   }
 
   #cast(value: Value, to: DType, label: string): Value {
