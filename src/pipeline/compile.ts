@@ -12,6 +12,7 @@ import {
   type WrittenFolder,
   writeSet,
 } from './compile-set.js';
+import { requireFeedable } from './feedable.js';
 import type { DistillReport } from './learn/distill.js';
 import type { Recipe } from './recipe/recipe.js';
 import { slice } from './set/slice.js';
@@ -51,6 +52,7 @@ export async function compile(asked: CompileOptions, context: Context): Promise<
   const options = { ...asked, recipe };
   requireTarget(source, recipe, context);
   requireFfn(source);
+  requireFeedable(source);
   if (options.strict) requireComplete(source, recipe);
   clock.lap('read');
   const measured = await measure(source, options, context);

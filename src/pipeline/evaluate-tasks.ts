@@ -1,6 +1,7 @@
 /** Scores models on multiple-choice tasks, one model open at a time. */
 import { basename } from 'node:path';
 import { bosOf, loadTokenizer } from '../calibrate/tokenizer.js';
+import { importModel } from '../convert/import.js';
 import { fail } from '../diagnostics.js';
 import { KernelPool } from '../kernels/pool.js';
 import type { Context, Progress } from '../log.js';
@@ -9,6 +10,7 @@ import { evaluateTask, type TaskOptions, type TaskResult } from '../report/tasks
 import { openDecoder } from '../runtime/decoder.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
+import { requireText } from './feedable.js';
 import { referenceOf } from './reference.js';
 
 export interface EvaluateTasksOptions {
@@ -38,6 +40,7 @@ export interface TaskScore extends TaskResult {
 export async function evaluateTasks(options: EvaluateTasksOptions, context: Context): Promise<readonly TaskScore[]> {
   const { reference, candidates, tasks, limit, tokenizer: path, threads } = options;
   requireTaskNames(tasks);
+  requireText(importModel(reference), reference);
   const files = tasks.map((file) => ({ task: taskName(file), items: readTask(file).slice(0, limit) }));
   const tokenizer = loadTokenizer(path);
   const hints = readHints(reference);

@@ -61,6 +61,13 @@ function choose(path: string, model: Model, analysis: ModelAnalysis, recipe: Rec
   return { path, model, analysis, chosen, left };
 }
 
+/** Ids that the model knows: rows of the embedding, or of the head where the embedding is not part of the model. */
+export function vocabularyOf({ model, analysis }: Pick<Source, 'model' | 'analysis'>): number | undefined {
+  const stated = model.graph.outputs.find(({ name }) => name === 'logits')?.type?.shape?.at(-1);
+  const head = analysis.projections.find(({ role }) => role === 'head');
+  return analysis.embedding?.vocabulary ?? head?.n ?? (typeof stated === 'number' ? stated : undefined);
+}
+
 /** Fails with the reason a user needs when a source holds nothing to quantize. */
 export function requireFfn(source: Source): void {
   if (source.chosen.some(({ projection }) => FFN_ROLES.has(projection.role))) return;
