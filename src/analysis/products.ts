@@ -3,6 +3,7 @@ import type { RefusalCode } from '../diagnostics.js';
 import type { DType } from '../ir/dtype.js';
 import { floatAttribute, intAttribute, type Node, type Value } from '../ir/graph.js';
 import { constantOf } from './constants.js';
+import type { Columns } from './parts.js';
 import { type ResolvedWeight, resolveWeight, type WeightProblem } from './weights.js';
 
 /** Y [..., N] = alpha * X [..., K] . W (+ bias), where W does not depend on the input of the model. */
@@ -20,6 +21,8 @@ export interface Product {
   readonly problem: WeightProblem | undefined;
   /** Position in the walk over all graphs, outer before inner. */
   readonly position: number;
+  /** Where this stands for some columns of another product; `n` and `output` are those of the part. */
+  readonly part?: { readonly of: Product; readonly columns: Columns };
 }
 
 /** A weight that can be quantized, with its layout. */

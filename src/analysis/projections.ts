@@ -85,7 +85,10 @@ function assignRoles(
     else if (before.role !== role) torn.add(product);
   };
   for (const block of blocks) {
-    for (const role of ['gate', 'up', 'down'] as const) assign(block[role], role, layers.of.get(block) ?? 0);
+    const layer = layers.of.get(block) ?? 0;
+    if (block.merged === undefined) for (const role of ['gate', 'up'] as const) assign(block[role], role, layer);
+    else assign(block.merged, 'gate_up', layer);
+    assign(block.down, 'down', layer);
   }
   for (const block of attention) {
     for (const role of ['q', 'k', 'v', 'qkv', 'o'] as const) assign(block[role], role, layers.of.get(block) ?? 0);
@@ -180,6 +183,7 @@ function siteOf({ node, input, output, alpha, bias, weight }: Product): Site {
 const INPUTS: Record<Role, string> = {
   gate: 'ffn-in',
   up: 'ffn-in',
+  gate_up: 'ffn-in',
   down: 'down-in',
   q: 'attention-in',
   k: 'attention-in',

@@ -1,6 +1,6 @@
 /** The first stages of every verb that starts from a float export: read, import, analyse, and choose what is in scope. */
 import { dropInitializerInputs } from '../../passes/drop-initializer-inputs.js';
-import type { ModelAnalysis, Projection, Refusal } from '../analysis/projection.js';
+import { FFN_ROLES, type ModelAnalysis, type Projection, type Refusal, type Role } from '../analysis/projection.js';
 import { analyse } from '../analysis/projections.js';
 import { importModel } from '../convert/import.js';
 import { fail, REFUSALS, type RefusalCode } from '../diagnostics.js';
@@ -26,8 +26,6 @@ export interface Source {
   /** Everything with a constant weight that stays as it is, with a reason: the finder's refusals and the recipe's. */
   readonly left: readonly Refusal[];
 }
-
-const FFN_ROLES = new Set(['gate', 'up', 'down']);
 
 /**
  * Reads and analyses a model and applies the recipe's scope and overrides. Does not fail when nothing is found. `widened` names
@@ -106,7 +104,7 @@ export function requireComplete(source: Source, recipe: Recipe): void {
     );
 }
 
-const inScope = (role: string | undefined, recipe: Recipe): boolean =>
+const inScope = (role: Role | undefined, recipe: Recipe): boolean =>
   role === undefined || FFN_ROLES.has(role) || (recipe.scope === 'ffn+attention' && role !== 'head');
 
 /** The floor of a projection that is taken, or the code of the reason it is not. */
