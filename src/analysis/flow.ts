@@ -6,7 +6,8 @@ import { type Model, type Node, subgraphsOf, type Value } from '../ir/graph.js';
 import { constantOf } from './constants.js';
 import { isCarrier, isElementwise, isMover, isNonlinear, isReducer, readsShape } from './operators.js';
 import { type Columns, columnsOf } from './parts.js';
-import { type Product, productOf, weightOperand } from './products.js';
+import { operandsOf, type Product, productOf } from './products.js';
+import { stackBehind } from './weights.js';
 
 /** How a product's output reaches a value: as it is (up to linear steps), through an activation, or both (SiLU). */
 export interface Path {
@@ -121,17 +122,21 @@ class FlowWalk implements Flow {
     return part;
   }
 
-  /** A node is a product when its weight is made of constants and its input is not. */
+  /** A node is a product when its weight is made of constants, or taken out of one by routing, and its input is not. */
   #product(node: Node): Product | undefined {
-    const operand = weightOperand(node);
-    if (operand === undefined || node.inputs[0] === undefined) return undefined;
-    const [input, weight] = [this.originOf(node.inputs[0]).kind, this.originOf(operand).kind];
-    if (input === 'constant' || input === 'shape' || (weight !== 'constant' && !this.#isFed(operand))) return undefined;
-    const product = productOf(node, this.positionOf(node), this.#irVersion);
+    const operands = operandsOf(node, (value) => this.#isWeight(value));
+    const input = operands && this.originOf(operands.input).kind;
+    if (operands === undefined || input === 'constant' || input === 'shape') return undefined;
+    const product = productOf(node, operands, this.positionOf(node), this.#irVersion);
     if (product === undefined) return undefined;
     this.products.push(product);
     this.productAt.set(node, product);
     return product;
+  }
+
+  #isWeight(value: Value): boolean {
+    const { kind } = this.originOf(value);
+    return kind === 'constant' || (kind === 'opaque' && (this.#isFed(value) || stackBehind(value) !== undefined));
   }
 
   /** A matrix that the caller feeds as a graph input is a weight too, if one that cannot be taken. */

@@ -10,6 +10,7 @@ import { analyseFlow, type Flow } from './flow.js';
 import { findEmbedding, findHeads } from './head.js';
 import type { Product, ProductWeight } from './products.js';
 import type { Embedding, ModelAnalysis, Projection, Refusal, Role, Site } from './projection.js';
+import { placeReason } from './reasons.js';
 import { readersOf } from './weights.js';
 
 /** A product whose place in the model is known. */
@@ -119,7 +120,7 @@ function report(
   const bySource = new Map<Value, Assignment[]>();
   for (const product of flow.products) {
     const assignment = assignments.get(product);
-    if (assignment === undefined || product.weight === undefined) refusals.push(refusalOf(product, assignment));
+    if (assignment === undefined || product.weight === undefined) refusals.push(refusalOf(product, assignment, flow));
     else bySource.set(product.weight.source, [...(bySource.get(product.weight.source) ?? []), assignment]);
   }
   const projections: Projection[] = [];
@@ -133,11 +134,10 @@ function report(
   return { projections, refusals };
 }
 
-function refusalOf(product: Product, assignment: Assignment | undefined): Refusal {
+function refusalOf(product: Product, assignment: Assignment | undefined, flow: Flow): Refusal {
   const { node, problem, k, n } = product;
   const code = problem?.code ?? 'no-gated-ffn';
-  const reason =
-    problem?.reason ?? 'the product is neither part of a gated feed-forward block, nor of an attention, nor the head';
+  const reason = problem?.reason ?? placeReason(product, flow);
   return { at: placeOf(node), code, reason, role: assignment?.role, layer: assignment?.layer, k, n };
 }
 

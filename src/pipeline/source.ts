@@ -94,7 +94,11 @@ export function requireComplete(source: Source, recipe: Recipe): void {
     'excluded',
     'no-gated-ffn',
   ]);
-  const skipped = source.left.filter((refusal) => !harmless.has(refusal.code) && inScope(refusal.role, recipe));
+  // Products of other forms are in scope where a gated block is made of them.
+  const skipped = source.left.filter(
+    ({ code, role }) =>
+      !harmless.has(code) && !(code === 'product-form' && role === undefined) && inScope(role, recipe),
+  );
   const first = skipped[0];
   if (first !== undefined)
     fail(
