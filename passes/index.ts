@@ -16,9 +16,11 @@ import { removeIdentity } from './remove-identity.js';
 import { removeUnused } from './remove-unused.js';
 import { shareTiedHead } from './share-tied-head.js';
 import { storeFloat16 } from './store-float16.js';
+import { unstackWeights } from './unstack-weights.js';
 
 export const PASSES: readonly PassDescription[] = [
   dropInitializerInputs,
+  unstackWeights,
   dropNotes,
   removeIdentity,
   removeUnused,

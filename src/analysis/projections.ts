@@ -5,9 +5,11 @@
 import type { Model, Node, Value } from '../ir/graph.js';
 import { placeOf } from '../ir/graph.js';
 import { type AttentionBlock, findAttention } from './attention.js';
+import { constantOf } from './constants.js';
 import { type FfnBlock, findAdapters, findBlocks, sourceOf } from './ffn.js';
 import { analyseFlow, type Flow } from './flow.js';
 import { findEmbedding, findHeads } from './head.js';
+import { isMover } from './operators.js';
 import type { Product, ProductWeight } from './products.js';
 import type { Embedding, ModelAnalysis, Projection, Refusal, Role, Site } from './projection.js';
 import { placeReason } from './reasons.js';
@@ -48,15 +50,19 @@ interface Layers {
 
 /**
  * Layers are counted by feed-forward blocks in graph order; the branches of a merged decoder repeat the same weights and so the
- * same layers. An attention belongs to the block of the same rank, or, where their numbers differ, to the next block after it.
+ * same layers, and the experts of a layer read one value, of which routing chooses the rows. An attention belongs to the block of the same rank, or, where their numbers differ, to the next block after it.
  */
 function numberLayers(blocks: readonly FfnBlock[], attention: readonly AttentionBlock[], flow: Flow): Layers {
   const byWeight = new Map<Value | Node, number>();
+  const byInput = new Map<Value, number>();
   const of = new Map<FfnBlock | AttentionBlock, number>();
+  let count = 0;
   for (const block of blocks) {
     const key = block.down.weight?.source ?? block.down.node;
-    const layer = byWeight.get(key) ?? byWeight.size;
+    const input = rowsOf(block.gate.input);
+    const layer = byWeight.get(key) ?? byInput.get(input) ?? count++;
     byWeight.set(key, layer);
+    byInput.set(input, layer);
     of.set(block, layer);
   }
   for (const graph of new Set(attention.map(({ core }) => core.graph))) {
@@ -65,10 +71,21 @@ function numberLayers(blocks: readonly FfnBlock[], attention: readonly Attention
     here.forEach((each, rank) => {
       const next =
         own.length === here.length ? own[rank] : own.find(({ down }) => down.position > flow.positionOf(each.core));
-      of.set(each, (next === undefined ? undefined : of.get(next)) ?? (own.length === 0 ? rank : byWeight.size));
+      of.set(each, (next === undefined ? undefined : of.get(next)) ?? (own.length === 0 ? rank : count));
     });
   }
-  return { of, count: Math.max(byWeight.size, 0, ...[...of.values()].map((layer) => layer + 1)) };
+  return { of, count: Math.max(count, 0, ...[...of.values()].map((layer) => layer + 1)) };
+}
+
+/** The value whose rows a product reads, behind look-ups, reshapes and casts. */
+function rowsOf(value: Value): Value {
+  let source = sourceOf(value);
+  for (let node = source.producer; node !== undefined && isMover(node); node = source.producer) {
+    const input = node.inputs[0];
+    if (input === undefined || constantOf(input) !== undefined) break;
+    source = sourceOf(input);
+  }
+  return source;
 }
 
 /** Roles by product. A product with two different roles keeps none: its weight means two things. */

@@ -4,7 +4,7 @@
  * Only the upper triangle is computed, as bands of rows: with four bands 62.5 % of the products. `Gemm` with transA reads X as
  * it lies. Measured on 2 cores, 2048 rows, K = 2048: whole Gemm 370 ms, Transpose and MatMul 227 ms, four bands 155 ms.
  */
-import { int } from '../ir/attribute.js';
+import { int, ints } from '../ir/attribute.js';
 import type { Value } from '../ir/graph.js';
 import { int64s } from '../ir/tensor.js';
 import type { NewNode, Rewriter } from '../rewrite/rewriter.js';
@@ -61,9 +61,17 @@ export function addGram(rewriter: Rewriter, { group, input, k, change, rowScale,
     const band = add('Gemm', [columns(from, from + height), columns(from, k)], { transA: int(1) });
     bands.push(expose(band));
   }
-  // Scaled twice in all, so that a row counts with its weight here as in the Gram matrix.
-  const sum = expose(add('Gemm', [rowScale, rows], { transA: int(1) }));
+  // Scaled twice in all, so that a row counts with its weight here as in the Gram matrix. Rows that routing chose are not those
+  // of the batch, and only a plain sum fits them.
+  const sum = weighted ? expose(add('Gemm', [rowScale, rows], { transA: int(1) })) : expose(columnSums());
   return { group, k, bands, height, sum, change: change ? addChange() : undefined };
+
+  function columnSums(): Value {
+    const hasAxesInput = (rewriter.model.opsets.get('') ?? 1) >= 13;
+    return hasAxesInput
+      ? add('ReduceSum', [rows, numbers(0)], { keepdims: int(1) })
+      : add('ReduceSum', [rows], { keepdims: int(1), axes: ints([0]) });
+  }
 
   function addChange(): GramOutputs['change'] {
     const other = rewriter.addInput(graph, `float/${group}`, { dtype: 'float32', shape: ['rows', k] });
@@ -103,8 +111,11 @@ export class GramAccumulator {
     this.#tokens += tokens;
   }
 
+  /** The sums. Where no row ever came, as for an expert that routing never chose, every input counts alike: H = I. */
   finish(): StreamStatistics {
     const { group, k } = this.#names;
+    const diagonal = Array.from({ length: k }, (_, at) => triangleIndex(k, at, at));
+    if (diagonal.every((at) => this.#gram[at] === 0)) for (const at of diagonal) this.#gram[at] = 1;
     const statistics = { group, k, tokens: this.#tokens, gram: this.#gram, sum: this.#sum };
     return this.#change === undefined ? statistics : { ...statistics, change: this.#change };
   }

@@ -36,11 +36,19 @@ export function findTrainBlocks(
   projections: readonly Projection[],
 ): { readonly blocks: readonly TrainBlock[]; readonly left: readonly Untrainable[] } {
   const layers = new Map<number, Map<Role, Projection>>();
+  const several = new Set<number>();
   for (const projection of projections.filter(({ role }) => FFN_ROLES.has(role))) {
     const layer = layers.get(projection.layer) ?? new Map<Role, Projection>();
+    if (layer.has(projection.role)) several.add(projection.layer);
     layers.set(projection.layer, layer.set(projection.role, projection));
   }
-  const found = [...layers].sort(([a], [b]) => a - b).map(([layer, roles]) => blockOf(execution, layer, roles));
+  const found = [...layers]
+    .sort(([a], [b]) => a - b)
+    .map(([layer, roles]) =>
+      several.has(layer)
+        ? { layer, reason: 'it has several blocks, such as experts' }
+        : blockOf(execution, layer, roles),
+    );
   return {
     blocks: found.filter((each) => 'nodes' in each),
     left: found.filter((each) => 'reason' in each),
