@@ -10,7 +10,7 @@
  */
 import { constantOf, numbersOf } from '../src/analysis/constants.js';
 import { intAttribute, intsAttribute, type Node, nodesOf, type Value } from '../src/ir/graph.js';
-import { lazyTensor, type Tensor } from '../src/ir/tensor.js';
+import { rowsOf, type Tensor } from '../src/ir/tensor.js';
 import { definePass, type NoOptions, noOptions, type Pass } from '../src/rewrite/define-pass.js';
 import type { Rewriter } from '../src/rewrite/rewriter.js';
 
@@ -57,7 +57,9 @@ function unstack(rw: Rewriter, stack: Value, made: Map<string, Value>): void {
       const output = node.outputs[slot];
       if (output === undefined) return;
       const key = `${part.from} ${part.to} [${part.shape}]`;
-      const value = made.get(key) ?? rw.initializer(stack.graph, `${stack.name}.${part.from}`, viewOf(tensor, part));
+      const value =
+        made.get(key) ??
+        rw.initializer(stack.graph, `${stack.name}.${part.from}`, rowsOf(tensor, part.from, part.to, part.shape));
       made.set(key, value);
       rw.replaceUses(output, value);
     });
@@ -67,14 +69,6 @@ function unstack(rw: Rewriter, stack: Value, made: Map<string, Value>): void {
   // What still has the axis of the stack, or is a stack itself, may be taken apart further.
   for (const value of new Set(made.values()))
     if ((constantOf(value)?.shape.length ?? 0) >= 3) unstack(rw, value, new Map());
-}
-
-function viewOf(stack: Tensor, { from, to, shape }: Part): Tensor {
-  const row = stack.byteLength / (stack.shape[0] as number);
-  const [start, end] = [from * row, to * row];
-  return lazyTensor(stack.dtype, shape, (first, last, into) =>
-    stack.bytes(start + first, Math.min(end, start + last), into),
-  );
 }
 
 /** The part in each output of a node that reads a constant at slot 0; undefined where it is no plain taking. */

@@ -1,5 +1,6 @@
 /** The first stages of every verb that starts from a float export: read, import, analyse, and choose what is in scope. */
 import { dropInitializerInputs } from '../../passes/drop-initializer-inputs.js';
+import { splitExperts } from '../../passes/split-experts.js';
 import { unstackWeights } from '../../passes/unstack-weights.js';
 import { FFN_ROLES, type ModelAnalysis, type Projection, type Refusal, type Role } from '../analysis/projection.js';
 import { analyse } from '../analysis/projections.js';
@@ -38,7 +39,7 @@ export function openSource(
   widened: readonly HalfType[] = recipe.compute === 'float32' ? ['bfloat16'] : [],
 ): Source {
   const model = importModel(path);
-  runPasses(model, [step(dropInitializerInputs), step(unstackWeights)]);
+  runPasses(model, [step(dropInitializerInputs), step(unstackWeights), step(splitExperts)]);
   computeInFloat32(new Rewriter(model), widened);
   return choose(path, model, analyse(model), recipe);
 }
