@@ -15,10 +15,14 @@ import { quantizeEmbedding } from './quantize-embedding.js';
 import { removeIdentity } from './remove-identity.js';
 import { removeUnused } from './remove-unused.js';
 import { shareTiedHead } from './share-tied-head.js';
+import { splitExperts } from './split-experts.js';
 import { storeFloat16 } from './store-float16.js';
+import { unstackWeights } from './unstack-weights.js';
 
 export const PASSES: readonly PassDescription[] = [
   dropInitializerInputs,
+  unstackWeights,
+  splitExperts,
   dropNotes,
   removeIdentity,
   removeUnused,

@@ -10,7 +10,7 @@ const all = process.argv.includes('--all');
 
 /** `gate 4, up 4, …` in a fixed order of roles. */
 function countRoles({ projections }: ModelAnalysis): string {
-  const roles = ['gate', 'up', 'down', 'qkv', 'q', 'k', 'v', 'o', 'head'] as const;
+  const roles = ['gate', 'up', 'gate_up', 'down', 'qkv', 'q', 'k', 'v', 'o', 'head'] as const;
   const counts = roles.map((role) => [role, projections.filter((each) => each.role === role).length] as const);
   return counts.flatMap(([role, count]) => (count > 0 ? [`${role} ${count}`] : [])).join(', ');
 }

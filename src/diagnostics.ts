@@ -171,6 +171,7 @@ export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
   },
   'gemm-form': { summary: 'the Gemm is not a plain product: transA, alpha or beta', remedy: 'none' },
   'graph-output': { summary: 'a value inside the projection is a graph output', remedy: 'export without that output' },
+  'product-form': { summary: 'the operator multiplies by a weight in a form that is left as it is', remedy: 'none' },
   'already-quantized': { summary: 'the projection is quantized already', remedy: 'start from the float export' },
   'no-gated-ffn': { summary: 'the product is not part of a gated feed-forward block', remedy: 'none' },
   'out-of-scope': { summary: 'the projection is outside the requested scope', remedy: 'widen --scope' },
@@ -190,6 +191,7 @@ export type RefusalCode =
   | 'weight-range'
   | 'gemm-form'
   | 'graph-output'
+  | 'product-form'
   | 'already-quantized'
   | 'no-gated-ffn'
   | 'out-of-scope'

@@ -2,18 +2,23 @@
  * Gated feed-forward blocks: down( f(gate(x)) * up(x) ), Shazeer, "GLU Variants Improve Transformer", 2020.
  * The role is matched, not the chain: a product is `down` when its input is an elementwise function of exactly two other products
  * that read one value, joined by a Mul. The one that passes an activation is `gate`. This holds for every exporter's spelling of
- * SiLU and GELU, either operand order, either association, and for what Gemma 3n puts in between.
+ * SiLU and GELU, either operand order, either association, and for what Gemma 3n puts in between. The two may be halves of one
+ * product, as in weights that hold gate and up side by side.
  */
 import type { Node, Value } from '../ir/graph.js';
 import { activationOf } from './activation.js';
 import type { Flow, Origin, Path } from './flow.js';
 import { isCarrier } from './operators.js';
+import { arePair } from './parts.js';
 import type { Product } from './products.js';
 
 export interface FfnBlock {
+  /** Products of their own, or halves of `merged`. */
   readonly gate: Product;
   readonly up: Product;
   readonly down: Product;
+  /** The product whose weight holds gate and up. */
+  readonly merged: Product | undefined;
   readonly activation: string;
 }
 
@@ -32,16 +37,18 @@ function blockOf(flow: Flow, adapters: ReadonlySet<Product>, down: Product): Ffn
   if (first === undefined || second === undefined || roots.length !== 2) return undefined;
   const [a, b] = [first[0], second[0]];
   if (sourceOf(a.input) !== sourceOf(b.input) || !fits(a, b, down)) return undefined;
+  if ((a.part ?? b.part) !== undefined && !arePair(a, b)) return undefined;
   const between = nodesBetween(flow, down.input);
   if (!isJoinedByMul(flow, between, a, b)) return undefined;
   const [gate, path] = second[1].nonlinear && !first[1].nonlinear ? second : first;
   const own = between.filter((node) => !dependsOn(flow, node, gate === a ? b : a));
-  return { gate, up: gate === a ? b : a, down, activation: activationOf(own, path.direct) };
+  return { gate, up: gate === a ? b : a, down, merged: a.part?.of, activation: activationOf(own, path.direct) };
 }
 
 function rootsOf(origin: Origin, adapters: ReadonlySet<Product>): readonly [Product, Path][] {
   if (origin.kind !== 'roots') return [];
-  return [...origin.roots].filter(([product]) => !adapters.has(product)).sort(([a], [b]) => a.position - b.position);
+  const own = [...origin.roots].filter(([product]) => !adapters.has(product.part?.of ?? product));
+  return own.sort(([a], [b]) => a.position - b.position);
 }
 
 const agree = (a: number | undefined, b: number | undefined): boolean => a === undefined || b === undefined || a === b;
@@ -87,8 +94,7 @@ function hasRoot(origin: Origin, product: Product): boolean {
 function isJoinedByMul(flow: Flow, between: readonly Node[], a: Product, b: Product): boolean {
   const joins = between.filter(
     (node) =>
-      dependsOn(flow, node, a) &&
-      dependsOn(flow, node, b) &&
+      node.outputs.some((output) => hasRoot(flow.originOf(output), a) && hasRoot(flow.originOf(output), b)) &&
       !node.inputs.some((input) => hasRoot(flow.originOf(input), a) && hasRoot(flow.originOf(input), b)),
   );
   return joins.length > 0 && joins.every((node) => node.op === 'Mul');
@@ -104,7 +110,8 @@ export function findAdapters(flow: Flow): ReadonlySet<Product> {
     const origin = flow.originOf(wide.input);
     if (origin.kind !== 'roots' || origin.roots.size !== 1) continue;
     for (const [narrow, path] of origin.roots) {
-      if (path.nonlinear || narrow.n === undefined || narrow.k === undefined || wide.n === undefined) continue;
+      if (path.nonlinear || narrow.part || narrow.n === undefined || narrow.k === undefined || wide.n === undefined)
+        continue;
       if (narrow.n < narrow.k && narrow.n < wide.n) adapters.add(narrow).add(wide);
     }
   }

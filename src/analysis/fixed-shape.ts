@@ -1,5 +1,5 @@
 /** Dimensions that an export fixes: some runtimes for accelerators take no others. */
-import type { Model } from '../ir/graph.js';
+import type { Model, ValueType } from '../ir/graph.js';
 
 export interface FixedShape {
   /** Texts at a time; undefined when any number will do. */
@@ -8,10 +8,16 @@ export interface FixedShape {
   readonly length: number | undefined;
 }
 
-/** What the input `input_ids` says. */
+/** What the ids say, or the vectors where there are no ids: `input_ids`, else the first input with a dimension of tokens. */
 export function fixedShapeOf({ graph }: Model): FixedShape {
-  const [batch, length] = graph.inputs.find(({ name }) => name === 'input_ids')?.type?.shape ?? [];
+  const fed = graph.inputs.filter(({ initializer }) => initializer === undefined);
+  const named = ['input_ids', 'inputs_embeds'].map((name) => fed.find((value) => value.name === name));
+  const ids = named.find((value) => value !== undefined) ?? fed.find(({ type }) => isMatrixOfIds(type));
+  const [batch, length] = ids?.type?.shape ?? [];
   const fixed = (dim: number | string | undefined | null): number | undefined =>
     typeof dim === 'number' && dim > 0 ? dim : undefined;
   return { batch: fixed(batch), length: fixed(length) };
 }
+
+const isMatrixOfIds = (type: ValueType | undefined): boolean =>
+  type?.shape?.length === 2 && (type.dtype === 'int64' || type.dtype === 'int32');

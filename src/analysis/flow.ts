@@ -4,8 +4,10 @@
  */
 import { type Model, type Node, subgraphsOf, type Value } from '../ir/graph.js';
 import { constantOf } from './constants.js';
-import { isCarrier, isElementwise, isNonlinear, isReducer, readsShape } from './operators.js';
-import { type Product, productOf, weightOperand } from './products.js';
+import { isCarrier, isElementwise, isMover, isNonlinear, isReducer, readsShape } from './operators.js';
+import { type Columns, columnsOf } from './parts.js';
+import { operandsOf, type Product, productOf } from './products.js';
+import { stackBehind } from './weights.js';
 
 /** How a product's output reaches a value: as it is (up to linear steps), through an activation, or both (SiLU). */
 export interface Path {
@@ -48,6 +50,7 @@ class FlowWalk implements Flow {
   readonly productAt: Map<Node, Product> = new Map();
   readonly #origins: Map<Value, Origin> = new Map();
   readonly #positions: Map<Node, number> = new Map();
+  readonly #parts: Map<string, Product> = new Map();
   readonly #irVersion: number;
 
   constructor(irVersion: number) {
@@ -80,20 +83,60 @@ class FlowWalk implements Flow {
     }
     if (subgraphsOf(node).length > 0) return OPAQUE;
     const origins = node.inputs.filter((input) => input !== undefined).map((input) => this.originOf(input));
-    return mergePlain(node, origins) ?? mergeData(node, slot, origins);
+    return mergePlain(node, origins) ?? this.#partOf(node, slot, origins) ?? mergeData(node, slot, origins);
   }
 
-  /** A node is a product when its weight is made of constants and its input is not. */
+  /** Some columns of the products that a value is made of. */
+  #partOf(node: Node, slot: number, [data]: readonly Origin[]): Origin | undefined {
+    const output = node.outputs[slot];
+    if (output === undefined || !isMover(node) || data?.kind !== 'roots') return undefined;
+    const parts = new Map<Product, Path>();
+    for (const [product, path] of data.roots) {
+      const columns = product.n === undefined || product.part ? undefined : columnsOf(node, slot, product.n);
+      if (columns === undefined) return undefined;
+      parts.set(this.#part(product, columns, output), path);
+    }
+    return { kind: 'roots', roots: parts };
+  }
+
+  /** One object for the same columns of a product, so that it can be told again. */
+  #part(of: Product, columns: Columns, output: Value): Product {
+    const key = `${of.position} ${columns.start} ${columns.step} ${columns.count}`;
+    const known = this.#parts.get(key);
+    if (known !== undefined) return known;
+    const { weight, k, node, input, alpha, bias, problem, position } = of;
+    const part: Product = {
+      weight,
+      k,
+      node,
+      input,
+      alpha,
+      bias,
+      problem,
+      position,
+      n: columns.count,
+      output,
+      part: { of, columns },
+    };
+    this.#parts.set(key, part);
+    return part;
+  }
+
+  /** A node is a product when its weight is made of constants, or taken out of one by routing, and its input is not. */
   #product(node: Node): Product | undefined {
-    const operand = weightOperand(node);
-    if (operand === undefined || node.inputs[0] === undefined) return undefined;
-    const [input, weight] = [this.originOf(node.inputs[0]).kind, this.originOf(operand).kind];
-    if (input === 'constant' || input === 'shape' || (weight !== 'constant' && !this.#isFed(operand))) return undefined;
-    const product = productOf(node, this.positionOf(node), this.#irVersion);
+    const operands = operandsOf(node, (value) => this.#isWeight(value));
+    const input = operands && this.originOf(operands.input).kind;
+    if (operands === undefined || input === 'constant' || input === 'shape') return undefined;
+    const product = productOf(node, operands, this.positionOf(node), this.#irVersion);
     if (product === undefined) return undefined;
     this.products.push(product);
     this.productAt.set(node, product);
     return product;
+  }
+
+  #isWeight(value: Value): boolean {
+    const { kind } = this.originOf(value);
+    return kind === 'constant' || (kind === 'opaque' && (this.#isFed(value) || stackBehind(value) !== undefined));
   }
 
   /** A matrix that the caller feeds as a graph input is a weight too, if one that cannot be taken. */

@@ -4,8 +4,11 @@ import type { DType } from '../ir/dtype.js';
 import type { Node, Value } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 
-/** `head` is the language-model head; `qkv` is one packed projection. */
-export type Role = 'gate' | 'up' | 'down' | 'q' | 'k' | 'v' | 'qkv' | 'o' | 'head';
+/** `head` is the language-model head; `qkv` and `gate_up` are projections whose one weight has several roles. */
+export type Role = 'gate' | 'up' | 'gate_up' | 'down' | 'q' | 'k' | 'v' | 'qkv' | 'o' | 'head';
+
+/** The roles of a gated feed-forward block. */
+export const FFN_ROLES: ReadonlySet<Role> = new Set(['gate', 'up', 'gate_up', 'down']);
 
 /** A constant weight of rank 2, seen through the Identity, Cast, Transpose and Reshape nodes before its use. */
 export interface Weight {

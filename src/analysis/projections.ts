@@ -5,11 +5,14 @@
 import type { Model, Node, Value } from '../ir/graph.js';
 import { placeOf } from '../ir/graph.js';
 import { type AttentionBlock, findAttention } from './attention.js';
+import { constantOf } from './constants.js';
 import { type FfnBlock, findAdapters, findBlocks, sourceOf } from './ffn.js';
 import { analyseFlow, type Flow } from './flow.js';
 import { findEmbedding, findHeads } from './head.js';
+import { isMover } from './operators.js';
 import type { Product, ProductWeight } from './products.js';
 import type { Embedding, ModelAnalysis, Projection, Refusal, Role, Site } from './projection.js';
+import { placeReason } from './reasons.js';
 import { readersOf } from './weights.js';
 
 /** A product whose place in the model is known. */
@@ -47,15 +50,19 @@ interface Layers {
 
 /**
  * Layers are counted by feed-forward blocks in graph order; the branches of a merged decoder repeat the same weights and so the
- * same layers. An attention belongs to the block of the same rank, or, where their numbers differ, to the next block after it.
+ * same layers, and the experts of a layer read one value, of which routing chooses the rows. An attention belongs to the block of the same rank, or, where their numbers differ, to the next block after it.
  */
 function numberLayers(blocks: readonly FfnBlock[], attention: readonly AttentionBlock[], flow: Flow): Layers {
   const byWeight = new Map<Value | Node, number>();
+  const byInput = new Map<Value, number>();
   const of = new Map<FfnBlock | AttentionBlock, number>();
+  let count = 0;
   for (const block of blocks) {
     const key = block.down.weight?.source ?? block.down.node;
-    const layer = byWeight.get(key) ?? byWeight.size;
+    const input = rowsOf(block.gate.input);
+    const layer = byWeight.get(key) ?? byInput.get(input) ?? count++;
     byWeight.set(key, layer);
+    byInput.set(input, layer);
     of.set(block, layer);
   }
   for (const graph of new Set(attention.map(({ core }) => core.graph))) {
@@ -64,10 +71,21 @@ function numberLayers(blocks: readonly FfnBlock[], attention: readonly Attention
     here.forEach((each, rank) => {
       const next =
         own.length === here.length ? own[rank] : own.find(({ down }) => down.position > flow.positionOf(each.core));
-      of.set(each, (next === undefined ? undefined : of.get(next)) ?? (own.length === 0 ? rank : byWeight.size));
+      of.set(each, (next === undefined ? undefined : of.get(next)) ?? (own.length === 0 ? rank : count));
     });
   }
-  return { of, count: Math.max(byWeight.size, 0, ...[...of.values()].map((layer) => layer + 1)) };
+  return { of, count: Math.max(count, 0, ...[...of.values()].map((layer) => layer + 1)) };
+}
+
+/** The value whose rows a product reads, behind look-ups, reshapes and casts. */
+function rowsOf(value: Value): Value {
+  let source = sourceOf(value);
+  for (let node = source.producer; node !== undefined && isMover(node); node = source.producer) {
+    const input = node.inputs[0];
+    if (input === undefined || constantOf(input) !== undefined) break;
+    source = sourceOf(input);
+  }
+  return source;
 }
 
 /** Roles by product. A product with two different roles keeps none: its weight means two things. */
@@ -85,7 +103,10 @@ function assignRoles(
     else if (before.role !== role) torn.add(product);
   };
   for (const block of blocks) {
-    for (const role of ['gate', 'up', 'down'] as const) assign(block[role], role, layers.of.get(block) ?? 0);
+    const layer = layers.of.get(block) ?? 0;
+    if (block.merged === undefined) for (const role of ['gate', 'up'] as const) assign(block[role], role, layer);
+    else assign(block.merged, 'gate_up', layer);
+    assign(block.down, 'down', layer);
   }
   for (const block of attention) {
     for (const role of ['q', 'k', 'v', 'qkv', 'o'] as const) assign(block[role], role, layers.of.get(block) ?? 0);
@@ -116,7 +137,7 @@ function report(
   const bySource = new Map<Value, Assignment[]>();
   for (const product of flow.products) {
     const assignment = assignments.get(product);
-    if (assignment === undefined || product.weight === undefined) refusals.push(refusalOf(product, assignment));
+    if (assignment === undefined || product.weight === undefined) refusals.push(refusalOf(product, assignment, flow));
     else bySource.set(product.weight.source, [...(bySource.get(product.weight.source) ?? []), assignment]);
   }
   const projections: Projection[] = [];
@@ -130,11 +151,10 @@ function report(
   return { projections, refusals };
 }
 
-function refusalOf(product: Product, assignment: Assignment | undefined): Refusal {
+function refusalOf(product: Product, assignment: Assignment | undefined, flow: Flow): Refusal {
   const { node, problem, k, n } = product;
   const code = problem?.code ?? 'no-gated-ffn';
-  const reason =
-    problem?.reason ?? 'the product is neither part of a gated feed-forward block, nor of an attention, nor the head';
+  const reason = problem?.reason ?? placeReason(product, flow);
   return { at: placeOf(node), code, reason, role: assignment?.role, layer: assignment?.layer, k, n };
 }
 
@@ -180,6 +200,7 @@ function siteOf({ node, input, output, alpha, bias, weight }: Product): Site {
 const INPUTS: Record<Role, string> = {
   gate: 'ffn-in',
   up: 'ffn-in',
+  gate_up: 'ffn-in',
   down: 'down-in',
   q: 'attention-in',
   k: 'attention-in',

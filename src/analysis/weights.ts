@@ -61,11 +61,48 @@ export function resolveWeight(value: Value, irVersion: number): ResolvedWeight |
 
 function notConstant(end: Value): WeightProblem {
   const maker = end.producer;
+  const stack = stackBehind(end);
+  if (stack !== undefined && maker !== undefined) {
+    const [count, k, n] = stack.shape;
+    const shape = stack.shape.length === 3 ? { shape: [k as number, n as number] } : {};
+    const reason = `${stack.name} [${stack.shape.join(', ')}] holds ${count} matrices, of which ${maker.op} ${placeOf(maker)} takes some`;
+    return { code: 'expert-weights', reason, ...shape };
+  }
   if (maker !== undefined && DEQUANTIZERS.has(maker.op)) {
     return { code: 'already-quantized', reason: `the weight comes out of ${maker.op} ${placeOf(maker)}` };
   }
   const origin = maker === undefined ? `the graph input ${end.name}` : `computed by ${maker.op} ${placeOf(maker)}`;
   return { code: 'weight-not-constant', reason: `the weight is ${origin}` };
+}
+
+/** What takes matrices out of a stack of them, and gives them another form. */
+const TAKERS: ReadonlySet<string> = new Set([
+  'Gather',
+  'GatherND',
+  'GatherElements',
+  'Slice',
+  'Split',
+  'Squeeze',
+  'Unsqueeze',
+  'Reshape',
+  'Transpose',
+  'Identity',
+  'Cast',
+  'SequenceAt',
+  'SplitToSequence',
+]);
+
+/** The constant of three and more dimensions that a value is taken out of, by constant indices or by routing. */
+export function stackBehind(value: Value): { readonly name: string; readonly shape: readonly number[] } | undefined {
+  let at: Value | undefined = value;
+  while (at !== undefined && constantOf(at) === undefined) {
+    const node: Node | undefined = at.producer;
+    if (node === undefined || node.domain !== '' || !TAKERS.has(node.op)) return undefined;
+    at = node.inputs[0];
+  }
+  const shape = constantOf(at)?.shape;
+  const isStack = at !== value && shape !== undefined && shape.length >= 3 && (shape[0] as number) > 1;
+  return isStack ? { name: (at as Value).name, shape } : undefined;
 }
 
 const DEQUANTIZERS: ReadonlySet<string> = new Set(['DequantizeLinear', 'DequantizeBFP', 'DequantizeWithOrder']);

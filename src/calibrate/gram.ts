@@ -70,9 +70,17 @@ export function addGram(rewriter: Rewriter, { group, input, k, change, rowScale,
   for (let from = 0; from < k; from += height) {
     bands.push(expose(gemm(columns(from, from + height), columns(from, k))));
   }
-  // Scaled twice in all, so that a row counts with its weight here as in the Gram matrix.
-  const sum = expose(gemm(rowScale, rows));
+  // Scaled twice in all, so that a row counts with its weight here as in the Gram matrix. Rows that routing chose are not those
+  // of the batch, and only a plain sum fits them.
+  const sum = expose(weighted ? gemm(rowScale, rows) : columnSums());
   return { group, k, bands, height, sum, change: change ? addChange() : undefined };
+
+  function columnSums(): Value {
+    const hasAxesInput = (rewriter.model.opsets.get('') ?? 1) >= 13;
+    return hasAxesInput
+      ? add('ReduceSum', [rows, numbers(0)], { keepdims: int(1) })
+      : add('ReduceSum', [rows], { keepdims: int(1), axes: ints([0]) });
+  }
 
   function addChange(): GramOutputs['change'] {
     const other = rewriter.addInput(graph, `float/${group}`, { dtype: 'float32', shape: ['rows', k] });
@@ -112,8 +120,11 @@ export class GramAccumulator {
     this.#tokens += tokens;
   }
 
+  /** The sums. Where no row ever came, as for an expert that routing never chose, every input counts alike: H = I. */
   finish(): StreamStatistics {
     const { group, k } = this.#names;
+    const diagonal = Array.from({ length: k }, (_, at) => triangleIndex(k, at, at));
+    if (diagonal.every((at) => this.#gram[at] === 0)) for (const at of diagonal) this.#gram[at] = 1;
     const statistics = { group, k, tokens: this.#tokens, gram: this.#gram, sum: this.#sum };
     return this.#change === undefined ? statistics : { ...statistics, change: this.#change };
   }

@@ -53,6 +53,15 @@ export function reshaped(tensor: Tensor, shape: readonly number[]): Tensor {
   return lazyTensor(tensor.dtype, shape, (start, end, into) => tensor.bytes(start, end, into), tensor.storage);
 }
 
+/** Rows [from, to) of the first axis under another shape of as many elements: a view of the same bytes. */
+export function rowsOf(tensor: Tensor, from: number, to: number, shape: readonly number[]): Tensor {
+  const row = tensor.byteLength / (tensor.shape[0] as number);
+  const [start, end] = [from * row, to * row];
+  return lazyTensor(tensor.dtype, shape, (first, last, into) =>
+    tensor.bytes(start + first, Math.min(end, start + last), into),
+  );
+}
+
 /** A one-dimensional int64 tensor, the form of shapes, axes and pads. */
 export function int64s(values: readonly number[]): Tensor {
   return tensorOf('int64', [values.length], BigInt64Array.from(values, BigInt));

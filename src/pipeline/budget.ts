@@ -2,7 +2,7 @@
  * What a compiled model will weigh, part by part, before anything is computed: from shapes, the recipe, and what each constant
  * is for. Graphs without weights come on top.
  */
-import type { Projection } from '../analysis/projection.js';
+import { FFN_ROLES, type Projection } from '../analysis/projection.js';
 import { graphsOf, nodesOf } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import { SUPER_BLOCK } from '../quant/compress.js';
@@ -42,7 +42,7 @@ export function constantsOf({ model, analysis }: Source): ReadonlyMap<Tensor, Pa
 
 function partOf(role: Projection['role']): Part {
   if (role === 'head') return 'head';
-  return role === 'gate' || role === 'up' || role === 'down' ? 'ffn' : 'attention';
+  return FFN_ROLES.has(role) ? 'ffn' : 'attention';
 }
 
 /** Bytes of the model as it is. */

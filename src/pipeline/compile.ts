@@ -15,6 +15,7 @@ import {
   type WrittenFolder,
   writeSet,
 } from './compile-set.js';
+import { requireFeedable } from './feedable.js';
 import type { DistillReport } from './learn/distill.js';
 import { guardOutputs, type Output, type OutputCheck } from './outputs.js';
 import { graphName, publish } from './publish.js';
@@ -60,6 +61,7 @@ export async function compile(asked: CompileOptions, context: Context): Promise<
   const options = { ...asked, recipe };
   requireTarget(source, recipe, context);
   requireFfn(source);
+  requireFeedable(source);
   if (options.strict) requireComplete(source, recipe);
   clock.lap('read');
   const measured = await measure(source, options, context);

@@ -2,6 +2,7 @@
 import { basename } from 'node:path';
 import { bosOf, loadTokenizer } from '../calibrate/tokenizer.js';
 import { requireSound } from '../convert/check-model.js';
+import { importModel } from '../convert/import.js';
 import { fail } from '../diagnostics.js';
 import { KernelPool } from '../kernels/pool.js';
 import type { Context, Progress } from '../log.js';
@@ -10,6 +11,7 @@ import { evaluateTask, type TaskOptions, type TaskResult } from '../report/tasks
 import { openDecoder } from '../runtime/decoder.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
+import { requireText } from './feedable.js';
 import { referenceOf } from './reference.js';
 
 export interface EvaluateTasksOptions {
@@ -40,6 +42,7 @@ export async function evaluateTasks(options: EvaluateTasksOptions, context: Cont
   const { reference, candidates, tasks, limit, tokenizer: path, threads } = options;
   requireTaskNames(tasks);
   for (const model of [reference, ...candidates]) requireSound(model);
+  requireText(importModel(reference), reference);
   const files = tasks.map((file) => ({ task: taskName(file), items: readTask(file).slice(0, limit) }));
   const tokenizer = loadTokenizer(path);
   const hints = readHints(reference);

@@ -8,6 +8,7 @@ import { evaluate as evaluateModels } from '../report/evaluate.js';
 import type { EvalResult } from '../report/evaluate-types.js';
 import { ortRuntime } from '../runtime/ort.js';
 import type { Runtime } from '../runtime/runtime.js';
+import { requireText, takesVectors } from './feedable.js';
 import { referenceOf } from './reference.js';
 import type { TextOptions } from './text-options.js';
 import { readWindows } from './windows.js';
@@ -31,7 +32,13 @@ export interface EvalOptions {
 
 export async function evaluate(options: EvalOptions, context: Context): Promise<EvalResult> {
   for (const model of [options.reference, ...options.candidates]) requireSound(model);
-  const exactly = fixedShapeOf(importModel(options.reference)).length;
+  const reference = importModel(options.reference);
+  if (!('ids' in options.text)) requireText(reference, options.reference);
+  if (takesVectors(reference))
+    context.log.warn(
+      'The models are fed with random vectors, since no embedding is part of them: KL and top-1 compare them, NLL and perplexity say nothing.',
+    );
+  const exactly = fixedShapeOf(reference).length;
   const windows = readWindows(options.text, { window: options.window, limit: options.windows, exactly });
   const runnable = referenceOf(options.reference, { compute: 'float32' }, context);
   try {

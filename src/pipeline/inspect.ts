@@ -2,7 +2,9 @@
 import type { RefusalCode } from '../diagnostics.js';
 import type { Context } from '../log.js';
 import { storedBitsPerWeight } from '../quant/stored-bits.js';
+import { UNDERSTOOD } from '../runtime/input-roles.js';
 import { type Budget, compiledBudget, floatBudget, storedShape, totalOf } from './budget.js';
+import { feedProblems, type InspectedInput, inspectInputs } from './feedable.js';
 import { peakMemory } from './peak-memory.js';
 import type { Recipe } from './recipe/recipe.js';
 import { openSource, type Source } from './source.js';
@@ -47,6 +49,12 @@ export interface InspectResult {
   readonly activation: string | null;
   readonly embedding: { readonly vocabulary: number; readonly hidden: number; readonly head: string } | null;
   readonly projections: readonly InspectedProjection[];
+  /** What each input is fed with. */
+  readonly inputs: readonly InspectedInput[];
+  /** Why `compile` refuses the model whatever the recipe: sentences, mostly none. */
+  readonly problems: readonly string[];
+  /** The inputs that can be fed, for people. */
+  readonly understood: string;
   readonly floatBytes: number;
   /** Bytes by part as they are stored now; the head's may repeat the embedding (`embedding.head` is copy). */
   readonly budget: Budget;
@@ -76,6 +84,9 @@ export async function inspect(options: InspectOptions, context: Context): Promis
             head: analysis.embedding.head,
           },
     projections: rows(source),
+    inputs: inspectInputs(model),
+    problems: feedProblems(model),
+    understood: UNDERSTOOD,
     floatBytes: totalOf(budget),
     budget,
     sizes: sizesOf(source, recipe),

@@ -1,6 +1,8 @@
 /** The first stages of every verb that starts from a float export: read, import, analyse, and choose what is in scope. */
 import { dropInitializerInputs } from '../../passes/drop-initializer-inputs.js';
-import type { ModelAnalysis, Projection, Refusal } from '../analysis/projection.js';
+import { splitExperts } from '../../passes/split-experts.js';
+import { unstackWeights } from '../../passes/unstack-weights.js';
+import { FFN_ROLES, type ModelAnalysis, type Projection, type Refusal, type Role } from '../analysis/projection.js';
 import { analyse } from '../analysis/projections.js';
 import { importModel } from '../convert/import.js';
 import { fail, REFUSALS, type RefusalCode } from '../diagnostics.js';
@@ -28,8 +30,6 @@ export interface Source {
   readonly left: readonly Refusal[];
 }
 
-const FFN_ROLES = new Set(['gate', 'up', 'down']);
-
 /**
  * Reads and analyses a model and applies the recipe's scope and overrides. Does not fail when nothing is found. `widened` names
  * the types whose arithmetic is done in float32 instead.
@@ -40,7 +40,7 @@ export function openSource(
   widened: readonly HalfType[] = recipe.compute === 'float32' ? ['bfloat16'] : [],
 ): Source {
   const model = importModel(path);
-  runPasses(model, [step(dropInitializerInputs)]);
+  runPasses(model, [step(dropInitializerInputs), step(unstackWeights), step(splitExperts)]);
   computeInFloat32(new Rewriter(model), widened);
   return choose(path, model, analyse(model), recipe);
 }
@@ -62,6 +62,13 @@ function choose(path: string, model: Model, analysis: ModelAnalysis, recipe: Rec
     else chosen.push({ projection, floor: verdict });
   }
   return { path, model, analysis, chosen, left };
+}
+
+/** Ids that the model knows: rows of the embedding, or of the head where the embedding is not part of the model. */
+export function vocabularyOf({ model, analysis }: Pick<Source, 'model' | 'analysis'>): number | undefined {
+  const stated = model.graph.outputs.find(({ name }) => name === 'logits')?.type?.shape?.at(-1);
+  const head = analysis.projections.find(({ role }) => role === 'head');
+  return analysis.embedding?.vocabulary ?? head?.n ?? (typeof stated === 'number' ? stated : undefined);
 }
 
 /** Fails with the reason a user needs when a source holds nothing to quantize. */
@@ -92,7 +99,11 @@ export function requireComplete(source: Source, recipe: Recipe): void {
     'excluded',
     'no-gated-ffn',
   ]);
-  const skipped = source.left.filter((refusal) => !harmless.has(refusal.code) && inScope(refusal.role, recipe));
+  // Products of other forms are in scope where a gated block is made of them.
+  const skipped = source.left.filter(
+    ({ code, role }) =>
+      !harmless.has(code) && !(code === 'product-form' && role === undefined) && inScope(role, recipe),
+  );
   const first = skipped[0];
   if (first !== undefined)
     fail(
@@ -102,7 +113,7 @@ export function requireComplete(source: Source, recipe: Recipe): void {
     );
 }
 
-const inScope = (role: string | undefined, recipe: Recipe): boolean =>
+const inScope = (role: Role | undefined, recipe: Recipe): boolean =>
   role === undefined || FFN_ROLES.has(role) || (recipe.scope === 'ffn+attention' && role !== 'head');
 
 /** The floor of a projection that is taken, or the code of the reason it is not. */

@@ -1,6 +1,7 @@
 /** Which bits the rest of a model gets, so that the smallest model of the set fits a size. */
 import { statSync } from 'node:fs';
 import { annotated } from '../../passes/drop-notes.js';
+import { FFN_ROLES } from '../analysis/projection.js';
 import { originOf } from '../convert/set-tensors.js';
 import { fail } from '../diagnostics.js';
 import type { Model } from '../ir/graph.js';
@@ -86,6 +87,6 @@ function harmOf({ analysis, chosen }: Source, recipe: Recipe): number {
   const { embedding } = analysis;
   const tableBits = recipe.embeddingBits === 'keep' ? 2 * HALF_BITS : Math.min(recipe.embeddingBits, HALF_BITS);
   const tables = (embedding?.vocabulary ?? 0) * (embedding?.hidden ?? 0) * 4 ** -tableBits;
-  const attention = chosen.filter(({ projection }) => !['gate', 'up', 'down'].includes(projection.role));
+  const attention = chosen.filter(({ projection }) => !FFN_ROLES.has(projection.role));
   return attention.reduce((sum, { projection: { k, n }, floor }) => sum + k * n * 4 ** -floor, tables);
 }

@@ -56,7 +56,11 @@ export function externalEntries(
   return checksum === undefined ? entries : [...entries, { key: 'checksum', value: checksum }];
 }
 
-/** The real path of a data file of the model at `modelPath`; refuses whatever is not below the model's folder. */
+/**
+ * The real path of a data file of the model at `modelPath`. It must lie below the folder of the model, or, where the model is
+ * a link, below the folder of the file that the link leads to: the cache of the Hugging Face hub keeps a model and its data as
+ * links into one folder. ONNX Runtime accepts the same since 1.24.2. The location itself is looked up beside the link.
+ */
 export function resolveLocation(modelPath: string, location: string, at: string): string {
   const parts = location.split(/[/\\]/);
   const absolute = isAbsolute(location) || win32.isAbsolute(location) || /^[a-zA-Z]:/.test(location);
@@ -65,10 +69,21 @@ export function resolveLocation(modelPath: string, location: string, at: string)
   }
   const folder = realpathSync(dirname(modelPath));
   const path = realPathOf(join(folder, location), at);
-  if (!path.startsWith(folder.endsWith(sep) ? folder : folder + sep)) {
-    fail('external-path', at, `location ${JSON.stringify(location)} is a link out of the folder of the model`);
+  if (isBelow(path, folder) || isBelow(path, linkedFolderOf(modelPath) ?? folder)) return path;
+  return fail('external-path', at, `location ${JSON.stringify(location)} is a link out of the folder of the model`);
+}
+
+/** The folder of the file that a model path leads to; undefined when there is no file. */
+function linkedFolderOf(modelPath: string): string | undefined {
+  try {
+    return dirname(realpathSync(modelPath));
+  } catch {
+    return undefined;
   }
-  return path;
+}
+
+function isBelow(path: string, folder: string): boolean {
+  return path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 }
 
 function realPathOf(path: string, at: string): string {

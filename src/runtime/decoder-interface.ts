@@ -1,21 +1,21 @@
 /** What is known of a decoder once it is understood. */
+
+import type { InputRole } from './input-roles.js';
 import type { Session, TensorInfo } from './runtime.js';
 
-export type InputRole = 'ids' | 'mask' | 'positions' | 'cache' | 'branch' | 'keep' | 'segments';
+export type { InputRole } from './input-roles.js';
 
 export interface DecoderInput {
   readonly info: TensorInfo;
   readonly role: InputRole;
 }
 
-/** One cache: the input it is fed through, the output that holds it afterwards, and the shape [1, heads, length, width]. */
+/** One cache: the input it is fed through, and the output that holds it afterwards. */
 export interface Cache {
   readonly input: TensorInfo;
   readonly output: string | undefined;
-  readonly heads: number;
-  readonly width: number;
-  /** Length of an empty cache: 0, or the whole buffer of a local layer whose cache is a window. */
-  readonly emptyLength: number;
+  /** Its shape when it holds nothing, at the decoder's batch: mostly [batch, heads, 0, width]. */
+  readonly empty: readonly number[];
 }
 
 export interface Decoder {
@@ -30,4 +30,6 @@ export interface Decoder {
   readonly vocabulary: number | undefined;
   /** True when every cache comes back out, so that single steps are possible. */
   readonly hasCache: boolean;
+  /** Window of the local layers in tokens, where it is known. */
+  readonly window?: number | undefined;
 }

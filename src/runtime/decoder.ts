@@ -1,24 +1,16 @@
 /**
  * Decoders as exporters write them (optimum, merged optimum, torch dynamo, onnxruntime-genai, transformers.js), understood
- * from the names and dimensions of their inputs and outputs. Each input has one role; an input without a role is refused.
+ * from the names, types and dimensions of their inputs and outputs (`input-roles.ts`); an input without a role is refused.
  */
 import { CompilerError, fail } from '../diagnostics.js';
+import { emptyCache, lacksWidth } from './cache-ports.js';
 import type { Cache, Decoder, InputRole } from './decoder-interface.js';
 import { promptFeeds } from './feeds.js';
 import { type DecoderHints, mergeHints, readHints } from './hints.js';
+import { hasTokens, logitsPort, rolesOf, type Understood } from './input-roles.js';
 import type { OpenOptions, Runtime, Session, TensorInfo } from './runtime.js';
 
 export type { Cache, Decoder, DecoderInput, InputRole } from './decoder-interface.js';
-
-const ROLES: readonly (readonly [RegExp, InputRole])[] = [
-  [/^input_ids$/, 'ids'],
-  [/^attention_mask$/, 'mask'],
-  [/^(position_ids|cache_position)$/, 'positions'],
-  [/^past/, 'cache'],
-  [/^use_cache_branch$/, 'branch'],
-  [/^(num_)?logits_to_keep$/, 'keep'],
-  [/^token_type_ids$/, 'segments'],
-];
 
 /** Opens the model at `path` and understands it as a decoder. `fallback` fills what the files beside the model leave open. */
 export async function openDecoder(
@@ -38,54 +30,57 @@ export async function openDecoder(
 
 /** Understands an open session as a decoder, or fails with `unsupported-model`. */
 export async function decoderOf(session: Session, hints: DecoderHints = {}): Promise<Decoder> {
-  const inputs = session.inputs.map((info) => ({ info, role: roleOf(info, session) }));
-  if (!inputs.some(({ role }) => role === 'ids'))
-    fail('unsupported-model', session.at, 'The model has no input input_ids');
+  const roles = requireRoles(session);
+  const inputs = session.inputs.map((info) => ({ info, role: roles.get(info.name)?.role as InputRole }));
   const logits = logitsOf(session);
   const last = logits.dims.at(-1);
-  const first = inputs.find(({ role }) => role === 'ids')?.info.dims[0];
+  const first = inputs.find(({ role }) => role === 'ids' || role === 'vectors')?.info.dims[0];
   const batch = typeof first === 'number' && first > 0 ? first : 1;
-  const shape = { session, inputs, logits, batch, vocabulary: typeof last === 'number' ? last : undefined };
-  const cacheInfos = inputs.filter(({ role }) => role === 'cache').map(({ info }) => info);
+  const vocabulary = typeof last === 'number' ? last : undefined;
+  const shape = { session, inputs, logits, batch, vocabulary, window: hints.window };
+  const cacheInfos = inputs.filter(({ role }) => role === 'cache').map(({ info }) => portOf(info, session, roles));
   const build = (known: DecoderHints): Decoder => {
-    const caches = cacheInfos.map((info) => cacheOf(info, session, known));
+    const caches = cacheInfos.map((port) => cacheOf(port, session, batch, known));
     return { ...shape, caches, hasCache: caches.length > 0 && caches.every(({ output }) => output !== undefined) };
   };
-  const guesses = guessesOf(cacheInfos, session, hints);
+  const guesses = guessesOf(cacheInfos, hints);
   return guesses.length === 1 ? build(hints) : probe(build, guesses);
 }
 
-function roleOf(info: TensorInfo, session: Session): InputRole {
-  const role = ROLES.find(([pattern]) => pattern.test(info.name))?.[1];
-  if (role === undefined) {
-    const why = info.name === 'inputs_embeds' ? ': the embedding is not part of the model' : '';
-    return fail('unsupported-model', session.at, `There is no way to feed the input ${info.name}${why}`);
-  }
-  if (role === 'cache' && info.dims.length !== 4)
-    fail('unsupported-model', session.at, `The cache ${info.name} does not have rank 4`);
-  if (role === 'mask' && info.dims.length !== 2)
-    fail('unsupported-model', session.at, 'attention_mask does not have rank 2');
-  return role;
+function requireRoles(session: Session): ReadonlyMap<string, Understood> {
+  const roles = rolesOf(session.inputs, session.outputs);
+  for (const understood of roles.values())
+    if (understood.role === undefined) fail('unsupported-model', session.at, understood.problem);
+  if (!hasTokens(roles)) fail('unsupported-model', session.at, 'The model has no input input_ids or inputs_embeds');
+  return roles;
+}
+
+/** A cache as the session states it, with the output that renews it. */
+interface CachePort {
+  readonly input: TensorInfo;
+  readonly output: TensorInfo | undefined;
+}
+
+function portOf(input: TensorInfo, { outputs }: Session, roles: ReadonlyMap<string, Understood>): CachePort {
+  const understood = roles.get(input.name);
+  const name = understood?.role === undefined ? undefined : understood.output;
+  return { input, output: outputs.find((each) => each.name === name) };
 }
 
 function logitsOf(session: Session): TensorInfo {
-  const named = session.outputs.find(({ name }) => name === 'logits');
-  const others = session.outputs.filter(({ name, dims }) => !name.startsWith('present') && dims.length === 3);
-  const logits = named ?? (others.length === 1 ? others[0] : undefined);
+  const name = logitsPort(session.outputs)?.name;
+  const logits = session.outputs.find((each) => each.name === name);
   return logits ?? fail('unsupported-model', session.at, 'The model has no output logits');
 }
 
 /** Long enough for the window of every published Gemma and Mistral. */
 const LONGEST_WINDOW = 4096;
 
-function cacheOf(info: TensorInfo, session: Session, hints: DecoderHints): Cache {
-  const [, heads, length] = info.dims;
-  const width = widthOf(info, session) ?? hints.headDim;
-  if (typeof heads !== 'number' || width === undefined) {
-    return fail('unsupported-model', session.at, `The shape of the cache ${info.name} is not known`);
-  }
-  const emptyLength = typeof length === 'number' ? length : isWindow(info) ? (hints.window ?? LONGEST_WINDOW) : 0;
-  return { input: info, output: presentOf(info, session)?.name, heads, width, emptyLength };
+function cacheOf({ input, output }: CachePort, { at }: Session, batch: number, hints: DecoderHints): Cache {
+  const length = isWindow(input) ? (hints.window ?? LONGEST_WINDOW) : 0;
+  const empty = emptyCache(input.dims, output?.dims, { batch, width: hints.headDim, length });
+  if (empty === undefined) return fail('unsupported-model', at, `The shape of the cache ${input.name} is not known`);
+  return { input, output: output?.name, empty };
 }
 
 /**
@@ -94,25 +89,13 @@ function cacheOf(info: TensorInfo, session: Session, hints: DecoderHints): Cache
  */
 const isWindow = ({ dims: [, , length] }: TensorInfo): boolean => typeof length === 'string' && /sliding/.test(length);
 
-/** Width of a cache from its own dimensions or those of the output that renews it; GenAI names it only `kv_cache_dim`. */
-function widthOf(info: TensorInfo, session: Session): number | undefined {
-  const width = [info.dims[3], presentOf(info, session)?.dims[3]].find((dim) => typeof dim === 'number');
-  return width as number | undefined;
-}
-
-function presentOf(info: TensorInfo, session: Session): TensorInfo | undefined {
-  const rest = info.name.replace(/^past(_key_values)?/, '');
-  const names = [`present${rest}`, `present_key_values${rest}`];
-  return session.outputs.find(({ name }) => names.includes(name));
-}
-
 const HEAD_WIDTHS = [64, 128, 256, 96, 80, 32, 160, 192, 512, 16, 8];
 
 /** What the caches leave open, most likely first: head widths that nobody states, and whether a window's buffer may be empty. */
-function guessesOf(caches: readonly TensorInfo[], session: Session, hints: DecoderHints): readonly DecoderHints[] {
-  const isOpen = caches.some((info) => widthOf(info, session) === undefined);
+function guessesOf(caches: readonly CachePort[], hints: DecoderHints): readonly DecoderHints[] {
+  const isOpen = caches.some(({ input, output }) => lacksWidth(input.dims, output?.dims));
   const widths = [...(hints.headDim === undefined ? [] : [hints.headDim]), ...(isOpen ? HEAD_WIDTHS : [])];
-  const windows = caches.some(isWindow) ? [hints.window ?? LONGEST_WINDOW, 0] : [hints.window];
+  const windows = caches.some(({ input }) => isWindow(input)) ? [hints.window ?? LONGEST_WINDOW, 0] : [hints.window];
   return windows.flatMap((window) =>
     (widths.length === 0 ? [undefined] : widths).map((headDim) => ({
       ...hints,
@@ -127,7 +110,7 @@ async function probe(build: (hints: DecoderHints) => Decoder, guesses: readonly 
   let refusal: unknown;
   for (const guess of guesses) {
     const decoder = build(guess);
-    const length = decoder.inputs.find(({ role }) => role === 'ids')?.info.dims[1];
+    const length = decoder.inputs.find(({ role }) => role === 'ids' || role === 'vectors')?.info.dims[1];
     const ids = Array<number>(typeof length === 'number' && length > 0 ? length : 2).fill(0);
     try {
       await decoder.session.run(promptFeeds(decoder, ids), [decoder.logits.name]);

@@ -42,6 +42,8 @@ describe('gated blocks', () => {
     const layoutOf = (name: keyof typeof linears): string | undefined =>
       analyse(ffnModel({ linear: linears[name] })).projections[0]?.weight.layout;
     expect(layoutOf('direct')).toBe('KN');
+    expect(layoutOf('einsum')).toBe('KN');
+    expect(layoutOf('einsum of a transpose, weight first')).toBe('NK');
     expect(layoutOf('transpose')).toBe('NK');
     expect(layoutOf('transpose without perm')).toBe('NK');
     expect(layoutOf('transposed twice')).toBe('KN');

@@ -19,7 +19,7 @@ import type { OpenOptions } from '../../src/runtime/runtime.js';
 import { COMPILE } from '../support/compile.js';
 import { temporaryFolder } from '../support/paths.js';
 import { writeIds } from '../support/stories.js';
-import { toy } from '../support/toy.js';
+import { toy } from '../support/toy-opset.js';
 
 const root = temporaryFolder();
 const source = join(root, 'source.onnx');

@@ -11,7 +11,7 @@ import { parseRecipe, presetOf } from '../../src/pipeline/recipe/recipe.js';
 import { slice } from '../../src/pipeline/set/slice.js';
 import { COMPILE } from '../support/compile.js';
 import { temporaryFolder } from '../support/paths.js';
-import { type ToySpec, toy } from '../support/toy.js';
+import { type ToySpec, toy } from '../support/toy-opset.js';
 
 const root = temporaryFolder();
 afterAll(() => rmSync(root, { recursive: true }));

@@ -111,6 +111,27 @@ describe('resolveLocation', () => {
     expect(code('next-door')).toBe('external-path');
   });
 
+  it('follows links of a hub cache: model and data are both links into one folder', () => {
+    const cache = temporaryFolder();
+    const [blobs, snapshot] = [join(cache, 'blobs'), join(cache, 'snapshots/0123/onnx')];
+    mkdirSync(join(blobs, 'deeper'), { recursive: true });
+    mkdirSync(snapshot, { recursive: true });
+    for (const name of ['blobs/a', 'blobs/deeper/b', 'secret']) writeFileSync(join(cache, name), name);
+    const link = (name: string, to: string): void => symlinkSync(join('../../..', to), join(snapshot, name));
+    link('model.onnx', 'blobs/a');
+    link('model.onnx_data', 'blobs/deeper/b');
+    link('elsewhere', 'secret');
+    writeFileSync(join(snapshot, 'plain.onnx'), 'x');
+    const found = (model: string, location: string): string | undefined =>
+      codeOf(() => resolveLocation(join(snapshot, model), location, 't'));
+    expect(resolveLocation(join(snapshot, 'model.onnx'), 'model.onnx_data', 't')).toMatch(/blobs.deeper.b$/);
+    expect(found('model.onnx', 'elsewhere')).toBe('external-path');
+    expect(found('model.onnx', '../../../blobs/a')).toBe('external-path');
+    expect(found('model.onnx', join(blobs, 'a'))).toBe('external-path');
+    // The same link is refused where the model is a file of its own.
+    expect(found('plain.onnx', 'model.onnx_data')).toBe('external-path');
+  });
+
   it('says what is missing', () => {
     expect(code('none')).toBe('external-missing');
     expect(code('data/below')).toBe('external-missing');

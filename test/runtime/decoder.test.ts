@@ -15,8 +15,8 @@ describe('openDecoder', () => {
     const decoder = await openDecoder(ortRuntime, mistral, { threads: 1 });
     expect(decoder.vocabulary).toBe(2048);
     expect(decoder.hasCache).toBe(true);
-    expect(decoder.caches.map(({ output, heads, width, emptyLength }) => [output, heads, width, emptyLength])).toEqual(
-      ['present.0.key', 'present.0.value', 'present.1.key', 'present.1.value'].map((name) => [name, 4, 16, 0]),
+    expect(decoder.caches.map(({ output, empty }) => [output, empty])).toEqual(
+      ['present.0.key', 'present.0.value', 'present.1.key', 'present.1.value'].map((name) => [name, [1, 4, 0, 16]]),
     );
     await decoder.session.close();
   });
@@ -90,7 +90,7 @@ describe('decoderOf', () => {
       { ...logits, 'present.0.key': ['float32', 'batch', 1, 'total_sliding_length', 16] },
       (feeds) => (feeds['past_key_values.0.key']?.dims[2] === 0 ? {} : fail('runtime-failed', 'fake', 'no buffer')),
     );
-    expect((await decoderOf(session, { window: 64 })).caches[0]?.emptyLength).toBe(0);
+    expect((await decoderOf(session, { window: 64 })).caches[0]?.empty).toEqual([1, 1, 0, 16]);
   });
 
   it('finds an unstated head width by trying', async () => {
@@ -101,7 +101,7 @@ describe('decoderOf', () => {
         cache?.dims[3] === 96 ? {} : fail('runtime-failed', 'fake', `width ${cache?.dims[3]}`),
     );
     const decoder = await decoderOf(session);
-    expect(decoder.caches[0]?.width).toBe(96);
+    expect(decoder.caches[0]?.empty).toEqual([1, 1, 0, 96]);
     const hopeless = fakeSession({ ...ids, past_0: ['float32', 'b', 1, 'p', 'w'] }, logits, () =>
       fail('runtime-failed', 'fake', 'never'),
     );
@@ -115,11 +115,15 @@ describe('decoderOf', () => {
   });
 
   const refused: readonly (readonly [string, Interface, Interface])[] = [
-    ['embeddings instead of ids', { inputs_embeds: ['float32', 'b', 'n', 8] }, logits],
-    ['an unknown input', { ...ids, encoder_hidden_states: ['float32', 'b', 'n', 8] }, logits],
+    [
+      'an input that is neither named nor shaped like any',
+      { ...ids, encoder_hidden_states: ['float32', 'b', 'm', 8] },
+      logits,
+    ],
+    ['pictures', { ...ids, pixel_values: ['float32', 'b', 3, 'h', 'w'] }, logits],
+    ['vectors of unstated width', { inputs_embeds: ['float32', 'b', 'n', 'w'] }, logits],
     ['no ids', { attention_mask: ['int64', 'b', 'n'] }, logits],
     ['no logits', ids, { last_hidden_state: ['float32', 'b', 'n', 8], other: ['float32', 'b', 'n', 8] }],
-    ['a mask of rank 4', { ...ids, attention_mask: ['float32', 'b', 1, 'n', 'n'] }, logits],
     ['a cache of rank 3', { ...ids, past_0: ['float32', 'b', 'n', 8] }, logits],
     ['a cache without a number of heads', { ...ids, past_0: ['float32', 'b', 'h', 'n', 8] }, logits],
   ];

@@ -48,7 +48,9 @@ export type LinearName =
   | 'gemm with transB'
   | 'gemm with transB of a transpose'
   | 'fused, transB and alpha'
-  | 'with a bias';
+  | 'with a bias'
+  | 'einsum'
+  | 'einsum of a transpose, weight first';
 
 export const linears: Readonly<Record<LinearName, Linear>> = {
   direct: (b, x, w, name) => b.op('MatMul', [x, b.constant(w, name)], {}, { name: `${name}_proj` }),
@@ -91,6 +93,12 @@ export const linears: Readonly<Record<LinearName, Linear>> = {
       { transB: int(1), alpha: float(0.5) },
       { name },
     ),
+  einsum: (b, x, w, name) =>
+    b.op('Einsum', [x, b.constant(w, name)], { equation: string('bsk,kn->bsn') }, { name: `${name}_proj` }),
+  'einsum of a transpose, weight first': (b, x, w, name) => {
+    const equation = string('nk, ...k -> ...n');
+    return b.op('Einsum', [b.constant(transposed(w), name), x], { equation }, { name: `${name}_proj` });
+  },
   'with a bias': (b, x, w, name) => {
     const product = b.op('MatMul', [x, b.constant(w, name)], {}, { name: `${name}_proj` });
     return b.op('Add', [product, b.constant(float32s(noise(w.shape[1] ?? 0, 7)), `${name}.bias`)]);

@@ -1,43 +1,75 @@
-/** Two gated feed-forward blocks between an embedding and a head, without attention, at any operator set from 7 on. */
-import { type Attribute, int, ints } from '../../src/ir/attribute.js';
+/** A model with two gated feed-forward blocks between an embedding and a head, wide enough for blocks of 32 and quick to compile. */
+import { join } from 'node:path';
+import { exportModel } from '../../src/convert/export.js';
+import { float, int } from '../../src/ir/attribute.js';
 import type { Model, Value } from '../../src/ir/graph.js';
-import { float32Scalar, float32s } from '../../src/ir/tensor.js';
+import { float32s, type Tensor } from '../../src/ir/tensor.js';
 import { GraphBuilder } from '../../src/rewrite/builder.js';
 import { noise } from './decoder.js';
 
-export interface ToySpec {
-  readonly opset?: number;
-  readonly irVersion?: number;
-  /** Changes a weight before it is stored; names are `0_gate`, `1_down`, `head` and so on. */
-  readonly change?: (name: string, values: Float32Array) => Float32Array;
+export const TOY = { hidden: 64, ffn: 128, vocabulary: 96, layers: 2 } as const;
+
+/** Weights [rows, columns] of about unit gain, the same for the same seed. */
+export const toyWeight = (rows: number, columns: number, seed: number): Tensor =>
+  float32s(
+    noise(rows * columns, seed).map((value) => (3.5 * value) / Math.sqrt(rows)),
+    [rows, columns],
+  );
+
+/** Weights of one block: gate and up [hidden, ffn], down [ffn, hidden]. */
+export interface BlockWeights {
+  readonly gate: Tensor;
+  readonly up: Tensor;
+  readonly down: Tensor;
 }
 
-const [HIDDEN, INNER, VOCABULARY] = [64, 128, 96];
+export const blockWeights = (layer: number): BlockWeights => ({
+  gate: toyWeight(TOY.hidden, TOY.ffn, 10 * layer + 11),
+  up: toyWeight(TOY.hidden, TOY.ffn, 10 * layer + 12),
+  down: toyWeight(TOY.ffn, TOY.hidden, 10 * layer + 13),
+});
 
-export function toy({ opset = 17, irVersion = 8, change = (_, values) => values }: ToySpec = {}): Model {
-  const b = new GraphBuilder({ opset, irVersion });
-  let seed = 1;
-  const weight = (name: string, rows: number, columns: number): Value => {
-    const values = noise(rows * columns, seed++).map((value) => (value * 4) / Math.sqrt(rows));
-    return b.constant(float32s(change(name, values), [rows, columns]), name);
+/** A block on the normed stream x [batch, tokens, hidden]. */
+export type Block = (b: GraphBuilder, x: Value, weights: BlockWeights, layer: number) => Value;
+
+export const silu = (b: GraphBuilder, x: Value): Value => b.op('Mul', [x, b.op('Sigmoid', [x])]);
+
+export const plainBlock: Block = (b, x, { gate, up, down }, layer) => {
+  const product = (input: Value, weight: Tensor, name: string): Value =>
+    b.op('MatMul', [input, b.constant(weight, `l${layer}_${name}`)], {}, { name: `l${layer}_${name}` });
+  return product(b.op('Mul', [silu(b, product(x, gate, 'gate')), product(x, up, 'up')]), down, 'down');
+};
+
+export interface ToyForm {
+  readonly block?: Block;
+  readonly opset?: number;
+  /** The residual stream at the start; by default looked up by `input_ids`. */
+  readonly start?: (b: GraphBuilder) => Value;
+  /** More inputs and outputs. */
+  readonly more?: (b: GraphBuilder) => void;
+}
+
+export function toyModel({ block = plainBlock, opset = 18, start = lookup, more = () => {} }: ToyForm = {}): Model {
+  const b = new GraphBuilder({ opset });
+  const norm = (x: Value, at: number): Value => {
+    const scale = b.constant(float32s(noise(TOY.hidden, 90 + at).map((value) => 1 + 0.2 * value)), `norm_${at}`);
+    return b.op('LayerNormalization', [x, scale], { axis: int(-1), epsilon: float(1e-5) });
   };
-  const norm = (x: Value): Value => {
-    const attributes: Record<string, Attribute> = { keepdims: int(1), ...(opset < 18 && { axes: ints([-1]) }) };
-    const inputs = [b.op('Mul', [x, x]), ...(opset < 18 ? [] : [b.integers([-1])])];
-    const size = b.op('Sqrt', [b.op('Add', [b.op('ReduceMean', inputs, attributes), small])]);
-    return b.op('Div', [x, size]);
-  };
-  const ids = b.input('input_ids', 'int64', ['batch', 'sequence']);
-  const small = b.constant(float32Scalar(1e-6), 'epsilon');
-  let x = b.op('Gather', [weight('embedding', VOCABULARY, HIDDEN), ids]);
-  for (const layer of [0, 1]) {
-    const y = norm(x);
-    const gate = b.op('MatMul', [y, weight(`${layer}_gate`, HIDDEN, INNER)]);
-    const up = b.op('MatMul', [y, weight(`${layer}_up`, HIDDEN, INNER)]);
-    const product = b.op('Mul', [b.op('Mul', [gate, b.op('Sigmoid', [gate])]), up]);
-    x = b.op('Add', [x, b.op('MatMul', [product, weight(`${layer}_down`, INNER, HIDDEN)])]);
-  }
-  const logits = b.op('MatMul', [norm(x), weight('head', HIDDEN, VOCABULARY)]);
-  b.output(logits, 'logits', { dtype: 'float32', shape: ['batch', 'sequence', VOCABULARY] });
+  let x = start(b);
+  for (let layer = 0; layer < TOY.layers; layer++)
+    x = b.op('Add', [x, block(b, norm(x, layer), blockWeights(layer), layer)]);
+  const head = b.constant(toyWeight(TOY.hidden, TOY.vocabulary, 7), 'head');
+  const logits = b.op('MatMul', [norm(x, TOY.layers), head], {}, { name: 'head' });
+  b.output(logits, 'logits', { dtype: 'float32', shape: ['batch', 'sequence', TOY.vocabulary] });
+  more(b);
   return b.model();
 }
+
+export function lookup(b: GraphBuilder): Value {
+  const ids = b.input('input_ids', 'int64', ['batch', 'sequence']);
+  return b.op('Gather', [b.constant(toyWeight(TOY.vocabulary, TOY.hidden, 8), 'embed'), ids]);
+}
+
+/** Writes a model to `name`.onnx in a folder and returns the path. */
+export const writeToy = (folder: string, name: string, model: Model): string =>
+  exportModel(model, join(folder, `${name}.onnx`)).path;

@@ -3,7 +3,7 @@
  * down (MatQuant eq. 5 with F the feed-forward block). The nodes in between are the model's own, whatever its exporter wrote.
  */
 import { type Execution, inputsOf } from '../../analysis/execution.js';
-import type { Projection, Role, Site } from '../../analysis/projection.js';
+import { FFN_ROLES, type Projection, type Role, type Site } from '../../analysis/projection.js';
 import type { Node, Value } from '../../ir/graph.js';
 
 export interface TrainBlock {
@@ -36,11 +36,19 @@ export function findTrainBlocks(
   projections: readonly Projection[],
 ): { readonly blocks: readonly TrainBlock[]; readonly left: readonly Untrainable[] } {
   const layers = new Map<number, Map<Role, Projection>>();
-  for (const projection of projections.filter(({ role }) => role === 'gate' || role === 'up' || role === 'down')) {
+  const several = new Set<number>();
+  for (const projection of projections.filter(({ role }) => FFN_ROLES.has(role))) {
     const layer = layers.get(projection.layer) ?? new Map<Role, Projection>();
+    if (layer.has(projection.role)) several.add(projection.layer);
     layers.set(projection.layer, layer.set(projection.role, projection));
   }
-  const found = [...layers].sort(([a], [b]) => a - b).map(([layer, roles]) => blockOf(execution, layer, roles));
+  const found = [...layers]
+    .sort(([a], [b]) => a - b)
+    .map(([layer, roles]) =>
+      several.has(layer)
+        ? { layer, reason: 'it has several blocks, such as experts' }
+        : blockOf(execution, layer, roles),
+    );
   return {
     blocks: found.filter((each) => 'nodes' in each),
     left: found.filter((each) => 'reason' in each),
@@ -49,6 +57,7 @@ export function findTrainBlocks(
 
 function blockOf(execution: Execution, layer: number, roles: ReadonlyMap<Role, Projection>): TrainBlock | Untrainable {
   const [gate, up, down] = [roles.get('gate'), roles.get('up'), roles.get('down')];
+  if (roles.has('gate_up')) return { layer, reason: 'gate and up lie in one weight' };
   if (gate === undefined || up === undefined || down === undefined)
     return { layer, reason: 'a projection of the block stays float' };
   const sites = [gate, up, down].map((projection) => siteOf(execution, projection));

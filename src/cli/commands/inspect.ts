@@ -36,6 +36,7 @@ function render(result: InspectResult): string {
   ];
   return paragraphs(
     header(result),
+    feeding(result),
     table(columns, rows),
     table(
       [{ title: 'model' }, right('bits/weight'), ...PARTS.map(right), right('size')],
@@ -48,6 +49,15 @@ function render(result: InspectResult): string {
     ),
     `Memory of a compilation: about ${byteSize(result.peakMemoryBytes)}; activations and the check of the graphs take up to --memory more`,
   );
+}
+
+/** What stands in the way of a compilation, and what is made up in one. */
+function feeding({ inputs, problems, understood }: InspectResult): string {
+  const vectors = inputs.filter(({ role }) => role === 'vectors').map(({ name }) => name);
+  const made =
+    vectors.length === 0 ? [] : [`Fed with random vectors, since no embedding makes them: ${vectors.join(', ')}`];
+  const refused = problems.map((problem) => `Cannot be compiled: ${problem}`);
+  return [...made, ...refused, ...(refused.length === 0 ? [] : [`Inputs that can be fed: ${understood}`])].join('\n');
 }
 
 const PARTS = ['ffn', 'attention', 'embedding', 'head', 'other'] as const;

@@ -18,6 +18,7 @@ import { DivergenceMeter } from '../../search/divergence.js';
 import { elasticGraph } from '../../search/elastic-graph.js';
 import { type ElasticOptions, ElasticRunner } from '../../search/elastic-runner.js';
 import type { Mix } from '../../search/types.js';
+import { requireText } from '../feedable.js';
 import { denseWeights } from '../set/dense-weights.js';
 import type { SetReader } from '../set/packed.js';
 import type { OpenTemplate } from '../set/set-template.js';
@@ -62,6 +63,7 @@ export async function openMeter(open: OpenTemplate, request: MeterRequest, conte
   const tensors = new SetTensors(open.set.manifest.data, open.set.dataPath);
   const reader: SetReader = { layout, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) };
   const graph = elasticGraph(open.template, layout);
+  if (!('ids' in request.text)) requireText(graph.model, open.set.path);
   const { threads, memoryBytes } = request;
   const pool = new KernelPool(threads);
   if (request.original !== undefined) requireSound(request.original);

@@ -10,7 +10,7 @@ import type { CandidateResult } from '../../report/evaluate-types.js';
 import { ortRuntime } from '../../runtime/ort.js';
 import type { Recipe } from '../recipe/recipe.js';
 import { referenceOf } from '../reference.js';
-import type { Source } from '../source.js';
+import { type Source, vocabularyOf } from '../source.js';
 import { checkLevels, LEVEL_TOKENS } from './check-levels.js';
 
 /** What the probe found of one graph. */
@@ -63,7 +63,7 @@ export async function checkSet(set: SetToCheck, context: Context): Promise<Reado
   }
   const reference = referenceOf(model, recipe, context);
   if (reference === undefined) return {};
-  const vocabulary = source.analysis.embedding?.vocabulary ?? 256;
+  const vocabulary = vocabularyOf(source) ?? 256;
   const exactly = fixedShapeOf(source.model).length;
   try {
     return await checkGraphs({ ...set, source: reference.path, vocabulary, exactly }, context);

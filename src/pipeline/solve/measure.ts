@@ -14,8 +14,9 @@ import type { Context } from '../../log.js';
 import { createRandom } from '../../random.js';
 import { readHints } from '../../runtime/hints.js';
 import { ortRuntime } from '../../runtime/ort.js';
+import { requireText } from '../feedable.js';
 import type { Recipe } from '../recipe/recipe.js';
-import type { Source } from '../source.js';
+import { type Source, vocabularyOf } from '../source.js';
 import type { TextOptions } from '../text-options.js';
 import { tableBits } from '../token-tables.js';
 import { readWindows } from '../windows.js';
@@ -58,7 +59,7 @@ const MADE_TOKENS = 128;
  * .347, stories .0163 / .0717 / .332). None when running the model would pass the memory bound: then H = I.
  */
 function madeWindows(source: Source, options: MeasureOptions): readonly Int32Array[] {
-  const vocabulary = source.analysis.embedding?.vocabulary ?? 0;
+  const vocabulary = vocabularyOf(source) ?? 0;
   if (vocabulary < 2 || 2 * fileSizesOf(source.path).fileBytes > options.memoryBytes) return [];
   const random = createRandom(options.seed);
   const length = fixedShapeOf(source.model).length ?? MADE_TOKENS;
@@ -69,7 +70,8 @@ function madeWindows(source: Source, options: MeasureOptions): readonly Int32Arr
 export async function measure(source: Source, options: MeasureOptions, context: Context): Promise<Measured> {
   const started = performance.now();
   const { recipe, text } = options;
-  const vocabulary = source.analysis.embedding?.vocabulary;
+  if (text !== undefined) requireText(source.model, source.path);
+  const vocabulary = vocabularyOf(source);
   const { batch = 1, length: exactly } = fixedShapeOf(source.model);
   const limit = Math.max(1, Math.ceil(recipe.tokens / (exactly ?? recipe.window)));
   const made = text === undefined && recipe.method === 'data-free' ? madeWindows(source, options) : [];

@@ -4,6 +4,7 @@ import { DTYPES, type DType } from '../../ir/dtype.js';
 import type { Graph, Node, Value } from '../../ir/graph.js';
 import { type ProjectionPlace, placeBlocks } from '../../quant/layout.js';
 import type { Emitter, Step } from './emitter.js';
+import { RoutedRows } from './routed.js';
 import { type Placeholder, siteMetadata } from './sites.js';
 import { reduceSumLast, type TableValues } from './tables.js';
 
@@ -22,10 +23,12 @@ export interface Expansion {
 
 export class Expander {
   readonly #emitter: Emitter;
+  readonly #routed: RoutedRows;
   readonly #sums: Map<Graph, Map<Value, Map<string, Value>>> = new Map();
 
   constructor(emitter: Emitter) {
     this.#emitter = emitter;
+    this.#routed = new RoutedRows(emitter.rw.model);
   }
 
   /** Replaces one placeholder. The value it made keeps its name and users. */
@@ -101,8 +104,9 @@ export class Expander {
     const name = `${site.input.name}/blocks`;
     const x = site.dtype === 'float32' ? site.input : this.#cast(site, site.input, 'float32', 'blocks', '');
     const { count, block } = placeBlocks(place);
-    if (place.columns === 1) return this.#reduce(anchor, x, name, true);
-    if (count * block !== place.k) {
+    const isRouted = this.#routed.has(site.input);
+    if (place.columns === 1 && !isRouted) return this.#reduce(anchor, x, name, true);
+    if (isRouted || count * block !== place.k) {
       const inputs = [x, this.#indicator(place)];
       return this.#emitter.add(anchor, '', { op: 'MatMul', inputs, name: `${name}/MatMul` });
     }
@@ -136,9 +140,10 @@ export class Expander {
     });
   }
 
-  /** Ragged K: a matrix [K, blocks] of ones where column k belongs to block b. */
+  /** For a ragged K, or rows there may be none of: a matrix [K, blocks] of ones where column k belongs to block b. */
   #indicator(place: ProjectionPlace): Value {
-    const { count, block } = placeBlocks(place);
+    const { columns } = place;
+    const { count, block } = columns === 1 ? { count: 1, block: place.k } : placeBlocks(place);
     const values = (): Float32Array => {
       const matrix = new Float32Array(place.k * count);
       for (let k = 0; k < place.k; k++) matrix[k * count + Math.floor(k / block)] = 1;
