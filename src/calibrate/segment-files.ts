@@ -2,10 +2,11 @@
  * A segment's models on disk: small graph files that point into one file of weights, which is written once per segment and
  * mapped by the runtime. Nothing of it is kept in memory here; everything is removed with the folder.
  */
-import { closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { modelBytes, type Placement } from '../convert/export.js';
 import { fail } from '../diagnostics.js';
+import { writeFully } from '../files/transfer.js';
 import type { Model } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 
@@ -63,10 +64,7 @@ export class SegmentFiles {
   }
 
   #write(descriptor: number, bytes: Uint8Array): void {
-    for (let done = 0; done < bytes.length; ) {
-      const written = writeSync(descriptor, bytes, done, bytes.length - done, this.#position);
-      done += written;
-      this.#position += written;
-    }
+    writeFully(descriptor, bytes, this.#position);
+    this.#position += bytes.length;
   }
 }

@@ -1,7 +1,8 @@
 /** Cutting and growing the data file of a set, byte range by byte range. */
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync } from 'node:fs';
 import { fail } from '../diagnostics.js';
+import { writeFully } from '../files/transfer.js';
 import { staged } from '../proto/staging.js';
 import type { OpenSet } from './set-manifest.js';
 import { readFully } from './set-tensors.js';
@@ -117,11 +118,6 @@ function copyRange(
 ): void {
   for (let at = range.from; at < range.to; at += STEP) {
     const bytes = readFully(source, at, Math.min(at + STEP, range.to), path);
-    let offset = range.at + at - range.from;
-    for (let done = 0; done < bytes.length; ) {
-      const count = writeSync(target, bytes, done, bytes.length - done, offset);
-      done += count;
-      offset += count;
-    }
+    writeFully(target, bytes, range.at + at - range.from);
   }
 }

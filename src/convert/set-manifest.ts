@@ -1,8 +1,9 @@
 /** NAME.json: what a nested set is made of and where it lies. One schema checks it on reading and writing. */
-import { closeSync, openSync, readFileSync, readSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { CompilerError, fail } from '../diagnostics.js';
+import { readFully } from '../files/transfer.js';
 import { staged } from '../proto/staging.js';
 import { SUPER_BLOCK } from '../quant/compress.js';
 import { type ColumnPlace, type ProjectionPlace, placeBlocks, type SetLayout } from '../quant/layout.js';
@@ -70,7 +71,11 @@ const schema = z.object({
   format: z.literal('matquant-set'),
   version: z.literal(SET_VERSION),
   tool: z.string(),
-  source: z.object({ name: z.string(), sha256: z.string().optional() }),
+  source: z.object({
+    name: z.string(),
+    sha256: z.string().optional(),
+    files: z.array(z.strictObject({ name: z.string(), bytes: count, sha256: z.string() })).optional(),
+  }),
   recipe: z.unknown(),
   accuracyLevel: z.union([z.literal(0), z.literal(4)]),
   data: bareName,
@@ -82,6 +87,15 @@ const schema = z.object({
   quality: z.record(z.string(), z.unknown()),
   provenance: z.record(z.string(), z.unknown()),
 });
+
+/** What a set was made from. */
+export interface SetSource {
+  readonly name: string;
+  /** Of the graph file. */
+  readonly sha256?: string | undefined;
+  /** Graph file and data files, as they were read. */
+  readonly files?: readonly { readonly name: string; readonly bytes: number; readonly sha256: string }[] | undefined;
+}
 
 /** A graph of the set. */
 export interface SetGraph {
@@ -96,7 +110,7 @@ export interface SetManifest {
   readonly format: 'matquant-set';
   readonly version: typeof SET_VERSION;
   readonly tool: string;
-  readonly source: { readonly name: string; readonly sha256?: string | undefined };
+  readonly source: SetSource;
   readonly recipe: unknown;
   readonly accuracyLevel: 0 | 4;
   /** Bare name of the data file. */
@@ -211,7 +225,7 @@ function startsAsObject(path: string): boolean {
   const descriptor = openSync(path, 'r');
   try {
     const first = new Uint8Array(1);
-    return readSync(descriptor, first, 0, 1, 0) === 1 && first[0] === 0x7b;
+    return readFully(descriptor, first, 0) === 1 && first[0] === 0x7b;
   } finally {
     closeSync(descriptor);
   }

@@ -1,11 +1,12 @@
 /** Writes a compiled set into a folder: solves, trains and distils into the data file, then graphs, check, manifest and report. */
 import { statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { digestOfFile } from '../convert/digest.js';
 import { fileSizesOf } from '../convert/file-sizes.js';
-import type { SetGraph } from '../convert/set-manifest.js';
+import { filesOfModel } from '../convert/import.js';
+import type { SetGraph, SetManifest } from '../convert/set-manifest.js';
 import type { WrittenSet } from '../convert/set-writer.js';
 import { fail } from '../diagnostics.js';
+import type { InputWatch } from '../files/input-watch.js';
 import { KernelPool } from '../kernels/pool.js';
 import type { Context } from '../log.js';
 import { type SetLayout, storedBitsAt } from '../quant/layout.js';
@@ -68,6 +69,7 @@ export interface CompiledPrecision {
 /** A compilation under way. */
 export interface Compilation {
   readonly source: Source;
+  readonly inputs: InputWatch;
   readonly measured: Measured;
   readonly options: CompileOptions;
   /** File name stem of the set. */
@@ -87,8 +89,7 @@ export interface WrittenFolder {
 /** Writes the set into `folder`. */
 export async function writeSet(folder: string, job: Compilation): Promise<WrittenFolder> {
   const { options, stem, clock, measured } = job;
-  const { recipe, model, threads } = options;
-  const digest = digestOfFile(model);
+  const { recipe, threads } = options;
   const pool = new KernelPool(threads);
   const solved = await solveData(folder, job, pool).finally(() => pool.close());
   try {
@@ -100,7 +101,7 @@ export async function writeSet(folder: string, job: Compilation): Promise<Writte
     // A set that is only to be cut into models is checked by those.
     const quality = options.standalone ? {} : await checkFolder(folder, graphs, job);
     writeSetManifest(join(folder, `${stem}.json`), dataOf(job), written, {
-      source: { name: basename(model), sha256: await digest },
+      source: await sourceOf(job),
       recipe,
       graphs,
       quality,
@@ -131,6 +132,13 @@ export async function checkFolder(
   return quality;
 }
 
+/** The source in the manifest: its graph file, and all files it was read from. */
+async function sourceOf({ source, inputs, options }: Compilation): Promise<SetManifest['source']> {
+  const digests = await inputs.digests([...new Set([options.model, ...filesOfModel(source.model)])]);
+  const files = digests.map(({ path, bytes, sha256 }) => ({ name: basename(path), bytes, sha256 }));
+  return { name: basename(options.model), sha256: files[0]?.sha256, files };
+}
+
 const dataOf = ({ stem }: Compilation): string => `${stem}.data`;
 
 /** A data file that is complete, and what became of its parts. */
@@ -151,7 +159,7 @@ async function solveData(folder: string, job: Compilation, pool: KernelPool): Pr
   const { recipe, work } = options;
   const { statistics, windows } = measured;
   const data = join(folder, dataOf(job));
-  const files = new SolvedFiles(work && join(work, 'solved'));
+  const files = new SolvedFiles(work && join(work, 'solved'), context.log);
   const projections: ProjectionReport[] = [];
   let tables: CompressedTables | undefined;
   let trained: Trained | undefined;

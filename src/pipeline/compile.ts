@@ -2,6 +2,7 @@
 import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { stagedFolder } from '../convert/output.js';
+import type { InputWatch } from '../files/input-watch.js';
 import type { Context } from '../log.js';
 import { Clock } from './clock.js';
 import {
@@ -12,6 +13,7 @@ import {
   type WrittenFolder,
   writeSet,
 } from './compile-set.js';
+import { inputFiles, watchModel, withInputs } from './inputs.js';
 import type { DistillReport } from './learn/distill.js';
 import type { Recipe } from './recipe/recipe.js';
 import { slice } from './set/slice.js';
@@ -21,6 +23,7 @@ import type { TableReport } from './solve/solve-tables.js';
 import { openSource, requireComplete, requireFfn } from './source.js';
 import { requireTarget } from './target.js';
 import { fitRest } from './target-size.js';
+import { openWorkFolder } from './work-folder.js';
 
 export type { CompiledPrecision, CompileOptions } from './compile-set.js';
 
@@ -46,8 +49,14 @@ export interface CompileResult {
 
 /** Compiles `options.model` into a set in `options.output`. Nothing is written there unless all of it succeeds. */
 export async function compile(asked: CompileOptions, context: Context): Promise<CompileResult> {
+  if (asked.work !== undefined) openWorkFolder(asked.work);
+  return withInputs(inputFiles(asked.model, asked.text), (inputs) => compileInputs(asked, inputs, context));
+}
+
+async function compileInputs(asked: CompileOptions, inputs: InputWatch, context: Context): Promise<CompileResult> {
   const clock = new Clock();
   const { source, recipe } = fitRest(openSource(asked.model, asked.recipe), asked.recipe, asked.targetBytes);
+  watchModel(inputs, source.model);
   const options = { ...asked, recipe };
   requireTarget(source, recipe, context);
   requireFfn(source);
@@ -56,10 +65,12 @@ export async function compile(asked: CompileOptions, context: Context): Promise<
   const measured = await measure(source, options, context);
   clock.lap('capture');
   const stem = options.name ?? basename(options.model).replace(/\.onnx$/i, '');
-  const job: Compilation = { source, measured, options, stem, context, clock };
+  const job: Compilation = { source, inputs, measured, options, stem, context, clock };
   const write = async (folder: string): Promise<CompileResult> => {
     const set = await (options.standalone ? writeModels(folder, job) : writeSet(folder, job));
-    return resultOf(set, folder, job);
+    const result = resultOf(set, folder, job);
+    await inputs.check();
+    return result;
   };
   return stagedFolder(options.output, write, [`${stem}.json`]).finally(measured.close);
 }

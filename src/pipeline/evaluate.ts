@@ -2,11 +2,13 @@
 import { fixedShapeOf } from '../analysis/fixed-shape.js';
 import { importModel } from '../convert/import.js';
 import { storedBitsOfGraph } from '../convert/stored-bits-of-graph.js';
+import type { InputWatch } from '../files/input-watch.js';
 import type { Context } from '../log.js';
 import { evaluate as evaluateModels } from '../report/evaluate.js';
 import type { EvalResult } from '../report/evaluate-types.js';
 import { ortRuntime } from '../runtime/ort.js';
 import type { Runtime } from '../runtime/runtime.js';
+import { inputFiles, watchModel, withInputs } from './inputs.js';
 import { referenceOf } from './reference.js';
 import type { TextOptions } from './text-options.js';
 import { readWindows } from './windows.js';
@@ -28,12 +30,18 @@ export interface EvalOptions {
   readonly speed?: boolean;
 }
 
-export async function evaluate(options: EvalOptions, context: Context): Promise<EvalResult> {
+export function evaluate(options: EvalOptions, context: Context): Promise<EvalResult> {
+  const files = [options.reference, ...options.candidates].flatMap((path) => inputFiles(path, options.text));
+  return withInputs(files, (inputs) => evaluateInputs(options, inputs, context), { digests: false });
+}
+
+async function evaluateInputs(options: EvalOptions, inputs: InputWatch, context: Context): Promise<EvalResult> {
   const exactly = fixedShapeOf(importModel(options.reference)).length;
+  for (const path of [options.reference, ...options.candidates]) watchModel(inputs, importModel(path));
   const windows = readWindows(options.text, { window: options.window, limit: options.windows, exactly });
   const runnable = referenceOf(options.reference, { compute: 'float32' }, context);
   try {
-    return await evaluateModels({
+    const result = await evaluateModels({
       runtime: standIn(options.reference, runnable?.path ?? options.reference),
       reference: options.reference,
       candidates: options.candidates,
@@ -45,6 +53,8 @@ export async function evaluate(options: EvalOptions, context: Context): Promise<
       progress: context.progress,
       signal: context.signal,
     });
+    await inputs.check();
+    return result;
   } finally {
     runnable?.close();
   }

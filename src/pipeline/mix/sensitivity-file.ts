@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { staged } from '../../convert/output.js';
 import type { OpenSet, SetManifest } from '../../convert/set-manifest.js';
 import { fail } from '../../diagnostics.js';
-import { readSavedJson } from '../saved-json.js';
+import { readSealed, sealedText } from '../../files/sealed-json.js';
 
 /** One measurement. */
 export interface SensitivityEntry {
@@ -61,10 +61,10 @@ export function digestOfSet({ restSha256, sections }: SetManifest): string {
     .digest('hex');
 }
 
-/** The measurements of a file; none when there is no such file. */
+/** The measurements of a file; none when there is no such file. Error codes `report-input`, and `damaged-file` for a file that is not as it was written. */
 export function readSensitivity(path: string, manifest: SetManifest): readonly SensitivityEntry[] {
   if (!existsSync(path)) return [];
-  const parsed = schema.safeParse(readSavedJson(path));
+  const parsed = schema.safeParse(readSealed(path));
   if (!parsed.success) return fail('report-input', path, 'The file holds no sensitivities');
   if (parsed.data.set !== digestOfSet(manifest)) return fail('report-input', path, 'The file belongs to another set');
   return parsed.data.entries;
@@ -78,7 +78,7 @@ export function writeSensitivity(path: string, manifest: SetManifest, entries: r
     set: digestOfSet(manifest),
     entries: mergeEntries(entries),
   };
-  staged(path, (temporary) => writeFileSync(temporary, `${JSON.stringify(file)}\n`));
+  staged(path, (temporary) => writeFileSync(temporary, sealedText(file)));
 }
 
 const keyOf = ({ unit, bits, text, reference }: SensitivityEntry): string => [unit, bits, text, reference].join(' ');

@@ -2,8 +2,11 @@
 import { saveStatistics } from '../../calibrate/statistics-files.js';
 import { stagedFolder } from '../../convert/output.js';
 import { fail } from '../../diagnostics.js';
+import type { InputWatch } from '../../files/input-watch.js';
 import type { Context } from '../../log.js';
+import { inputFiles, watchModel, withInputs } from '../inputs.js';
 import { openSource } from '../source.js';
+import { openWorkFolder } from '../work-folder.js';
 import { type MeasureOptions, measure } from './measure.js';
 
 export interface CaptureStatisticsOptions extends MeasureOptions {
@@ -28,12 +31,27 @@ export async function captureStatistics(
   options: CaptureStatisticsOptions,
   context: Context,
 ): Promise<CaptureStatisticsResult> {
+  if (options.work !== undefined) openWorkFolder(options.work);
+  return withInputs(inputFiles(options.model, options.text), (inputs) => captureInputs(options, inputs, context));
+}
+
+async function captureInputs(
+  options: CaptureStatisticsOptions,
+  inputs: InputWatch,
+  context: Context,
+): Promise<CaptureStatisticsResult> {
   const { model, output, recipe } = options;
-  const { statistics, seconds, close } = await measure(openSource(model, recipe), options, context);
+  const source = openSource(model, recipe);
+  watchModel(inputs, source.model);
+  const { statistics, seconds, close } = await measure(source, options, context);
   if (statistics === undefined)
     return fail('bad-usage', model, `The method ${recipe.method} learns nothing from statistics`);
   const { header, groups } = statistics;
-  await stagedFolder(output, (folder) => saveStatistics(statistics, folder), ['statistics.json']).finally(close);
+  const write = async (folder: string): Promise<void> => {
+    await saveStatistics(statistics, folder);
+    await inputs.check();
+  };
+  await stagedFolder(output, write, ['statistics.json']).finally(close);
   const { digest, windows, tokens } = header;
   return { folder: output, digest, windows, tokens, groups: groups.length, seconds };
 }

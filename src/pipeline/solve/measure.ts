@@ -1,15 +1,15 @@
 /** The stage that runs the float model over calibration text: windows in, Gram statistics out. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fixedShapeOf } from '../../analysis/fixed-shape.js';
 import type { Projection } from '../../analysis/projection.js';
 import { capture } from '../../calibrate/capture.js';
 import { digestOfModel } from '../../calibrate/model-digest.js';
 import type { Statistics } from '../../calibrate/statistics.js';
-import { mergeStatistics, openStatistics } from '../../calibrate/statistics-files.js';
+import { checkStatistics, mergeStatistics, openStatistics } from '../../calibrate/statistics-files.js';
 import { fileSizesOf } from '../../convert/file-sizes.js';
 import { fail } from '../../diagnostics.js';
+import { temporaryFolder } from '../../files/temporary.js';
 import type { Context } from '../../log.js';
 import { createRandom } from '../../random.js';
 import { readHints } from '../../runtime/hints.js';
@@ -100,6 +100,7 @@ export async function measure(source: Source, options: MeasureOptions, context: 
     hints: readHints(source.path),
     ...(place.folder !== undefined && { folder: place.folder }),
     signal: context.signal,
+    log: context.log,
     onProgress: ({ segment, segments, done: share }) =>
       context.progress.update({
         stage: 'capture',
@@ -120,6 +121,7 @@ async function statisticsOf(
   projections: readonly Projection[],
   folders: readonly string[],
 ): Promise<Statistics> {
+  for (const folder of folders) checkStatistics(folder);
   const parts = await Promise.all(folders.map((folder) => openStatistics(folder)));
   const model = digestOfModel(source.model);
   const strange = parts.findIndex(({ header }) => header.model !== model);
@@ -142,6 +144,6 @@ function placeFor(
   const inputs = new Map(projections.map(({ group, k }) => [group, k]));
   const bytes = [...inputs.values()].reduce((sum, k) => sum + 8 * k * k, 0);
   if (bytes <= memoryBytes / 2) return { folder: undefined, close: stay };
-  const folder = mkdtempSync(join(workDir ?? tmpdir(), 'matquant-statistics-'));
+  const folder = temporaryFolder('statistics', workDir);
   return { folder, close: () => rmSync(folder, { recursive: true, force: true }) };
 }
