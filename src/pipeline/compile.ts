@@ -13,6 +13,7 @@ import {
   type WrittenFolder,
   writeSet,
 } from './compile-set.js';
+import { requireFinite } from './finite-weights.js';
 import { inputFiles, watchModel, withInputs } from './inputs.js';
 import type { DistillReport } from './learn/distill.js';
 import type { Recipe } from './recipe/recipe.js';
@@ -61,6 +62,7 @@ async function compileInputs(asked: CompileOptions, inputs: InputWatch, context:
   requireTarget(source, recipe, context);
   requireFfn(source);
   if (options.strict) requireComplete(source, recipe);
+  requireFinite(source, context);
   clock.lap('read');
   const measured = await measure(source, options, context);
   clock.lap('capture');

@@ -4,6 +4,7 @@ import { stagedFolder } from '../../convert/output.js';
 import { fail } from '../../diagnostics.js';
 import type { InputWatch } from '../../files/input-watch.js';
 import type { Context } from '../../log.js';
+import { requireFinite } from '../finite-weights.js';
 import { inputFiles, watchModel, withInputs } from '../inputs.js';
 import { openSource } from '../source.js';
 import { openWorkFolder } from '../work-folder.js';
@@ -43,6 +44,7 @@ async function captureInputs(
   const { model, output, recipe } = options;
   const source = openSource(model, recipe);
   watchModel(inputs, source.model);
+  requireFinite(source, context);
   const { statistics, seconds, close } = await measure(source, options, context);
   if (statistics === undefined)
     return fail('bad-usage', model, `The method ${recipe.method} learns nothing from statistics`);
