@@ -92,7 +92,10 @@ export async function openStatistics(folder: string, expected?: StatisticsHeader
   };
 }
 
-/** Statistics that hold for `expected`; undefined when the folder has none, others, or, which is said, damaged ones. */
+/**
+ * Statistics that hold for `expected`; undefined when the folder has none, others, or damaged ones. A damaged index is said here,
+ * damaged groups by `StatisticsFolder.has`, which whoever makes them again asks.
+ */
 export async function findStatistics(
   folder: string,
   expected: StatisticsHeader,
@@ -103,7 +106,7 @@ export async function findStatistics(
   if (index === undefined || (index as Partial<StatisticsHeader>).digest !== expected.digest) return undefined;
   const found = await openStatistics(folder, expected);
   const target = new StatisticsFolder(folder, expected);
-  for (const group of found.groups) if (!(await target.has(group, log))) return undefined;
+  for (const group of found.groups) if (!(await target.has(group))) return undefined;
   return found;
 }
 
