@@ -106,6 +106,10 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'a file of results for the report is not valid',
     remedy: 'save it again with `matquant eval … --json` or `matquant compile … --json`',
   },
+  'memory-bound': {
+    summary: 'the work takes more memory than it may',
+    remedy: 'raise --memory, or use a recipe that needs less',
+  },
   memory: { summary: 'a projection is too large for the kernels', remedy: 'use the data-free method for it' },
 };
 
@@ -151,6 +155,7 @@ export type ErrorCode =
   | 'statistics'
   | 'numeric'
   | 'report-input'
+  | 'memory-bound'
   | 'memory';
 
 /** Refusals: a projection or tensor stays as it is, and the report says why. One row per code. */

@@ -19,6 +19,7 @@ export class SegmentFiles {
   readonly #folder: string;
   /** By storage: tensors that share their bytes are written once. */
   readonly #placed: Map<object, Placement[]> = new Map();
+  readonly #piece: Uint8Array = new Uint8Array(CHUNK);
   #descriptor: number | undefined;
   #position = 0;
   #serial = 0;
@@ -57,7 +58,7 @@ export class SegmentFiles {
     this.#position = Math.ceil(this.#position / PAGE) * PAGE;
     const placement = { location, offset: this.#position, length: tensor.byteLength };
     for (let at = 0; at < tensor.byteLength; at += CHUNK) {
-      this.#write(this.#descriptor, tensor.bytes(at, Math.min(at + CHUNK, tensor.byteLength)));
+      this.#write(this.#descriptor, tensor.bytes(at, Math.min(at + CHUNK, tensor.byteLength), this.#piece));
     }
     this.#placed.set(tensor.storage, [...earlier, placement]);
     return placement;

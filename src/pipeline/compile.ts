@@ -16,6 +16,7 @@ import {
 import { requireFinite } from './finite-weights.js';
 import { inputFiles, watchModel, withInputs } from './inputs.js';
 import type { DistillReport } from './learn/distill.js';
+import { requireMemory } from './peak-memory.js';
 import type { Recipe } from './recipe/recipe.js';
 import { slice } from './set/slice.js';
 import { measure } from './solve/measure.js';
@@ -62,6 +63,7 @@ async function compileInputs(asked: CompileOptions, inputs: InputWatch, context:
   requireTarget(source, recipe, context);
   requireFfn(source);
   if (options.strict) requireComplete(source, recipe);
+  requireMemory(source, recipe, asked.memoryBytes);
   requireFinite(source, context);
   clock.lap('read');
   const measured = await measure(source, options, context);

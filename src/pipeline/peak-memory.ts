@@ -1,5 +1,7 @@
 /** What a compilation will take in memory, before anything is computed. */
+
 import type { Projection } from '../analysis/projection.js';
+import { fail } from '../diagnostics.js';
 import { MOST_COLS } from '../quant/solve/parts.js';
 import type { Recipe } from './recipe/recipe.js';
 import { TABLE_STAGE } from './solve/solve-tables.js';
@@ -27,6 +29,18 @@ export function peakMemory({ chosen, analysis }: Source, recipe: Recipe): number
     if (role !== 'head') layers.set(layer, (layers.get(layer) ?? 0) + capturing(k, n));
   return BASE + Math.max(0, ...solve, ...(gram === 0 ? [] : layers.values()));
 }
+
+/** Error code `memory-bound`, with the least that works, when the worst moment takes more than `memoryBytes`. */
+export function requireMemory(source: Source, recipe: Recipe, memoryBytes: number): void {
+  const need = peakMemory(source, recipe);
+  if (need <= memoryBytes) return;
+  const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)}MB`;
+  fail('memory-bound', source.path, `The work takes ${megabytes(need)}, but --memory is ${megabytes(memoryBytes)}`);
+}
+
+/** Bytes that statistics may take beside the work, and activations again as many. */
+export const spareMemory = (source: Source, recipe: Recipe, memoryBytes: number): number =>
+  Math.max(0, memoryBytes - peakMemory(source, recipe)) / 2;
 
 /** Projections of one input: they share a Gram matrix. */
 function groupsOf(projections: readonly Projection[]): readonly { readonly k: number; readonly n: number }[] {

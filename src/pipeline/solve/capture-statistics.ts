@@ -6,6 +6,7 @@ import type { InputWatch } from '../../files/input-watch.js';
 import type { Context } from '../../log.js';
 import { requireFinite } from '../finite-weights.js';
 import { inputFiles, watchModel, withInputs } from '../inputs.js';
+import { requireMemory } from '../peak-memory.js';
 import { openSource } from '../source.js';
 import { openWorkFolder } from '../work-folder.js';
 import { type MeasureOptions, measure } from './measure.js';
@@ -44,6 +45,7 @@ async function captureInputs(
   const { model, output, recipe } = options;
   const source = openSource(model, recipe);
   watchModel(inputs, source.model);
+  requireMemory(source, recipe, options.memoryBytes);
   requireFinite(source, context);
   const { statistics, seconds, close } = await measure(source, options, context);
   if (statistics === undefined)

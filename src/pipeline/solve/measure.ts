@@ -14,6 +14,7 @@ import type { Context } from '../../log.js';
 import { createRandom } from '../../random.js';
 import { readHints } from '../../runtime/hints.js';
 import { ortRuntime } from '../../runtime/ort.js';
+import { spareMemory } from '../peak-memory.js';
 import type { Recipe } from '../recipe/recipe.js';
 import type { Source } from '../source.js';
 import type { TextOptions } from '../text-options.js';
@@ -92,10 +93,11 @@ export async function measure(source: Source, options: MeasureOptions, context: 
   const measured = source.analysis.projections.filter(scope);
   if (options.statistics !== undefined) return done(await statisticsOf(source, measured, options.statistics));
   if (windows.length === 0) return done(undefined);
-  const place = placeFor(measured, options);
+  const memoryBytes = spareMemory(source, recipe, options.memoryBytes);
+  const place = placeFor(measured, { ...options, memoryBytes });
   const statistics = await capture(source.model, source.analysis, windows, ortRuntime, {
     threads: options.threads,
-    memoryBytes: options.memoryBytes,
+    memoryBytes,
     scope,
     hints: readHints(source.path),
     ...(place.folder !== undefined && { folder: place.folder }),
@@ -134,7 +136,7 @@ async function statisticsOf(
   return merged;
 }
 
-/** Where statistics are kept: in the work folder, else in memory, else, where they take more than half of it, in files until the end. */
+/** Where statistics are kept: in the work folder, else in memory, else, where they take more than is spare, in files until the end. */
 function placeFor(
   projections: readonly Projection[],
   { work, workDir, memoryBytes }: MeasureOptions,
@@ -143,7 +145,7 @@ function placeFor(
   if (work !== undefined) return { folder: join(work, 'statistics'), close: stay };
   const inputs = new Map(projections.map(({ group, k }) => [group, k]));
   const bytes = [...inputs.values()].reduce((sum, k) => sum + 8 * k * k, 0);
-  if (bytes <= memoryBytes / 2) return { folder: undefined, close: stay };
+  if (bytes <= memoryBytes) return { folder: undefined, close: stay };
   const folder = temporaryFolder('statistics', workDir);
   return { folder, close: () => rmSync(folder, { recursive: true, force: true }) };
 }
