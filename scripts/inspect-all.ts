@@ -2,7 +2,7 @@
 
 import type { ModelAnalysis } from '../src/analysis/projection.js';
 import { analyse } from '../src/analysis/projections.js';
-import { closeModel, importModel } from '../src/convert/import.js';
+import { importModel } from '../src/convert/import.js';
 import { verify } from '../src/ir/verify.js';
 
 const paths = process.argv.slice(2).filter((each) => !each.startsWith('--'));
@@ -33,7 +33,6 @@ function print(path: string): void {
     `${path} | layers ${analysis.layers} | ${countRoles(analysis)} | ${analysis.activation ?? '-'} | ${table} | refused: ${countRefusals(analysis)} | ${took} ms`,
   );
   if (all) printAll(analysis);
-  closeModel(model);
 }
 
 function printAll({ projections, refusals }: ModelAnalysis): void {

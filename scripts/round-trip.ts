@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { exportModel } from '../src/convert/export.js';
-import { closeModel, importModel } from '../src/convert/import.js';
+import { importModel } from '../src/convert/import.js';
 import { TensorImporter } from '../src/convert/import-tensor.js';
 import { CompilerError } from '../src/diagnostics.js';
 import { DataFiles } from '../src/proto/data-file.js';
@@ -41,7 +41,6 @@ function contentsOf(path: string): Contents {
     return copyOf(message, { ...data, payload: undefined, dataLocation: undefined, rawData: hash.digest() });
   };
   const message = mapTensors(decodeModelFile(files.file(path)), MODEL, digested);
-  files.close();
   return { message, tensors, bytes };
 }
 
@@ -67,7 +66,6 @@ function roundTrip(path: string, folder: string): Record<string, string | number
   const target = join(folder, 'model.onnx');
   const imported = seconds(() => importModel(path));
   const exported = seconds(() => exportModel(imported.result, target));
-  closeModel(imported.result);
   const rss = Math.round(process.resourceUsage().maxRSS / 1024);
   const before = contentsOf(path);
   const after = contentsOf(target);

@@ -13,6 +13,18 @@ export interface DiagnosticKind {
 export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
   'bad-usage': { summary: 'the command line or an option is not valid', remedy: 'see --help for the accepted form' },
   'file-missing': { summary: 'a file cannot be opened', remedy: 'check the path and its permissions' },
+  'damaged-file': {
+    summary: 'a file does not have the contents it was written with',
+    remedy: 'delete the file and make it again',
+  },
+  'input-changed': {
+    summary: 'an input file was changed while it was being read',
+    remedy: 'run the command again when nothing writes to the file',
+  },
+  'work-folder': {
+    summary: 'the folder of reusable results cannot be used',
+    remedy: 'pass a folder that can be written with --work',
+  },
   'not-onnx': { summary: 'the file is not an ONNX model', remedy: 'pass a .onnx file exported from the model' },
   truncated: { summary: 'the file ends before its contents do', remedy: 'copy or export the file again' },
   'too-deep': { summary: 'messages are nested deeper than any exporter writes', remedy: 'export the model again' },
@@ -107,12 +119,19 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'a file of results for the report is not valid',
     remedy: 'save it again with `matquant eval … --json` or `matquant compile … --json`',
   },
+  'memory-bound': {
+    summary: 'the work takes more memory than it may',
+    remedy: 'raise --memory, or use a recipe that needs less',
+  },
   memory: { summary: 'a projection is too large for the kernels', remedy: 'use the data-free method for it' },
 };
 
 export type ErrorCode =
   | 'bad-usage'
   | 'file-missing'
+  | 'damaged-file'
+  | 'input-changed'
+  | 'work-folder'
   | 'not-onnx'
   | 'truncated'
   | 'too-deep'
@@ -152,6 +171,7 @@ export type ErrorCode =
   | 'statistics'
   | 'numeric'
   | 'report-input'
+  | 'memory-bound'
   | 'memory';
 
 /** Refusals: a projection or tensor stays as it is, and the report says why. One row per code. */

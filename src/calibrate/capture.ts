@@ -3,6 +3,7 @@ import type { ModelAnalysis } from '../analysis/projection.js';
 import type { Segment } from '../analysis/segments.js';
 import { CompilerError } from '../diagnostics.js';
 import type { Model } from '../ir/graph.js';
+import type { Log } from '../log.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { Window } from './batches.js';
 import { digestOfModel } from './model-digest.js';
@@ -15,6 +16,8 @@ export interface CaptureOptions extends RunnerOptions {
   readonly folder?: string;
   /** Digest of the model, when it is known already. */
   readonly modelDigest?: string;
+  /** Told of statistics that are there but damaged. */
+  readonly log?: Log;
   readonly onProgress?: (progress: CaptureProgress) => void;
 }
 
@@ -51,7 +54,7 @@ export async function capture(
     const runner = new SegmentRunner(model, analysis, windows, runtime, { ...options, ...more });
     try {
       const groups = runner.plan.groups.map((group) => group.id);
-      const found = folder && (await findStatistics(folder.folder, header));
+      const found = folder && (await findStatistics(folder.folder, header, options.log));
       if (found !== undefined && groups.every((group) => found.groups.includes(group))) return found;
       const kept = await captureAll(runner, folder, options);
       return folder === undefined ? statisticsInMemory(header, kept) : await folder.finish(groups);
@@ -76,7 +79,7 @@ async function captureAll(
 ): Promise<ReadonlyMap<string, GroupStatistics>> {
   const inMemory = new Map<string, GroupStatistics>();
   const missing = new Set<string>();
-  for (const { id } of runner.plan.groups) if (!(await folder?.has(id))) missing.add(id);
+  for (const { id } of runner.plan.groups) if (!(await folder?.has(id, options.log))) missing.add(id);
   const report = progressOf(runner, options);
   const stream = runner.stream();
   for (const segment of runner.segments) {

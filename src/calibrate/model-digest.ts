@@ -5,6 +5,8 @@ import { graphsOf, type Model } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 
 const CHUNK = 1 << 22;
+/** One piece at a time: fresh ones would wait for the garbage collector by the hundred megabytes. */
+const piece = new Uint8Array(CHUNK);
 
 /** SHA-256 in hex. Reads all weights once, in pieces. */
 export function digestOfModel(model: Model): string {
@@ -37,6 +39,6 @@ function addTensor(hash: Hash, name: string, tensor: Tensor): void {
   for (const text of tensor.strings ?? []) hash.update(`${text.length}:`).update(text);
   if (tensor.strings !== undefined) return;
   for (let at = 0; at < tensor.byteLength; at += CHUNK) {
-    hash.update(tensor.bytes(at, Math.min(at + CHUNK, tensor.byteLength)));
+    hash.update(tensor.bytes(at, Math.min(at + CHUNK, tensor.byteLength), piece));
   }
 }

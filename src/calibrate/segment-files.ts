@@ -2,10 +2,11 @@
  * A segment's models on disk: small graph files that point into one file of weights, which is written once per segment and
  * mapped by the runtime. Nothing of it is kept in memory here; everything is removed with the folder.
  */
-import { closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { modelBytes, type Placement } from '../convert/export.js';
 import { fail } from '../diagnostics.js';
+import { writeFully } from '../files/transfer.js';
 import type { Model } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 
@@ -18,6 +19,7 @@ export class SegmentFiles {
   readonly #folder: string;
   /** By storage: tensors that share their bytes are written once. */
   readonly #placed: Map<object, Placement[]> = new Map();
+  readonly #piece: Uint8Array = new Uint8Array(CHUNK);
   #descriptor: number | undefined;
   #position = 0;
   #serial = 0;
@@ -56,17 +58,14 @@ export class SegmentFiles {
     this.#position = Math.ceil(this.#position / PAGE) * PAGE;
     const placement = { location, offset: this.#position, length: tensor.byteLength };
     for (let at = 0; at < tensor.byteLength; at += CHUNK) {
-      this.#write(this.#descriptor, tensor.bytes(at, Math.min(at + CHUNK, tensor.byteLength)));
+      this.#write(this.#descriptor, tensor.bytes(at, Math.min(at + CHUNK, tensor.byteLength), this.#piece));
     }
     this.#placed.set(tensor.storage, [...earlier, placement]);
     return placement;
   }
 
   #write(descriptor: number, bytes: Uint8Array): void {
-    for (let done = 0; done < bytes.length; ) {
-      const written = writeSync(descriptor, bytes, done, bytes.length - done, this.#position);
-      done += written;
-      this.#position += written;
-    }
+    writeFully(descriptor, bytes, this.#position);
+    this.#position += bytes.length;
   }
 }

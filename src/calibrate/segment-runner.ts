@@ -2,13 +2,13 @@
  * Runs a model segment by segment over windows of text. A stream is the state of one run between two segments; several streams
  * go through the same segments side by side: the float model's, and that of a model whose earlier layers are quantized.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fixedShapeOf } from '../analysis/fixed-shape.js';
 import type { ModelAnalysis, Projection } from '../analysis/projection.js';
 import type { Segment } from '../analysis/segments.js';
 import { fail } from '../diagnostics.js';
+import { temporaryFolder } from '../files/temporary.js';
 import type { Model, Value } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import type { DecoderHints } from '../runtime/hints.js';
@@ -98,7 +98,7 @@ export class SegmentRunner {
     this.#feeder = new GraphFeeder(model, analysis, options.hints);
     this.#options = options;
     this.#budget = new MemoryBudget(options.memoryBytes ?? DEFAULT_MEMORY);
-    this.#folder = mkdtempSync(join(options.workDir ?? tmpdir(), 'matquant-segments-'));
+    this.#folder = temporaryFolder('segments', options.workDir);
   }
 
   get segments(): readonly Segment[] {

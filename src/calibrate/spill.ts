@@ -2,9 +2,11 @@
  * Activations that wait between two segments: in memory up to a bound, beyond it in files of a work folder.
  * One file per value; a batch is written and read whole. Dropping a value frees its memory and removes its file.
  */
-import { mkdir, open, rm } from 'node:fs/promises';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fail } from '../diagnostics.js';
+import { bytesOf, readFully, writeFully } from '../files/transfer.js';
 import type { DType } from '../ir/dtype.js';
 
 /** One value of one batch of windows. */
@@ -67,7 +69,7 @@ export class ActivationStore {
       batches.set(batch, { kind: 'memory', activation });
       return;
     }
-    batches.set(batch, { kind: 'file', at: await this.#write(name, activation) });
+    batches.set(batch, { kind: 'file', at: this.#write(name, activation) });
   }
 
   async get(name: string, batch: number): Promise<Activation> {
@@ -75,18 +77,14 @@ export class ActivationStore {
     if (held === undefined) throw new Error(`batch ${batch} of ${name} is not stored`);
     if (held.kind === 'memory') return held.activation;
     const { dtype, dims, make, offset, length } = held.at;
-    const file = await open(this.#files.get(name)?.path ?? '', 'r');
+    const descriptor = openSync(this.#files.get(name)?.path ?? '', 'r');
     try {
       const bytes = new Uint8Array(length);
-      for (let done = 0; done < length; ) {
-        const { bytesRead } = await file.read(bytes, done, length - done, offset + done);
-        if (bytesRead === 0)
-          fail('runtime-failed', this.#folder, 'a file of activations was cut short while it was in use');
-        done += bytesRead;
-      }
+      if (readFully(descriptor, bytes, offset) < length)
+        fail('runtime-failed', this.#folder, 'a file of activations was cut short while it was in use');
       return { dtype, dims, data: make(bytes) };
     } finally {
-      await file.close();
+      closeSync(descriptor);
     }
   }
 
@@ -112,18 +110,18 @@ export class ActivationStore {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  async #write(name: string, { dtype, dims, data }: Activation): Promise<Filed> {
+  #write(name: string, { dtype, dims, data }: Activation): Filed {
     const known = this.#files.get(name);
     const target = known ?? { path: join(this.#folder, `activation-${this.#serial++}.bin`), size: 0 };
     this.#files.set(name, target);
     const offset = target.size;
     try {
-      await mkdir(this.#folder, { recursive: true });
-      const file = await open(target.path, 'a');
+      mkdirSync(this.#folder, { recursive: true });
+      const descriptor = openSync(target.path, 'a');
       try {
-        await file.appendFile(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+        writeFully(descriptor, bytesOf(data));
       } finally {
-        await file.close();
+        closeSync(descriptor);
       }
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;

@@ -1,12 +1,15 @@
 /**
- * Statistics on disk. `statistics.json` says what they were made from and lists the groups; each group is one safetensors file
- * (8 bytes of header length, a JSON header, raw little-endian data) named by group and digest. Every file is written beside its
- * target and renamed, so a file that is there is whole.
+ * Statistics on disk. `statistics.json` says what they were made from and lists the groups; each group is one record named by group
+ * and digest. Every file is written beside its target and renamed, and has the digest of its own contents.
  */
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { staged } from '../convert/output.js';
 import { fail } from '../diagnostics.js';
+import { unlessDamaged } from '../files/record.js';
+import { readSealed, sealedText } from '../files/sealed-json.js';
+import type { Log } from '../log.js';
 import {
   type GroupStatistics,
   headerOf,
@@ -15,7 +18,7 @@ import {
   type Statistics,
   type StatisticsHeader,
 } from './statistics.js';
-import { readTensors, writeTensors } from './statistics-tensors.js';
+import { checkTensors, readTensors, writeTensors } from './statistics-tensors.js';
 
 const INDEX = 'statistics.json';
 
@@ -40,24 +43,25 @@ export class StatisticsFolder {
     this.header = header;
   }
 
-  /** True when the group of an earlier run with the same digest is there. */
-  async has(group: string): Promise<boolean> {
-    return stat(join(this.folder, this.fileOf(group))).then(
-      () => true,
-      () => false,
-    );
+  /** True when the group of an earlier run with the same digest is there, and as it was written; a damaged one is said. */
+  async has(group: string, log?: Log): Promise<boolean> {
+    const path = join(this.folder, this.fileOf(group));
+    const found = unlessDamaged(path, log, () => {
+      checkTensors(path, group, this.header.digest);
+      return true;
+    });
+    return found === true;
   }
 
   async save(statistics: GroupStatistics): Promise<void> {
-    const target = join(this.folder, this.fileOf(statistics.group));
-    await staged(target, (path) => writeTensors(path, this.header.digest, statistics));
+    writeTensors(join(this.folder, this.fileOf(statistics.group)), this.header.digest, statistics);
   }
 
   /** Writes the index: from now on the folder is complete. */
   async finish(groups: readonly string[]): Promise<Statistics> {
     const listed = groups.map((group) => ({ group, file: this.fileOf(group) }));
-    const text = `${JSON.stringify({ ...this.header, groups: listed }, null, 1)}\n`;
-    await staged(join(this.folder, INDEX), (path) => writeFile(path, text));
+    const text = sealedText({ ...this.header, groups: listed }, 1);
+    staged(join(this.folder, INDEX), (path) => writeFileSync(path, text));
     return openStatistics(this.folder);
   }
 
@@ -67,9 +71,12 @@ export class StatisticsFolder {
   }
 }
 
-/** Opens a complete folder. With `expected`, its digest must hold. Error code `statistics` otherwise. */
+/**
+ * Opens a complete folder. With `expected`, its digest must hold. Error code `statistics` otherwise, or `damaged-file`, also of
+ * `load`, when a file is not as it was written.
+ */
 export async function openStatistics(folder: string, expected?: StatisticsHeader): Promise<Statistics> {
-  const { groups, ...header } = await readIndex(folder);
+  const { groups, ...header } = readIndex(folder);
   if (headerOf(header).digest !== header.digest) fail('statistics', folder, 'the index does not hold its own digest');
   if (expected !== undefined && expected.digest !== header.digest) {
     fail('statistics', folder, 'the statistics were made from another model, text or version');
@@ -85,16 +92,28 @@ export async function openStatistics(folder: string, expected?: StatisticsHeader
   };
 }
 
-/** Statistics that hold for `expected`, or undefined when the folder has none or others. */
-export async function findStatistics(folder: string, expected: StatisticsHeader): Promise<Statistics | undefined> {
-  try {
-    const found = await openStatistics(folder, expected);
-    const target = new StatisticsFolder(folder, expected);
-    for (const group of found.groups) if (!(await target.has(group))) return undefined;
-    return found;
-  } catch {
-    return undefined;
-  }
+/**
+ * Statistics that hold for `expected`; undefined when the folder has none, others, or damaged ones. A damaged index is said here,
+ * damaged groups by `StatisticsFolder.has`, which whoever makes them again asks.
+ */
+export async function findStatistics(
+  folder: string,
+  expected: StatisticsHeader,
+  log?: Log,
+): Promise<Statistics | undefined> {
+  const path = join(folder, INDEX);
+  const index = unlessDamaged(path, log, () => readSealed(path));
+  if (index === undefined || (index as Partial<StatisticsHeader>).digest !== expected.digest) return undefined;
+  const found = await openStatistics(folder, expected);
+  const target = new StatisticsFolder(folder, expected);
+  for (const group of found.groups) if (!(await target.has(group))) return undefined;
+  return found;
+}
+
+/** Checks every file of statistics, so that damage is found before they are used. Errors as of `openStatistics`. */
+export function checkStatistics(folder: string): void {
+  const { digest, groups } = readIndex(folder);
+  for (const { group, file } of groups) checkTensors(join(folder, file), group, digest);
 }
 
 /** The sum of captures of one model over different texts, added group by group when one is asked for. */
@@ -121,26 +140,9 @@ export async function saveStatistics({ header, groups, load }: Statistics, folde
   await target.finish(groups);
 }
 
-async function readIndex(folder: string): Promise<z.infer<typeof indexSchema>> {
+function readIndex(folder: string): z.infer<typeof indexSchema> {
   const path = join(folder, INDEX);
-  const text = await readFile(path, 'utf8').catch(() => fail('statistics', path, 'there is no index of statistics'));
-  try {
-    return indexSchema.parse(JSON.parse(text));
-  } catch {
-    return fail('statistics', path, 'the index of the statistics cannot be read');
-  }
-}
-
-/** Writes a file beside its target and renames it; leaves nothing behind when that fails. */
-async function staged(target: string, write: (path: string) => Promise<void>): Promise<void> {
-  const path = `${target}.${process.pid}.part`;
-  try {
-    await mkdir(join(target, '..'), { recursive: true });
-    await write(path);
-    await rename(path, target);
-  } catch (error) {
-    await rm(path, { force: true });
-    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
-    fail('disk-full', target, 'there is no room for the statistics');
-  }
+  if (!existsSync(path)) fail('statistics', path, 'there is no index of statistics');
+  const parsed = indexSchema.safeParse(readSealed(path));
+  return parsed.success ? parsed.data : fail('statistics', path, 'the index of the statistics cannot be read');
 }

@@ -1,8 +1,7 @@
 /** Steps of training: loss and gradients of a part of a model, computed by the runtime. Moving the parameters is the caller's. */
-import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fail } from '../diagnostics.js';
+import { temporaryFolder } from '../files/temporary.js';
 import { type Feeds, type OpenOptions, type Runtime, type Session, withSession } from '../runtime/runtime.js';
 import { SegmentFiles } from './segment-files.js';
 import { LOSS, TrainingGraph, type TrainingRequest } from './training-graph.js';
@@ -51,7 +50,7 @@ export class TrainingSession {
     feeds: Feeds,
     { workDir = tmpdir(), files: shared, ...options }: TrainingOptions = {},
   ): Promise<TrainingSession> {
-    const own = shared === undefined ? new SegmentFiles(mkdtempSync(join(workDir, 'matquant-training-'))) : undefined;
+    const own = shared === undefined ? new SegmentFiles(temporaryFolder('training', workDir)) : undefined;
     const files = shared ?? (own as SegmentFiles);
     try {
       const graph = new TrainingGraph(request);

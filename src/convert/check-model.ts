@@ -35,16 +35,12 @@ export function refuseUnsound({ at, part, problem, code = 'damaged' }: Finding):
 /** What is found of a model, the graph first; undefined for a model without digests. Stops behind a graph that is damaged. */
 export function examineModel(path: string): readonly Finding[] | undefined {
   const file = new DataFile(path);
-  try {
-    const message = decodeModelFile(file);
-    const data = recordedData(message.metadataProps);
-    if (data === undefined) return undefined;
-    if (data === 'damaged' || !isSealedFile(file))
-      return [{ at: path, part: 'graph', problem: 'does not have the digest it was written with' }];
-    return [{ at: path, part: 'graph' }, ...examineData(path, message, data)];
-  } finally {
-    file.close();
-  }
+  const message = decodeModelFile(file);
+  const data = recordedData(message.metadataProps);
+  if (data === undefined) return undefined;
+  if (data === 'damaged' || !isSealedFile(file))
+    return [{ at: path, part: 'graph', problem: 'does not have the digest it was written with' }];
+  return [{ at: path, part: 'graph' }, ...examineData(path, message, data)];
 }
 
 function examineData(path: string, message: ModelProto, data: readonly DataDigest[]): readonly Finding[] {
@@ -96,7 +92,5 @@ export function modelFiles(path: string): ModelFiles | undefined {
   } catch (error) {
     if (error instanceof CompilerError) return undefined;
     throw error;
-  } finally {
-    file.close();
   }
 }

@@ -15,22 +15,18 @@ export interface FileSizes {
 /** Measures the model at `path`; reads the graph, no weights. */
 export function fileSizesOf(path: string): FileSizes {
   const file = new DataFile(path);
-  try {
-    const ranges = new Map<string, number>();
-    const ends = new Map<string, number>();
-    visitTensors(decodeModelFile(file), MODEL, (tensor) => {
-      if (tensor.dataLocation !== EXTERNAL) return;
-      const at = tensor.name ?? path;
-      const { location, offset, length } = externalRange(tensor, at);
-      const data = resolveLocation(path, location, at);
-      const bytes = length ?? new DataFile(data, 'external-missing').length - offset;
-      ranges.set(`${offset}:${bytes}:${data}`, bytes);
-      ends.set(data, Math.max(ends.get(data) ?? 0, offset + bytes));
-    });
-    return { fileBytes: file.length + sum(ranges.values()), downloadBytes: file.length + sum(ends.values()) };
-  } finally {
-    file.close();
-  }
+  const ranges = new Map<string, number>();
+  const ends = new Map<string, number>();
+  visitTensors(decodeModelFile(file), MODEL, (tensor) => {
+    if (tensor.dataLocation !== EXTERNAL) return;
+    const at = tensor.name ?? path;
+    const { location, offset, length } = externalRange(tensor, at);
+    const data = resolveLocation(path, location, at);
+    const bytes = length ?? new DataFile(data, 'external-missing').length - offset;
+    ranges.set(`${offset}:${bytes}:${data}`, bytes);
+    ends.set(data, Math.max(ends.get(data) ?? 0, offset + bytes));
+  });
+  return { fileBytes: file.length + sum(ranges.values()), downloadBytes: file.length + sum(ends.values()) };
 }
 
 const sum = (values: Iterable<number>): number => [...values].reduce((total, value) => total + value, 0);

@@ -19,23 +19,18 @@ export interface ModelExtras {
   readonly opsetImport: NonNullable<ModelProto['opsetImport']>;
 }
 
-/** The open files of models that were imported from a path. */
+/** The files of models that were imported from a path. */
 const filesOf: WeakMap<Model, DataFiles> = new WeakMap();
 
 /**
- * Reads the model at `path` with its external data beside it. Weights stay in their files and are read on demand; the files
- * are opened then and must not change while the model is in use.
+ * Reads the model at `path` with its external data beside it. Weights stay in their files and are read on demand; a read fails with
+ * `input-changed` when its file is not what it was.
  */
 export function importModel(path: string): Model {
   const files = new DataFiles();
-  try {
-    const model = modelOf(decodeModel(files.file(path), path), path, path, files);
-    filesOf.set(model, files);
-    return model;
-  } catch (error) {
-    files.close();
-    throw error;
-  }
+  const model = modelOf(decodeModel(files.file(path), path), path, path, files);
+  filesOf.set(model, files);
+  return model;
 }
 
 /** Reads an encoded model in memory. External data is looked for in the folder of `path`, when given. */
@@ -51,9 +46,9 @@ export function importMessage(message: ModelProto, path?: string): Model {
   return model;
 }
 
-/** Closes the files of an imported model; reading a weight opens them again. */
-export function closeModel(model: Model): void {
-  filesOf.get(model)?.close();
+/** The model's own file and its data files, by real path. */
+export function filesOfModel(model: Model): readonly string[] {
+  return filesOf.get(model)?.paths ?? [];
 }
 
 const MODEL_FIELDS = ['irVersion', 'opsetImport', 'producerName', 'producerVersion', 'graph', 'metadataProps'] as const;

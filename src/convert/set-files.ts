@@ -1,7 +1,8 @@
 /** Cutting and growing the data file of a set, byte range by byte range. */
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, statSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, statSync } from 'node:fs';
 import { fail } from '../diagnostics.js';
+import { writeFully } from '../files/transfer.js';
 import { staged } from '../proto/staging.js';
 import { digestsOf } from './range-digests.js';
 import { digestsFor, requireData } from './set-digests.js';
@@ -127,11 +128,6 @@ function copyRange(
 ): void {
   for (let at = range.from; at < range.to; at += STEP) {
     const bytes = readFully(source, at, Math.min(at + STEP, range.to), path);
-    let offset = range.at + at - range.from;
-    for (let done = 0; done < bytes.length; ) {
-      const count = writeSync(target, bytes, done, bytes.length - done, offset);
-      done += count;
-      offset += count;
-    }
+    writeFully(target, bytes, range.at + at - range.from);
   }
 }

@@ -1,15 +1,16 @@
 /** NAME.json: what a nested set is made of and where it lies. One schema checks it on reading and writing. */
-import { closeSync, openSync, readFileSync, readSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { CompilerError, fail } from '../diagnostics.js';
+import { isSealed, sealedJson } from '../files/seal.js';
+import { readFully } from '../files/transfer.js';
 import { staged } from '../proto/staging.js';
 import { SUPER_BLOCK } from '../quant/compress.js';
 import { type ColumnPlace, type ProjectionPlace, placeBlocks, type SetLayout } from '../quant/layout.js';
 import { rowBytes } from '../quant/pack.js';
 import type { Precision } from '../quant/precision.js';
 import { schemaIssues } from '../schema-issues.js';
-import { isSealed, sealedJson } from './seal.js';
 import { idOf } from './set-identity.js';
 import type { DigestedSection } from './set-writer.js';
 
@@ -80,7 +81,11 @@ const schema = z.object({
   format: z.literal('matquant-set'),
   version: z.literal(SET_VERSION, `must be ${SET_VERSION}: compile the set again, or use the version that wrote it`),
   tool: z.string(),
-  source: z.object({ name: z.string(), sha256: z.string().optional() }),
+  source: z.object({
+    name: z.string(),
+    sha256: z.string().optional(),
+    files: z.array(z.strictObject({ name: z.string(), bytes: count, sha256: z.string() })).optional(),
+  }),
   recipe: z.unknown(),
   accuracyLevel: z.union([z.literal(0), z.literal(4)]),
   /** The beginning of the digest of the data, which is in the name of the data file too. */
@@ -94,6 +99,15 @@ const schema = z.object({
   quality: z.record(z.string(), z.unknown()),
   provenance: z.record(z.string(), z.unknown()),
 });
+
+/** What a set was made from. */
+export interface SetSource {
+  readonly name: string;
+  /** Of the graph file. */
+  readonly sha256?: string | undefined;
+  /** Graph file and data files, as they were read. */
+  readonly files?: readonly { readonly name: string; readonly bytes: number; readonly sha256: string }[] | undefined;
+}
 
 /** A graph of the set. */
 export interface SetGraph {
@@ -110,7 +124,7 @@ export interface SetManifest {
   readonly format: 'matquant-set';
   readonly version: typeof SET_VERSION;
   readonly tool: string;
-  readonly source: { readonly name: string; readonly sha256?: string | undefined };
+  readonly source: SetSource;
   readonly recipe: unknown;
   readonly accuracyLevel: 0 | 4;
   /** The beginning of the digest of the data, `idOf`. */
@@ -229,7 +243,7 @@ function startsAsObject(path: string): boolean {
   const descriptor = openSync(path, 'r');
   try {
     const first = new Uint8Array(1);
-    return readSync(descriptor, first, 0, 1, 0) === 1 && first[0] === 0x7b;
+    return readFully(descriptor, first, 0) === 1 && first[0] === 0x7b;
   } finally {
     closeSync(descriptor);
   }

@@ -1,6 +1,7 @@
 /** Tensors over ranges of a data file, and where they are: what links a graph to the data file of its set. */
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { fail } from '../diagnostics.js';
+import * as transfer from '../files/transfer.js';
 import type { DType } from '../ir/dtype.js';
 import { lazyTensor, type Tensor } from '../ir/tensor.js';
 import { externalRange } from '../proto/external-data.js';
@@ -79,10 +80,7 @@ export function readFully(
   into: Uint8Array = new Uint8Array(end - start),
 ): Uint8Array {
   const bytes = into.subarray(0, end - start);
-  for (let done = 0; done < bytes.length; ) {
-    const count = readSync(descriptor, bytes, done, Math.min(bytes.length - done, 1 << 30), start + done);
-    if (count === 0) fail('precision-missing', at, `the file ends before byte ${end}`);
-    done += count;
-  }
+  if (transfer.readFully(descriptor, bytes, start) < bytes.length)
+    fail('precision-missing', at, `the file ends before byte ${end}`);
   return bytes;
 }

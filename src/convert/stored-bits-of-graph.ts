@@ -1,18 +1,13 @@
 /** Bits per quantized weight that a graph keeps on disk, read from the graph alone, whoever wrote it. */
 import { type Graph, intAttribute, type Model, type Node, nodesOf, type Value } from '../ir/graph.js';
-import { closeModel, importModel } from './import.js';
+import { importModel } from './import.js';
 
 /**
  * Bytes of every constant behind the weight inputs of MatMulNBits (planes and tables included, however they are joined), and
  * behind the block-sum terms that carry a projection's name, over the weights K x N; 0 when nothing is quantized.
  */
 export function storedBitsOfGraph(path: string): number {
-  const model = importModel(path);
-  try {
-    return storedBitsOf(model);
-  } finally {
-    closeModel(model);
-  }
+  return storedBitsOf(importModel(path));
 }
 
 /** As `storedBitsOfGraph`, for a model that is open. */

@@ -1,12 +1,13 @@
 /** Writes a compiled set into a folder: solves, trains and distils into the data file, then graphs, check, manifest and report. */
 import { renameSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { digestOfFile } from '../convert/digest.js';
 import { fileSizesOf } from '../convert/file-sizes.js';
+import { filesOfModel } from '../convert/import.js';
 import { dataName, idOf } from '../convert/set-identity.js';
-import type { SetGraph } from '../convert/set-manifest.js';
+import type { SetGraph, SetManifest } from '../convert/set-manifest.js';
 import type { WrittenSet } from '../convert/set-writer.js';
 import { fail } from '../diagnostics.js';
+import type { InputWatch } from '../files/input-watch.js';
 import { KernelPool } from '../kernels/pool.js';
 import type { Context } from '../log.js';
 import { type SetLayout, storedBitsAt } from '../quant/layout.js';
@@ -72,6 +73,7 @@ export interface CompiledPrecision {
 /** A compilation under way. */
 export interface Compilation {
   readonly source: Source;
+  readonly inputs: InputWatch;
   readonly measured: Measured;
   readonly options: CompileOptions;
   /** File name stem of the set. */
@@ -91,8 +93,7 @@ export interface WrittenFolder {
 /** Writes the set into `folder`. */
 export async function writeSet(folder: string, job: Compilation): Promise<WrittenFolder> {
   const { options, stem, clock, measured } = job;
-  const { recipe, model, threads } = options;
-  const digest = digestOfFile(model);
+  const { recipe, threads } = options;
   const pool = new KernelPool(threads);
   const solved = await solveData(folder, job, pool).finally(() => pool.close());
   try {
@@ -104,7 +105,7 @@ export async function writeSet(folder: string, job: Compilation): Promise<Writte
     // A set that is only to be cut into models is checked by those.
     const quality = options.standalone ? {} : await checkFolder(folder, graphs, job);
     writeSetManifest(join(folder, `${stem}.json`), stem, written, {
-      source: { name: basename(model), sha256: await digest },
+      source: await sourceOf(job),
       recipe,
       graphs,
       quality,
@@ -135,6 +136,13 @@ export async function checkFolder(
   return quality;
 }
 
+/** The source in the manifest: its graph file, and all files it was read from. */
+async function sourceOf({ source, inputs, options }: Compilation): Promise<SetManifest['source']> {
+  const digests = await inputs.digests([...new Set([options.model, ...filesOfModel(source.model)])]);
+  const files = digests.map(({ path, bytes, sha256 }) => ({ name: basename(path), bytes, sha256 }));
+  return { name: basename(options.model), sha256: files[0]?.sha256, files };
+}
+
 /** A data file that is complete, and what became of its parts. */
 interface SolvedData {
   readonly template: Template;
@@ -158,7 +166,7 @@ async function solveData(folder: string, job: Compilation, pool: KernelPool): Pr
   const { recipe, work } = options;
   const { statistics, windows } = measured;
   const data = join(folder, `${stem}.data`);
-  const files = new SolvedFiles(work && join(work, 'solved'));
+  const files = new SolvedFiles(work && join(work, 'solved'), context.log);
   const projections: ProjectionReport[] = [];
   let tables: CompressedTables | undefined;
   let trained: Trained | undefined;

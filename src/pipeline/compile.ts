@@ -5,6 +5,7 @@ import { namesIn } from '../convert/listed-files.js';
 import { stagedFolder } from '../convert/output.js';
 import { stemOfData } from '../convert/set-identity.js';
 import { requireName } from '../file-names.js';
+import type { InputWatch } from '../files/input-watch.js';
 import type { Context } from '../log.js';
 import { Clock } from './clock.js';
 import {
@@ -16,8 +17,11 @@ import {
   writeSet,
 } from './compile-set.js';
 import { requireFeedable } from './feedable.js';
+import { requireFinite } from './finite-weights.js';
+import { inputFiles, watchModel, withInputs } from './inputs.js';
 import type { DistillReport } from './learn/distill.js';
 import { guardOutputs, type Output, type OutputCheck } from './outputs.js';
+import { requireMemory } from './peak-memory.js';
 import { graphName, publish } from './publish.js';
 import type { Recipe } from './recipe/recipe.js';
 import { slice } from './set/slice.js';
@@ -28,6 +32,7 @@ import { openSource, requireComplete, requireFfn } from './source.js';
 import { requireTarget } from './target.js';
 import { fitRest } from './target-size.js';
 import { textFiles } from './text-options.js';
+import { openWorkFolder } from './work-folder.js';
 
 export type { CompiledPrecision, CompileOptions } from './compile-set.js';
 
@@ -53,23 +58,38 @@ export interface CompileResult {
 
 /** Compiles `options.model` into a set in `options.output`. Nothing is written there unless all of it succeeds. */
 export async function compile(asked: CompileOptions, context: Context): Promise<CompileResult> {
-  const clock = new Clock();
   const { model, name } = asked;
   const stem = requireName(name ?? basename(model).replace(/\.onnx$/i, ''), name === undefined ? model : '--name');
   guardOutputs(outputsOf(asked, stem));
+  if (asked.work !== undefined) openWorkFolder(asked.work);
+  return withInputs(inputFiles(model, asked.text), (inputs) => compileInputs(asked, stem, inputs, context));
+}
+
+async function compileInputs(
+  asked: CompileOptions,
+  stem: string,
+  inputs: InputWatch,
+  context: Context,
+): Promise<CompileResult> {
+  const clock = new Clock();
   const { source, recipe } = fitRest(openSource(asked.model, asked.recipe), asked.recipe, asked.targetBytes);
+  watchModel(inputs, source.model);
   const options = { ...asked, recipe };
   requireTarget(source, recipe, context);
   requireFfn(source);
   requireFeedable(source);
   if (options.strict) requireComplete(source, recipe);
+  requireMemory(source, recipe, asked.memoryBytes);
+  requireFinite(source, context);
   clock.lap('read');
   const measured = await measure(source, options, context);
   clock.lap('capture');
-  const job: Compilation = { source, measured, options, stem, context, clock };
+  const job: Compilation = { source, inputs, measured, options, stem, context, clock };
   const write = async (folder: string): Promise<CompileResult> => {
     const set = await (options.standalone ? writeModels(folder, job) : writeSet(folder, job));
-    return resultOf(set, folder, job);
+    const result = resultOf(set, folder, job);
+    await inputs.check();
+    return result;
   };
   const { output: folder, standalone } = options;
   return publish({ folder, stem, bits: recipe.bits, standalone }, write).finally(measured.close);

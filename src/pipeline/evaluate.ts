@@ -3,12 +3,14 @@ import { fixedShapeOf } from '../analysis/fixed-shape.js';
 import { requireSound } from '../convert/check-model.js';
 import { importModel } from '../convert/import.js';
 import { storedBitsOfGraph } from '../convert/stored-bits-of-graph.js';
+import type { InputWatch } from '../files/input-watch.js';
 import type { Context } from '../log.js';
 import { evaluate as evaluateModels } from '../report/evaluate.js';
 import type { EvalResult } from '../report/evaluate-types.js';
 import { ortRuntime } from '../runtime/ort.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { requireText, takesVectors } from './feedable.js';
+import { inputFiles, watchModel, withInputs } from './inputs.js';
 import { referenceOf } from './reference.js';
 import type { TextOptions } from './text-options.js';
 import { readWindows } from './windows.js';
@@ -30,9 +32,16 @@ export interface EvalOptions {
   readonly speed?: boolean;
 }
 
-export async function evaluate(options: EvalOptions, context: Context): Promise<EvalResult> {
+export function evaluate(options: EvalOptions, context: Context): Promise<EvalResult> {
+  const files = [options.reference, ...options.candidates].flatMap((path) => inputFiles(path, options.text));
+  return withInputs(files, (inputs) => evaluateInputs(options, inputs, context), { digests: false });
+}
+
+async function evaluateInputs(options: EvalOptions, inputs: InputWatch, context: Context): Promise<EvalResult> {
   for (const model of [options.reference, ...options.candidates]) requireSound(model);
+  for (const path of options.candidates) watchModel(inputs, importModel(path));
   const reference = importModel(options.reference);
+  watchModel(inputs, reference);
   if (!('ids' in options.text)) requireText(reference, options.reference);
   if (takesVectors(reference))
     context.log.warn(
@@ -42,7 +51,7 @@ export async function evaluate(options: EvalOptions, context: Context): Promise<
   const windows = readWindows(options.text, { window: options.window, limit: options.windows, exactly });
   const runnable = referenceOf(options.reference, { compute: 'float32' }, context);
   try {
-    return await evaluateModels({
+    const result = await evaluateModels({
       runtime: standIn(options.reference, runnable?.path ?? options.reference),
       reference: options.reference,
       candidates: options.candidates,
@@ -54,6 +63,8 @@ export async function evaluate(options: EvalOptions, context: Context): Promise<
       progress: context.progress,
       signal: context.signal,
     });
+    await inputs.check();
+    return result;
   } finally {
     runnable?.close();
   }

@@ -2,10 +2,10 @@
  * The weights of the precisions, chosen as MatQuant does: each candidate is compiled on part of the calibration text and scored on
  * the part that is kept back for it.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../diagnostics.js';
+import { temporaryFolder } from '../files/temporary.js';
 import type { Context } from '../log.js';
 import { compile } from './compile.js';
 import { evaluate } from './evaluate.js';
@@ -59,7 +59,7 @@ export async function searchLambda(options: LambdaSearchOptions, context: Contex
   if (windows.length <= kept)
     fail('empty-text', 'text', `The text has ${windows.length} windows, of which ${kept} are to be kept back`);
   if (candidates.length === 0) fail('bad-usage', '--lambdas', 'There is no candidate');
-  const folder = mkdtempSync(join(tmpdir(), 'matquant-lambda-'));
+  const folder = temporaryFolder('lambda');
   try {
     const write = (name: string, list: readonly Int32Array[]): TextOptions => {
       const path = join(folder, name);

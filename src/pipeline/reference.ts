@@ -1,9 +1,9 @@
 /** The model that emitted graphs are compared with: the source, in a form that the runtime at hand can run. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { exportModel } from '../convert/export.js';
 import { importModel } from '../convert/import.js';
+import { temporaryFolder } from '../files/temporary.js';
 import type { Context } from '../log.js';
 import { computeInFloat32, computesBfloat16 } from '../rewrite/compute-float32.js';
 import { Rewriter } from '../rewrite/rewriter.js';
@@ -33,7 +33,7 @@ export function referenceOf(
     return undefined;
   }
   computeInFloat32(new Rewriter(model));
-  const folder = mkdtempSync(join(tmpdir(), 'matquant-reference-'));
+  const folder = temporaryFolder('reference');
   const close = (): void => rmSync(folder, { recursive: true, force: true });
   try {
     return { path: exportModel(model, join(folder, 'reference.onnx')).path, close };

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { isDamaged } from '../convert/seal.js';
 import { fail } from '../diagnostics.js';
+import { isDamaged } from '../files/seal.js';
 
 /** What a file of results holds. Error code `report-input` when that is not JSON, `damaged` when it has a digest that does not hold. */
 export function readSavedJson(path: string): unknown {

@@ -1,6 +1,7 @@
 /** Tensors that wait in a file until they are placed: bytes are appended once, and read back in ranges. */
-import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, openSync, rmSync } from 'node:fs';
 import { fail } from '../diagnostics.js';
+import { readFully, writeFully } from '../files/transfer.js';
 import type { DType } from '../ir/dtype.js';
 import { lazyTensor, type Tensor } from '../ir/tensor.js';
 
@@ -21,9 +22,7 @@ export class SpillFile {
 
   append(bytes: Uint8Array): void {
     this.#descriptor ??= openSync(this.#path, 'wx+');
-    for (let done = 0; done < bytes.length; ) {
-      done += writeSync(this.#descriptor, bytes, done, bytes.length - done, this.#length + done);
-    }
+    writeFully(this.#descriptor, bytes, this.#length);
     this.#length += bytes.length;
   }
 
@@ -43,11 +42,8 @@ export class SpillFile {
   #read(start: number, end: number): Uint8Array {
     if (this.#descriptor === undefined) throw new Error(`${this.#path} is closed`);
     const bytes = new Uint8Array(end - start);
-    for (let done = 0; done < bytes.length; ) {
-      const count = readSync(this.#descriptor, bytes, done, bytes.length - done, start + done);
-      if (count === 0) fail('truncated', this.#path, 'A work file was cut short while it was in use');
-      done += count;
-    }
+    if (readFully(this.#descriptor, bytes, start) < bytes.length)
+      fail('truncated', this.#path, 'A work file was cut short while it was in use');
     return bytes;
   }
 }

@@ -2,10 +2,10 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { examineModel, type Finding } from '../convert/check-model.js';
-import { isDamaged } from '../convert/seal.js';
 import { examineSet } from '../convert/set-digests.js';
 import type { OpenSet } from '../convert/set-manifest.js';
 import { CompilerError, fail } from '../diagnostics.js';
+import { isDamaged } from '../files/seal.js';
 import { openReportSet, stemOf } from './reporting/report-files.js';
 
 export type { Finding } from '../convert/check-model.js';

@@ -4,7 +4,7 @@ import { basename, dirname } from 'node:path';
 import { fixedShapeOf } from '../analysis/fixed-shape.js';
 import { requireSound } from '../convert/check-model.js';
 import { fileSizesOf } from '../convert/file-sizes.js';
-import { closeModel, importModel } from '../convert/import.js';
+import { importModel } from '../convert/import.js';
 import { staged } from '../convert/output.js';
 import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
@@ -132,7 +132,6 @@ async function requireLevels(
 ): Promise<void> {
   const model = importModel(original);
   const exactly = fixedShapeOf(model).length;
-  closeModel(model);
   const ids = readWindows(text, { window, limit: 1, exactly })[0]?.slice(0, exactly ?? LEVEL_TOKENS);
   if (ids === undefined) return;
   const name = basename(candidate);

@@ -1,53 +1,45 @@
-/** A file that tensors are read from: opened on the first read, closed on request, never read as a whole. */
-import { closeSync, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
+/**
+ * A file that tensors are read from in ranges, never as a whole. It is opened for every read, which costs some microseconds: whoever
+ * imports a model has nothing to close, and a file that was changed or replaced since is noticed at the next read.
+ */
+import { closeSync, openSync, statSync } from 'node:fs';
 import { type ErrorCode, fail } from '../diagnostics.js';
+import { settledState, stateOf } from '../files/file-state.js';
+import { readFully } from '../files/transfer.js';
 import { type Payload, rangeOf } from './payload.js';
 
 export class DataFile implements Payload {
   readonly path: string;
   readonly length: number;
-  readonly #missing: ErrorCode;
-  readonly #identity: string;
-  #descriptor: number | undefined;
+  readonly #contents: string;
 
   /** `path` must be a regular file; devices and pipes could block for ever. `missing` is the code of what is wrong with it. */
   constructor(path: string, missing: ErrorCode = 'file-missing') {
-    const stats = guarded(() => statSync(path), path, missing);
-    if (!stats.isFile()) fail(missing, path, 'not a regular file');
+    if (!guarded(() => statSync(path), path, missing).isFile()) fail(missing, path, 'not a regular file');
+    const state = settledState(path) ?? fail(missing, path, 'the file cannot be opened');
     this.path = path;
-    this.#missing = missing;
-    this.length = stats.size;
-    this.#identity = identityOf(stats);
+    this.length = state.bytes;
+    this.#contents = state.contents;
   }
 
   read(start: number, end: number, into?: Uint8Array): Uint8Array {
     if (end > this.length) fail('truncated', this.path, `the file has ${this.length} bytes, byte ${end} is needed`);
     const bytes = into?.subarray(0, end - start) ?? new Uint8Array(end - start);
     const descriptor = this.#open();
-    for (let done = 0; done < bytes.length; ) {
-      const count = readSync(descriptor, bytes, done, Math.min(bytes.length - done, 1 << 30), start + done);
-      if (count === 0) fail('truncated', this.path, `the file has become shorter than ${end} bytes`);
-      done += count;
-    }
-    return bytes;
-  }
-
-  /** Releases the file; a later read opens it again. */
-  close(): void {
-    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
-    this.#descriptor = undefined;
-  }
-
-  #open(): number {
-    if (this.#descriptor !== undefined) return this.#descriptor;
-    const descriptor = guarded(() => openSync(this.path, 'r'), this.path, this.#missing);
-    // A file that was replaced meanwhile would give wrong weights without any sign.
-    if (identityOf(fstatSync(descriptor)) !== this.#identity) {
+    try {
+      if (readFully(descriptor, bytes, start) < bytes.length) changed(this.path);
+      return bytes;
+    } finally {
       closeSync(descriptor);
-      fail(this.#missing, this.path, 'the file has changed since the model was read');
     }
-    this.#descriptor = descriptor;
-    return descriptor;
+  }
+
+  /** A file that was changed meanwhile would give wrong weights without any sign. */
+  #open(): number {
+    const descriptor = guarded(() => openSync(this.path, 'r'), this.path, 'input-changed');
+    if (stateOf(descriptor)?.contents === this.#contents) return descriptor;
+    closeSync(descriptor);
+    return changed(this.path);
   }
 }
 
@@ -72,8 +64,9 @@ export class DataFiles {
     return known;
   }
 
-  close(): void {
-    for (const file of this.#files.values()) file.close();
+  /** Every file that was asked for. */
+  get paths(): readonly string[] {
+    return [...this.#files.keys()];
   }
 }
 
@@ -85,4 +78,4 @@ function guarded<T>(action: () => T, path: string, code: ErrorCode): T {
   }
 }
 
-const identityOf = (stats: Stats): string => `${stats.dev}:${stats.ino}:${stats.size}:${stats.mtimeMs}`;
+const changed = (path: string): never => fail('input-changed', path, 'the file has changed since the model was read');

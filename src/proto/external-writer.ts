@@ -1,6 +1,7 @@
 /** Writes the bytes of tensors into one data file, one after another, in chunks: nothing is held as a whole. */
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
+import { writeFully } from '../files/transfer.js';
 import { DataFile } from './data-file.js';
 import { CHUNK, chunksOf, type Payload } from './payload.js';
 import { WriteBehind } from './write-behind.js';
@@ -79,26 +80,18 @@ export function sha1Of(path: string): string {
   const file = new DataFile(path);
   const hash = createHash('sha1');
   const into = Buffer.allocUnsafeSlow(CHUNK);
-  try {
-    for (const chunk of chunksOf(file, () => into)) hash.update(chunk);
-    return hash.digest('hex');
-  } finally {
-    file.close();
-  }
+  for (const chunk of chunksOf(file, () => into)) hash.update(chunk);
+  return hash.digest('hex');
 }
 
 /** Writes pieces to a new file one after another. */
 export function writePieces(path: string, pieces: readonly Payload[]): void {
   const descriptor = openSync(path, 'wx');
   try {
-    for (const run of runsOf(pieces)) writeAll(descriptor, run);
+    for (const run of runsOf(pieces)) writeFully(descriptor, run);
   } finally {
     closeSync(descriptor);
   }
-}
-
-function writeAll(descriptor: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done, bytes.length - done);
 }
 
 /** Small pieces are gathered to 1 MiB, so that a graph of many small tensors does not cost a system call each. */

@@ -2,7 +2,6 @@
  * Output is written beside its target under a temporary name and renamed when complete: whoever looks at the target sees the
  * old file or the new one, never half of one.
  */
-import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   fsyncSync,
@@ -14,8 +13,9 @@ import {
   rmSync,
   statSync,
 } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { CompilerError, type ErrorCode, fail } from '../diagnostics.js';
+import { stagedName } from '../files/temporary.js';
 
 /** Writes one file: `write` gets the temporary path. */
 export function staged<T>(target: string, write: (temporary: string) => T): T {
@@ -89,10 +89,7 @@ const folders: Set<string> = new Set();
 const pending: Set<string> = new Set();
 
 function openStage(targets: readonly string[]): Stage {
-  const temporaries = targets.map((target) => {
-    const name = `.${basename(target)}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
-    return join(dirname(target), name);
-  });
+  const temporaries = targets.map(stagedName);
   makeFolders(targets);
   if (pending.size === 0) process.once('exit', removePending);
   for (const path of temporaries) pending.add(path);

@@ -1,7 +1,7 @@
 /** The thread that writes: takes slots in their order until it is told to end. */
 import { fdatasync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
-import { writeAt } from './write-behind.js';
+import { writeFully } from '../files/transfer.js';
 import { CONTROL, putError, type RingStart, SLOT_BYTES, SLOTS } from './write-behind-ring.js';
 
 /** Bytes after which the disk is asked to begin. */
@@ -26,7 +26,7 @@ function writeSlot(slot: number, length: number): void {
   // After an error the rest is taken and dropped, so that the caller never waits for ever.
   if (Atomics.load(control, CONTROL.failed) !== 0) return;
   try {
-    writeAt(descriptor, slots.subarray(slot * SLOT_BYTES, slot * SLOT_BYTES + length), places[2 * slot] as number);
+    writeFully(descriptor, slots.subarray(slot * SLOT_BYTES, slot * SLOT_BYTES + length), places[2 * slot] as number);
   } catch (error) {
     putError(ring, error as NodeJS.ErrnoException);
   }

@@ -3,8 +3,8 @@
  * a thread writes them while the caller makes the next ones. A 7B model's standalone slice spends two thirds of its time in
  * `write`; the thread also has what is complete put on the disk early, so that the flush at the end finds little to do.
  */
-import { writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
+import { writeFully } from '../files/transfer.js';
 import { CONTROL, type RingStart, SLOT_BYTES, SLOTS, takeError } from './write-behind-ring.js';
 
 /** Below this many bytes a thread costs more than it saves. */
@@ -37,7 +37,7 @@ export class WriteBehind {
   write(bytes: Uint8Array, offset: number): void {
     this.#written += bytes.length;
     if (this.#written > this.#from) this.#ring ??= new Ring(this.#descriptor);
-    if (this.#ring === undefined) writeAt(this.#descriptor, bytes, offset);
+    if (this.#ring === undefined) writeFully(this.#descriptor, bytes, offset);
     else this.#ring.write(bytes, offset);
   }
 
@@ -53,13 +53,6 @@ export class WriteBehind {
   abandon(): void {
     this.#ring?.stop();
     this.#ring = undefined;
-  }
-}
-
-/** Writes all of `bytes` at `offset`. */
-export function writeAt(descriptor: number, bytes: Uint8Array, offset: number): void {
-  for (let done = 0; done < bytes.length; ) {
-    done += writeSync(descriptor, bytes, done, Math.min(bytes.length - done, 1 << 30), offset + done);
   }
 }
 

@@ -32,7 +32,7 @@ export interface GroupSums {
   readonly candidates: readonly CandidateSums[];
 }
 
-interface Opened<S extends WindowScore> {
+export interface Opened<S extends WindowScore> {
   readonly path: string;
   readonly decoder: Decoder;
   readonly loadSeconds: number;
@@ -73,7 +73,7 @@ export async function evaluateGroup(
   }
 }
 
-async function openModel<S extends WindowScore>(path: string, settings: GroupSettings): Promise<Opened<S>> {
+export async function openModel<S extends WindowScore>(path: string, settings: GroupSettings): Promise<Opened<S>> {
   const before = process.memoryUsage.rss();
   const start = performance.now();
   const decoder = await openDecoder(settings.runtime, path, settings.open, settings.hints);
@@ -95,7 +95,10 @@ async function scoreWindow(
   }
 }
 
-async function finished<S extends WindowScore>(model: Opened<S>, settings: GroupSettings): Promise<ModelSums<S>> {
+export async function finished<S extends WindowScore>(
+  model: Opened<S>,
+  settings: GroupSettings,
+): Promise<ModelSums<S>> {
   const { path, loadSeconds, loadedBytes, scores } = model;
   const speed: Speed | undefined = settings.speed
     ? await measureSpeed(model.decoder, settings.windows[0] as ArrayLike<number>)

@@ -12,6 +12,7 @@ import { KernelPool } from '../kernels/pool.js';
 import { type Progress, silentContext } from '../log.js';
 import { readHints } from '../runtime/hints.js';
 import type { OpenOptions, Runtime } from '../runtime/runtime.js';
+import { evaluateApart } from './evaluate-apart.js';
 import { evaluateGroup, type GroupSettings, type GroupSums } from './evaluate-group.js';
 import { groupsOf } from './evaluate-groups.js';
 import { candidateResult, referenceResult } from './evaluate-result.js';
@@ -28,6 +29,8 @@ export interface EvaluateOptions {
   readonly threads?: number;
   /** Bytes that open models and logits may take together; default 4 GiB. At least two models are open at a time. */
   readonly memory?: number;
+  /** One model open at a time, for few positions: the logits of the reference are kept. Default false. */
+  readonly apart?: boolean;
   /** Session option of every model; see OpenOptions. */
   readonly accuracyLevel?: number;
   /** Measure decoding speed; default true. */
@@ -66,6 +69,8 @@ async function scoreGroups(groups: readonly (readonly string[])[], options: Eval
   const total = groups.length * options.windows.length;
   const settings = settingsOf(options, pool);
   try {
+    if (options.apart)
+      return await evaluateApart(options.reference, options.candidates, { ...settings, offset: 0, total });
     const done: GroupSums[] = [];
     for (const [index, group] of groups.entries()) {
       done.push(

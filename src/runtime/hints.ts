@@ -17,10 +17,14 @@ export interface DecoderHints {
 
 /** What the configuration files around the model at `path` say; later files only fill what earlier ones left open. */
 export function readHints(path: string): DecoderHints {
+  return mergeHints(...hintFiles(path).map((file) => hintsOf(readJson(file))));
+}
+
+/** Where configuration files around the model at `path` may be. */
+export function hintFiles(path: string): readonly string[] {
   const folder = dirname(path);
-  const files = ['genai_config.json', 'config.json', 'generation_config.json'];
-  const found = [folder, dirname(folder)].flatMap((place) => files.map((file) => hintsOf(readJson(join(place, file)))));
-  return mergeHints(...found);
+  const names = ['genai_config.json', 'config.json', 'generation_config.json'];
+  return [folder, dirname(folder)].flatMap((place) => names.map((name) => join(place, name)));
 }
 
 /** One value per field: the first that is known. */

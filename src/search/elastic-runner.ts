@@ -2,7 +2,7 @@
  * Runs a set at any mix of precisions over a few windows. Segments before the first layer that changes give what they gave for
  * the mix before, so their outputs are kept for one mix, the base, and a neighbour of it is run from where it differs.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fixedShapeOf } from '../analysis/fixed-shape.js';
 import type { Batch } from '../calibrate/batches.js';
@@ -10,6 +10,7 @@ import { GraphFeeder } from '../calibrate/graph-feeds.js';
 import { SegmentFiles } from '../calibrate/segment-files.js';
 import { buildSegmentModel, type SegmentModel } from '../calibrate/segment-model.js';
 import { fail } from '../diagnostics.js';
+import { temporaryFolder } from '../files/temporary.js';
 import type { Value } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import { effectiveBits, type ProjectionPlace } from '../quant/layout.js';
@@ -69,7 +70,7 @@ export class ElasticRunner {
 
   constructor(options: ElasticOptions) {
     this.#options = options;
-    this.#folder = mkdtempSync(join(options.workFolder, 'matquant-elastic-'));
+    this.#folder = temporaryFolder('elastic', options.workFolder);
     this.#feeder = new GraphFeeder(options.graph.model, options.graph.analysis, options.hints);
     this.#texts = fixedShapeOf(options.graph.model).batch ?? 1;
     const batchOf = (window: ArrayLike<number>) => Array<ArrayLike<number>>(this.#texts).fill(window);

@@ -5,7 +5,7 @@ import { describe, expect, it } from '@jest/globals';
 import { InferenceSession } from 'onnxruntime-node';
 import type { ModelAnalysis, Role } from '../../src/analysis/projection.js';
 import { analyse } from '../../src/analysis/projections.js';
-import { closeModel, importModel } from '../../src/convert/import.js';
+import { importModel } from '../../src/convert/import.js';
 import type { Node } from '../../src/ir/graph.js';
 import { verify } from '../../src/ir/verify.js';
 import { fixture, temporaryFolder } from '../support/paths.js';
@@ -21,7 +21,6 @@ const open = (path: string): ModelAnalysis => {
   const model = importModel(path);
   expect(verify(model)).toEqual([]);
   const analysis = analyse(model);
-  closeModel(model);
   return analysis;
 };
 

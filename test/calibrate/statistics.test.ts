@@ -157,11 +157,11 @@ describe('statistics', () => {
     ]) {
       writeFileSync(path, whole);
       damage();
-      expect(await codeOf(statistics.load('g'))).toBe('statistics');
+      expect(await codeOf(statistics.load('g'))).toBe('damaged-file');
     }
     expect(await codeOf(statistics.load('other'))).toBe('statistics');
     writeFileSync(join(folder, 'statistics.json'), '{');
-    expect(await codeOf(openStatistics(folder))).toBe('statistics');
+    expect(await codeOf(openStatistics(folder))).toBe('damaged-file');
     expect(await codeOf(openStatistics(temporaryFolder()))).toBe('statistics');
   });
 

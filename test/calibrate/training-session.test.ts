@@ -6,7 +6,7 @@ import { divergence, meanSquaredError } from '../../src/calibrate/losses.js';
 import { AdamW, cosineRate } from '../../src/calibrate/optimizer.js';
 import type { TrainingRequest } from '../../src/calibrate/training-graph.js';
 import { TrainingSession } from '../../src/calibrate/training-session.js';
-import { closeModel, importModel } from '../../src/convert/import.js';
+import { importModel } from '../../src/convert/import.js';
 import { float, int } from '../../src/ir/attribute.js';
 import type { Model, Value } from '../../src/ir/graph.js';
 import { float32s } from '../../src/ir/tensor.js';
@@ -232,7 +232,6 @@ describe('a whole decoder', () => {
         expect(Math.abs(slope / norm - 1)).toBeLessThan(0.02);
       }
     });
-    closeModel(model);
   });
 });
 

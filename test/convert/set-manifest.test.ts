@@ -1,9 +1,9 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { sealedJson } from '../../src/convert/seal.js';
 import { manifestText, openSet, parseManifest, type SetManifest } from '../../src/convert/set-manifest.js';
 import { SetWriter } from '../../src/convert/set-writer.js';
+import { sealedJson } from '../../src/files/seal.js';
 import { partsOf } from '../../src/pipeline/parts.js';
 import type { Precision } from '../../src/quant/precision.js';
 import { product, randomParts, type SetOnDisk, writeSet, writeWholeSet } from '../support/nested.js';

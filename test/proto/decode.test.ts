@@ -49,7 +49,6 @@ describe('decodeModel', () => {
     expect([...(first?.rawData ?? [])]).toEqual(small);
     expect(second?.rawData).toBeUndefined();
     expect([...(second?.payload?.read(1000, 1024) ?? [])]).toEqual(large.slice(1000));
-    source.close();
   });
 
   it('finds raw_data in attributes, nested graphs, functions, sparse tensors and training graphs', () => {
@@ -214,10 +213,8 @@ describe('decodeModel on bad input', () => {
     expect(codeOf(() => new DataFile(join(temporaryFolder(), 'none.onnx')))).toBe('file-missing');
     const source = new DataFile(path);
     const payload = firstTensor(decodeModelFile(source))?.payload;
-    source.close();
     expect(payload?.read(0, 1)).toEqual(Uint8Array.of(1));
-    source.close();
     writeFileSync(path, 'something else');
-    expect(codeOf(() => payload?.read(0, 1))).toBe('file-missing');
+    expect(codeOf(() => payload?.read(0, 1))).toBe('input-changed');
   });
 });

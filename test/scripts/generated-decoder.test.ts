@@ -6,7 +6,7 @@ import { type DecoderShape, generatedDecoder } from '../../scripts/generated-dec
 import { RandomWeights } from '../../scripts/random-weights.js';
 import { analyse } from '../../src/analysis/projections.js';
 import { exportModel } from '../../src/convert/export.js';
-import { closeModel, importModel } from '../../src/convert/import.js';
+import { importModel } from '../../src/convert/import.js';
 import { toFloat32 } from '../../src/quant/half.js';
 import { openDecoder } from '../../src/runtime/decoder.js';
 import { generate } from '../../src/runtime/generate.js';
@@ -31,7 +31,6 @@ describe('a generated decoder', () => {
     exportModel(generatedDecoder({ ...tiny, dtype }), path);
     const model = importModel(path);
     const { projections, refusals, embedding, activation } = analyse(model);
-    closeModel(model);
     const roles = projections.map(({ layer, role, k, n }) => `${layer} ${role} ${k}x${n}`);
     expect(roles.filter((each) => /gate|up|down/.test(each))).toEqual([
       ...['0 gate 64x160', '0 up 64x160', '0 down 160x64'],

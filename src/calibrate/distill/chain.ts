@@ -3,13 +3,11 @@
  * recomputation inside (Chen et al. 2016, "Training deep nets with sublinear memory cost", with the cuts of the calibration).
  * One segment that holds everything needs no recomputation; more segments need less memory.
  */
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { elementTypeOf } from '../../analysis/element-types.js';
 import type { Execution } from '../../analysis/execution.js';
 import type { ModelAnalysis } from '../../analysis/projection.js';
 import { fail } from '../../diagnostics.js';
+import { temporaryFolder } from '../../files/temporary.js';
 import type { Model, Value } from '../../ir/graph.js';
 import type { DecoderHints } from '../../runtime/hints.js';
 import { type Feeds, floats, type HostTensor, integers, type Outputs, type Runtime } from '../../runtime/runtime.js';
@@ -72,7 +70,7 @@ export class Chain {
     this.#execution = execution;
     this.#objective = request.objective ?? 'divergence';
     this.#feeder = new GraphFeeder(model, analysis, request.hints);
-    this.#files = new SegmentFiles(mkdtempSync(join(request.workDir ?? tmpdir(), 'matquant-distill-')));
+    this.#files = new SegmentFiles(temporaryFolder('distill', request.workDir));
     let goesBack = false;
     this.#parts = segments.map((segment, at) => {
       const nodes = new Set(segment.nodes);

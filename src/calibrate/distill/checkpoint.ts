@@ -1,7 +1,8 @@
-/** States of a distillation as files: a JSON header and float32 arrays, so that an interrupted run goes on to the same bytes. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { staged } from '../../convert/output.js';
+/** States of a distillation as records, so that an interrupted run goes on to the same bytes. */
+import { basename } from 'node:path';
+import { saveRecord } from '../../convert/records.js';
+import { findRecord, type RecordContents, type RecordName } from '../../files/record.js';
+import type { Log } from '../../log.js';
 
 /** One look at the text that is kept back. */
 export interface Look {
@@ -30,45 +31,34 @@ export interface State {
   readonly best: readonly Float32Array[];
 }
 
-type Header = Omit<State, 'values' | 'means' | 'squares' | 'best'> & { readonly lengths: readonly number[] };
+const GROUPS = ['values', 'means', 'squares', 'best'] as const;
+
+type Facts = Omit<State, (typeof GROUPS)[number]>;
+
+/** The file is named by what the state was made from. */
+const nameOf = (path: string): RecordName => ({ kind: 'distilled', key: basename(path) });
 
 export function writeState(path: string, state: State): void {
-  const { values, means, squares, best, ...rest } = state;
-  const header: Header = { ...rest, lengths: values.map((column) => column.length) };
-  const text = Buffer.from(JSON.stringify(header));
-  const length = Buffer.alloc(4);
-  length.writeUInt32LE(text.length);
-  const columns = [...values, ...means, ...squares, ...best];
-  const views = columns.map((column) => Buffer.from(column.buffer, column.byteOffset, column.byteLength));
-  mkdirSync(dirname(path), { recursive: true });
-  staged(path, (temporary) => writeFileSync(temporary, Buffer.concat([length, text, ...views])));
+  const { values: _, means: __, squares: ___, best: ____, ...facts } = state;
+  const columns = GROUPS.flatMap((group) => state[group].map((data, at) => ({ name: `${group} ${at}`, data })));
+  saveRecord(path, nameOf(path), facts, columns);
 }
 
-/** The state in a file, or undefined when there is none or not a whole one. */
-export function readState(path: string): State | undefined {
-  let file: Buffer;
-  try {
-    file = readFileSync(path);
-  } catch {
-    return undefined;
-  }
-  try {
-    const start = 4 + file.readUInt32LE(0);
-    const { lengths, ...header } = JSON.parse(file.toString('utf8', 4, start)) as Header;
-    const total = lengths.reduce((sum, length) => sum + length, 0);
-    if (file.length !== start + 16 * total) return undefined;
-    let at = start;
-    const take = (): Float32Array[] =>
-      lengths.map((length) => {
-        const column = new Float32Array(length);
-        new Uint8Array(column.buffer).set(file.subarray(at, at + 4 * length));
-        at += 4 * length;
-        return column;
-      });
-    return { ...header, values: take(), means: take(), squares: take(), best: take() };
-  } catch {
-    return undefined;
-  }
+/** The state in a file, or undefined when there is none or, which is said, a damaged one. */
+export function readState(path: string, log: Log): State | undefined {
+  return findRecord(path, nameOf(path), log, decode);
 }
 
-export const removeState = (path: string): void => rmSync(path, { force: true });
+function decode({ facts, arrays }: RecordContents): State {
+  const take = (group: string): readonly Float32Array[] =>
+    [...arrays].flatMap(([name, data]) => (name.startsWith(`${group} `) ? [data as Float32Array] : []));
+  const { smoothed, ...rest } = facts as Facts;
+  return {
+    ...rest,
+    smoothed,
+    values: take('values'),
+    means: take('means'),
+    squares: take('squares'),
+    best: take('best'),
+  };
+}

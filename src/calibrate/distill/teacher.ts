@@ -1,12 +1,15 @@
 /** The teacher: last hidden states of the float model, computed once for all steps and precisions, and kept in one file. */
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ModelAnalysis } from '../../analysis/projection.js';
 import { stagedFilesAsync } from '../../convert/output.js';
 import { CompilerError, fail } from '../../diagnostics.js';
+import { checkRecord, type RecordName, RecordWriter, unlessDamaged } from '../../files/record.js';
+import { temporaryFolder } from '../../files/temporary.js';
+import { readFully } from '../../files/transfer.js';
 import type { Model, Value } from '../../ir/graph.js';
+import type { Log } from '../../log.js';
 import type { DecoderHints } from '../../runtime/hints.js';
 import type { Runtime } from '../../runtime/runtime.js';
 import { planCapture } from '../groups.js';
@@ -26,18 +29,23 @@ export interface TeacherRequest {
   readonly hints?: DecoderHints;
   /** Where the file is kept, and found again; without it a temporary folder that `close` removes. */
   readonly folder?: string;
+  /** Told when that file is damaged. */
+  readonly log?: Log;
   readonly signal?: AbortSignal;
   readonly onProgress?: (done: number) => void;
 }
 
-/** An open file of hidden states, [windows, length, hidden] float32. */
+/** An open record of hidden states, [windows, length, hidden] float32. */
 export class Teacher {
   readonly #descriptor: number;
+  readonly #start: number;
   readonly #window: number;
   readonly #temporary: string | undefined;
 
-  constructor(path: string, window: number, temporary: string | undefined) {
+  /** The states begin at byte `start`; `window` is the number of numbers of one window. */
+  constructor(path: string, start: number, window: number, temporary: string | undefined) {
     this.#descriptor = openSync(path, 'r');
+    this.#start = start;
     this.#window = window;
     this.#temporary = temporary;
   }
@@ -47,8 +55,8 @@ export class Teacher {
     const states = new Float32Array(rows.length * this.#window);
     rows.forEach((row, at) => {
       const bytes = new Uint8Array(states.buffer, at * this.#window * 4, this.#window * 4);
-      const count = readSync(this.#descriptor, bytes, 0, bytes.length, row * bytes.length);
-      if (count !== bytes.length) fail('truncated', 'teacher', 'The file of hidden states was cut short while in use');
+      const count = readFully(this.#descriptor, bytes, this.#start + row * bytes.length);
+      if (count < bytes.length) fail('truncated', 'teacher', 'The file of hidden states was cut short while in use');
     });
     return states;
   }
@@ -62,7 +70,7 @@ export class Teacher {
 /** Runs the float model over the text, or finds what an earlier run kept. */
 export async function openTeacher(request: TeacherRequest): Promise<Teacher> {
   const { model, analysis, modelDigest, text, folder } = request;
-  const temporary = folder === undefined ? mkdtempSync(join(tmpdir(), 'matquant-teacher-')) : undefined;
+  const temporary = folder === undefined ? temporaryFolder('teacher') : undefined;
   const { projection, hidden } = headOf(model, analysis, planCapture(model, analysis).execution);
   const name = createHash('sha256')
     .update(`${modelDigest} ${digestOfWindows(text.windows)}`)
@@ -70,10 +78,16 @@ export async function openTeacher(request: TeacherRequest): Promise<Teacher> {
   const place = folder ?? (temporary as string);
   const path = join(place, `${name}.hidden`);
   try {
-    mkdirSync(place, { recursive: true });
-    if (!existsSync(path))
-      await stagedFilesAsync([path], ([target]) => captureAnyhow(request, hidden, target as string));
-    return new Teacher(path, text.length * projection.k, temporary);
+    const record: RecordName = { kind: 'hidden', key: name };
+    const shape = [text.windows.length, text.length, projection.k];
+    const begin = (target: string): RecordWriter =>
+      new RecordWriter(target, record, {}, [{ name: 'hidden', dtype: 'F32', shape }]);
+    let start = unlessDamaged(path, request.log, () => checkRecord(path, record));
+    if (start === undefined) {
+      await stagedFilesAsync([path], ([target]) => captureAnyhow(request, hidden, () => begin(target as string)));
+      start = checkRecord(path, record);
+    }
+    return new Teacher(path, start, text.length * projection.k, temporary);
   } catch (error) {
     if (temporary !== undefined) rmSync(temporary, { recursive: true, force: true });
     throw error;
@@ -81,16 +95,21 @@ export async function openTeacher(request: TeacherRequest): Promise<Teacher> {
 }
 
 /** A model that cannot run several windows at once, whatever its inputs say, is run window by window. */
-async function captureAnyhow(request: TeacherRequest, hidden: Value, path: string): Promise<void> {
+async function captureAnyhow(request: TeacherRequest, hidden: Value, open: () => RecordWriter): Promise<void> {
   try {
-    await capture(request, hidden, path, undefined);
+    await capture(request, hidden, open, undefined);
   } catch (error) {
     if (!(error instanceof CompilerError && error.code === 'runtime-failed')) throw error;
-    await capture(request, hidden, path, 1);
+    await capture(request, hidden, open, 1);
   }
 }
 
-async function capture(request: TeacherRequest, hidden: Value, path: string, batch: number | undefined): Promise<void> {
+async function capture(
+  request: TeacherRequest,
+  hidden: Value,
+  open: () => RecordWriter,
+  batch: number | undefined,
+): Promise<void> {
   const { model, analysis, text, runtime, threads, memoryBytes, hints, signal, onProgress } = request;
   const runner = new SegmentRunner(model, analysis, text.windows, runtime, {
     scope: () => false,
@@ -101,7 +120,7 @@ async function capture(request: TeacherRequest, hidden: Value, path: string, bat
     ...(hints !== undefined && { hints }),
     ...(signal !== undefined && { signal }),
   });
-  const descriptor = openSync(path, 'w');
+  const writer = open();
   try {
     const stream = runner.stream();
     const total = runner.segments.length * runner.batches.length;
@@ -114,17 +133,16 @@ async function capture(request: TeacherRequest, hidden: Value, path: string, bat
         advance,
         onBatch: (_, found) => {
           const data = found.get(hidden)?.data;
-          if (data !== undefined) writeAll(descriptor, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+          if (data !== undefined) writer.append(data);
           onProgress?.(++done / total);
         },
       });
     }
+    writer.finish();
+  } catch (error) {
+    writer.abandon();
+    throw error;
   } finally {
-    closeSync(descriptor);
     runner.close();
   }
-}
-
-function writeAll(descriptor: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done, bytes.length - done);
 }

@@ -5,6 +5,7 @@
  * As long as no look was better than the start, the rate was too large: it goes back and takes half of it (Gemma 3 270M, block 32,
  * int3: 5e-3 turns .155 into .222, where int2 gains most at 6e-3; every block size and model has its own largest rate).
  */
+import type { Log } from '../../log.js';
 import type { Random } from '../../random.js';
 import { AdamW, cosineRate, type Schedule } from '../optimizer.js';
 import type { ChainStep, Lesson } from './chain.js';
@@ -49,6 +50,8 @@ export interface DistillRequest<C extends Columns> {
   readonly random: Random;
   /** File that an interrupted run goes on from. */
   readonly checkpoint?: string | undefined;
+  /** Told when that file is damaged. */
+  readonly log: Log;
   readonly signal?: AbortSignal | undefined;
   readonly onStep?: ((step: number, steps: number, loss: number, kept: number) => void) | undefined;
 }
@@ -105,8 +108,8 @@ class Run<C extends Columns> {
 
   /** Goes on from a checkpoint, or looks at the tables as they are. */
   async start(): Promise<void> {
-    const { checkpoint } = this.#request;
-    const state = checkpoint === undefined ? undefined : readState(checkpoint);
+    const { checkpoint, log } = this.#request;
+    const state = checkpoint === undefined ? undefined : readState(checkpoint, log);
     if (state !== undefined && state.values.length === this.#values.length) this.#restore(state);
     else await this.#look();
   }

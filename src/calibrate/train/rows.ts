@@ -1,7 +1,8 @@
 /** Rows of activations that a block is trained on: in memory up to a bound, beyond it in a file that is read by row. */
-import { closeSync, mkdirSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fail } from '../../diagnostics.js';
+import { bytesOf, readFully, writeFully } from '../../files/transfer.js';
 
 /** What a block is trained on. */
 export interface BlockRows {
@@ -67,8 +68,7 @@ export class RowStore {
     try {
       if (this.#descriptor === undefined) mkdirSync(dirname(this.#path), { recursive: true });
       this.#descriptor ??= openSync(this.#path, 'w+');
-      const bytes = new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength);
-      for (let done = 0; done < bytes.length; ) done += writeSync(this.#descriptor, bytes, done);
+      writeFully(this.#descriptor, bytesOf(rows));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
       fail('disk-full', this.#path, 'there is no room for the activations of the calibration text');
@@ -78,8 +78,9 @@ export class RowStore {
   #read(index: number, target: Float32Array): void {
     if (!(index >= 0 && index < this.#count)) throw new RangeError(`there is no row ${index}`);
     if (index >= this.#kept) {
-      const bytes = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);
-      readSync(this.#descriptor as number, bytes, 0, bytes.length, (index - this.#kept) * 4 * this.width);
+      const bytes = bytesOf(target);
+      const count = readFully(this.#descriptor as number, bytes, (index - this.#kept) * 4 * this.width);
+      if (count < bytes.length) fail('truncated', this.#path, 'A work file was cut short while it was in use');
       return;
     }
     const part = this.#parts.findLast(({ first }) => first <= index);

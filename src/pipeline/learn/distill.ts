@@ -123,6 +123,7 @@ async function distillOne(
       ...(stage.work !== undefined && {
         checkpoint: join(stage.work, 'distilled', `${keyOf(bits, surroundings)}.state`),
       }),
+      log: context.log,
       signal: context.signal,
       onStep: (step, steps, loss, last) =>
         context.progress.update({

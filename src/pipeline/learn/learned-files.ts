@@ -3,23 +3,22 @@
  * on with the next block, and a run with the same inputs takes what is there.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BlockHistory, TrainedBlock } from '../../calibrate/train/train.js';
-import { staged } from '../../convert/output.js';
+import { saveRecord } from '../../convert/records.js';
+import { findRecord, type RecordContents, type RecordName } from '../../files/record.js';
+import type { Log } from '../../log.js';
 import { TOOL } from '../../version.js';
-
-interface Header {
-  readonly history: BlockHistory;
-  readonly arrays: readonly (readonly [name: string, length: number])[];
-}
 
 /** A folder of trained blocks; without a folder nothing is kept. */
 export class LearnedFiles {
   readonly #folder: string | undefined;
+  readonly #log: Log;
 
-  constructor(folder: string | undefined) {
+  constructor(folder: string | undefined, log: Log) {
     this.#folder = folder;
+    this.#log = log;
     if (folder !== undefined) mkdirSync(folder, { recursive: true });
   }
 
@@ -29,19 +28,16 @@ export class LearnedFiles {
       .digest('hex');
   }
 
-  /** The block of this name, or undefined when it is not there or not whole. */
+  /** The block of this name, or undefined when it is not there or, which is said, damaged. */
   find(key: string): TrainedBlock | undefined {
     if (this.#folder === undefined) return undefined;
-    try {
-      return decode(readFileSync(this.#path(key)));
-    } catch {
-      return undefined;
-    }
+    return findRecord(this.#path(key), nameOf(key), this.#log, decode);
   }
 
-  save(key: string, trained: TrainedBlock): void {
+  save(key: string, { learned, ...history }: TrainedBlock): void {
     if (this.#folder === undefined) return;
-    staged(this.#path(key), (path) => writeFileSync(path, encode(trained)));
+    const columns = [...learned].map(([name, data]) => ({ name, data }));
+    saveRecord(this.#path(key), nameOf(key), history, columns);
   }
 
   #path(key: string): string {
@@ -49,26 +45,9 @@ export class LearnedFiles {
   }
 }
 
-/** 4 bytes with the length of a JSON header, the header, float32 arrays. */
-function encode({ learned, ...history }: TrainedBlock): Buffer {
-  const arrays = [...learned].map(([name, values]) => [name, values.length] as const);
-  const header: Header = { history, arrays };
-  const text = Buffer.from(JSON.stringify(header));
-  const length = Buffer.alloc(4);
-  length.writeUInt32LE(text.length);
-  const views = [...learned.values()].map((each) => Buffer.from(each.buffer, each.byteOffset, each.byteLength));
-  return Buffer.concat([length, text, ...views]);
-}
+const nameOf = (key: string): RecordName => ({ kind: 'learned', key });
 
-function decode(file: Buffer): TrainedBlock | undefined {
-  let at = 4 + file.readUInt32LE(0);
-  const { history, arrays } = JSON.parse(file.toString('utf8', 4, at)) as Header;
-  if (file.length !== at + 4 * arrays.reduce((sum, [, length]) => sum + length, 0)) return undefined;
-  const learned = arrays.map(([name, length]): [string, Float32Array] => {
-    const values = new Float32Array(length);
-    new Uint8Array(values.buffer).set(file.subarray(at, at + 4 * length));
-    at += 4 * length;
-    return [name, values];
-  });
-  return { ...history, learned: new Map(learned) };
-}
+const decode = ({ facts, arrays }: RecordContents): TrainedBlock => ({
+  ...(facts as BlockHistory),
+  learned: arrays as ReadonlyMap<string, Float32Array>,
+});

@@ -78,6 +78,7 @@ export async function openLessons(
     memoryBytes,
     hints: readHints(model),
     ...(work !== undefined && { folder: join(work, 'teacher') }),
+    log: context.log,
     signal: context.signal,
     onProgress: (done) => context.progress.update({ stage: 'teacher', done, total: 1 }),
   });

@@ -96,6 +96,7 @@ async function run(
     options: { ...qat, batch },
     random: createRandom(seed).fork('qat'),
     ...(work !== undefined && { checkpoint: join(work, 'distilled', `${key}.state`) }),
+    log: context.log,
     signal: context.signal,
     onStep: (done, total, loss, last) => {
       const detail = `loss ${loss.toFixed(4)}, kept back ${last.toFixed(4)}`;

@@ -1,6 +1,5 @@
 /** The stage that trains feed-forward blocks by gradient, one after another, on the activations that reach them. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Projection } from '../../analysis/projection.js';
 import { digestOfModel } from '../../calibrate/model-digest.js';
@@ -13,6 +12,7 @@ import type { Learned, StudentPlan } from '../../calibrate/train/learnables.js';
 import { type Term, termsOf } from '../../calibrate/train/objective.js';
 import { type TrainedBlock, trainBlock } from '../../calibrate/train/train.js';
 import { entriesOf, factorsOf, inverseOf, inverted, scaledWeights } from '../../calibrate/train/transform.js';
+import { temporaryFolder } from '../../files/temporary.js';
 import { loadRows } from '../../kernels/load-rows.js';
 import type { KernelPool } from '../../kernels/pool.js';
 import type { Context } from '../../log.js';
@@ -66,7 +66,7 @@ export async function trainBlocks(
   const { recipe } = options;
   // Without steps the grid is all there is, and the solver searches it without any activations.
   if (recipe.train === undefined || recipe.train.steps === 0 || !TRAINED.has(recipe.method)) return undefined;
-  const folder = mkdtempSync(join(options.work ?? tmpdir(), 'matquant-trained-'));
+  const folder = temporaryFolder('trained', options.work);
   try {
     const stage = new TrainStage(source, recipe.train, measured, { ...options, folder }, pool, context);
     try {
@@ -122,8 +122,8 @@ class TrainStage {
     this.#blockOf = new Map(this.#walk.blocks.flatMap((block) => projectionsOf(block).map((each) => [each, block])));
     this.#plan = studentPlan(recipe, train.learn, train.start);
     this.#terms = objectiveOf(recipe, train);
-    this.#solved = new SolvedFiles(join(folder, 'solved'));
-    this.#learned = new LearnedFiles(work && join(work, 'trained'));
+    this.#solved = new SolvedFiles(join(folder, 'solved'), context.log);
+    this.#learned = new LearnedFiles(work && join(work, 'trained'), context.log);
     const { bits, block, slice, symmetric } = recipe;
     const made = [digestOfModel(source.model), digestOfWindows(windows), statistics?.header.digest, train, seed];
     this.#facts = [...made, bits, block, slice, symmetric, lambdaOf(recipe)];
@@ -208,9 +208,9 @@ class TrainStage {
     return clipStarts(projectionsOf(block), plan, lambda, this.#statistics, this.#pool);
   }
 
-  #save({ id, k }: Projection, nested: Nested): void {
+  #save({ id }: Projection, nested: Nested): void {
     const report = { error: new Map(), damping: 0, dead: 0, seconds: 0 };
-    this.#solved.save(id, { ...nested, report }, k);
+    this.#solved.save(id, { ...nested, report });
   }
 
   /** The weights of a trained projection at the smallest precision, as they act in the model before scales are folded. */

@@ -2,8 +2,7 @@
  * The stage that trains scales and offsets on the output of each feed-forward block, with codes as they were solved: a written data
  * file, its float original and the calibration text in, better tables in place. The precisions are independent of each other.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Projection } from '../../analysis/projection.js';
 import type { StudentProjection, Tables } from '../../calibrate/distill/student.js';
@@ -16,6 +15,7 @@ import { learnedTables, tableStudent } from '../../calibrate/train/table-student
 import { rowBatches, type TrainedBlock, trainBlock } from '../../calibrate/train/train.js';
 import { SetTensors } from '../../convert/set-tensors.js';
 import type { WrittenSet } from '../../convert/set-writer.js';
+import { temporaryFolder } from '../../files/temporary.js';
 import type { Context } from '../../log.js';
 import type { StoredTable } from '../../quant/compress.js';
 import type { SetLayout } from '../../quant/layout.js';
@@ -60,7 +60,7 @@ export async function tuneTables(stage: TuneStage, context: Context): Promise<Tu
   const { train, method } = recipe;
   if (train === undefined || method === 'omniquant' || method === 'matquant' || method === 'qat')
     return { written, reports: [] };
-  const folder = mkdtempSync(join(stage.work ?? tmpdir(), 'matquant-tuned-'));
+  const folder = temporaryFolder('tuned', stage.work);
   const tuner = new Tuner(stage, train, folder, context);
   try {
     await tuner.run();
@@ -101,7 +101,7 @@ class Tuner {
     const smallest = (projection: Projection): Float32Array | undefined => this.#smallest(projection);
     const options = { prefix: train.prefix, smallest, threads, memoryBytes, work: folder };
     this.#walk = new BlockWalk(source, windows, projections, options, context);
-    this.#learned = new LearnedFiles(work && join(work, 'trained'));
+    this.#learned = new LearnedFiles(work && join(work, 'trained'), context.log);
     const sections = written.sections.map(({ sha256 }) => sha256);
     this.#facts = [digestOfModel(source.model), digestOfWindows(windows), train, seed, sections];
     this.#stage = stage;

@@ -9,7 +9,14 @@ import { bitsPerWeight, prefixRead } from '../../quant/layout-use.js';
 import { compact, copyCompact } from '../set/compact-output.js';
 import { requireFoldable } from '../set/foldable.js';
 import { writeSetGraph } from '../set/set-graph.js';
-import { metadataOf, opsetOf, type Selection, type WrittenFile, writeSelection, writeStandalone } from '../set/set-output.js';
+import {
+  metadataOf,
+  opsetOf,
+  type Selection,
+  type WrittenFile,
+  writeSelection,
+  writeStandalone,
+} from '../set/set-output.js';
 import { isSameFolder } from '../set/set-outputs.js';
 import type { OpenTemplate } from '../set/set-template.js';
 import { dataBytes } from './mix-goal.js';

@@ -6,11 +6,10 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { staged } from '../../convert/output.js';
-import { sealedJson } from '../../convert/seal.js';
 import { digestOfSet } from '../../convert/set-identity.js';
 import type { OpenSet, SetManifest } from '../../convert/set-manifest.js';
 import { fail } from '../../diagnostics.js';
-import { readSavedJson } from '../saved-json.js';
+import { readSealed, sealedText } from '../../files/sealed-json.js';
 
 /** One measurement. */
 export interface SensitivityEntry {
@@ -58,10 +57,10 @@ export const sensitivityPath = ({ path }: OpenSet): string => sensitivityBeside(
 export const sensitivityBeside = (manifest: string): string =>
   join(dirname(manifest), `${basename(manifest).replace(/\.json$/, '')}.sensitivity.json`);
 
-/** The measurements of a file; none when there is no such file. */
+/** The measurements of a file; none when there is no such file. Error codes `report-input`, and `damaged-file` for a file that is not as it was written. */
 export function readSensitivity(path: string, manifest: SetManifest): readonly SensitivityEntry[] {
   if (!existsSync(path)) return [];
-  const parsed = schema.safeParse(readSavedJson(path));
+  const parsed = schema.safeParse(readSealed(path));
   if (!parsed.success) return fail('report-input', path, 'The file holds no sensitivities');
   if (parsed.data.set !== digestOfSet(manifest)) return fail('report-input', path, 'The file belongs to another set');
   return parsed.data.entries;
@@ -75,7 +74,7 @@ export function writeSensitivity(path: string, manifest: SetManifest, entries: r
     set: digestOfSet(manifest),
     entries: mergeEntries(entries),
   };
-  staged(path, (temporary) => writeFileSync(temporary, sealedJson(file)));
+  staged(path, (temporary) => writeFileSync(temporary, sealedText(file)));
 }
 
 const keyOf = ({ unit, bits, text, reference }: SensitivityEntry): string => [unit, bits, text, reference].join(' ');

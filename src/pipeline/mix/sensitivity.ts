@@ -1,4 +1,5 @@
 /** Measures sensitivities: one unit after the other at each precision, everything else at the highest. */
+import { unlessDamaged } from '../../files/record.js';
 import type { Context } from '../../log.js';
 import type { SetLayout } from '../../quant/layout.js';
 import type { Precision } from '../../quant/precision.js';
@@ -30,7 +31,7 @@ export async function measureSensitivity(
 ): Promise<Sensitivities> {
   const path = sensitivityPath(set);
   const before = meter.evaluations;
-  let entries = readSensitivity(path, set.manifest);
+  let entries = unlessDamaged(path, context.log, () => readSensitivity(path, set.manifest)) ?? [];
   const tasks = tasksOf(units, set.manifest.layout).filter(
     (task) => !isMeasured(entries, { ...task, text, reference }),
   );

@@ -2,9 +2,9 @@
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { staged } from '../../convert/output.js';
-import { sealedJson } from '../../convert/seal.js';
 import { digestOfSet } from '../../convert/set-identity.js';
 import { fail } from '../../diagnostics.js';
+import { sealedJson } from '../../files/seal.js';
 import type { Context } from '../../log.js';
 import { bitsPerWeight } from '../../quant/layout-use.js';
 import { SHAPES } from '../../search/shapes.js';

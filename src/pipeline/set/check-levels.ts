@@ -2,7 +2,7 @@
  * Does a graph compute the same whatever a runtime makes of it? It is run as it stands and as the runtime rewrites it, and what
  * the runtime was to compute once must not be among the nodes that ran.
  */
-import { closeModel, importModel } from '../../convert/import.js';
+import { importModel } from '../../convert/import.js';
 import { CompilerError, fail } from '../../diagnostics.js';
 import { byteSize } from '../../format.js';
 import type { Log } from '../../log.js';
@@ -123,13 +123,9 @@ interface Facts {
 
 function factsOf(path: string): Facts {
   const model = importModel(path);
-  try {
-    const values = [...model.graph.inputs, ...model.graph.outputs, ...model.graph.initializers];
-    const isHalf = values.some(({ initializer, type }) => (initializer?.dtype ?? type?.dtype) === 'float16');
-    return { folded: foldedNodes(model), isHalf };
-  } finally {
-    closeModel(model);
-  }
+  const values = [...model.graph.inputs, ...model.graph.outputs, ...model.graph.initializers];
+  const isHalf = values.some(({ initializer, type }) => (initializer?.dtype ?? type?.dtype) === 'float16');
+  return { folded: foldedNodes(model), isHalf };
 }
 
 /** Norm of the difference of centred logits over the norm of the larger; NaN counts as infinite. */

@@ -37,27 +37,37 @@ export interface CheckOptions {
   /** Tokens of a text, for a model that takes no other number. */
   readonly exactly: number | undefined;
   readonly threads: number;
-  readonly memoryBytes: number;
 }
 
 const PROBE_TOKENS = 64;
 
 /** A set whose graphs are to be compared with its source. */
-export interface SetToCheck
-  extends Pick<CheckOptions, 'folder' | 'graphs' | 'windows' | 'hasText' | 'threads' | 'memoryBytes'> {
+export interface SetToCheck extends Pick<CheckOptions, 'folder' | 'graphs' | 'windows' | 'hasText' | 'threads'> {
+  readonly memoryBytes: number;
   readonly source: Source;
   /** The float source as it was given. */
   readonly model: string;
   readonly recipe: Recipe;
 }
 
+/** Process, kernels and what the stages before have left behind. */
+const BASE = 500e6;
+/** Of the bytes of a model, at the worst moment of loading it: 1.53 for one file, 1.61 for a file and its data (Gemma 3 270M). */
+const LOADING = 1.65;
+
+/** Bytes at the worst moment of the check, which has one model open at a time and the logits of the probe twice. */
+export function checkMemory(model: string, { analysis }: Pick<Source, 'analysis'>): number {
+  const logits = 2 * PROBE_TOKENS * (analysis.embedding?.vocabulary ?? 256) * 4;
+  return BASE + LOADING * fileSizesOf(model).fileBytes + 2 * logits;
+}
+
 /** Compares the graphs with the source where both fit the memory; otherwise says that this was not done. */
 export async function checkSet(set: SetToCheck, context: Context): Promise<Readonly<Record<string, Probe>>> {
   const { source, model, recipe, memoryBytes } = set;
-  const { fileBytes } = fileSizesOf(model);
-  if (2 * fileBytes > memoryBytes) {
+  const need = checkMemory(model, source);
+  if (need > memoryBytes) {
     context.log.warn(
-      `The source takes ${Math.round(fileBytes / 1e6)} MB, so the graphs were not compared with it: raise --memory to do so.`,
+      `To compare the graphs with the source takes ${Math.ceil(need / 1e6)} MB, so this was not done: raise --memory to do so.`,
     );
     return {};
   }
@@ -74,7 +84,7 @@ export async function checkSet(set: SetToCheck, context: Context): Promise<Reado
 
 /** Runs source and graphs over a short probe. A graph that does not load, or gives numbers that are not finite, is an error. */
 export async function checkGraphs(options: CheckOptions, context: Context): Promise<Readonly<Record<string, Probe>>> {
-  const { source, folder, graphs, hasText, threads, memoryBytes } = options;
+  const { source, folder, graphs, hasText, threads } = options;
   const windows = probeWindows(options);
   const paths = graphs.map(({ file }) => join(folder, file));
   const result = await evaluate({
@@ -83,7 +93,7 @@ export async function checkGraphs(options: CheckOptions, context: Context): Prom
     candidates: paths,
     windows,
     threads,
-    memory: memoryBytes,
+    apart: true,
     speed: false,
     progress: context.progress,
     signal: context.signal,

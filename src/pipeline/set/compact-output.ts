@@ -2,8 +2,9 @@
  * A mix in a folder of its own: one graph, and a data file with just the bytes that this mix reads. A cut copy of the set's file
  * would reach to the end of the highest precision of any projection: almost all of it as soon as one projection has 8 bits.
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { readFully } from '../../convert/set-tensors.js';
+import { writeFully } from '../../files/transfer.js';
 import { type ColumnPlace, effectiveBits, type Range, type SetLayout, tableAt } from '../../quant/layout.js';
 import { type BitsOf, rangesRead } from '../../quant/layout-use.js';
 
@@ -61,15 +62,11 @@ export function copyCompact({ copies }: Compacted, source: string, target: strin
     for (const { from, to } of copies) {
       for (let at = 0; at < from.length; at += STEP) {
         const bytes = readFully(input, from.offset + at, from.offset + Math.min(at + STEP, from.length), source);
-        writeAll(copy, bytes, to + at);
+        writeFully(copy, bytes, to + at);
       }
     }
   } finally {
     closeSync(input);
     closeSync(copy);
   }
-}
-
-function writeAll(descriptor: number, bytes: Uint8Array, at: number): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done, bytes.length - done, at + done);
 }

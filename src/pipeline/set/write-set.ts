@@ -112,7 +112,7 @@ export function writeGraph(
 
 /** What goes into NAME.json beside the layout. */
 export interface ManifestFacts {
-  readonly source: { readonly name: string; readonly sha256?: string | undefined };
+  readonly source: SetManifest['source'];
   readonly recipe: Recipe;
   readonly graphs: readonly SetGraph[];
   readonly quality: Readonly<Record<string, unknown>>;

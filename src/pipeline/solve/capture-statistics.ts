@@ -3,10 +3,15 @@ import { join } from 'node:path';
 import { saveStatistics } from '../../calibrate/statistics-files.js';
 import { stagedFolder } from '../../convert/output.js';
 import { fail } from '../../diagnostics.js';
+import type { InputWatch } from '../../files/input-watch.js';
 import type { Context } from '../../log.js';
+import { requireFinite } from '../finite-weights.js';
+import { inputFiles, watchModel, withInputs } from '../inputs.js';
 import { guardOutputs } from '../outputs.js';
+import { requireMemory } from '../peak-memory.js';
 import { openSource } from '../source.js';
 import { textFiles } from '../text-options.js';
+import { openWorkFolder } from '../work-folder.js';
 import { type MeasureOptions, measure } from './measure.js';
 
 export interface CaptureStatisticsOptions extends MeasureOptions {
@@ -33,7 +38,7 @@ export async function captureStatistics(
   options: CaptureStatisticsOptions,
   context: Context,
 ): Promise<CaptureStatisticsResult> {
-  const { model, output, recipe, text, statistics: added = [], work, overwrite } = options;
+  const { model, output, text, statistics: added = [], work, overwrite } = options;
   guardOutputs({
     models: [model],
     inputs: textFiles(text),
@@ -42,11 +47,29 @@ export async function captureStatistics(
     folders: [output, work],
     overwrite,
   });
-  const { statistics, seconds, close } = await measure(openSource(model, recipe), options, context);
+  if (work !== undefined) openWorkFolder(work);
+  return withInputs(inputFiles(model, text), (inputs) => captureInputs(options, inputs, context));
+}
+
+async function captureInputs(
+  options: CaptureStatisticsOptions,
+  inputs: InputWatch,
+  context: Context,
+): Promise<CaptureStatisticsResult> {
+  const { model, output, recipe } = options;
+  const source = openSource(model, recipe);
+  watchModel(inputs, source.model);
+  requireMemory(source, recipe, options.memoryBytes);
+  requireFinite(source, context);
+  const { statistics, seconds, close } = await measure(source, options, context);
   if (statistics === undefined)
     return fail('bad-usage', model, `The method ${recipe.method} learns nothing from statistics`);
   const { header, groups } = statistics;
-  await stagedFolder(output, (folder) => saveStatistics(statistics, folder), ['statistics.json']).finally(close);
+  const write = async (folder: string): Promise<void> => {
+    await saveStatistics(statistics, folder);
+    await inputs.check();
+  };
+  await stagedFolder(output, write, ['statistics.json']).finally(close);
   const { digest, windows, tokens } = header;
   return { folder: output, digest, windows, tokens, groups: groups.length, seconds };
 }

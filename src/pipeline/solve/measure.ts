@@ -1,20 +1,21 @@
 /** The stage that runs the float model over calibration text: windows in, Gram statistics out. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fixedShapeOf } from '../../analysis/fixed-shape.js';
 import type { Projection } from '../../analysis/projection.js';
 import { capture } from '../../calibrate/capture.js';
 import { digestOfModel } from '../../calibrate/model-digest.js';
 import type { Statistics } from '../../calibrate/statistics.js';
-import { mergeStatistics, openStatistics } from '../../calibrate/statistics-files.js';
+import { checkStatistics, mergeStatistics, openStatistics } from '../../calibrate/statistics-files.js';
 import { fileSizesOf } from '../../convert/file-sizes.js';
 import { fail } from '../../diagnostics.js';
+import { temporaryFolder } from '../../files/temporary.js';
 import type { Context } from '../../log.js';
 import { createRandom } from '../../random.js';
 import { readHints } from '../../runtime/hints.js';
 import { ortRuntime } from '../../runtime/ort.js';
 import { requireText } from '../feedable.js';
+import { spareMemory } from '../peak-memory.js';
 import type { Recipe } from '../recipe/recipe.js';
 import { type Source, vocabularyOf } from '../source.js';
 import type { TextOptions } from '../text-options.js';
@@ -94,14 +95,16 @@ export async function measure(source: Source, options: MeasureOptions, context: 
   const measured = source.analysis.projections.filter(scope);
   if (options.statistics !== undefined) return done(await statisticsOf(source, measured, options.statistics));
   if (windows.length === 0) return done(undefined);
-  const place = placeFor(measured, options);
+  const memoryBytes = spareMemory(source, recipe, options.memoryBytes);
+  const place = placeFor(measured, { ...options, memoryBytes });
   const statistics = await capture(source.model, source.analysis, windows, ortRuntime, {
     threads: options.threads,
-    memoryBytes: options.memoryBytes,
+    memoryBytes,
     scope,
     hints: readHints(source.path),
     ...(place.folder !== undefined && { folder: place.folder }),
     signal: context.signal,
+    log: context.log,
     onProgress: ({ segment, segments, done: share }) =>
       context.progress.update({
         stage: 'capture',
@@ -122,6 +125,7 @@ async function statisticsOf(
   projections: readonly Projection[],
   folders: readonly string[],
 ): Promise<Statistics> {
+  for (const folder of folders) checkStatistics(folder);
   const parts = await Promise.all(folders.map((folder) => openStatistics(folder)));
   const model = digestOfModel(source.model);
   const strange = parts.findIndex(({ header }) => header.model !== model);
@@ -134,7 +138,7 @@ async function statisticsOf(
   return merged;
 }
 
-/** Where statistics are kept: in the work folder, else in memory, else, where they take more than half of it, in files until the end. */
+/** Where statistics are kept: in the work folder, else in memory, else, where they take more than is spare, in files until the end. */
 function placeFor(
   projections: readonly Projection[],
   { work, workDir, memoryBytes }: MeasureOptions,
@@ -143,7 +147,7 @@ function placeFor(
   if (work !== undefined) return { folder: join(work, 'statistics'), close: stay };
   const inputs = new Map(projections.map(({ group, k }) => [group, k]));
   const bytes = [...inputs.values()].reduce((sum, k) => sum + 8 * k * k, 0);
-  if (bytes <= memoryBytes / 2) return { folder: undefined, close: stay };
-  const folder = mkdtempSync(join(workDir ?? tmpdir(), 'matquant-statistics-'));
+  if (bytes <= memoryBytes) return { folder: undefined, close: stay };
+  const folder = temporaryFolder('statistics', workDir);
   return { folder, close: () => rmSync(folder, { recursive: true, force: true }) };
 }

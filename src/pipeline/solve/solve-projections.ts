@@ -92,7 +92,7 @@ export async function* takeOrSolve(
   const fresh = open.length === 0 ? [] : await solve(open);
   for (const [at, chosen] of group.entries()) {
     const solved = known[at] ?? (fresh.shift() as Solved);
-    if (known[at] === undefined) files.save(keys[at] ?? '', solved, chosen.projection.k);
+    if (known[at] === undefined) files.save(keys[at] ?? '', solved);
     yield { chosen, nested: solved, report: solved.report, seconds: solved.report.seconds };
   }
 }

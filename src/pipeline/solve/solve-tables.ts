@@ -121,7 +121,7 @@ async function* solveRanges(
       const found = files.find(key);
       if (found === undefined) queue.push(stored);
       const solved = found ?? ((await solver.next()).value as Solved);
-      if (found === undefined) files.save(key, solved, cols);
+      if (found === undefined) files.save(key, solved);
       yield solved;
     }
   } finally {

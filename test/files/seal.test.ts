@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
-import { isDamaged, isSealed, sealedJson } from '../../src/convert/seal.js';
+import { isDamaged, isSealed, sealedJson } from '../../src/files/seal.js';
 
 const value = { name: 'Überschrift', list: [{ sha256: 'f'.repeat(64) }], empty: {} };
 

@@ -1,0 +1,27 @@
+/** JSON files for people that are read back by later runs; `seal.ts` says how they carry their own digest. */
+import { readFileSync } from 'node:fs';
+import { fail } from '../diagnostics.js';
+import { isSealed, sealedJson } from './seal.js';
+
+/** The text of an object with its digest. `indent` as for `JSON.stringify`. */
+export const sealedText: (value: object, indent?: number) => string = sealedJson;
+
+/**
+ * The object of a sealed file, without its digest. Error code `file-missing` when it cannot be read, `damaged-file` when it is not
+ * as it was written.
+ */
+export function readSealed(path: string): unknown {
+  const text = readText(path);
+  if (!isSealed(text)) return fail('damaged-file', path, 'The file is not as it was written');
+  const { sha256: _, ...value } = JSON.parse(text) as Record<string, unknown>;
+  return value;
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return fail('file-missing', path, `The file cannot be read (${code ?? String(error)})`);
+  }
+}

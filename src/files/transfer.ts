@@ -1,0 +1,33 @@
+/**
+ * Reading and writing until everything is done: a call of the system may transfer less than it was asked for, on network disks and
+ * after signals as well as near the end of a file. Whoever reads or writes by position does so here.
+ */
+import { readSync, writeSync } from 'node:fs';
+
+/** Linux transfers at most 2 GiB - 4 KiB in one call. */
+const MOST = 1 << 30;
+
+/** Fills `into` from byte `position` on. Returns the number of bytes read: less than `into.length` only where the file ends. */
+export function readFully(descriptor: number, into: Uint8Array, position: number): number {
+  let done = 0;
+  while (done < into.length) {
+    const count = readSync(descriptor, into, done, Math.min(into.length - done, MOST), position + done);
+    if (count === 0) break;
+    done += count;
+  }
+  return done;
+}
+
+/** Writes all of `bytes` from byte `position` on; without a position, where the file stands. */
+export function writeFully(descriptor: number, bytes: Uint8Array, position?: number): void {
+  for (let done = 0; done < bytes.length; ) {
+    const at = position === undefined ? null : position + done;
+    const count = writeSync(descriptor, bytes, done, Math.min(bytes.length - done, MOST), at);
+    if (count === 0) throw new Error('the system writes nothing and gives no reason');
+    done += count;
+  }
+}
+
+/** The bytes of a typed array, not copied. */
+export const bytesOf = (data: ArrayBufferView): Uint8Array =>
+  new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
