@@ -2,6 +2,7 @@
 import { fail } from '../diagnostics.js';
 import type { Model } from '../ir/graph.js';
 import * as mutate from '../ir/mutate.js';
+import { verifyOrFail } from '../ir/verify.js';
 import { DataFiles } from '../proto/data-file.js';
 import { decodeModel } from '../proto/decode.js';
 import { MODEL, type ModelProto } from '../proto/messages.js';
@@ -70,6 +71,7 @@ function modelOf(message: ModelProto, path: string | undefined, at: string, file
   const extras: ModelExtras = { rest, opsetImport: message.opsetImport ?? [] };
   mutate.setExtras(model, { ...extras });
   tensors.finish();
+  verifyOrFail(model);
   return model;
 }
 
