@@ -11,7 +11,7 @@ export interface DiagnosticKind {
 
 /** Errors: the input or the call cannot be carried out. One row per code. */
 export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
-  'bad-usage': { summary: 'the command line or an option is not valid', remedy: 'see --help for the accepted form' },
+  'bad-usage': { summary: 'an option is not valid', remedy: 'see the accepted form in its description' },
   'file-missing': { summary: 'a file cannot be opened', remedy: 'check the path and its permissions' },
   'not-onnx': { summary: 'the file is not an ONNX model', remedy: 'pass a .onnx file exported from the model' },
   truncated: { summary: 'the file ends before its contents do', remedy: 'copy or export the file again' },
@@ -50,8 +50,8 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
   },
   'already-quantized': { summary: 'the model is quantized already', remedy: 'start from the float export' },
   'strict-skipped': {
-    summary: 'something in scope was skipped while --strict is on',
-    remedy: 'drop --strict or narrow the scope',
+    summary: 'something in scope was skipped although `strict` is on',
+    remedy: 'drop `strict` or narrow the scope',
   },
   recipe: { summary: 'the recipe is not valid', remedy: 'compare it with docs/recipes.md' },
   'bits-file': {
@@ -153,9 +153,9 @@ export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
   'graph-output': { summary: 'a value inside the projection is a graph output', remedy: 'export without that output' },
   'already-quantized': { summary: 'the projection is quantized already', remedy: 'start from the float export' },
   'no-gated-ffn': { summary: 'the product is not part of a gated feed-forward block', remedy: 'none' },
-  'out-of-scope': { summary: 'the projection is outside the requested scope', remedy: 'widen --scope' },
-  'tied-head': { summary: 'the head shares its weight with the embedding', remedy: 'use --embedding-bits' },
-  'lm-head': { summary: 'the projection is the language-model head', remedy: 'use --embedding-bits' },
+  'out-of-scope': { summary: 'the projection is outside the requested scope', remedy: 'widen `scope`' },
+  'tied-head': { summary: 'the head shares its weight with the embedding', remedy: 'use `embeddingBits`' },
+  'lm-head': { summary: 'the projection is the language-model head', remedy: 'use `embeddingBits`' },
   'expert-weights': { summary: 'the weight holds several experts', remedy: 'none' },
   excluded: { summary: 'an override of the recipe excludes it', remedy: 'change the override' },
 };

@@ -42,7 +42,10 @@ describe('issues of a schema', () => {
       most: z.number().max(7).optional(),
       text: z.string().min(1).optional(),
       list: z.array(z.number()).min(1).optional(),
-      own: z.string().refine(() => false, { error: 'takes a file name' }).optional(),
+      own: z
+        .string()
+        .refine(() => false, { error: 'takes a file name' })
+        .optional(),
     });
     const found = (value: object): string => schemaIssues(bounded.safeParse(value).error as z.ZodError, value);
     expect(found({ least: 1 })).toBe('least is 1, and takes a number of at least 2');

@@ -2,7 +2,7 @@
 import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { stagedFolder } from '../convert/output.js';
-import type { Context } from '../log.js';
+import { type Context, silentContext } from '../log.js';
 import { Clock } from './clock.js';
 import {
   type Compilation,
@@ -13,6 +13,7 @@ import {
   writeSet,
 } from './compile-set.js';
 import type { DistillReport } from './learn/distill.js';
+import { calibratedRecipeOf, checkOptions, type RecipeTaking } from './options/check.js';
 import type { Recipe } from './recipe/recipe.js';
 import { slice } from './set/slice.js';
 import { measure } from './solve/measure.js';
@@ -44,9 +45,20 @@ export interface CompileResult {
   readonly peakMemoryBytes: number;
 }
 
-/** Compiles `options.model` into a set in `options.output`. Nothing is written there unless all of it succeeds. */
-export async function compile(asked: CompileOptions, context: Context): Promise<CompileResult> {
+/** What `compile` takes. Model and output are enough: without text the recipe is then `data-free`, with text `best`. */
+export type CompileInput = RecipeTaking<
+  CompileOptions,
+  'threads' | 'memoryBytes' | 'seed' | 'standalone' | 'strict' | 'text'
+>;
+
+/**
+ * Compiles `input.model` into a set in `input.output`. Nothing is written there unless all of it succeeds. Fails with `bad-usage`
+ * where an option is not valid, or where the recipe needs text and there is none.
+ */
+export async function compile(input: CompileInput, context: Context = silentContext()): Promise<CompileResult> {
   const clock = new Clock();
+  const checked = checkOptions<CompileOptions>('compile', input);
+  const asked = { ...checked, recipe: calibratedRecipeOf(checked) };
   const { source, recipe } = fitRest(openSource(asked.model, asked.recipe), asked.recipe, asked.targetBytes);
   const options = { ...asked, recipe };
   requireTarget(source, recipe, context);

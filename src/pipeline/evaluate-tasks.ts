@@ -3,12 +3,13 @@ import { basename } from 'node:path';
 import { bosOf, loadTokenizer } from '../calibrate/tokenizer.js';
 import { fail } from '../diagnostics.js';
 import { KernelPool } from '../kernels/pool.js';
-import type { Context, Progress } from '../log.js';
+import { type Context, type Progress, silentContext } from '../log.js';
 import { readTask, type TaskItem } from '../report/task-items.js';
 import { evaluateTask, type TaskOptions, type TaskResult } from '../report/tasks.js';
 import { openDecoder } from '../runtime/decoder.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
+import { checkOptions, type Input } from './options/check.js';
 import { referenceOf } from './reference.js';
 
 export interface EvaluateTasksOptions {
@@ -34,8 +35,15 @@ export interface TaskScore extends TaskResult {
   readonly agreement: number;
 }
 
+/** What `evaluateTasks` takes. */
+export type EvaluateTasksInput = Input<EvaluateTasksOptions, 'candidates' | 'bos' | 'threads'>;
+
 /** The scores of every model on every task, the reference first. */
-export async function evaluateTasks(options: EvaluateTasksOptions, context: Context): Promise<readonly TaskScore[]> {
+export async function evaluateTasks(
+  input: EvaluateTasksInput,
+  context: Context = silentContext(),
+): Promise<readonly TaskScore[]> {
+  const options = checkOptions<EvaluateTasksOptions>('tasks', input);
   const { reference, candidates, tasks, limit, tokenizer: path, threads } = options;
   requireTaskNames(tasks);
   const files = tasks.map((file) => ({ task: taskName(file), items: readTask(file).slice(0, limit) }));

@@ -2,13 +2,14 @@
 import { fixedShapeOf } from '../analysis/fixed-shape.js';
 import { importModel } from '../convert/import.js';
 import { storedBitsOfGraph } from '../convert/stored-bits-of-graph.js';
-import type { Context } from '../log.js';
+import { type Context, silentContext } from '../log.js';
 import { evaluate as evaluateModels } from '../report/evaluate.js';
 import type { EvalResult } from '../report/evaluate-types.js';
 import { ortRuntime } from '../runtime/ort.js';
 import type { Runtime } from '../runtime/runtime.js';
+import { checkOptions, type Input } from './options/check.js';
 import { referenceOf } from './reference.js';
-import type { TextOptions } from './text-options.js';
+import type { TextInput, TextOptions } from './text-options.js';
 import { readWindows } from './windows.js';
 
 export type { CandidateResult, EvalResult, ModelResult } from '../report/evaluate-types.js';
@@ -28,7 +29,13 @@ export interface EvalOptions {
   readonly speed?: boolean;
 }
 
-export async function evaluate(options: EvalOptions, context: Context): Promise<EvalResult> {
+/** What `evaluate` takes. */
+export type EvalInput = Input<Omit<EvalOptions, 'text'>, 'candidates' | 'window' | 'threads'> & {
+  readonly text: TextInput;
+};
+
+export async function evaluate(input: EvalInput, context: Context = silentContext()): Promise<EvalResult> {
+  const options = checkOptions<EvalOptions>('evaluate', input);
   const exactly = fixedShapeOf(importModel(options.reference)).length;
   const windows = readWindows(options.text, { window: options.window, limit: options.windows, exactly });
   const runnable = referenceOf(options.reference, { compute: 'float32' }, context);

@@ -11,3 +11,13 @@ export type TextOptions =
       /** First token of every window: the tokenizer's own, none, or an id. */
       readonly bos: 'auto' | 'none' | number;
     };
+
+/** The same as users write it: the field is `text` and the first token `auto` by default. */
+export type TextInput =
+  | { readonly ids: string }
+  | {
+      readonly files: readonly string[];
+      readonly tokenizer: string;
+      readonly jsonlField?: string;
+      readonly bos?: 'auto' | 'none' | number;
+    };

@@ -3,10 +3,11 @@ import { writeFileSync } from 'node:fs';
 import { fileSizesOf } from '../convert/file-sizes.js';
 import { staged } from '../convert/output.js';
 import { fail } from '../diagnostics.js';
-import type { Context } from '../log.js';
+import { type Context, silentContext } from '../log.js';
 import type { CandidateResult } from '../report/evaluate-types.js';
 import { evaluate } from './evaluate.js';
-import type { TextOptions } from './text-options.js';
+import { checkOptions, type Input } from './options/check.js';
+import type { TextInput, TextOptions } from './text-options.js';
 
 export interface Thresholds {
   /** Nats per position. */
@@ -44,10 +45,14 @@ export interface VerifyResult {
   readonly checks: readonly Check[];
 }
 
+/** What `verify` takes. */
+export type VerifyInput = Input<Omit<VerifyOptions, 'text'>, 'window' | 'threads'> & {
+  readonly text?: TextInput | undefined;
+};
+
 /** Measures what the thresholds ask for; the caller turns `passed` into an exit code. */
-export async function verify(options: VerifyOptions, context: Context): Promise<VerifyResult> {
-  const { thresholds } = options;
-  if (Object.keys(thresholds).length === 0) fail('bad-usage', 'verify', 'There is no threshold to check');
+export async function verify(input: VerifyInput, context: Context = silentContext()): Promise<VerifyResult> {
+  const options = checkOptions<VerifyOptions>('verify', input);
   const checks = [...(await qualityChecks(options, context)), ...sizeChecks(options)];
   const result = { passed: checks.every(({ passed }) => passed), checks };
   if (options.junit !== undefined)
@@ -58,7 +63,7 @@ export async function verify(options: VerifyOptions, context: Context): Promise<
 async function qualityChecks(options: VerifyOptions, context: Context): Promise<Check[]> {
   const { maxKl, maxNllIncrease, minTop1 } = options.thresholds;
   if (maxKl === undefined && maxNllIncrease === undefined && minTop1 === undefined) return [];
-  if (options.text === undefined) fail('bad-usage', '--text', 'A threshold on quality needs text to measure it on');
+  if (options.text === undefined) fail('bad-usage', 'text', 'A threshold on quality needs text to measure it on');
   const { original, candidate, text, window, windows, threads } = options;
   const limits = { ...(windows !== undefined && { windows }) };
   const result = await evaluate(

@@ -1,9 +1,9 @@
 /** The runtime port over onnxruntime-node (CPU): the only file that imports it. */
 import { accessSync, constants } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import ort, { type InferenceSession, type Tensor } from 'onnxruntime-node';
 import { CompilerError, fail } from '../diagnostics.js';
 import type { DType } from '../ir/dtype.js';
+import { usefulThreads } from '../threads.js';
 import type { Feeds, HostData, HostTensor, OpenOptions, Outputs, Runtime, Session, TensorInfo } from './runtime.js';
 
 /** Fatal only: everything else is thrown as well, so printing it would say it twice. */
@@ -36,7 +36,7 @@ function sessionOptions(options: OpenOptions): InferenceSession.SessionOptions {
   if (options.accuracyLevel !== undefined) session.qdq_matmulnbits_accuracy_level = String(options.accuracyLevel);
   return {
     executionProviders: ['cpu'],
-    intraOpNumThreads: options.threads ?? availableParallelism(),
+    intraOpNumThreads: usefulThreads(options.threads),
     interOpNumThreads: 1,
     graphOptimizationLevel: options.optimization ?? 'all',
     enableMemPattern: options.memoryPattern ?? true,

@@ -3,15 +3,16 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { staged } from '../../convert/output.js';
 import { fail } from '../../diagnostics.js';
-import type { Context } from '../../log.js';
+import { type Context, silentContext } from '../../log.js';
 import { bitsPerWeight } from '../../quant/layout-use.js';
 import { SHAPES } from '../../search/shapes.js';
 import type { Mix } from '../../search/types.js';
+import { checkOptions, type Input } from '../options/check.js';
 import { type OpenTemplate, openTemplate } from '../set/set-template.js';
 import type { BitsTable } from './bits-file.js';
 import { DEFAULT_EVALUATIONS, type MixSearch } from './mix.js';
 import { planGoal, readBytes } from './mix-goal.js';
-import { type MeterRequest, type OpenMeter, openMeter } from './mix-meter.js';
+import { type MeterInput, type MeterRequest, type OpenMeter, openMeter } from './mix-meter.js';
 import { type Chosen, type Method, MixChooser } from './mix-search.js';
 import { setUp } from './mix-setup.js';
 import type { Granularity } from './mix-units.js';
@@ -26,7 +27,7 @@ export interface SweepOptions {
   /** Searches at each average; the first of them may be measured. */
   readonly methods: readonly Method[];
   /** Where all points are scored; by default the text of the search goes on. */
-  readonly score: MeterRequest;
+  readonly score?: MeterRequest;
   /** The .json file to write; NAME.sweep.json beside the set by default. */
   readonly output?: string;
 }
@@ -73,11 +74,21 @@ interface Draft extends Pick<SweepPoint, 'name' | 'kind' | 'seconds'> {
   readonly chosen: Chosen;
 }
 
+/** What `sweep` takes. */
+export type SweepInput = Input<Omit<SweepOptions, 'search' | 'score'>, 'averageBits' | 'methods'> & {
+  readonly search: Omit<MixSearch, 'measure'> & { readonly measure: MeterInput };
+  readonly score?: MeterInput | undefined;
+};
+
 /** Runs the sweep and saves it for the report. Returns the result and where it is. */
-export async function sweep(options: SweepOptions, context: Context): Promise<SweepResult & { readonly path: string }> {
+export async function sweep(
+  input: SweepInput,
+  context: Context = silentContext(),
+): Promise<SweepResult & { readonly path: string }> {
+  const options = checkOptions<SweepOptions>('sweep', input);
   const open = openTemplate(options.set);
   const { drafts, sensitivityEvaluations } = await drawUp(open, options, context);
-  const scored = await openMeter(open, options.score, context);
+  const scored = await openMeter(open, options.score ?? behind(options.search.measure), context);
   try {
     const points = await scoreAll(open, drafts, scored, context);
     const result: SweepResult = {
@@ -99,6 +110,14 @@ export async function sweep(options: SweepOptions, context: Context): Promise<Sw
   }
 }
 
+/** As many tokens as are scored by default, behind those of the search. */
+const behind = (measure: MeterRequest): MeterRequest => ({
+  ...measure,
+  tokens: SCORED_TOKENS,
+  skip: (measure.skip ?? 0) + measure.tokens,
+});
+const SCORED_TOKENS = 4096;
+
 const stemOf = (path: string): string => (path.split(/[/\\]/).at(-1) ?? path).replace(/\.json$/, '');
 
 /** All mixes, found with the text of the search. */
@@ -113,7 +132,7 @@ async function drawUp(
     const { per = 'layer', evaluations = DEFAULT_EVALUATIONS, seed = 0, sensitivities = [] } = search;
     const fixed: Mix = new Map();
     const goals = averageBits.map((bits) => ({ bits, plan: planGoal({ averageBits: bits }, open, 'planes') }));
-    const plan = goals[0]?.plan ?? fail('bad-usage', '--avg-bits', 'There is no average to search at');
+    const plan = goals[0]?.plan ?? fail('bad-usage', 'averageBits', 'There is no average to search at');
     const setup = await setUp(open, { per, bits: search.bits, fixed, plan, model, sensitivities }, context);
     const shared = { layout, units: setup.units, fixed, cost: plan.cost, evaluations, seed, model };
     const chooserOf = (method: Method): MixChooser => new MixChooser({ ...shared, method }, context);

@@ -3,8 +3,9 @@ import { statSync } from 'node:fs';
 import { appendData } from '../../convert/set-files.js';
 import { openSet } from '../../convert/set-manifest.js';
 import { fail } from '../../diagnostics.js';
-import type { Context } from '../../log.js';
+import { type Context, silentContext } from '../../log.js';
 import { bytesNeeded } from '../../quant/layout.js';
+import { checkOptions } from '../options/check.js';
 
 export interface AppendOptions {
   /** The .json of the set whose data file is short. */
@@ -21,7 +22,8 @@ export interface AppendResult {
   readonly bytes: number;
 }
 
-export async function append(options: AppendOptions, _context: Context): Promise<AppendResult> {
+export async function append(input: AppendOptions, _context: Context = silentContext()): Promise<AppendResult> {
+  const options = checkOptions<AppendOptions>('append', input);
   const set = openSet(options.set);
   const needed = bytesNeeded(set.manifest.layout, options.bits);
   if (set.dataBytes >= needed) return { path: set.dataPath, appendedBytes: 0, bytes: set.dataBytes };

@@ -56,7 +56,7 @@ export async function checkSet(set: SetToCheck, context: Context): Promise<Reado
   const { fileBytes } = fileSizesOf(model);
   if (2 * fileBytes > memoryBytes) {
     context.log.warn(
-      `The source takes ${Math.round(fileBytes / 1e6)} MB, so the graphs were not compared with it: raise --memory to do so.`,
+      `The source takes ${Math.round(fileBytes / 1e6)} MB, so the graphs were not compared with it: allow more memory to do so.`,
     );
     return {};
   }

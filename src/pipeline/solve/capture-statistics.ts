@@ -2,8 +2,10 @@
 import { saveStatistics } from '../../calibrate/statistics-files.js';
 import { stagedFolder } from '../../convert/output.js';
 import { fail } from '../../diagnostics.js';
-import type { Context } from '../../log.js';
+import { type Context, silentContext } from '../../log.js';
+import { checkOptions, type RecipeTaking, recipeOf } from '../options/check.js';
 import { openSource } from '../source.js';
+import type { TextInput } from '../text-options.js';
 import { type MeasureOptions, measure } from './measure.js';
 
 export interface CaptureStatisticsOptions extends MeasureOptions {
@@ -23,11 +25,21 @@ export interface CaptureStatisticsResult {
   readonly seconds: number;
 }
 
+/** What `captureStatistics` takes: either text or statistics to add up; the recipe is `best` by default. */
+export type CaptureStatisticsInput = RecipeTaking<
+  Omit<CaptureStatisticsOptions, 'text'>,
+  'threads' | 'memoryBytes' | 'seed'
+> & { readonly text?: TextInput | undefined };
+
 /** Writes statistics of the projections in the recipe's scope. Nothing is written unless all of it succeeds. */
 export async function captureStatistics(
-  options: CaptureStatisticsOptions,
-  context: Context,
+  input: CaptureStatisticsInput,
+  context: Context = silentContext(),
 ): Promise<CaptureStatisticsResult> {
+  const asked = checkOptions<CaptureStatisticsOptions>('capture', input);
+  const options = { ...asked, recipe: recipeOf(asked) };
+  if ((asked.text === undefined) === (asked.statistics === undefined))
+    fail('bad-usage', 'text', 'Give either text to capture or `statistics` to add up');
   const { model, output, recipe } = options;
   const { statistics, seconds, close } = await measure(openSource(model, recipe), options, context);
   if (statistics === undefined)
