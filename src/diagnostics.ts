@@ -43,6 +43,10 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
   'unknown-value': { summary: 'a node reads a value that nothing makes', remedy: 'export the model again' },
   'cyclic-graph': { summary: 'the nodes of a graph form a cycle', remedy: 'export the model again' },
   'invalid-graph': { summary: 'the graph breaks a rule of the ONNX format', remedy: 'export the model again' },
+  'local-function': {
+    summary: 'a local function of the model cannot be put in the place of its calls',
+    remedy: 'inline the functions when exporting, or with onnx.inliner.inline_local_functions, and try again',
+  },
   'not-finite': { summary: 'a weight is NaN or infinite', remedy: 'repair the checkpoint and export it again' },
   'no-ffn': {
     summary: 'no gated feed-forward block was found',
@@ -115,6 +119,7 @@ export type ErrorCode =
   | 'unknown-value'
   | 'cyclic-graph'
   | 'invalid-graph'
+  | 'local-function'
   | 'not-finite'
   | 'no-ffn'
   | 'already-quantized'

@@ -10,6 +10,7 @@ import { bytesPayload } from '../proto/payload.js';
 import { mapTensors } from '../proto/tensors.js';
 import { importGraph } from './import-graph.js';
 import { TensorImporter } from './import-tensor.js';
+import { inlineFunctions } from './inline-functions.js';
 import { isPlainMetadata, leftovers, metadataMap } from './leftovers.js';
 
 /** What export needs to write the parts of a model that the IR does not model. */
@@ -25,12 +26,12 @@ const filesOf: WeakMap<Model, DataFiles> = new WeakMap();
 
 /**
  * Reads the model at `path` with its external data beside it. Weights stay in their files and are read on demand; the files
- * are opened then and must not change while the model is in use.
+ * are opened then and must not change while the model is in use. Local functions are put in the place of their calls.
  */
 export function importModel(path: string): Model {
   const files = new DataFiles();
   try {
-    const model = modelOf(decodeModel(files.file(path), path), path, path, files);
+    const model = modelOf(inlineFunctions(decodeModel(files.file(path), path), path), path, path, files);
     filesOf.set(model, files);
     return model;
   } catch (error) {
