@@ -52,6 +52,10 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'no gated feed-forward block was found',
     remedy: 'run `matquant inspect` to see what was refused and why',
   },
+  'weight-overridable': {
+    summary: 'the weights of the model are also graph inputs',
+    remedy: 'give `initializerInputs` constant, or take them off the list of inputs',
+  },
   'already-quantized': { summary: 'the model is quantized already', remedy: 'start from the float export' },
   'strict-skipped': {
     summary: 'something in scope was skipped although `strict` is on',
@@ -63,6 +67,10 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     remedy: 'give one of the precisions of the set to every layer',
   },
   'not-a-set': { summary: 'the file is not a nested set', remedy: 'pass the .json written by `matquant compile`' },
+  'broken-set': {
+    summary: 'a file of a set is damaged or is not the one it was written with',
+    remedy: 'copy the files of the set again, or compile it again',
+  },
   'precision-missing': {
     summary: 'the data file is too short for the precision',
     remedy: 'append the missing bytes with `matquant append`',
@@ -81,9 +89,13 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'the model has an input or output this tool cannot feed',
     remedy: 'export a decoder with input_ids and logits',
   },
+  'internal-graph': {
+    summary: 'ONNX Runtime refused or failed to run a graph that this tool made of the model',
+    remedy: 'check that the original model runs in ONNX Runtime; if it does, please report this with the model',
+  },
   'runtime-failed': {
     summary: 'ONNX Runtime refused or failed to run a model',
-    remedy: 'check that the original model runs in ONNX Runtime',
+    remedy: 'check that this model runs in ONNX Runtime by itself',
   },
   parity: { summary: 'an emitted file does not compute what it should', remedy: 'please report this with the model' },
   'output-exists': { summary: 'the output cannot be written there', remedy: 'choose another output path' },
@@ -122,17 +134,20 @@ export type ErrorCode =
   | 'local-function'
   | 'not-finite'
   | 'no-ffn'
+  | 'weight-overridable'
   | 'already-quantized'
   | 'strict-skipped'
   | 'recipe'
   | 'bits-file'
   | 'not-a-set'
+  | 'broken-set'
   | 'precision-missing'
   | 'scale-range'
   | 'empty-text'
   | 'bad-ids'
   | 'bad-tokenizer'
   | 'unsupported-model'
+  | 'internal-graph'
   | 'runtime-failed'
   | 'parity'
   | 'output-exists'
@@ -148,7 +163,7 @@ export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
   'weight-not-constant': { summary: 'the weight is computed at run time', remedy: 'export with constant folding' },
   'weight-overridable': {
     summary: 'the weight is also a graph input, so a caller may replace it',
-    remedy: 'remove the input entry',
+    remedy: 'make it a constant with `initializerInputs` constant, or remove the input entry',
   },
   'weight-shared': { summary: 'the weight has another user that would keep it in float', remedy: 'none needed' },
   'weight-rank': { summary: 'the weight does not have rank 2', remedy: 'none' },
@@ -196,9 +211,9 @@ export class CompilerError extends Error implements Diagnostic {
   readonly at: string;
 
   constructor(code: ErrorCode, at: string, message: string) {
-    super(message);
+    super(withoutTemporary(message));
     this.code = code;
-    this.at = at;
+    this.at = withoutTemporary(at);
   }
 
   /** The sentence a user sees: what, where, what to do. */
@@ -207,7 +222,26 @@ export class CompilerError extends Error implements Diagnostic {
   }
 }
 
+/** Kinds of temporary folder that a run makes. */
+const KINDS = 'segments|reference|tuned|trained|lambda|statistics|elastic|training|teacher|distill';
+const TEMPORARY: RegExp = new RegExp(`[^\\s'"\`]*[/\\\\]matquant-(${KINDS})-[A-Za-z0-9]{6}[/\\\\]?`, 'g');
+/** Outputs that are not renamed yet: `.NAME.PID.DIGITS.tmp`. */
+const STAGED = /(^|[\s'"`/\\])\.([^\s/\\]+)\.\d+\.[0-9a-f]{8}\.tmp\b/g;
+
+/**
+ * A text in which files of this run go by the name they would have in the end: nobody can look at a temporary path when the message
+ * is read.
+ */
+export function withoutTemporary(text: string): string {
+  return text.replaceAll(TEMPORARY, '').replaceAll(STAGED, '$1$2');
+}
+
 /** Throws a `CompilerError`; reads as an expression. */
 export function fail(code: ErrorCode, at: string, message: string): never {
   throw new CompilerError(code, at, message);
+}
+
+/** True for a model that ONNX Runtime refused or failed to run, a user's or one of this tool's own. */
+export function isRuntimeFailure(error: unknown): error is CompilerError {
+  return error instanceof CompilerError && (error.code === 'runtime-failed' || error.code === 'internal-graph');
 }

@@ -24,6 +24,7 @@ type RecipeFlags = Readonly<
     | 'embedding-bits'
     | 'float-storage'
     | 'compute'
+    | 'initializer-inputs'
     | 'target'
     | 'target-size'
     | 'tokens'
@@ -62,6 +63,12 @@ export const recipeFlags: RecipeFlags = {
     type: 'string',
     choices: ['keep', 'float32'],
     describe: help('compute'),
+    group: 'Recipe:',
+  },
+  'initializer-inputs': {
+    type: 'string',
+    choices: ['keep', 'constant'],
+    describe: help('initializerInputs'),
     group: 'Recipe:',
   },
   target: {
@@ -168,6 +175,7 @@ function fieldsOf(values: Values<RecipeFlags>): object {
     ...given('embeddingBits', values['embedding-bits'], embedding),
     ...given('floatStorage', values['float-storage'], String),
     ...given('compute', values.compute, String),
+    ...given('initializerInputs', values['initializer-inputs'], String),
     ...given('target', values.target, String),
     ...given('tokens', values.tokens, (text) => wholeNumber('--tokens', text)),
     ...given('window', values.window, (text) => wholeNumber('--window', text)),

@@ -21,17 +21,23 @@ export interface ModelExtras {
   readonly opsetImport: NonNullable<ModelProto['opsetImport']>;
 }
 
+export interface ImportOptions {
+  /** What becomes of local functions: they stay calls that nothing looks into, or their nodes take the place of the calls. */
+  readonly functions?: 'keep' | 'inline';
+}
+
 /** The open files of models that were imported from a path. */
 const filesOf: WeakMap<Model, DataFiles> = new WeakMap();
 
 /**
  * Reads the model at `path` with its external data beside it. Weights stay in their files and are read on demand; the files
- * are opened then and must not change while the model is in use. Local functions are put in the place of their calls.
+ * are opened then and must not change while the model is in use.
  */
-export function importModel(path: string): Model {
+export function importModel(path: string, { functions = 'keep' }: ImportOptions = {}): Model {
   const files = new DataFiles();
   try {
-    const model = modelOf(inlineFunctions(decodeModel(files.file(path), path), path), path, path, files);
+    const message = decodeModel(files.file(path), path);
+    const model = modelOf(functions === 'inline' ? inlineFunctions(message, path) : message, path, path, files);
     filesOf.set(model, files);
     return model;
   } catch (error) {

@@ -11,6 +11,7 @@ import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
 import { checkOptions, type Input } from './options/check.js';
 import { referenceOf } from './reference.js';
+import { inWordsOfSet } from './set/set-of-graph.js';
 
 export interface EvaluateTasksOptions {
   readonly reference: string;
@@ -71,6 +72,8 @@ export async function evaluateTasks(
         return { task, path: model, ...result, agreement: agreementOf(result, first[at] as TaskResult) };
       }),
     );
+  } catch (error) {
+    throw inWordsOfSet(error, [reference, ...candidates]);
   } finally {
     await pool.close();
     runnable?.close();

@@ -9,6 +9,7 @@ import { ortRuntime } from '../runtime/ort.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { checkOptions, type Input } from './options/check.js';
 import { referenceOf } from './reference.js';
+import { inWordsOfSet } from './set/set-of-graph.js';
 import type { TextInput, TextOptions } from './text-options.js';
 import { readWindows } from './windows.js';
 
@@ -52,6 +53,8 @@ export async function evaluate(input: EvalInput, context: Context = silentContex
       progress: context.progress,
       signal: context.signal,
     });
+  } catch (error) {
+    throw inWordsOfSet(error, [options.reference, ...options.candidates]);
   } finally {
     runnable?.close();
   }

@@ -38,8 +38,8 @@ export function openSource(
   recipe: Recipe,
   widened: readonly HalfType[] = recipe.compute === 'float32' ? ['bfloat16'] : [],
 ): Source {
-  const model = importModel(path);
-  runPasses(model, [step(dropInitializerInputs)]);
+  const model = importModel(path, { functions: 'inline' });
+  runPasses(model, [step(dropInitializerInputs, { overridable: recipe.initializerInputs === 'constant' })]);
   computeInFloat32(new Rewriter(model), widened);
   return choose(path, model, analyse(model), recipe);
 }
@@ -70,6 +70,14 @@ export function requireFfn(source: Source): void {
       'already-quantized',
       source.path,
       `The model is quantized already (${quantized.length} projections, the first is ${quantized[0]?.at})`,
+    );
+  }
+  const overridable = source.left.filter(({ code }) => code === 'weight-overridable');
+  if (overridable.length > 0) {
+    fail(
+      'weight-overridable',
+      source.path,
+      `${overridable.length} weights are also graph inputs, which callers may replace (the first belongs to ${overridable[0]?.at})`,
     );
   }
   const first = source.left.find((refusal) => refusal.role === undefined || FFN_ROLES.has(refusal.role));

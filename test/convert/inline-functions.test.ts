@@ -2,8 +2,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { modelBytes } from '../../src/convert/export.js';
-import { importModel } from '../../src/convert/import.js';
-import { nodesOf } from '../../src/ir/graph.js';
+import { importModel as read } from '../../src/convert/import.js';
+import { type Model, nodesOf } from '../../src/ir/graph.js';
 import { encodeModel } from '../../src/proto/encode.js';
 import {
   ATTRIBUTE_TYPE,
@@ -119,6 +119,7 @@ const run = (bytes: string | Uint8Array, x: readonly number[]): Promise<Outputs>
     session.run({ x: floats(Float32Array.from(x)) }),
   );
 
+const inlined = (path: string): Model => read(path, { functions: 'inline' });
 const numbers = (outputs: Outputs, name: string): readonly number[] =>
   [...(outputs[name] as HostTensor).data].map(Number);
 
@@ -127,14 +128,14 @@ describe('local functions', () => {
 
   it.each([[[1, -2, 3]], [[-4, 1, 0.5]]])('compute what ONNX Runtime makes of them, for %j', async (x) => {
     const wanted = await run(path, x);
-    const inlined = await run(modelBytes(importModel(path)), x);
-    for (const name of OUTPUTS) expect([name, numbers(inlined, name)]).toEqual([name, numbers(wanted, name)]);
+    const got = await run(modelBytes(inlined(path)), x);
+    for (const name of OUTPUTS) expect([name, numbers(got, name)]).toEqual([name, numbers(wanted, name)]);
   });
 
   it('may pass an input through', async () => {
     const same = own('same', { input: ['v', 'o'], output: ['v', 'r'], node: [node('Add', ['v', 'o'], ['r'])] });
     const calls = [node('same', ['x', 'x'], ['y', 'z'], { domain: 'own' })];
-    const outputs = await run(modelBytes(importModel(written(model([same], calls, ['y', 'z'])))), [1, 2, 3]);
+    const outputs = await run(modelBytes(inlined(written(model([same], calls, ['y', 'z'])))), [1, 2, 3]);
     expect([numbers(outputs, 'y'), numbers(outputs, 'z')]).toEqual([
       [1, 2, 3],
       [2, 4, 6],
@@ -142,10 +143,10 @@ describe('local functions', () => {
   });
 
   it('leave no call and no operator set behind', () => {
-    const read = importModel(path);
-    expect([...nodesOf(read.graph)].map(({ domain }) => domain)).not.toContain('own');
-    expect([...read.opsets]).toEqual([['', 18]]);
-    const names = [...nodesOf(read.graph)].map(({ name }) => name).filter((name) => name !== '');
+    const model = inlined(path);
+    expect([...nodesOf(model.graph)].map(({ domain }) => domain)).not.toContain('own');
+    expect([...model.opsets]).toEqual([['', 18]]);
+    const names = [...nodesOf(model.graph)].map(({ name }) => name).filter((name) => name !== '');
     expect(new Set(names).size).toBe(names.length);
   });
 
@@ -154,7 +155,7 @@ describe('local functions', () => {
     const call = [node('f', ['x'], ['y'], { domain: 'own' })];
     const refused = (functions: FunctionProto[], nodes = call): unknown => {
       try {
-        return importModel(written(model(functions, nodes, ['y'])));
+        return inlined(written(model(functions, nodes, ['y'])));
       } catch (error) {
         return error;
       }

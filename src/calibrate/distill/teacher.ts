@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ModelAnalysis } from '../../analysis/projection.js';
 import { stagedFilesAsync } from '../../convert/output.js';
-import { CompilerError, fail } from '../../diagnostics.js';
+import { fail, isRuntimeFailure } from '../../diagnostics.js';
 import type { Model, Value } from '../../ir/graph.js';
 import type { DecoderHints } from '../../runtime/hints.js';
 import type { Runtime } from '../../runtime/runtime.js';
@@ -85,7 +85,7 @@ async function captureAnyhow(request: TeacherRequest, hidden: Value, path: strin
   try {
     await capture(request, hidden, path, undefined);
   } catch (error) {
-    if (!(error instanceof CompilerError && error.code === 'runtime-failed')) throw error;
+    if (!isRuntimeFailure(error)) throw error;
     await capture(request, hidden, path, 1);
   }
 }

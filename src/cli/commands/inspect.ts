@@ -47,6 +47,9 @@ function render(result: InspectResult): string {
         }),
       ],
     ),
+    result.projections.some(({ code }) => code === 'weight-overridable')
+      ? 'Weights that are graph inputs too are quantized with --initializer-inputs constant.'
+      : '',
     `Memory of a compilation: about ${byteSize(result.peakMemoryBytes)}; activations and the check of the graphs take up to --memory more`,
   );
 }

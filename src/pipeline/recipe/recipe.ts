@@ -113,6 +113,10 @@ const shape = {
     .enum(['cpu', 'webgpu'])
     .default('cpu')
     .describe('Where the models will run; what cannot run there is refused with the reason.'),
+  initializerInputs: z
+    .enum(['keep', 'constant'])
+    .default('keep')
+    .describe('Weights that are graph inputs too, which callers may replace: they stay inputs, or become constants.'),
   shareTiedHead: z.boolean().default(false).describe('Store a head that repeats the embedding only once.'),
   notes: z
     .enum(['keep', 'drop'])
@@ -173,6 +177,7 @@ export interface Recipe {
   readonly accuracyLevel: 0 | 4;
   readonly compute: 'keep' | 'float32';
   readonly target: 'cpu' | 'webgpu';
+  readonly initializerInputs: 'keep' | 'constant';
   readonly shareTiedHead: boolean;
   readonly notes: 'keep' | 'drop';
   readonly overrides: readonly Override[];
