@@ -224,16 +224,28 @@ export class CompilerError extends Error implements Diagnostic {
 
 /** Kinds of temporary folder that a run makes. */
 const KINDS = 'segments|reference|tuned|trained|lambda|statistics|elastic|training|teacher|distill';
-const TEMPORARY: RegExp = new RegExp(`[^\\s'"\`]*[/\\\\]matquant-(${KINDS})-[A-Za-z0-9]{6}[/\\\\]?`, 'g');
+const TEMPORARY: RegExp = new RegExp(`[/\\\\]matquant-(${KINDS})-[A-Za-z0-9]{6}[/\\\\]?`);
 /** Outputs that are not renamed yet: `.NAME.PID.DIGITS.tmp`. */
-const STAGED = /(^|[\s'"`/\\])\.([^\s/\\]+)\.\d+\.[0-9a-f]{8}\.tmp\b/g;
+const STAGED = /(^|[\s'"`/\\])\.([^\s/\\]{1,255})\.\d{1,10}\.[0-9a-f]{8}\.tmp\b/g;
+/** Longer than any path; a file may say anything where a path belongs. */
+const LONGEST = 4096;
 
 /**
  * A text in which files of this run go by the name they would have in the end: nobody can look at a temporary path when the message
- * is read.
+ * is read. Takes time in proportion to the text.
  */
 export function withoutTemporary(text: string): string {
-  return text.replaceAll(TEMPORARY, '').replaceAll(STAGED, '$1$2');
+  const short = text.length > LONGEST ? `${text.slice(0, LONGEST / 8)}…` : text;
+  const plain = short.includes('.tmp') ? short.replaceAll(STAGED, '$1$2') : short;
+  if (!plain.includes('matquant-')) return plain;
+  const words = plain.split(/([\s'"`]+)/);
+  return words.map((word) => word.slice(afterTemporary(word))).join('');
+}
+
+/** Where a path goes on behind a temporary folder. */
+function afterTemporary(word: string): number {
+  const found = TEMPORARY.exec(word);
+  return found === null ? 0 : found.index + found[0].length;
 }
 
 /** Throws a `CompilerError`; reads as an expression. */

@@ -14,6 +14,15 @@ describe('errors', () => {
     expect([error.at, error.message]).toEqual([shown, `cannot load ${shown}: no`]);
   });
 
+  it('cut what is longer than any path, in no time', () => {
+    const started = performance.now();
+    for (const text of ['x'.repeat(3e6), './'.repeat(1e6), '.a'.repeat(1e6)])
+      expect(new CompilerError('external-missing', text, `no file ${text}.tmp matquant-`).sentence.length).toBeLessThan(
+        2000,
+      );
+    expect(performance.now() - started).toBeLessThan(10_000);
+  });
+
   it('name options, never flags of the command line', () => {
     for (const table of [ERRORS, REFUSALS])
       for (const { summary, remedy } of Object.values(table))

@@ -1,7 +1,7 @@
 /** Parses a command line, runs its verb and turns what happens into text and an exit code. Knows no process: main does. */
 import type { Argv } from 'yargs';
 import yargs from 'yargs';
-import { CompilerError } from '../diagnostics.js';
+import { CompilerError, withoutTemporary } from '../diagnostics.js';
 import type { Context } from '../log.js';
 import type { Command, Outcome } from './command.js';
 import { inFlags } from './flag-names.js';
@@ -136,7 +136,7 @@ function explain(error: unknown, signal: AbortSignal, { debug }: Flags, verb: st
     const { code, at, message: what, remedy } = data;
     return { sentence: `${what} [${code}] at ${at}; ${remedy}.${stack}`, data, exitCode: 2 };
   }
-  const message = error instanceof Error ? error.message : String(error);
+  const message = withoutTemporary(error instanceof Error ? error.message : String(error));
   const remedy = 'run again with --debug and report it with what is printed';
   const sentence = `This is a bug in matquant: ${message.replaceAll(/\s+/g, ' ')}; ${remedy}.${stack}`;
   return { sentence, data: { code: 'bug', at: 'matquant', message, remedy }, exitCode: 1 };
