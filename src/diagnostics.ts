@@ -11,7 +11,7 @@ export interface DiagnosticKind {
 
 /** Errors: the input or the call cannot be carried out. One row per code. */
 export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
-  'bad-usage': { summary: 'the command line or an option is not valid', remedy: 'see --help for the accepted form' },
+  'bad-usage': { summary: 'an option is not valid', remedy: 'see the accepted form in its description' },
   'file-missing': { summary: 'a file cannot be opened', remedy: 'check the path and its permissions' },
   'damaged-file': {
     summary: 'a file does not have the contents it was written with',
@@ -55,15 +55,23 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
   'unknown-value': { summary: 'a node reads a value that nothing makes', remedy: 'export the model again' },
   'cyclic-graph': { summary: 'the nodes of a graph form a cycle', remedy: 'export the model again' },
   'invalid-graph': { summary: 'the graph breaks a rule of the ONNX format', remedy: 'export the model again' },
+  'local-function': {
+    summary: 'a local function of the model cannot be put in the place of its calls',
+    remedy: 'inline the functions when exporting, or with onnx.inliner.inline_local_functions, and try again',
+  },
   'not-finite': { summary: 'a weight is NaN or infinite', remedy: 'repair the checkpoint and export it again' },
   'no-ffn': {
     summary: 'no gated feed-forward block was found',
     remedy: 'run `matquant inspect` to see what was refused and why',
   },
+  'weight-overridable': {
+    summary: 'the weights of the model are also graph inputs',
+    remedy: 'give `initializerInputs` constant, or take them off the list of inputs',
+  },
   'already-quantized': { summary: 'the model is quantized already', remedy: 'start from the float export' },
   'strict-skipped': {
-    summary: 'something in scope was skipped while --strict is on',
-    remedy: 'drop --strict or narrow the scope',
+    summary: 'something in scope was skipped although `strict` is on',
+    remedy: 'drop `strict` or narrow the scope',
   },
   recipe: { summary: 'the recipe is not valid', remedy: 'compare it with docs/recipes.md' },
   'bits-file': {
@@ -93,9 +101,13 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'the model has an input or output this tool cannot feed',
     remedy: 'export a decoder with input_ids and logits',
   },
+  'internal-graph': {
+    summary: 'ONNX Runtime refused or failed to run a graph that this tool made of the model',
+    remedy: 'check that the original model runs in ONNX Runtime; if it does, please report this with the model',
+  },
   'runtime-failed': {
     summary: 'ONNX Runtime refused or failed to run a model',
-    remedy: 'check that the original model runs in ONNX Runtime',
+    remedy: 'check that this model runs in ONNX Runtime by itself',
   },
   parity: { summary: 'an emitted file does not compute what it should', remedy: 'please report this with the model' },
   'levels-differ': {
@@ -147,8 +159,10 @@ export type ErrorCode =
   | 'unknown-value'
   | 'cyclic-graph'
   | 'invalid-graph'
+  | 'local-function'
   | 'not-finite'
   | 'no-ffn'
+  | 'weight-overridable'
   | 'already-quantized'
   | 'strict-skipped'
   | 'recipe'
@@ -161,6 +175,7 @@ export type ErrorCode =
   | 'bad-ids'
   | 'bad-tokenizer'
   | 'unsupported-model'
+  | 'internal-graph'
   | 'runtime-failed'
   | 'parity'
   | 'levels-differ'
@@ -179,7 +194,7 @@ export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
   'weight-not-constant': { summary: 'the weight is computed at run time', remedy: 'export with constant folding' },
   'weight-overridable': {
     summary: 'the weight is also a graph input, so a caller may replace it',
-    remedy: 'remove the input entry',
+    remedy: 'make it a constant with `initializerInputs` constant, or remove the input entry',
   },
   'weight-shared': { summary: 'the weight has another user that would keep it in float', remedy: 'none needed' },
   'weight-rank': { summary: 'the weight does not have rank 2', remedy: 'none' },
@@ -194,9 +209,9 @@ export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
   'product-form': { summary: 'the operator multiplies by a weight in a form that is left as it is', remedy: 'none' },
   'already-quantized': { summary: 'the projection is quantized already', remedy: 'start from the float export' },
   'no-gated-ffn': { summary: 'the product is not part of a gated feed-forward block', remedy: 'none' },
-  'out-of-scope': { summary: 'the projection is outside the requested scope', remedy: 'widen --scope' },
-  'tied-head': { summary: 'the head shares its weight with the embedding', remedy: 'use --embedding-bits' },
-  'lm-head': { summary: 'the projection is the language-model head', remedy: 'use --embedding-bits' },
+  'out-of-scope': { summary: 'the projection is outside the requested scope', remedy: 'widen `scope`' },
+  'tied-head': { summary: 'the head shares its weight with the embedding', remedy: 'use `embeddingBits`' },
+  'lm-head': { summary: 'the projection is the language-model head', remedy: 'use `embeddingBits`' },
   'expert-weights': { summary: 'the weight holds several experts', remedy: 'none' },
   excluded: { summary: 'an override of the recipe excludes it', remedy: 'change the override' },
 };
@@ -234,9 +249,9 @@ export class CompilerError extends Error implements Diagnostic {
   readonly at: string;
 
   constructor(code: ErrorCode, at: string, message: string) {
-    super(message);
+    super(withoutTemporary(message));
     this.code = code;
-    this.at = at;
+    this.at = withoutTemporary(at);
   }
 
   /** The sentence a user sees: what, where, what to do. */
@@ -245,7 +260,38 @@ export class CompilerError extends Error implements Diagnostic {
   }
 }
 
+/** Kinds of temporary folder that a run makes. */
+const KINDS = 'segments|reference|tuned|trained|lambda|statistics|elastic|training|teacher|distill';
+const TEMPORARY: RegExp = new RegExp(`[/\\\\]matquant-(${KINDS})-[A-Za-z0-9]{6}[/\\\\]?`);
+/** Outputs that are not renamed yet: `.NAME.PID.DIGITS.tmp`. */
+const STAGED = /(^|[\s'"`/\\])\.([^\s/\\]{1,255})\.\d{1,10}\.[0-9a-f]{8}\.tmp\b/g;
+/** Longer than any path; a file may say anything where a path belongs. */
+const LONGEST = 4096;
+
+/**
+ * A text in which files of this run go by the name they would have in the end: nobody can look at a temporary path when the message
+ * is read. Takes time in proportion to the text.
+ */
+export function withoutTemporary(text: string): string {
+  const short = text.length > LONGEST ? `${text.slice(0, LONGEST / 8)}…` : text;
+  const plain = short.includes('.tmp') ? short.replaceAll(STAGED, '$1$2') : short;
+  if (!plain.includes('matquant-')) return plain;
+  const words = plain.split(/([\s'"`]+)/);
+  return words.map((word) => word.slice(afterTemporary(word))).join('');
+}
+
+/** Where a path goes on behind a temporary folder. */
+function afterTemporary(word: string): number {
+  const found = TEMPORARY.exec(word);
+  return found === null ? 0 : found.index + found[0].length;
+}
+
 /** Throws a `CompilerError`; reads as an expression. */
 export function fail(code: ErrorCode, at: string, message: string): never {
   throw new CompilerError(code, at, message);
+}
+
+/** True for a model that ONNX Runtime refused or failed to run, a user's or one of this tool's own. */
+export function isRuntimeFailure(error: unknown): error is CompilerError {
+  return error instanceof CompilerError && (error.code === 'runtime-failed' || error.code === 'internal-graph');
 }

@@ -25,10 +25,35 @@ describe('issues of a schema', () => {
     expect(said({ method: 'best', distill: { steps: 1, minute: 2 } })).toBe('there is no field distill.minute');
   });
 
-  it('keep the words of other rules', () => {
-    expect(said({ method: 'best', distill: { steps: 'x' } })).toMatch(/^distill\.steps: .*expected number/);
-    expect(said({ method: 'best', lambda: 'x' })).toMatch(/^lambda: /);
-    expect(said('text')).toMatch(/expected object/);
+  it('say which kind of value a field takes, in plain words', () => {
+    expect(said({ method: 'best', distill: { steps: 'x' } })).toBe('distill.steps is "x", and takes a number');
+    expect(said({ method: 'best', distill: { steps: 1.5 } })).toBe('distill.steps is 1.5, and takes a whole number');
+    expect(said({ method: 'best', distill: { steps: Number.NaN } })).toBe('distill.steps is NaN, and takes a number');
+    expect(said({ method: 'best', lambda: 'x' })).toBe('lambda is "x", and takes a number or an object');
+    expect(said({ method: 'best', lambda: { a: 'x' } })).not.toMatch(/expected|received|Invalid/);
+    expect(said({ method: 'best', bits: 4 })).toBe('bits is 4, and takes a list');
+    expect(said('text')).toBe('the value is "text", and takes an object');
+  });
+
+  it('say the bounds of a field', () => {
+    const bounded = z.strictObject({
+      least: z.number().min(2).optional(),
+      more: z.number().positive().optional(),
+      most: z.number().max(7).optional(),
+      text: z.string().min(1).optional(),
+      list: z.array(z.number()).min(1).optional(),
+      own: z
+        .string()
+        .refine(() => false, { error: 'takes a file name' })
+        .optional(),
+    });
+    const found = (value: object): string => schemaIssues(bounded.safeParse(value).error as z.ZodError, value);
+    expect(found({ least: 1 })).toBe('least is 1, and takes a number of at least 2');
+    expect(found({ more: 0 })).toBe('more is 0, and takes a number more than 0');
+    expect(found({ most: 8 })).toBe('most is 8, and takes a number of at most 7');
+    expect(found({ text: '' })).toBe('text is "", and takes text that is not empty');
+    expect(found({ list: [] })).toBe('list is [], and takes at least 1 entry');
+    expect(found({ own: 'a/b' })).toBe('own is "a/b", and takes a file name');
   });
 
   it('stop after three', () => {

@@ -1,7 +1,7 @@
 /** The capture pass: one run of the float model over the calibration text, segment by segment, for the statistics of its inputs. */
 import type { ModelAnalysis } from '../analysis/projection.js';
 import type { Segment } from '../analysis/segments.js';
-import { CompilerError } from '../diagnostics.js';
+import { isRuntimeFailure } from '../diagnostics.js';
 import type { Model } from '../ir/graph.js';
 import type { Log } from '../log.js';
 import type { Runtime } from '../runtime/runtime.js';
@@ -65,7 +65,7 @@ export async function capture(
   try {
     return await run({});
   } catch (error) {
-    const mayBeBatch = error instanceof CompilerError && error.code === 'runtime-failed' && options.batch === undefined;
+    const mayBeBatch = isRuntimeFailure(error) && options.batch === undefined;
     if (!mayBeBatch) throw error;
     return run({ batch: 1 });
   }

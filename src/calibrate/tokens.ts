@@ -33,7 +33,7 @@ export interface TokenWindows {
 export function windowsOf(documents: Iterable<string>, tokenizer: TextTokenizer, options: WindowOptions): TokenWindows {
   const { length, limit = Infinity, bos } = options;
   if (!Number.isInteger(length) || length < 2)
-    fail('bad-usage', '--window', `A window of ${length} ids has nothing to predict`);
+    fail('bad-usage', 'window', `A window of ${length} ids has nothing to predict`);
   const result = options.perDocument
     ? alone(documents, tokenizer, options, limit)
     : joined(documents, tokenizer, options, limit);

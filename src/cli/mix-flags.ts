@@ -1,6 +1,7 @@
 /** Flags of the verbs that search for mixes. */
 import { fail } from '../diagnostics.js';
-import type { MixSearch } from '../pipeline/mix/mix.js';
+import type { MixInput } from '../pipeline/mix/mix.js';
+import { describeOption as help } from '../pipeline/options/check.js';
 import type { DefaultedFlag, Flag, ListFlag, OptionSpec, Values } from './command.js';
 import { machineFlags, machineOf, textFlags, textOf } from './options.js';
 import { given, numberList, wholeNumber } from './values.js';
@@ -26,18 +27,18 @@ export const searchFlags: SearchFlags = {
     type: 'string',
     choices: ['layer', 'projection'],
     default: 'layer',
-    describe: 'What gets a precision of its own',
+    describe: help('mix', 'search', 'per'),
     group: SEARCH,
   },
   method: {
     type: 'string',
     choices: ['dp', 'greedy', 'local', 'evolution'],
-    describe: 'How to choose (default: local with text, else dp)',
+    describe: help('mix', 'search', 'method'),
     group: SEARCH,
   },
   bits: {
     type: 'string',
-    describe: 'Precisions to choose from, such as 2,3,4 (default: all of the set)',
+    describe: help('mix', 'search', 'bits'),
     group: SEARCH,
   },
   fix: {
@@ -45,26 +46,26 @@ export const searchFlags: SearchFlags = {
     describe: 'PATTERN=BITS: projections whose id matches keep these bits; repeatable',
     group: SEARCH,
   },
-  evaluations: { type: 'string', default: '200', describe: 'Most mixes that a search runs', group: SEARCH },
+  evaluations: { type: 'string', default: '200', describe: help('mix', 'search', 'evaluations'), group: SEARCH },
   sensitivity: {
     type: 'array',
-    describe: 'More files of sensitivities, beside NAME.sensitivity.json; repeatable',
+    describe: `${help('mix', 'search', 'sensitivities')}; repeatable`,
     group: SEARCH,
   },
-  seed: { type: 'string', default: '0', describe: 'Seed of everything that is drawn', group: SEARCH },
+  seed: { type: 'string', default: '0', describe: help('mix', 'search', 'seed'), group: SEARCH },
   ...textFlags,
-  window: { type: 'string', default: '512', describe: 'Tokens in a window', group: 'Text:' },
-  tokens: { type: 'string', default: '2048', describe: 'Tokens to measure on', group: 'Text:' },
+  window: { type: 'string', default: '512', describe: help('evaluate', 'window'), group: 'Text:' },
+  tokens: { type: 'string', default: '2048', describe: help('mix', 'search', 'measure', 'tokens'), group: 'Text:' },
   original: {
     type: 'string',
-    describe: 'Model to compare with (default: the set at its highest precision)',
+    describe: help('mix', 'search', 'measure', 'original'),
     group: 'Text:',
   },
   ...machineFlags,
 };
 
 /** The search that a command line asks for. */
-export function searchOf(values: Values<SearchFlags>): MixSearch {
+export function searchOf(values: Values<SearchFlags>): NonNullable<MixInput['search']> {
   const text = textOf(values);
   if (text === undefined && values.original !== undefined)
     fail('bad-usage', '--original', 'A model to compare with is of no use without --text or --ids');
@@ -77,7 +78,9 @@ export function searchOf(values: Values<SearchFlags>): MixSearch {
   };
   return {
     per: values.per as 'layer' | 'projection',
-    ...(values.method !== undefined && { method: values.method as NonNullable<MixSearch['method']> }),
+    ...(values.method !== undefined && {
+      method: values.method as NonNullable<NonNullable<MixInput['search']>['method']>,
+    }),
     ...given('bits', values.bits, (list) => numberList('--bits', list)),
     fixed: (values.fix ?? []).map(fixedOf),
     evaluations: wholeNumber('--evaluations', values.evaluations),
@@ -97,6 +100,6 @@ function fixedOf(text: string): { readonly match: string; readonly bits: number 
 export const shapeFlag: OptionSpec & Flag = {
   type: 'string',
   choices: ['pyramid', 'reverse', 'increasing', 'decreasing'],
-  describe: 'A shape of the MatQuant paper in place of a search, for comparison',
+  describe: help('mix', 'search', 'shape'),
   group: SEARCH,
 };

@@ -1,9 +1,9 @@
 /** Options that several verbs share, and how their values become options of the pipeline. */
-import { availableParallelism } from 'node:os';
 import { fail } from '../diagnostics.js';
+import { defaultOf, describeOption as help } from '../pipeline/options/check.js';
 import type { TextOptions } from '../pipeline/text-options.js';
 import type { DefaultedFlag, Flag, ListFlag, OptionSpec, Values } from './command.js';
-import { byteCount, wholeNumber } from './values.js';
+import { byteCount, given, wholeNumber } from './values.js';
 
 type TextFlags = {
   readonly text: ListFlag;
@@ -20,43 +20,50 @@ type MachineFlags = {
 
 /** Where text comes from: token ids, or text and the tokenizer that belongs to the model. */
 export const textFlags: TextFlags = {
-  text: { type: 'array', describe: 'Text file, or .jsonl with one document a line; repeatable', group: 'Text:' },
-  tokenizer: { type: 'string', describe: 'tokenizer.json of the model', group: 'Text:' },
-  ids: { type: 'string', describe: 'Instead of text: a file with one JSON array of token ids a line', group: 'Text:' },
-  'jsonl-field': {
+  text: { type: 'array', describe: `${helpOfText('files')}; repeatable`, group: 'Text:' },
+  tokenizer: { type: 'string', describe: helpOfText('tokenizer'), group: 'Text:' },
+  ids: { type: 'string', describe: helpOfText('ids'), group: 'Text:' },
+  'jsonl-field': { type: 'string', default: 'text', describe: helpOfText('jsonlField'), group: 'Text:' },
+  bos: { type: 'string', default: 'auto', describe: helpOfText('bos'), group: 'Text:' },
+};
+
+/** How text is cut for scoring. */
+export const windowFlags: { readonly window: DefaultedFlag; readonly windows: Flag } = {
+  window: {
     type: 'string',
-    default: 'text',
-    describe: 'Field of a .jsonl line that holds the text',
+    default: defaultOf('evaluate', 'window'),
+    describe: help('evaluate', 'window'),
     group: 'Text:',
   },
-  bos: { type: 'string', default: 'auto', describe: 'First token of a window: auto, none or an id', group: 'Text:' },
+  windows: { type: 'string', describe: help('evaluate', 'windows'), group: 'Text:' },
 };
 
 export const machineFlags: MachineFlags = {
-  threads: {
+  threads: { type: 'string', describe: help('compile', 'threads'), group: 'Machine:' },
+  memory: {
     type: 'string',
-    describe: 'Threads (default: all cores); the result does not depend on it',
+    default: `${Number(defaultOf('compile', 'memoryBytes')) / 2 ** 30}GiB`,
+    describe: help('compile', 'memoryBytes'),
     group: 'Machine:',
   },
-  memory: { type: 'string', default: '4GiB', describe: 'Memory to plan for, such as 800MB or 4GiB', group: 'Machine:' },
 };
 
 /** What a run that may be repeated is told beside the machine. */
 export const runFlags: { readonly seed: DefaultedFlag; readonly work: Flag } = {
-  seed: { type: 'string', default: '0', describe: 'Seed of everything that is drawn', group: 'Machine:' },
-  work: { type: 'string', describe: 'Folder of results that a later run reuses', group: 'Machine:' },
+  seed: { type: 'string', default: defaultOf('compile', 'seed'), describe: help('compile', 'seed'), group: 'Machine:' },
+  work: { type: 'string', describe: help('compile', 'work'), group: 'Machine:' },
 };
 
 /** What lets a verb replace files of others. */
 export const overwriteFlag: { readonly overwrite: OptionSpec & { readonly type: 'boolean' } } = {
-  overwrite: { type: 'boolean', describe: 'Replace files of the same names that this tool did not write' },
+  overwrite: { type: 'boolean', describe: help('compile', 'overwrite') },
 };
 
 /** Statistics of earlier captures. */
 export const statisticsFlag: { readonly statistics: ListFlag } = {
   statistics: {
     type: 'array',
-    describe: 'Folder of statistics captured before (matquant capture); several are added up',
+    describe: `${help('compile', 'statistics')} (see matquant capture)`,
     group: 'Text:',
   },
 };
@@ -78,13 +85,14 @@ export function textOf(values: Values<TextFlags>): TextOptions | undefined {
 export const bosValue = (value: string): 'auto' | 'none' | number =>
   value === 'auto' || value === 'none' ? value : wholeNumber('--bos', value, 0);
 
-export function threadsOf(values: { readonly threads: string | undefined }): number {
-  return values.threads === undefined ? availableParallelism() : wholeNumber('--threads', values.threads);
+export const threadsOf = ({ threads }: { readonly threads: string | undefined }): { readonly threads?: number } =>
+  given('threads', threads, (text) => wholeNumber('--threads', text));
+
+export function machineOf(values: Values<MachineFlags>): { readonly threads?: number; readonly memoryBytes: number } {
+  return { ...threadsOf(values), memoryBytes: byteCount('--memory', values.memory) };
 }
 
-export function machineOf(values: Values<MachineFlags>): {
-  readonly threads: number;
-  readonly memoryBytes: number;
-} {
-  return { threads: threadsOf(values), memoryBytes: byteCount('--memory', values.memory) };
+/** The help of a field of the text. */
+function helpOfText(field: string): string {
+  return help('compile', 'text', field);
 }

@@ -1,7 +1,15 @@
 /** A recipe from the command line: a preset or a file, with single fields replaced by flags. */
 import { fail } from '../diagnostics.js';
+import { describeOption } from '../pipeline/options/check.js';
 import { PRESETS } from '../pipeline/recipe/presets.js';
-import { parseRecipe, presetOf, type Recipe, type RecipeInput, readRecipe } from '../pipeline/recipe/recipe.js';
+import {
+  describeRecipe as help,
+  parseRecipe,
+  presetOf,
+  type Recipe,
+  type RecipeInput,
+  readRecipe,
+} from '../pipeline/recipe/recipe.js';
 import type { Flag, Values } from './command.js';
 import { byteCount, decimalNumber, given, numberList, wholeNumber } from './values.js';
 
@@ -16,6 +24,7 @@ type RecipeFlags = Readonly<
     | 'embedding-bits'
     | 'float-storage'
     | 'compute'
+    | 'initializer-inputs'
     | 'target'
     | 'target-size'
     | 'tokens'
@@ -34,42 +43,47 @@ export const recipeFlags: RecipeFlags = {
     group: 'Recipe:',
   },
   recipe: { type: 'string', describe: 'Recipe file (JSON); its fields replace those of the preset', group: 'Recipe:' },
-  bits: { type: 'string', describe: 'Precisions of the set, such as 8,6,4,3,2', group: 'Recipe:' },
-  block: { type: 'string', describe: 'Columns that share a scale: 16, 32, 64, 128, 256 or channel', group: 'Recipe:' },
-  scope: { type: 'string', choices: ['ffn', 'ffn+attention'], describe: 'Projections to quantize', group: 'Recipe:' },
-  'attention-bits': { type: 'string', describe: 'Lowest precision of attention in any model', group: 'Recipe:' },
+  bits: { type: 'string', describe: `${help('bits')}; such as 8,6,4,3,2`, group: 'Recipe:' },
+  block: { type: 'string', describe: `${help('block')}: 16, 32, 64, 128, 256 or channel`, group: 'Recipe:' },
+  scope: { type: 'string', choices: ['ffn', 'ffn+attention'], describe: help('scope'), group: 'Recipe:' },
+  'attention-bits': { type: 'string', describe: help('attentionBits'), group: 'Recipe:' },
   'embedding-bits': {
     type: 'string',
     choices: ['keep', '16', '8', '4', '2'],
-    describe: 'Storage of the token embedding and the head',
+    describe: help('embeddingBits'),
     group: 'Recipe:',
   },
   'float-storage': {
     type: 'string',
     choices: ['keep', 'float16'],
-    describe: 'Storage of what stays float; float16 is cast back when the session loads',
+    describe: help('floatStorage'),
     group: 'Recipe:',
   },
   compute: {
     type: 'string',
     choices: ['keep', 'float32'],
-    describe: 'Arithmetic of bfloat16 models: as it is, or in float32, which runs on every processor',
+    describe: help('compute'),
+    group: 'Recipe:',
+  },
+  'initializer-inputs': {
+    type: 'string',
+    choices: ['keep', 'constant'],
+    describe: help('initializerInputs'),
     group: 'Recipe:',
   },
   target: {
     type: 'string',
     choices: ['cpu', 'webgpu'],
-    describe: 'Where the models will run; what cannot run there is refused with the reason',
+    describe: help('target'),
     group: 'Recipe:',
   },
   'target-size': {
     type: 'string',
-    describe:
-      'Size of the smallest model with its graph, such as 150MB: attention, embedding, head and floats get the bits that fit',
+    describe: `${describeOption('compile', 'targetBytes')}; such as 150MB`,
     group: 'Recipe:',
   },
-  tokens: { type: 'string', describe: 'Calibration tokens', group: 'Recipe:' },
-  window: { type: 'string', describe: 'Tokens in a calibration window', group: 'Recipe:' },
+  tokens: { type: 'string', describe: help('tokens'), group: 'Recipe:' },
+  window: { type: 'string', describe: help('window'), group: 'Recipe:' },
   steps: {
     type: 'string',
     describe: 'Steps of distillation for each precision, or of training for each block where nothing is distilled',
@@ -92,7 +106,10 @@ export const recipeFlags: RecipeFlags = {
 export function recipeOf(values: Values<RecipeFlags>, hasText: boolean): Recipe {
   const { preset, recipe: file } = values;
   const named = preset ?? (file === undefined ? (hasText ? 'best' : 'data-free') : undefined);
-  const start = { ...(named !== undefined && presetOf(named)), ...(file !== undefined && readRecipe(file)) };
+  const start = {
+    ...(named !== undefined && presetOf(named, preset === undefined ? 'recipe' : '--preset')),
+    ...(file !== undefined && readRecipe(file)),
+  };
   const length = start.method === 'qat' ? stepsOf(values, start) : lengthOf(values, start);
   return parseRecipe(
     {
@@ -158,6 +175,7 @@ function fieldsOf(values: Values<RecipeFlags>): object {
     ...given('embeddingBits', values['embedding-bits'], embedding),
     ...given('floatStorage', values['float-storage'], String),
     ...given('compute', values.compute, String),
+    ...given('initializerInputs', values['initializer-inputs'], String),
     ...given('target', values.target, String),
     ...given('tokens', values.tokens, (text) => wholeNumber('--tokens', text)),
     ...given('window', values.window, (text) => wholeNumber('--window', text)),
@@ -167,18 +185,3 @@ function fieldsOf(values: Values<RecipeFlags>): object {
 /** The size that `--target-size` asks for, as an option of the pipeline. */
 export const targetOf = (values: Values<RecipeFlags>): { readonly targetBytes?: number } =>
   given('targetBytes', values['target-size'], (text) => byteCount('--target-size', text));
-
-/** Methods that measure need text or statistics of it; say so before any work begins. */
-export function requireText(
-  recipe: Recipe,
-  { hasText, isCalibrated }: { readonly hasText: boolean; readonly isCalibrated: boolean },
-): void {
-  const free = ['data-free', 'rtn', 'sliced-minmax'];
-  if (!hasText && recipe.distill !== undefined) fail('bad-usage', '--text', 'Distillation needs text');
-  const trains = recipe.qat !== undefined || (recipe.train?.steps ?? 0) > 0;
-  if (!hasText && trains) fail('bad-usage', '--text', 'Training needs text');
-  if (!hasText && recipe.prefix !== undefined) fail('bad-usage', '--text', 'A quantized prefix needs text');
-  if (!isCalibrated && !free.includes(recipe.method)) {
-    fail('bad-usage', '--text', `The method ${recipe.method} needs calibration text; --preset data-free works without`);
-  }
-}

@@ -1,9 +1,10 @@
 /** Parses a command line, runs its verb and turns what happens into text and an exit code. Knows no process: main does. */
 import type { Argv } from 'yargs';
 import yargs from 'yargs';
-import { CompilerError, ERRORS } from '../diagnostics.js';
+import { CompilerError, withoutTemporary } from '../diagnostics.js';
 import type { Context } from '../log.js';
 import type { Command, Outcome } from './command.js';
+import { inFlags } from './flag-names.js';
 import { createProgress, type ProgressLine, type Terminal } from './progress.js';
 import { usageError } from './usage.js';
 
@@ -45,7 +46,7 @@ export async function runCommandLine(
     return outcome.exitCode ?? 0;
   } catch (error) {
     progress.clear();
-    const failure = explain(error, signal, flags);
+    const failure = explain(error, signal, flags, verbOf(args, program));
     stderr.write(`${failure.sentence}\n`);
     if (flags.json) stdout.write(`${JSON.stringify({ error: failure.data })}\n`);
     return failure.exitCode;
@@ -82,6 +83,13 @@ async function parse(args: readonly string[], program: Program, context: Context
   return outcome;
 }
 
+/** Columns of a terminal as it opens, which help fits. */
+const COLUMNS = 80;
+
+/** The verb of a command line, or nothing. */
+const verbOf = (args: readonly string[], { commands }: Program): string =>
+  commands.find(({ verb }) => verb === args.find((arg) => !arg.startsWith('-')))?.verb ?? '';
+
 function createParser(args: readonly string[], { version, commands }: Program): Argv {
   const everywhere = (describe: string) =>
     ({ type: 'boolean', default: false, describe, group: 'Everywhere:' }) as const;
@@ -103,7 +111,7 @@ function createParser(args: readonly string[], { version, commands }: Program): 
     .help()
     .strict()
     .demandCommand(1, 'A verb is needed')
-    .wrap(110)
+    .wrap(COLUMNS)
     .exitProcess(false)
     .fail((message, error: Error | undefined) => {
       if (error !== undefined && error.name !== 'YError') throw error;
@@ -117,17 +125,18 @@ interface Failure {
   readonly exitCode: ExitCode;
 }
 
-function explain(error: unknown, signal: AbortSignal, { debug }: Flags): Failure {
+function explain(error: unknown, signal: AbortSignal, { debug }: Flags, verb: string): Failure {
   const stack = debug && error instanceof Error ? `\n${error.stack}` : '';
   if (signal.aborted) {
     const data = { code: 'interrupted', at: 'matquant', message: 'Interrupted', remedy: 'run the command again' };
     return { sentence: `Interrupted; nothing was left half written.${stack}`, data, exitCode: 130 };
   }
   if (error instanceof CompilerError) {
-    const { code, at, message } = error;
-    return { sentence: error.sentence + stack, data: { code, at, message, remedy: ERRORS[code].remedy }, exitCode: 2 };
+    const data = inFlags(error, verb);
+    const { code, at, message: what, remedy } = data;
+    return { sentence: `${what} [${code}] at ${at}; ${remedy}.${stack}`, data, exitCode: 2 };
   }
-  const message = error instanceof Error ? error.message : String(error);
+  const message = withoutTemporary(error instanceof Error ? error.message : String(error));
   const remedy = 'run again with --debug and report it with what is printed';
   const sentence = `This is a bug in matquant: ${message.replaceAll(/\s+/g, ' ')}; ${remedy}.${stack}`;
   return { sentence, data: { code: 'bug', at: 'matquant', message, remedy }, exitCode: 1 };

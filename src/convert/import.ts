@@ -2,6 +2,7 @@
 import { fail } from '../diagnostics.js';
 import type { Model } from '../ir/graph.js';
 import * as mutate from '../ir/mutate.js';
+import { verifyOrFail } from '../ir/verify.js';
 import { DataFiles } from '../proto/data-file.js';
 import { decodeModel } from '../proto/decode.js';
 import { MODEL, type ModelProto } from '../proto/messages.js';
@@ -9,6 +10,7 @@ import { bytesPayload } from '../proto/payload.js';
 import { mapTensors } from '../proto/tensors.js';
 import { importGraph } from './import-graph.js';
 import { TensorImporter } from './import-tensor.js';
+import { inlineFunctions } from './inline-functions.js';
 import { isPlainMetadata, leftovers, metadataMap } from './leftovers.js';
 
 /** What export needs to write the parts of a model that the IR does not model. */
@@ -19,6 +21,11 @@ export interface ModelExtras {
   readonly opsetImport: NonNullable<ModelProto['opsetImport']>;
 }
 
+export interface ImportOptions {
+  /** What becomes of local functions: they stay calls that nothing looks into, or their nodes take the place of the calls. */
+  readonly functions?: 'keep' | 'inline';
+}
+
 /** The files of models that were imported from a path. */
 const filesOf: WeakMap<Model, DataFiles> = new WeakMap();
 
@@ -26,9 +33,10 @@ const filesOf: WeakMap<Model, DataFiles> = new WeakMap();
  * Reads the model at `path` with its external data beside it. Weights stay in their files and are read on demand; a read fails with
  * `input-changed` when its file is not what it was.
  */
-export function importModel(path: string): Model {
+export function importModel(path: string, { functions = 'keep' }: ImportOptions = {}): Model {
   const files = new DataFiles();
-  const model = modelOf(decodeModel(files.file(path), path), path, path, files);
+  const message = decodeModel(files.file(path), path);
+  const model = modelOf(functions === 'inline' ? inlineFunctions(message, path) : message, path, path, files);
   filesOf.set(model, files);
   return model;
 }
@@ -65,6 +73,7 @@ function modelOf(message: ModelProto, path: string | undefined, at: string, file
   const extras: ModelExtras = { rest, opsetImport: message.opsetImport ?? [] };
   mutate.setExtras(model, { ...extras });
   tensors.finish();
+  verifyOrFail(model);
   return model;
 }
 

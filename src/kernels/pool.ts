@@ -3,6 +3,7 @@
  * thread is idle. Kernels compute each row by itself, so results do not depend on the number of threads.
  */
 import { Worker } from 'node:worker_threads';
+import { usefulThreads } from '../threads.js';
 import { Arena } from './arena.js';
 import { instantiate, type KernelName, type Kernels, kernelModule } from './loader.js';
 import type { Task, WorkerStart } from './pool-worker.js';
@@ -38,11 +39,11 @@ export class KernelPool {
   readonly #jobs: Job[] = [];
   #failure: Error | undefined;
 
-  /** Starts `threads` threads, at least one. */
+  /** Starts `threads` threads: at least one, and no more than are useful. Results are the same for any number. */
   constructor(threads: number) {
     const start: WorkerStart = { module: kernelModule(), memory: this.arena.memory };
     this.kernels = instantiate(start.module, start.memory);
-    for (let i = 0; i < Math.max(1, threads); i++) this.#threads.push(this.#start(start));
+    for (let i = 0; i < usefulThreads(threads); i++) this.#threads.push(this.#start(start));
   }
 
   /** Number of threads. */

@@ -222,7 +222,7 @@ async function distillWritten(
 ): Promise<Awaited<ReturnType<typeof distill>>> {
   const { text, recipe } = options;
   if (recipe.distill === undefined) return { written, reports: [] };
-  if (text === undefined) return fail('bad-usage', '--text', 'Distillation needs text');
+  if (text === undefined) return fail('bad-usage', 'text', 'Distillation needs text');
   return distill({ ...options, data, written, text }, context);
 }
 

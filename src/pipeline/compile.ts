@@ -6,7 +6,7 @@ import { stagedFolder } from '../convert/output.js';
 import { stemOfData } from '../convert/set-identity.js';
 import { requireName } from '../file-names.js';
 import type { InputWatch } from '../files/input-watch.js';
-import type { Context } from '../log.js';
+import { type Context, silentContext } from '../log.js';
 import { Clock } from './clock.js';
 import {
   type Compilation,
@@ -20,6 +20,7 @@ import { requireFeedable } from './feedable.js';
 import { requireFinite } from './finite-weights.js';
 import { inputFiles, watchModel, withInputs } from './inputs.js';
 import type { DistillReport } from './learn/distill.js';
+import { calibratedRecipeOf, checkOptions, type RecipeTaking } from './options/check.js';
 import { guardOutputs, type Output, type OutputCheck } from './outputs.js';
 import { requireMemory } from './peak-memory.js';
 import { graphName, publish } from './publish.js';
@@ -56,10 +57,21 @@ export interface CompileResult {
   readonly peakMemoryBytes: number;
 }
 
-/** Compiles `options.model` into a set in `options.output`. Nothing is written there unless all of it succeeds. */
-export async function compile(asked: CompileOptions, context: Context): Promise<CompileResult> {
+/** What `compile` takes. Model and output are enough: without text the recipe is then `data-free`, with text `best`. */
+export type CompileInput = RecipeTaking<
+  CompileOptions,
+  'threads' | 'memoryBytes' | 'seed' | 'standalone' | 'strict' | 'text'
+>;
+
+/**
+ * Compiles `input.model` into a set in `input.output`. Nothing is written there unless all of it succeeds. Fails with `bad-usage`
+ * where an option is not valid, or where the recipe needs text and there is none.
+ */
+export async function compile(input: CompileInput, context: Context = silentContext()): Promise<CompileResult> {
+  const checked = checkOptions<CompileOptions>('compile', input);
+  const asked = { ...checked, recipe: calibratedRecipeOf(checked) };
   const { model, name } = asked;
-  const stem = requireName(name ?? basename(model).replace(/\.onnx$/i, ''), name === undefined ? model : '--name');
+  const stem = requireName(name ?? basename(model).replace(/\.onnx$/i, ''), name === undefined ? model : 'name');
   guardOutputs(outputsOf(asked, stem));
   if (asked.work !== undefined) openWorkFolder(asked.work);
   return withInputs(inputFiles(model, asked.text), (inputs) => compileInputs(asked, stem, inputs, context));

@@ -5,14 +5,16 @@ import { requireSound } from '../convert/check-model.js';
 import { importModel } from '../convert/import.js';
 import { fail } from '../diagnostics.js';
 import { KernelPool } from '../kernels/pool.js';
-import type { Context, Progress } from '../log.js';
+import { type Context, type Progress, silentContext } from '../log.js';
 import { readTask, type TaskItem } from '../report/task-items.js';
 import { evaluateTask, type TaskOptions, type TaskResult } from '../report/tasks.js';
 import { openDecoder } from '../runtime/decoder.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
 import { requireText } from './feedable.js';
+import { checkOptions, type Input } from './options/check.js';
 import { referenceOf } from './reference.js';
+import { inWordsOfSet } from './set/set-of-graph.js';
 
 export interface EvaluateTasksOptions {
   readonly reference: string;
@@ -37,8 +39,15 @@ export interface TaskScore extends TaskResult {
   readonly agreement: number;
 }
 
+/** What `evaluateTasks` takes. */
+export type EvaluateTasksInput = Input<EvaluateTasksOptions, 'candidates' | 'bos' | 'threads'>;
+
 /** The scores of every model on every task, the reference first. */
-export async function evaluateTasks(options: EvaluateTasksOptions, context: Context): Promise<readonly TaskScore[]> {
+export async function evaluateTasks(
+  input: EvaluateTasksInput,
+  context: Context = silentContext(),
+): Promise<readonly TaskScore[]> {
+  const options = checkOptions<EvaluateTasksOptions>('tasks', input);
   const { reference, candidates, tasks, limit, tokenizer: path, threads } = options;
   requireTaskNames(tasks);
   for (const model of [reference, ...candidates]) requireSound(model);
@@ -68,6 +77,8 @@ export async function evaluateTasks(options: EvaluateTasksOptions, context: Cont
         return { task, path: model, ...result, agreement: agreementOf(result, first[at] as TaskResult) };
       }),
     );
+  } catch (error) {
+    throw inWordsOfSet(error, [reference, ...candidates]);
   } finally {
     await pool.close();
     runnable?.close();

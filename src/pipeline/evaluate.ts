@@ -4,15 +4,17 @@ import { requireSound } from '../convert/check-model.js';
 import { importModel } from '../convert/import.js';
 import { storedBitsOfGraph } from '../convert/stored-bits-of-graph.js';
 import type { InputWatch } from '../files/input-watch.js';
-import type { Context } from '../log.js';
+import { type Context, silentContext } from '../log.js';
 import { evaluate as evaluateModels } from '../report/evaluate.js';
 import type { EvalResult } from '../report/evaluate-types.js';
 import { ortRuntime } from '../runtime/ort.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { requireText, takesVectors } from './feedable.js';
 import { inputFiles, watchModel, withInputs } from './inputs.js';
+import { checkOptions, type Input } from './options/check.js';
 import { referenceOf } from './reference.js';
-import type { TextOptions } from './text-options.js';
+import { inWordsOfSet } from './set/set-of-graph.js';
+import type { TextInput, TextOptions } from './text-options.js';
 import { readWindows } from './windows.js';
 
 export type { CandidateResult, EvalResult, ModelResult } from '../report/evaluate-types.js';
@@ -32,7 +34,13 @@ export interface EvalOptions {
   readonly speed?: boolean;
 }
 
-export function evaluate(options: EvalOptions, context: Context): Promise<EvalResult> {
+/** What `evaluate` takes. */
+export type EvalInput = Input<Omit<EvalOptions, 'text'>, 'candidates' | 'window' | 'threads'> & {
+  readonly text: TextInput;
+};
+
+export async function evaluate(input: EvalInput, context: Context = silentContext()): Promise<EvalResult> {
+  const options = checkOptions<EvalOptions>('evaluate', input);
   const files = [options.reference, ...options.candidates].flatMap((path) => inputFiles(path, options.text));
   return withInputs(files, (inputs) => evaluateInputs(options, inputs, context), { digests: false });
 }
@@ -65,6 +73,8 @@ async function evaluateInputs(options: EvalOptions, inputs: InputWatch, context:
     });
     await inputs.check();
     return result;
+  } catch (error) {
+    throw inWordsOfSet(error, [options.reference, ...options.candidates]);
   } finally {
     runnable?.close();
   }

@@ -1,12 +1,13 @@
 /** A dry run: what is in a model, what would be quantized, what not and why, and what each precision would weigh. */
 import type { RefusalCode } from '../diagnostics.js';
-import type { Context } from '../log.js';
+import { type Context, silentContext } from '../log.js';
 import { storedBitsPerWeight } from '../quant/stored-bits.js';
 import { UNDERSTOOD } from '../runtime/input-roles.js';
 import { type Budget, compiledBudget, floatBudget, storedShape, totalOf } from './budget.js';
 import { feedProblems, type InspectedInput, inspectInputs } from './feedable.js';
+import { checkOptions, type RecipeTaking } from './options/check.js';
 import { peakMemory } from './peak-memory.js';
-import type { Recipe } from './recipe/recipe.js';
+import { parseRecipe, type Recipe } from './recipe/recipe.js';
 import { openSource, type Source } from './source.js';
 import { requireTarget } from './target.js';
 import { fitRest } from './target-size.js';
@@ -63,8 +64,13 @@ export interface InspectResult {
   readonly peakMemoryBytes: number;
 }
 
-export async function inspect(options: InspectOptions, context: Context): Promise<InspectResult> {
-  const { source, recipe } = fitRest(openSource(options.model, options.recipe), options.recipe, options.targetBytes);
+/** What `inspect` takes; the recipe is `best` by default. */
+export type InspectInput = RecipeTaking<InspectOptions, 'targetBytes'>;
+
+export async function inspect(input: InspectInput, context: Context = silentContext()): Promise<InspectResult> {
+  const options = checkOptions<InspectOptions>('inspect', input);
+  const asked = parseRecipe(options.recipe ?? { preset: 'best' });
+  const { source, recipe } = fitRest(openSource(options.model, asked), asked, options.targetBytes);
   requireTarget(source, recipe, context);
   const { model, analysis } = source;
   const budget = floatBudget(source);

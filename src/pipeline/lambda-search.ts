@@ -6,14 +6,15 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../diagnostics.js';
 import { temporaryFolder } from '../files/temporary.js';
-import type { Context } from '../log.js';
+import { type Context, silentContext } from '../log.js';
 import { compile } from './compile.js';
 import { evaluate } from './evaluate.js';
+import { checkOptions, type RecipeTaking, recipeOf } from './options/check.js';
 import { guardOutputs } from './outputs.js';
 import { nameOf } from './recipe/lambda-name.js';
 import type { Recipe } from './recipe/recipe.js';
 import { slice } from './set/slice.js';
-import { type TextOptions, textFiles } from './text-options.js';
+import { type TextInput, type TextOptions, textFiles } from './text-options.js';
 import { readWindows } from './windows.js';
 
 export interface LambdaSearchOptions {
@@ -51,14 +52,24 @@ export interface LambdaSearchResult {
   readonly best: Readonly<Record<number, number>>;
 }
 
-export async function searchLambda(options: LambdaSearchOptions, context: Context): Promise<LambdaSearchResult> {
+/** What `searchLambda` takes; the recipe is `best` by default. */
+export type LambdaSearchInput = RecipeTaking<
+  Omit<LambdaSearchOptions, 'text'>,
+  'kept' | 'threads' | 'memoryBytes' | 'seed'
+> & { readonly text: TextInput };
+
+export async function searchLambda(
+  input: LambdaSearchInput,
+  context: Context = silentContext(),
+): Promise<LambdaSearchResult> {
+  const asked = checkOptions<LambdaSearchOptions>('lambda', input);
+  const options = { ...asked, recipe: recipeOf(asked) };
   const { model, recipe, kept, candidates, text, work } = options;
   guardOutputs({ models: [model], inputs: textFiles(text), files: [], folders: [work] });
   const wanted = Math.ceil(recipe.tokens / recipe.window) + kept;
   const windows = readWindows(options.text, { window: recipe.window, limit: wanted });
   if (windows.length <= kept)
     fail('empty-text', 'text', `The text has ${windows.length} windows, of which ${kept} are to be kept back`);
-  if (candidates.length === 0) fail('bad-usage', '--lambdas', 'There is no candidate');
   const folder = temporaryFolder('lambda');
   try {
     const write = (name: string, list: readonly Int32Array[]): TextOptions => {

@@ -24,7 +24,7 @@ export function referenceOf(
   { compute }: Pick<Recipe, 'compute'>,
   { log }: Context,
 ): Reference | undefined {
-  const model = importModel(source);
+  const model = importModel(source, { functions: 'inline' });
   if (!computesBfloat16(model)) return { path: source, close: () => undefined };
   if (compute === 'keep') {
     log.warn(

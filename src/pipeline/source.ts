@@ -39,8 +39,9 @@ export function openSource(
   recipe: Recipe,
   widened: readonly HalfType[] = recipe.compute === 'float32' ? ['bfloat16'] : [],
 ): Source {
-  const model = importModel(path);
-  runPasses(model, [step(dropInitializerInputs), step(unstackWeights), step(splitExperts)]);
+  const model = importModel(path, { functions: 'inline' });
+  const constant = { overridable: recipe.initializerInputs === 'constant' };
+  runPasses(model, [step(dropInitializerInputs, constant), step(unstackWeights), step(splitExperts)]);
   computeInFloat32(new Rewriter(model), widened);
   return choose(path, model, analyse(model), recipe);
 }
@@ -80,6 +81,14 @@ export function requireFfn(source: Source): void {
       'already-quantized',
       source.path,
       `The model is quantized already (${quantized.length} projections, the first is ${quantized[0]?.at})`,
+    );
+  }
+  const overridable = source.left.filter(({ code }) => code === 'weight-overridable');
+  if (overridable.length > 0) {
+    fail(
+      'weight-overridable',
+      source.path,
+      `${overridable.length} weights are also graph inputs, which callers may replace (the first belongs to ${overridable[0]?.at})`,
     );
   }
   const first = source.left.find((refusal) => refusal.role === undefined || FFN_ROLES.has(refusal.role));

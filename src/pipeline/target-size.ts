@@ -39,7 +39,7 @@ export function fitRest(source: Source, recipe: Recipe, target: number | undefin
   const least = Math.min(...fitted.map(({ bytes }) => bytes));
   return fail(
     'bad-usage',
-    '--target-size',
+    'targetBytes',
     `The int${lowest} model takes ${inMegabytes(least)} at least, more than ${inMegabytes(target)}`,
   );
 }

@@ -15,7 +15,7 @@ export function requireTarget({ model, path }: Source, recipe: Recipe, { log }: 
   if (recipe.embeddingBits === 2) {
     fail(
       'unsupported-target',
-      '--embedding-bits',
+      'recipe.embeddingBits',
       'GatherBlockQuantized looks up rows of 4 or 8 bits on WebGPU, not of 2: take 4 or 8 bits for the embedding and the head',
     );
   }

@@ -17,3 +17,12 @@ export function textFiles(text: TextOptions | undefined): readonly string[] {
   if (text === undefined) return [];
   return 'ids' in text ? [text.ids] : [...text.files, text.tokenizer];
 }
+/** The same as users write it: the field is `text` and the first token `auto` by default. */
+export type TextInput =
+  | { readonly ids: string }
+  | {
+      readonly files: readonly string[];
+      readonly tokenizer: string;
+      readonly jsonlField?: string;
+      readonly bos?: 'auto' | 'none' | number;
+    };

@@ -7,13 +7,14 @@ import { fileSizesOf } from '../convert/file-sizes.js';
 import { importModel } from '../convert/import.js';
 import { staged } from '../convert/output.js';
 import { fail } from '../diagnostics.js';
-import type { Context } from '../log.js';
+import { type Context, silentContext } from '../log.js';
 import type { CandidateResult } from '../report/evaluate-types.js';
 import { ortRuntime } from '../runtime/ort.js';
 import { evaluate } from './evaluate.js';
+import { checkOptions, type Input } from './options/check.js';
 import { guardOutputs } from './outputs.js';
 import { checkLevels, LEVEL_TOKENS } from './set/check-levels.js';
-import { type TextOptions, textFiles } from './text-options.js';
+import { type TextInput, type TextOptions, textFiles } from './text-options.js';
 import { examine, type Finding } from './verify-digests.js';
 import { readWindows } from './windows.js';
 
@@ -64,12 +65,19 @@ export interface VerifyResult {
 /** Options with thresholds. */
 type Measured = VerifyOptions & { readonly candidate: string };
 
+/** What `verify` takes. */
+export type VerifyInput = Input<Omit<VerifyOptions, 'text'>, 'window' | 'threads' | 'thresholds'> & {
+  readonly text?: TextInput | undefined;
+};
+
 /** Measures what the thresholds ask for and digests what is named; the caller turns `passed` into an exit code. */
-export async function verify(options: VerifyOptions, context: Context): Promise<VerifyResult> {
+export async function verify(input: VerifyInput, context: Context = silentContext()): Promise<VerifyResult> {
+  const options = checkOptions<VerifyOptions>('verify', input);
   const { thresholds, candidate, digests: named = [], junit } = options;
   const hasThresholds = Object.keys(thresholds).length > 0;
-  if (!hasThresholds && named.length === 0) fail('bad-usage', 'verify', 'There is no threshold to check');
-  if (hasThresholds && candidate === undefined) fail('bad-usage', 'verify', 'A threshold needs a model to check');
+  if (!hasThresholds && named.length === 0)
+    fail('bad-usage', 'thresholds', '`thresholds` takes at least one threshold');
+  if (hasThresholds && candidate === undefined) fail('bad-usage', 'candidate', 'A threshold needs a model to check');
   guardJunit(options);
   const findings = named.flatMap(examine);
   const checks = hasThresholds && candidate !== undefined ? await checksOf({ ...options, candidate }, context) : [];
@@ -105,7 +113,7 @@ async function checksOf(options: Measured, context: Context): Promise<readonly C
 async function qualityChecks(options: Measured, context: Context): Promise<Check[]> {
   const { maxKl, maxNllIncrease, minTop1 } = options.thresholds;
   if (maxKl === undefined && maxNllIncrease === undefined && minTop1 === undefined) return [];
-  if (options.text === undefined) fail('bad-usage', '--text', 'A threshold on quality needs text to measure it on');
+  if (options.text === undefined) fail('bad-usage', 'text', 'A threshold on quality needs text to measure it on');
   const { original, candidate, text, window, windows, threads } = options;
   if (original === undefined) fail('bad-usage', 'verify', 'A threshold on quality needs a model to compare with');
   await requireLevels({ ...options, original }, text, context);

@@ -134,8 +134,23 @@ export interface ModelProto extends Message {
   graph?: GraphProto;
   metadataProps?: StringStringEntryProto[];
   trainingInfo?: Message[];
-  functions?: Message[];
+  functions?: FunctionProto[];
   configuration?: Message[];
+}
+
+/** A function of the model's own, which nodes call by its domain and name. */
+export interface FunctionProto extends Message {
+  name?: string;
+  domain?: string;
+  overload?: string;
+  input?: string[];
+  output?: string[];
+  /** Attributes without a default. */
+  attribute?: string[];
+  /** Attributes with their defaults. */
+  attributeProto?: AttributeProto[];
+  node?: NodeProto[];
+  opsetImport?: OperatorSetIdProto[];
 }
 
 /** `AttributeProto.AttributeType`. */

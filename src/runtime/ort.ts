@@ -1,10 +1,11 @@
 /** The runtime port over onnxruntime-node (CPU): the only file that imports it. */
 import { accessSync, constants } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import ort, { type InferenceSession, type Tensor } from 'onnxruntime-node';
-import { CompilerError, fail } from '../diagnostics.js';
+import { CompilerError, fail, withoutTemporary } from '../diagnostics.js';
 import type { DType } from '../ir/dtype.js';
+import { usefulThreads } from '../threads.js';
 import { highestIr, withIr } from './newest-ir.js';
 import { Trace } from './ort-trace.js';
 import type {
@@ -33,7 +34,7 @@ async function open(model: string | Uint8Array, options: OpenOptions = {}): Prom
     return new OrtSession(await create(model, sessionOptions(options, trace)), at, trace);
   } catch (error) {
     trace?.close();
-    return refuse(error, at, 'ONNX Runtime cannot load the model');
+    return refuse(error, at, `${RUNTIME} cannot load the model`);
   }
 }
 
@@ -79,7 +80,7 @@ function sessionOptions(options: OpenOptions, trace: Trace | undefined): Inferen
   if (options.accuracyLevel !== undefined) session.qdq_matmulnbits_accuracy_level = String(options.accuracyLevel);
   return {
     executionProviders: ['cpu'],
-    intraOpNumThreads: options.threads ?? availableParallelism(),
+    intraOpNumThreads: usefulThreads(options.threads),
     interOpNumThreads: 1,
     graphOptimizationLevel: options.optimization ?? 'all',
     enableMemPattern: options.memoryPattern ?? true,
@@ -112,7 +113,7 @@ class OrtSession implements Session {
       const outputs = await session.run(inputs, fetches ?? session.outputNames);
       return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, fromOrt(tensor as Tensor)]));
     } catch (error) {
-      return refuse(error, this.at, 'ONNX Runtime cannot run the model');
+      return refuse(error, this.at, `${RUNTIME} cannot run the model`);
     }
   }
 
@@ -163,9 +164,19 @@ function fromOrt(tensor: Tensor): HostTensor {
   return { dtype, dims: tensor.dims, data: new Uint16Array(data.buffer as ArrayBuffer, data.byteOffset, data.length) };
 }
 
+/** The version of the package that is installed, which decides what a model may use. */
+const { version: VERSION } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
+
+/** The runtime as messages name it where its limits show. */
+export const RUNTIME: string = `ONNX Runtime ${VERSION} (onnxruntime-node, bundled)`;
+
+/** A graph of this tool's own is opened from bytes, or from a temporary folder. */
+const isOwn = (at: string): boolean => at === 'model' || withoutTemporary(at) !== at;
+
 function refuse(error: unknown, at: string, what: string): never {
   if (error instanceof CompilerError) throw error;
-  return fail('runtime-failed', at, `${what}: ${shortened(error instanceof Error ? error.message : String(error))}`);
+  const reason = shortened(error instanceof Error ? error.message : String(error));
+  return fail(isOwn(at) ? 'internal-graph' : 'runtime-failed', at, `${what}: ${reason}`);
 }
 
 const LONGEST = 300;

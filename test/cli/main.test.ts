@@ -45,6 +45,13 @@ describe('the program', () => {
     expect(stdout).toMatch(new RegExp(`^matquant ${verb}`));
   });
 
+  it('fits all help into 80 columns', async () => {
+    for (const verb of [[], ...VERBS.map((name) => [name])]) {
+      const { stdout } = await run([...verb, '--help']);
+      expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    }
+  });
+
   it.each([
     [['compile', 'm.onnx', '-o', 'x', '--text', 'a.txt'], '--tokenizer'],
     [['compile', 'm.onnx', '-o', 'x', '--preset', 'best'], '--text'],
@@ -63,6 +70,24 @@ describe('the program', () => {
     [['compile', 'm.onnx', '-o', 'x', '--preset', 'paper-qat-2', '--statistics', 's'], 'needs text'],
     [['capture', 'm.onnx', '-o', 'x'], '--statistics to add up'],
     [['capture', 'm.onnx', '-o', 'x', '--ids', 'a', '--statistics', 's'], 'not both'],
+    [['compile', 'm.onnx', '-o', 'x', '--threads', '100000'], '[bad-usage] at --threads'],
+    [['compile', 'm.onnx', '-o', 'x', '--threads', '100000'], '--threads is 100000, and takes a number of at most 256'],
+    [['compile', 'm.onnx', '-o', 'x', '--memory', '1'], '[bad-usage] at --memory'],
+    [['compile', 'm.onnx', '-o', 'x', '--name', '../x'], '--name is "../x", and takes a file name'],
+    [['compile', 'm.onnx', '-o', ''], '--out is "", and takes a path'],
+    [['compile', 'm.onnx', '-o', 'x', '--bits', '4,4'], 'bits is [4,4], and takes each precision once'],
+    [['compile', 'm.onnx', '-o', 'x', '--preset', 'best+', '--statistics', 's'], '[bad-usage] at --text'],
+    [['inspect', ''], 'model is "", and takes a path'],
+    [['mix', 's.json', '--avg-bits', '99'], '--avg-bits is 99, and takes a number of at most 8'],
+    [['mix', 's.json', '--avg-bits', '3', '--bits', '4,4'], '--bits is [4,4], and takes each precision once'],
+    [['mix', 's.json', '--avg-bits', '3', '--ids', 'i', '--threads', '300'], '[bad-usage] at --threads'],
+    [['sweep', 's.json', '--ids', 'i', '--avg-bits', '9'], '--avg-bits is 9'],
+    [['slice', 's.json', '--bits', '9', '-o', 'x'], '--bits is 9, and takes a number of at most 8'],
+    [['slice', 's.json', '--bits', '4', '-o', 'x', '--slice', 'paper'], 'write them with --standalone'],
+    [
+      ['verify', 'a.onnx', 'b.onnx', '--min-top1', '2', '--ids', 'i'],
+      '--min-top1 is 2, and takes a number of at most 1',
+    ],
     [['lambda', 'm.onnx', '--preset', 'paper-matquant-gemma'], '--text'],
     [['lambda', 'm.onnx', '--preset', 'paper-matquant-gemma', '--ids', 'a', '--lambdas', '1,1'], '2 weights for 3'],
   ])('refuses %j before any work', async (args, part) => {

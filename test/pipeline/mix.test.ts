@@ -145,7 +145,7 @@ describe('mix by size', () => {
   });
 
   it('says what the smallest takes', async () => {
-    await expect(mixed({ targetBytes: 1e6 })).rejects.toMatchObject({ code: 'bad-usage', at: '--target-size' });
+    await expect(mixed({ targetBytes: 1e6 })).rejects.toMatchObject({ code: 'bad-usage', at: 'goal.targetBytes' });
   });
 });
 

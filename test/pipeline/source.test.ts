@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import { exportModel } from '../../src/convert/export.js';
 import * as mutate from '../../src/ir/mutate.js';
 import { parseRecipe } from '../../src/pipeline/recipe/recipe.js';
-import { openSource } from '../../src/pipeline/source.js';
+import { openSource, requireFfn } from '../../src/pipeline/source.js';
 import { ffnModel } from '../support/graphs.js';
 import { temporaryFolder } from '../support/paths.js';
 
@@ -32,5 +32,16 @@ describe('openSource', () => {
       ['gate', 'up', 'down'].map((role) => `${role} weight-overridable`),
     );
     expect(model.graph.inputs.map(({ name }) => name)).toEqual(['x', 'g', 'u', 'd']);
+  });
+
+  it('names the way out of such weights, which are constants on request', () => {
+    const path = write(8);
+    expect(() => requireFfn(openSource(path, parseRecipe({})))).toThrow(
+      expect.objectContaining({ code: 'weight-overridable', sentence: expect.stringContaining('initializerInputs') }),
+    );
+    const { model, chosen } = openSource(path, parseRecipe({ initializerInputs: 'constant' }));
+    expect(chosen.map(({ projection }) => projection.role)).toEqual(['gate', 'up', 'down']);
+    expect(model.graph.inputs.map(({ name }) => name)).toEqual(['x']);
+    expect(() => requireFfn(openSource(path, parseRecipe({ initializerInputs: 'constant' })))).not.toThrow();
   });
 });

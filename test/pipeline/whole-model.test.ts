@@ -212,6 +212,6 @@ describe('--target-size', () => {
   });
 
   it('says how small it can be', async () => {
-    await expect(sized(1e5)).rejects.toMatchObject({ code: 'bad-usage', at: '--target-size' });
+    await expect(sized(1e5)).rejects.toMatchObject({ code: 'bad-usage', at: 'targetBytes' });
   });
 });

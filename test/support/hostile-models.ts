@@ -194,6 +194,23 @@ export const HOSTILE_MODELS: readonly HostileModel[] = [
   edited('no operator sets', 'invalid-graph', (model) => {
     model.opsetImport = [];
   }),
+  edited('an operator of a domain that is not imported', 'invalid-graph', (model) => {
+    nodeOf(model, 'layers.0/mlp/Mul').domain = 'com.example';
+  }),
+  edited('operators of ai.onnx where only another domain is imported', 'invalid-graph', (model) => {
+    model.opsetImport = [{ domain: 'com.example', version: long(1) }];
+  }),
+  edited('a local function that calls itself', 'local-function', (model) => {
+    const again = { opType: 'again', domain: 'own', input: ['x'], output: ['y'] };
+    model.functions = [{ name: 'again', domain: 'own', input: ['x'], output: ['y'], node: [again] }];
+    model.opsetImport?.push({ domain: 'own', version: long(1) });
+  }),
+  edited('weights that are all inputs too', 'weight-overridable', (model) => {
+    for (const { name = '', dataType = 1, dims = [] } of model.graph?.initializer ?? []) {
+      const shape = { dim: dims.map((dimValue) => ({ dimValue })) };
+      model.graph?.input?.push({ name, type: { tensorType: { elemType: dataType, shape } } });
+    }
+  }),
   edited('a model that is quantized already', 'already-quantized', (model) => {
     const layers = ['layers.0', 'layers.1'].flatMap((layer) =>
       ['gate', 'up', 'down'].map((role) => `${layer}/mlp/${role}`),

@@ -4,7 +4,7 @@ import { closeSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ModelAnalysis } from '../../analysis/projection.js';
 import { stagedFilesAsync } from '../../convert/output.js';
-import { CompilerError, fail } from '../../diagnostics.js';
+import { fail, isRuntimeFailure } from '../../diagnostics.js';
 import { checkRecord, type RecordName, RecordWriter, unlessDamaged } from '../../files/record.js';
 import { temporaryFolder } from '../../files/temporary.js';
 import { readFully } from '../../files/transfer.js';
@@ -99,7 +99,7 @@ async function captureAnyhow(request: TeacherRequest, hidden: Value, open: () =>
   try {
     await capture(request, hidden, open, undefined);
   } catch (error) {
-    if (!(error instanceof CompilerError && error.code === 'runtime-failed')) throw error;
+    if (!isRuntimeFailure(error)) throw error;
     await capture(request, hidden, open, 1);
   }
 }

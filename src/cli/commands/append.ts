@@ -1,3 +1,4 @@
+import { describeOption as help } from '../../pipeline/options/check.js';
 import { type Command, defineCommand } from '../command.js';
 import { byteSize } from '../render.js';
 import { wholeNumber } from '../values.js';
@@ -5,10 +6,10 @@ import { wholeNumber } from '../values.js';
 export const appendCommand: Command = defineCommand({
   usage: 'append <set>',
   summary: 'Append the missing bytes to a data file that was cut, so that a higher precision runs',
-  positionals: { set: { type: 'string', describe: 'The .json of the set whose data file is short', required: true } },
+  positionals: { set: { type: 'string', describe: help('append', 'set'), required: true } },
   options: {
-    bits: { type: 'string', describe: 'Highest precision that is to run afterwards', required: true },
-    from: { type: 'string', describe: 'A longer data file of the same set', required: true },
+    bits: { type: 'string', describe: help('append', 'bits'), required: true },
+    from: { type: 'string', describe: help('append', 'from'), required: true },
   },
   examples: [['append small/model.json --bits 4 --from full/model.1f2e3d4c.data', 'from int2 up to int4']],
   async run({ set, bits, from }, context) {

@@ -1,4 +1,5 @@
 import { fail } from '../../diagnostics.js';
+import { describeOption as help } from '../../pipeline/options/check.js';
 import { type Command, defineCommand } from '../command.js';
 import { machineFlags, machineOf, overwriteFlag, runFlags, statisticsFlag, textFlags, textOf } from '../options.js';
 import { recipeFlags, recipeOf } from '../recipe-flags.js';
@@ -8,9 +9,9 @@ import { given, wholeNumber } from '../values.js';
 export const captureCommand: Command = defineCommand({
   usage: 'capture <model>',
   summary: 'Capture what the solver learns from text into a folder for compile --statistics; several are added up',
-  positionals: { model: { type: 'string', describe: 'ONNX file of a float export', required: true } },
+  positionals: { model: { type: 'string', describe: help('capture', 'model'), required: true } },
   options: {
-    out: { type: 'string', alias: 'o', describe: 'Folder to write the statistics into', required: true },
+    out: { type: 'string', alias: 'o', describe: help('capture', 'output'), required: true },
     ...overwriteFlag,
     ...statisticsFlag,
     ...recipeFlags,

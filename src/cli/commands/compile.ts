@@ -1,19 +1,20 @@
 import type { CompileResult } from '../../pipeline/compile.js';
+import { describeOption as help } from '../../pipeline/options/check.js';
 import { type Command, defineCommand } from '../command.js';
 import { machineFlags, machineOf, overwriteFlag, runFlags, statisticsFlag, textFlags, textOf } from '../options.js';
-import { recipeFlags, recipeOf, requireText, targetOf } from '../recipe-flags.js';
+import { recipeFlags, recipeOf, targetOf } from '../recipe-flags.js';
 import { byteSize, duration, fileList, paragraphs, right, significant, table } from '../render.js';
 import { given, wholeNumber } from '../values.js';
 
 export const compileCommand: Command = defineCommand({
   usage: 'compile <model>',
   summary: 'Compile a float export into one nested set: a data file and a small graph for each precision',
-  positionals: { model: { type: 'string', describe: 'ONNX file of a float export', required: true } },
+  positionals: { model: { type: 'string', describe: help('compile', 'model'), required: true } },
   options: {
-    out: { type: 'string', alias: 'o', describe: 'Folder to write the set into', required: true },
-    name: { type: 'string', describe: "File name stem of the set (default: the model's)" },
-    standalone: { type: 'boolean', describe: 'Write one self-contained model per precision instead of the set' },
-    strict: { type: 'boolean', describe: 'Fail when a projection in scope stays float' },
+    out: { type: 'string', alias: 'o', describe: help('compile', 'output'), required: true },
+    name: { type: 'string', describe: help('compile', 'name') },
+    standalone: { type: 'boolean', describe: help('compile', 'standalone') },
+    strict: { type: 'boolean', describe: help('compile', 'strict') },
     ...overwriteFlag,
     ...recipeFlags,
     ...textFlags,
@@ -31,7 +32,6 @@ export const compileCommand: Command = defineCommand({
     const { statistics } = values;
     const isCalibrated = text !== undefined || statistics !== undefined;
     const recipe = recipeOf(values, isCalibrated);
-    requireText(recipe, { hasText: text !== undefined, isCalibrated });
     if (!isCalibrated && values.preset === undefined && values.recipe === undefined)
       context.log.warn(
         'No text was given, so the preset is data-free; --text and --tokenizer make int3 and int2 much better.',

@@ -1,8 +1,9 @@
 import { fail } from '../../diagnostics.js';
 import type { EvalResult } from '../../pipeline/evaluate.js';
 import type { EvaluateTasksOptions, TaskScore } from '../../pipeline/evaluate-tasks.js';
+import { describeOption as help } from '../../pipeline/options/check.js';
 import { type Command, defineCommand } from '../command.js';
-import { bosValue, machineFlags, machineOf, textFlags, textOf } from '../options.js';
+import { bosValue, machineFlags, machineOf, textFlags, textOf, windowFlags } from '../options.js';
 import { byteSize, paragraphs, right, significant, table } from '../render.js';
 import { given, wholeNumber } from '../values.js';
 
@@ -10,20 +11,19 @@ export const evalCommand: Command = defineCommand({
   usage: 'eval <reference> [candidates..]',
   summary: 'Score models on text: likelihood, KL to the reference, agreement, size and speed',
   positionals: {
-    reference: { type: 'string', describe: 'ONNX model to compare with', required: true },
-    candidates: { type: 'array', describe: 'ONNX models to score' },
+    reference: { type: 'string', describe: help('evaluate', 'reference'), required: true },
+    candidates: { type: 'array', describe: help('evaluate', 'candidates') },
   },
   options: {
     ...textFlags,
-    window: { type: 'string', default: '512', describe: 'Tokens in a window', group: 'Text:' },
-    windows: { type: 'string', describe: 'Most windows to score (default: all)', group: 'Text:' },
+    ...windowFlags,
     task: {
       type: 'array',
       describe:
         'Multiple-choice questions: .jsonl of query, choices, gold or context_options, continuation, gold; repeatable',
       group: 'Tasks:',
     },
-    limit: { type: 'string', describe: 'Most questions of each task (default: all)', group: 'Tasks:' },
+    limit: { type: 'string', describe: help('tasks', 'limit'), group: 'Tasks:' },
     ...machineFlags,
   },
   examples: [

@@ -1,4 +1,5 @@
 import type { InspectResult } from '../../pipeline/inspect.js';
+import { describeOption as help } from '../../pipeline/options/check.js';
 import { type Command, defineCommand } from '../command.js';
 import { recipeFlags, recipeOf, targetOf } from '../recipe-flags.js';
 import { byteSize, type Column, paragraphs, right, significant, table } from '../render.js';
@@ -6,7 +7,7 @@ import { byteSize, type Column, paragraphs, right, significant, table } from '..
 export const inspectCommand: Command = defineCommand({
   usage: 'inspect <model>',
   summary: 'Show what would be quantized, what would not and why, and the size of each precision; writes nothing',
-  positionals: { model: { type: 'string', describe: 'ONNX file of a float export', required: true } },
+  positionals: { model: { type: 'string', describe: help('inspect', 'model'), required: true } },
   options: recipeFlags,
   examples: [
     ['inspect model.onnx', 'a dry run of the default recipe'],
@@ -47,6 +48,9 @@ function render(result: InspectResult): string {
         }),
       ],
     ),
+    result.projections.some(({ code }) => code === 'weight-overridable')
+      ? 'Weights that are graph inputs too are quantized with --initializer-inputs constant.'
+      : '',
     `Memory of a compilation: about ${byteSize(result.peakMemoryBytes)}; activations and the check of the graphs take up to --memory more`,
   );
 }

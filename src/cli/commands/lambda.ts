@@ -1,5 +1,6 @@
 import { fail } from '../../diagnostics.js';
 import type { LambdaSearchResult } from '../../pipeline/lambda-search.js';
+import { describeOption as help } from '../../pipeline/options/check.js';
 import { nameOf } from '../../pipeline/recipe/lambda-name.js';
 import { type Command, defineCommand } from '../command.js';
 import { machineFlags, machineOf, runFlags, textFlags, textOf } from '../options.js';
@@ -10,7 +11,7 @@ import { decimalNumber, given, wholeNumber } from '../values.js';
 export const lambdaCommand: Command = defineCommand({
   usage: 'lambda <model>',
   summary: 'Weights of the precisions: each candidate is compiled and scored on calibration text kept back for it',
-  positionals: { model: { type: 'string', describe: 'ONNX file of a float export', required: true } },
+  positionals: { model: { type: 'string', describe: help('lambda', 'model'), required: true } },
   options: {
     lambdas: {
       type: 'string',
@@ -23,7 +24,7 @@ export const lambdaCommand: Command = defineCommand({
       describe: 'Instead: weights that every precision but the smallest takes in turn; the smallest has 1',
       group: 'Search:',
     },
-    kept: { type: 'string', default: '16', describe: 'Windows kept back to score on', group: 'Search:' },
+    kept: { type: 'string', default: '16', describe: help('lambda', 'kept'), group: 'Search:' },
     ...recipeFlags,
     ...textFlags,
     ...machineFlags,

@@ -1,5 +1,6 @@
 import { fail } from '../../diagnostics.js';
 import type { MixGoal, MixResult } from '../../pipeline/mix/mix.js';
+import { describeOption as help } from '../../pipeline/options/check.js';
 import { type Command, defineCommand } from '../command.js';
 import { searchFlags, searchOf, shapeFlag } from '../mix-flags.js';
 import { overwriteFlag } from '../options.js';
@@ -11,26 +12,26 @@ const GOAL = 'Goal (one of):';
 export const mixCommand: Command = defineCommand({
   usage: 'mix <set>',
   summary: 'Mixed precision by layer: one more small graph over the data file of a set',
-  positionals: { set: { type: 'string', describe: 'The .json of a set', required: true } },
+  positionals: { set: { type: 'string', describe: help('mix', 'set'), required: true } },
   options: {
-    'avg-bits': { type: 'string', describe: 'Average bits of a code as it is stored, such as 2.5', group: GOAL },
+    'avg-bits': { type: 'string', describe: help('mix', 'goal', 'averageBits'), group: GOAL },
     'target-size': {
       type: 'string',
-      describe: 'Size of the graph and of all that it reads, such as 820MB',
+      describe: help('mix', 'goal', 'targetBytes'),
       group: GOAL,
     },
-    'max-kl': { type: 'string', describe: 'The smallest mix with at most this KL, nats per position', group: GOAL },
-    'bits-file': { type: 'string', describe: 'JSON table from layer or projection to bits', group: GOAL },
+    'max-kl': { type: 'string', describe: help('mix', 'goal', 'maxKl'), group: GOAL },
+    'bits-file': { type: 'string', describe: help('mix', 'goal', 'bitsFile'), group: GOAL },
     shape: shapeFlag,
     ...searchFlags,
     out: {
       type: 'string',
       alias: 'o',
-      describe: 'ONNX file to write (default: beside the set); in another folder it gets a data file of what it reads',
+      describe: help('mix', 'output'),
     },
-    standalone: { type: 'boolean', describe: 'Write a self-contained model' },
+    standalone: { type: 'boolean', describe: help('mix', 'standalone') },
     ...overwriteFlag,
-    'save-bits': { type: 'string', describe: 'Write the precisions as a bits file too' },
+    'save-bits': { type: 'string', describe: help('mix', 'saveBits') },
   },
   examples: [
     ['mix out/model.json --avg-bits 2.5', 'a good mix for 2.5 bits on average, from what the solver reported'],

@@ -1,3 +1,4 @@
+import { describeOption as help } from '../../pipeline/options/check.js';
 import { type Command, defineCommand } from '../command.js';
 import { overwriteFlag } from '../options.js';
 import { fileList, paragraphs } from '../render.js';
@@ -7,16 +8,16 @@ export const reportCommand: Command = defineCommand({
   usage: 'report <folder>',
   summary: 'Write one self-contained HTML page about a set, and its data as JSON',
   positionals: {
-    folder: { type: 'string', describe: 'Folder written by compile, or the .json of a set', required: true },
+    folder: { type: 'string', describe: help('report', 'folder'), required: true },
   },
   options: {
-    out: { type: 'string', alias: 'o', describe: 'HTML file to write (default: NAME.report.html in the folder)' },
+    out: { type: 'string', alias: 'o', describe: help('report', 'output') },
     ...overwriteFlag,
-    eval: { type: 'array', describe: 'Saved output of eval --json (default: *.eval.json in the folder)' },
-    sweep: { type: 'array', describe: 'Files that sweep wrote (default: *.sweep.json in the folder)' },
+    eval: { type: 'array', describe: help('report', 'evaluations') },
+    sweep: { type: 'array', describe: help('report', 'sweeps') },
     run: {
       type: 'string',
-      describe: 'Saved output of compile --json, for times (default: NAME.compile.json in the folder)',
+      describe: help('report', 'run'),
     },
   },
   examples: [

@@ -1,3 +1,4 @@
+import { describeOption as help } from '../../pipeline/options/check.js';
 import { type Command, defineCommand } from '../command.js';
 import { overwriteFlag } from '../options.js';
 import { fileList, paragraphs, significant } from '../render.js';
@@ -6,23 +7,23 @@ import { wholeNumber } from '../values.js';
 export const sliceCommand: Command = defineCommand({
   usage: 'slice <set>',
   summary: 'Take one precision out of a nested set; needs no calibration and no original',
-  positionals: { set: { type: 'string', describe: 'The .json of a set', required: true } },
+  positionals: { set: { type: 'string', describe: help('slice', 'set'), required: true } },
   options: {
-    bits: { type: 'string', describe: 'Precision to take, such as 4', required: true },
-    out: { type: 'string', alias: 'o', describe: 'ONNX file to write', required: true },
-    standalone: { type: 'boolean', describe: 'Pack the codes as the runtime wants them: no work at load' },
+    bits: { type: 'string', describe: help('slice', 'bits'), required: true },
+    out: { type: 'string', alias: 'o', describe: help('slice', 'output'), required: true },
+    standalone: { type: 'boolean', describe: help('slice', 'standalone') },
     ...overwriteFlag,
     slice: {
       type: 'string',
       choices: ['prefix', 'paper', 'extra'],
       default: 'prefix',
-      describe: 'How the codes are cut; all but prefix need --standalone',
+      describe: help('slice', 'slice'),
     },
     format: {
       type: 'string',
       choices: ['matmulnbits', 'qdq'],
       default: 'matmulnbits',
-      describe: 'Operators of a standalone model: MatMulNBits, or DequantizeLinear of standard ONNX',
+      describe: help('slice', 'format'),
     },
   },
   examples: [

@@ -1,5 +1,6 @@
 import { fail } from '../../diagnostics.js';
-import type { SweepOptions, SweepResult } from '../../pipeline/mix/sweep.js';
+import type { SweepInput, SweepResult } from '../../pipeline/mix/sweep.js';
+import { defaultOf, describeOption as help } from '../../pipeline/options/check.js';
 import { type Command, defineCommand } from '../command.js';
 import { searchFlags, searchOf } from '../mix-flags.js';
 import { overwriteFlag } from '../options.js';
@@ -12,15 +13,25 @@ const METHODS = ['dp', 'greedy', 'local', 'evolution'] as const;
 export const sweepCommand: Command = defineCommand({
   usage: 'sweep <set>',
   summary: 'Size against quality: uniform precisions, named shapes and searched mixes of a set',
-  positionals: { set: { type: 'string', describe: 'The .json of a set', required: true } },
+  positionals: { set: { type: 'string', describe: help('sweep', 'set'), required: true } },
   options: {
-    'avg-bits': { type: 'string', default: '2.5,3,3.5,4', describe: 'Averages to search at', group: 'Search:' },
-    methods: { type: 'string', default: 'greedy,dp,local', describe: 'Searches at each average', group: 'Search:' },
+    'avg-bits': {
+      type: 'string',
+      default: defaultOf('sweep', 'averageBits'),
+      describe: help('sweep', 'averageBits'),
+      group: 'Search:',
+    },
+    methods: {
+      type: 'string',
+      default: defaultOf('sweep', 'methods'),
+      describe: help('sweep', 'methods'),
+      group: 'Search:',
+    },
     ...shared,
     'score-text': { type: 'array', describe: 'Text to score on (default: the text goes on)', group: 'Text:' },
     'score-ids': { type: 'string', describe: 'Token ids to score on', group: 'Text:' },
     'score-tokens': { type: 'string', default: '4096', describe: 'Tokens to score on', group: 'Text:' },
-    out: { type: 'string', alias: 'o', describe: 'JSON file to write (default: NAME.sweep.json beside the set)' },
+    out: { type: 'string', alias: 'o', describe: help('sweep', 'output') },
     ...overwriteFlag,
   },
   examples: [['sweep out/model.json --ids windows.jsonl --original model.onnx', 'what `report` draws as a front']],
@@ -60,13 +71,15 @@ interface ScoreFlags {
   readonly 'score-tokens': string;
 }
 
-function scoreOf(flags: ScoreFlags, measure: SweepOptions['score']): SweepOptions['score'] {
+type Meter = SweepInput['search']['measure'];
+
+function scoreOf(flags: ScoreFlags, measure: Meter): Meter {
   const { 'score-text': files, 'score-ids': ids } = flags;
   const tokens = wholeNumber('--score-tokens', flags['score-tokens'], 2);
   if (files !== undefined && ids !== undefined)
     fail('bad-usage', '--score-ids', 'Give --score-text or --score-ids, not both');
   if (ids !== undefined) return { ...measure, text: { ids }, tokens };
-  if (files === undefined) return { ...measure, tokens, skip: measure.tokens };
+  if (files === undefined) return { ...measure, tokens, ...(measure.tokens !== undefined && { skip: measure.tokens }) };
   if ('ids' in measure.text) return fail('bad-usage', '--score-text', '--score-text needs --text with --tokenizer');
   return { ...measure, text: { ...measure.text, files }, tokens };
 }

@@ -1,7 +1,8 @@
 import { fail } from '../../diagnostics.js';
+import { describeOption as help } from '../../pipeline/options/check.js';
 import type { Thresholds, VerifyResult } from '../../pipeline/verify.js';
 import { type Command, defineCommand } from '../command.js';
-import { overwriteFlag, textFlags, textOf, threadsOf } from '../options.js';
+import { machineFlags, overwriteFlag, textFlags, textOf, threadsOf, windowFlags } from '../options.js';
 import { byteSize, paragraphs, right, significant, table } from '../render.js';
 import { byteCount, decimalNumber, given, wholeNumber } from '../values.js';
 
@@ -11,24 +12,20 @@ export const verifyCommand: Command = defineCommand({
   usage: 'verify [original] [candidate]',
   summary: 'Check thresholds and digests: exit code 0 when all hold, 3 when one is missed',
   positionals: {
-    original: { type: 'string', describe: 'ONNX model to compare with' },
-    candidate: { type: 'string', describe: 'ONNX model to check' },
+    original: { type: 'string', describe: help('verify', 'original') },
+    candidate: { type: 'string', describe: help('verify', 'candidate') },
   },
   options: {
-    'max-kl': { type: 'string', describe: 'Most KL to the original, nats per position', group },
-    'max-nll-increase': { type: 'string', describe: 'Most added negative log-likelihood, nats per token', group },
-    'min-top1': { type: 'string', describe: 'Least share of equal likeliest tokens, 0 to 1', group },
-    'max-size': { type: 'string', describe: 'Most bytes of all files of the candidate, such as 820MB', group },
-    digests: {
-      type: 'array',
-      describe: 'Set (.json or folder) or model (.onnx) whose files are checked against all their digests; repeatable',
-    },
-    junit: { type: 'string', describe: 'JUnit file to write' },
+    'max-kl': { type: 'string', describe: help('verify', 'thresholds', 'maxKl'), group },
+    'max-nll-increase': { type: 'string', describe: help('verify', 'thresholds', 'maxNllIncrease'), group },
+    'min-top1': { type: 'string', describe: help('verify', 'thresholds', 'minTop1'), group },
+    'max-size': { type: 'string', describe: help('verify', 'thresholds', 'maxSize'), group },
+    digests: { type: 'array', describe: help('verify', 'digests') },
+    junit: { type: 'string', describe: help('verify', 'junit') },
     ...overwriteFlag,
     ...textFlags,
-    window: { type: 'string', default: '512', describe: 'Tokens in a window', group: 'Text:' },
-    windows: { type: 'string', describe: 'Most windows to score (default: all)', group: 'Text:' },
-    threads: { type: 'string', describe: 'Threads (default: all cores)', group: 'Machine:' },
+    ...windowFlags,
+    threads: machineFlags.threads,
   },
   examples: [
     ['verify model.onnx out/model_int4.onnx --max-kl 0.1 --ids windows.jsonl', 'quality, on token ids'],
@@ -60,7 +57,7 @@ export const verifyCommand: Command = defineCommand({
         ...(text !== undefined && { text }),
         window: wholeNumber('--window', values.window, 2),
         ...given('windows', values.windows, (count) => wholeNumber('--windows', count)),
-        threads: threadsOf(values),
+        ...threadsOf(values),
         ...given('junit', values.junit, String),
         overwrite: values.overwrite,
       },

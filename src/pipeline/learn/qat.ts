@@ -48,7 +48,7 @@ export async function trainWeights(
 ): Promise<TrainedWeights | undefined> {
   const { recipe } = options;
   if (recipe.method !== 'qat' || recipe.qat === undefined) return undefined;
-  if (text === undefined) return fail('bad-usage', '--text', 'Training needs text');
+  if (text === undefined) return fail('bad-usage', 'text', 'Training needs text');
   const floats = sourceInFloat32(options.model, recipe);
   const ids = new Set(source.chosen.map(({ projection }) => projection.id));
   const projections = floats.analysis.projections.filter(({ id }) => ids.has(id));

@@ -57,16 +57,16 @@ export async function fitGoal(
 
 async function choose(chooser: MixChooser, { goal, shape, plan }: FitOptions, budget: number): Promise<Chosen> {
   if ('maxKl' in goal) {
-    if (shape !== undefined) fail('bad-usage', '--shape', 'A shape needs --avg-bits or --target-size');
+    if (shape !== undefined) fail('bad-usage', 'search.shape', 'A shape needs `averageBits` or `targetBytes`');
     const found = await chooser.under(goal.maxKl);
-    return found ?? fail('bad-usage', '--max-kl', `No mix of the set comes below ${goal.maxKl}`);
+    return found ?? fail('bad-usage', 'goal.maxKl', `No mix of the set comes below ${goal.maxKl}`);
   }
   const found = await (shape === undefined ? chooser.within(budget) : chooser.shaped(shape, budget));
   return found ?? tooSmall(plan, chooser.range[0] + (plan.targetBytes ?? 0) - plan.budget);
 }
 
-function tooSmall({ flag, show }: GoalPlan, least: number): never {
-  return fail('bad-usage', flag, `The smallest mix takes ${show(least)}`);
+function tooSmall({ option, show }: GoalPlan, least: number): never {
+  return fail('bad-usage', option, `The smallest mix takes ${show(least)}`);
 }
 
 export function writeTable(

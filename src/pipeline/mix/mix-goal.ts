@@ -1,6 +1,7 @@
 /** What a mix is to reach, as a budget for the search. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { fail } from '../../diagnostics.js';
 import { byteSize, significant } from '../../format.js';
 import { effectiveBits, type SetLayout } from '../../quant/layout.js';
 import type { BitsOf } from '../../quant/layout-use.js';
@@ -23,8 +24,8 @@ export type SearchedGoal = Exclude<MixGoal, { bitsFile: string }>;
 export interface GoalPlan {
   /** What a mix for this goal is called. */
   readonly name: string;
-  /** The flag that a goal out of reach is blamed on. */
-  readonly flag: string;
+  /** The option that a goal out of reach is blamed on. */
+  readonly option: string;
   /** A cost in words. */
   readonly show: (cost: number) => string;
   readonly cost: CostOf;
@@ -36,10 +37,17 @@ export interface GoalPlan {
 export function planGoal(goal: SearchedGoal, open: OpenTemplate, form: StoredForm): GoalPlan {
   const { layout } = open;
   if ('averageBits' in goal) {
+    const most = Math.max(...layout.bits);
+    if (goal.averageBits > most)
+      fail(
+        'bad-usage',
+        'goal.averageBits',
+        `The set has codes of at most ${most} bits, not ${goal.averageBits} on average`,
+      );
     const weights = layout.projections.reduce((sum, { k, n }) => sum + k * n, 0);
     return {
       name: `mix_${goal.averageBits}bits`,
-      flag: '--avg-bits',
+      option: 'goal.averageBits',
       show: (cost) => `${significant(cost / weights)} bits on average`,
       cost: codeCost(form),
       // Sums of whole bits must not miss the budget by a rounding error.
@@ -49,14 +57,14 @@ export function planGoal(goal: SearchedGoal, open: OpenTemplate, form: StoredFor
   const cost = storedCost(layout, form);
   if ('maxKl' in goal) {
     const name = `mix_kl${goal.maxKl}`;
-    return { name, flag: '--max-kl', show: byteSize, cost, budget: Number.POSITIVE_INFINITY };
+    return { name, option: 'goal.maxKl', show: byteSize, cost, budget: Number.POSITIVE_INFINITY };
   }
   const { targetBytes } = goal;
   const rest = layout.rest.reduce((sum, { length }) => sum + length, 0);
   const name = `mix_${byteSize(targetBytes).replace(' ', '')}`;
   return {
     name,
-    flag: '--target-size',
+    option: 'goal.targetBytes',
     show: byteSize,
     cost,
     budget: targetBytes - rest - graphBytes(open),

@@ -19,10 +19,11 @@ import { elasticGraph } from '../../search/elastic-graph.js';
 import { type ElasticOptions, ElasticRunner } from '../../search/elastic-runner.js';
 import type { Mix } from '../../search/types.js';
 import { requireText } from '../feedable.js';
+import type { Input } from '../options/check.js';
 import { denseWeights } from '../set/dense-weights.js';
 import type { SetReader } from '../set/packed.js';
 import type { OpenTemplate } from '../set/set-template.js';
-import type { TextOptions } from '../text-options.js';
+import type { TextInput, TextOptions } from '../text-options.js';
 import { readWindows } from '../windows.js';
 
 export interface MeterRequest {
@@ -38,6 +39,11 @@ export interface MeterRequest {
   readonly threads: number;
   readonly memoryBytes: number;
 }
+
+/** The same as users write it. */
+export type MeterInput = Input<Omit<MeterRequest, 'text'>, 'window' | 'tokens' | 'threads' | 'memoryBytes'> & {
+  readonly text: TextInput;
+};
 
 /** An open set; close it whatever happens. */
 export interface OpenMeter {

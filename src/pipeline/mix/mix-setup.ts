@@ -25,7 +25,7 @@ export interface SetupRequest {
   /** Precisions to choose from; default those of the set. */
   readonly bits: readonly number[] | undefined;
   readonly fixed: Mix;
-  readonly plan: Pick<GoalPlan, 'cost' | 'flag'>;
+  readonly plan: Pick<GoalPlan, 'cost' | 'option'>;
   readonly model: OpenMeter | undefined;
   /** More files of sensitivities. */
   readonly sensitivities: readonly string[];
@@ -48,8 +48,8 @@ export async function setUp(open: OpenTemplate, request: SetupRequest, context: 
     ...(measured?.entries ?? readSensitivity(sensitivityPath(set), set.manifest)),
     ...request.sensitivities.flatMap((path) => readNamed(path, open)),
   ];
-  if (plan.flag === '--max-kl' && entries.length === 0)
-    fail('bad-usage', plan.flag, 'A bound on KL needs --text or --ids, or a file of sensitivities beside the set');
+  if (plan.option === 'goal.maxKl' && entries.length === 0)
+    fail('bad-usage', plan.option, 'A bound on KL needs text, or a file of sensitivities beside the set');
   const damage = damageOf(layout, measuredDamage(entries), solvedErrors(readCompiled(set)));
   return { units: unitsOf({ ...base, damage }), sensitivityEvaluations: measured?.evaluations ?? 0 };
 }
@@ -62,7 +62,7 @@ function readNamed(path: string, { set }: OpenTemplate): ReturnType<typeof readS
 function choosable(asked: readonly number[] | undefined, layout: SetLayout): readonly Precision[] {
   const missing = asked?.find((bits) => !layout.bits.some((own) => own === bits));
   if (missing !== undefined)
-    fail('precision-missing', '--bits', `The set has int${layout.bits.join(', int')}, not int${missing}`);
+    fail('precision-missing', 'search.bits', `The set has int${layout.bits.join(', int')}, not int${missing}`);
   return layout.bits.filter((bits) => asked?.includes(bits) ?? true);
 }
 
@@ -71,10 +71,10 @@ export function fixedMix(patterns: readonly FixedBits[], layout: SetLayout): Mix
   const mix = new Map<string, Precision>();
   for (const { match, bits } of patterns) {
     if (!(isPrecision(bits) && layout.bits.includes(bits)))
-      fail('precision-missing', '--fix', `The set has int${layout.bits.join(', int')}, not int${bits}`);
+      fail('precision-missing', 'search.fixed', `The set has int${layout.bits.join(', int')}, not int${bits}`);
     const pattern = expression(match);
     const places = layout.projections.filter(({ id }) => pattern.test(id));
-    if (places.length === 0) fail('bad-usage', '--fix', `No projection matches ${match}`);
+    if (places.length === 0) fail('bad-usage', 'search.fixed', `No projection matches ${match}`);
     for (const place of places) mix.set(place.id, effectiveBits(place, bits));
   }
   return mix;
@@ -84,6 +84,6 @@ function expression(text: string): RegExp {
   try {
     return new RegExp(text);
   } catch {
-    return fail('bad-usage', '--fix', `${text} is not a regular expression`);
+    return fail('bad-usage', 'search.fixed', `${text} is not a regular expression`);
   }
 }

@@ -1,10 +1,11 @@
 /** Mixed precision by layer or projection: chosen under a budget or given, and written as one more model of a set. */
 import { openSet, writeManifest } from '../../convert/set-manifest.js';
 import { fail } from '../../diagnostics.js';
-import type { Context } from '../../log.js';
+import { type Context, silentContext } from '../../log.js';
 import type { SetLayout } from '../../quant/layout.js';
 import type { Shape } from '../../search/shapes.js';
 import type { Mix } from '../../search/types.js';
+import { checkOptions, type Input } from '../options/check.js';
 import type { WrittenFile } from '../set/set-output.js';
 import { guardSetOutput, isSameFolder, type SetOutput } from '../set/set-outputs.js';
 import { type OpenTemplate, openTemplate } from '../set/set-template.js';
@@ -12,7 +13,7 @@ import { textFiles } from '../text-options.js';
 import { type BitsTable, readBitsFile, writeBitsFile } from './bits-file.js';
 import { fitGoal, writeTable } from './mix-fit.js';
 import { type MixGoal, planGoal, type SearchedGoal } from './mix-goal.js';
-import { type MeterRequest, type OpenMeter, openMeter } from './mix-meter.js';
+import { type MeterInput, type MeterRequest, type OpenMeter, openMeter } from './mix-meter.js';
 import type { MixFiles } from './mix-output.js';
 import { type Method, MixChooser } from './mix-search.js';
 import { type FixedBits, fixedMix, setUp } from './mix-setup.js';
@@ -88,7 +89,13 @@ export interface SearchReport {
 
 export const DEFAULT_EVALUATIONS = 200;
 
-export async function mix(options: MixOptions, context: Context): Promise<MixResult> {
+/** What `mix` takes. */
+export type MixInput = Input<Omit<MixOptions, 'search'>, 'standalone'> & {
+  readonly search?: (Omit<MixSearch, 'measure'> & { readonly measure?: MeterInput | undefined }) | undefined;
+};
+
+export async function mix(input: MixInput, context: Context = silentContext()): Promise<MixResult> {
+  const options = checkOptions<MixOptions>('mix', input);
   const { goal, search = {} } = options;
   guardSetOutput(outputsOf(options));
   const open = openTemplate(options.set);
@@ -167,7 +174,7 @@ async function searched(open: OpenTemplate, options: Searching, context: Context
 
 function methodOf({ method }: MixSearch, measured: boolean): Method {
   if (!measured && (method === 'local' || method === 'evolution'))
-    fail('bad-usage', '--method', `The method ${method} runs the model: give --text or --ids`);
+    fail('bad-usage', 'search.method', `The method ${method} runs the model, and needs text to do so`);
   return method ?? (measured ? 'local' : 'dp');
 }
 

@@ -5,17 +5,18 @@ import { staged } from '../../convert/output.js';
 import { digestOfSet } from '../../convert/set-identity.js';
 import { fail } from '../../diagnostics.js';
 import { sealedJson } from '../../files/seal.js';
-import type { Context } from '../../log.js';
+import { type Context, silentContext } from '../../log.js';
 import { bitsPerWeight } from '../../quant/layout-use.js';
 import { SHAPES } from '../../search/shapes.js';
 import type { Mix } from '../../search/types.js';
+import { checkOptions, type Input } from '../options/check.js';
 import { guardSetOutput, type SetOutput } from '../set/set-outputs.js';
 import { type OpenTemplate, openTemplate } from '../set/set-template.js';
 import { textFiles } from '../text-options.js';
 import type { BitsTable } from './bits-file.js';
 import { DEFAULT_EVALUATIONS, type MixSearch } from './mix.js';
 import { planGoal, readBytes } from './mix-goal.js';
-import { type MeterRequest, type OpenMeter, openMeter } from './mix-meter.js';
+import { type MeterInput, type MeterRequest, type OpenMeter, openMeter } from './mix-meter.js';
 import { type Chosen, type Method, MixChooser } from './mix-search.js';
 import { setUp } from './mix-setup.js';
 import type { Granularity } from './mix-units.js';
@@ -30,7 +31,7 @@ export interface SweepOptions {
   /** Searches at each average; the first of them may be measured. */
   readonly methods: readonly Method[];
   /** Where all points are scored; by default the text of the search goes on. */
-  readonly score: MeterRequest;
+  readonly score?: MeterRequest;
   /** The .json file to write; NAME.sweep.json beside the set by default. */
   readonly output?: string;
   /** Replace files of the same names that this tool did not write. Inputs are never replaced. */
@@ -79,12 +80,22 @@ interface Draft extends Pick<SweepPoint, 'name' | 'kind' | 'seconds'> {
   readonly chosen: Chosen;
 }
 
+/** What `sweep` takes. */
+export type SweepInput = Input<Omit<SweepOptions, 'search' | 'score'>, 'averageBits' | 'methods'> & {
+  readonly search: Omit<MixSearch, 'measure'> & { readonly measure: MeterInput };
+  readonly score?: MeterInput | undefined;
+};
+
 /** Runs the sweep and saves it for the report. Returns the result and where it is. */
-export async function sweep(options: SweepOptions, context: Context): Promise<SweepResult & { readonly path: string }> {
+export async function sweep(
+  input: SweepInput,
+  context: Context = silentContext(),
+): Promise<SweepResult & { readonly path: string }> {
+  const options = checkOptions<SweepOptions>('sweep', input);
   guardSetOutput(outputsOf(options));
   const open = openTemplate(options.set);
   const { drafts, sensitivityEvaluations } = await drawUp(open, options, context);
-  const scored = await openMeter(open, options.score, context);
+  const scored = await openMeter(open, options.score ?? behind(options.search.measure), context);
   try {
     const points = await scoreAll(open, drafts, scored, context);
     const result: SweepResult = {
@@ -110,12 +121,12 @@ const outputOf = ({ set, output }: SweepOptions): string => output ?? join(dirna
 
 function outputsOf(options: SweepOptions): SetOutput {
   const { set, search, score, overwrite } = options;
-  const originals = [search.measure.original, score.original].filter((path) => path !== undefined);
+  const originals = [search.measure.original, score?.original].filter((path) => path !== undefined);
   return {
     set,
     form: 'set',
     models: originals,
-    inputs: [...textFiles(search.measure.text), ...textFiles(score.text), ...(search.sensitivities ?? [])],
+    inputs: [...textFiles(search.measure.text), ...textFiles(score?.text), ...(search.sensitivities ?? [])],
     files: [
       { path: outputOf(options), kind: 'sweep' },
       { path: sensitivityBeside(set), kind: 'sensitivity' },
@@ -123,6 +134,13 @@ function outputsOf(options: SweepOptions): SetOutput {
     overwrite,
   };
 }
+/** As many tokens as are scored by default, behind those of the search. */
+const behind = (measure: MeterRequest): MeterRequest => ({
+  ...measure,
+  tokens: SCORED_TOKENS,
+  skip: (measure.skip ?? 0) + measure.tokens,
+});
+const SCORED_TOKENS = 4096;
 
 const stemOf = (path: string): string => (path.split(/[/\\]/).at(-1) ?? path).replace(/\.json$/, '');
 
@@ -138,7 +156,7 @@ async function drawUp(
     const { per = 'layer', evaluations = DEFAULT_EVALUATIONS, seed = 0, sensitivities = [] } = search;
     const fixed: Mix = new Map();
     const goals = averageBits.map((bits) => ({ bits, plan: planGoal({ averageBits: bits }, open, 'planes') }));
-    const plan = goals[0]?.plan ?? fail('bad-usage', '--avg-bits', 'There is no average to search at');
+    const plan = goals[0]?.plan ?? fail('bad-usage', 'averageBits', 'There is no average to search at');
     const setup = await setUp(open, { per, bits: search.bits, fixed, plan, model, sensitivities }, context);
     const shared = { layout, units: setup.units, fixed, cost: plan.cost, evaluations, seed, model };
     const chooserOf = (method: Method): MixChooser => new MixChooser({ ...shared, method }, context);

@@ -36,6 +36,7 @@ const shape = {
   bits: z
     .array(z.union(BITS.map((bits) => z.literal(bits))))
     .min(1)
+    .refine((bits) => new Set(bits).size === bits.length, { error: 'takes each precision once' })
     .default([8, 6, 4, 3, 2])
     .describe('Precisions of the set, each a bit prefix of the highest.'),
   block: z
@@ -112,6 +113,10 @@ const shape = {
     .enum(['cpu', 'webgpu'])
     .default('cpu')
     .describe('Where the models will run; what cannot run there is refused with the reason.'),
+  initializerInputs: z
+    .enum(['keep', 'constant'])
+    .default('keep')
+    .describe('Weights that are graph inputs too, which callers may replace: they stay inputs, or become constants.'),
   shareTiedHead: z.boolean().default(false).describe('Store a head that repeats the embedding only once.'),
   notes: z
     .enum(['keep', 'drop'])
@@ -172,6 +177,7 @@ export interface Recipe {
   readonly accuracyLevel: 0 | 4;
   readonly compute: 'keep' | 'float32';
   readonly target: 'cpu' | 'webgpu';
+  readonly initializerInputs: 'keep' | 'constant';
   readonly shareTiedHead: boolean;
   readonly notes: 'keep' | 'drop';
   readonly overrides: readonly Override[];
@@ -181,6 +187,8 @@ export interface Recipe {
 export type Bits = (typeof BITS)[number];
 /** A recipe as users write it: every field may be left to its default. */
 export type RecipeInput = Partial<Omit<Recipe, 'overrides' | 'distill' | 'train' | 'qat' | 'prefix'>> & {
+  /** Name of the preset to start from. */
+  readonly preset?: string;
   readonly prefix?: Partial<PrefixRecipe>;
   readonly qat?: Partial<QatRecipe>;
   readonly train?: TrainInput;
@@ -190,10 +198,14 @@ export type RecipeInput = Partial<Omit<Recipe, 'overrides' | 'distill' | 'train'
 
 const schema: z.ZodType<Recipe> = z.strictObject(shape);
 
-/** Fills defaults and checks a recipe; `at` names its origin in messages. */
-export function parseRecipe(input: unknown, at: string): Recipe {
-  const result = schema.safeParse(input);
-  if (!result.success) fail('recipe', at, `The recipe is not valid: ${schemaIssues(result.error, input)}`);
+/**
+ * Fills defaults and checks a recipe; `at` names its origin in messages. A `preset` is what the recipe starts from: its other
+ * fields replace those of the preset. Fails with `recipe`.
+ */
+export function parseRecipe(input: unknown, at = 'recipe'): Recipe {
+  const written = startedFrom(input, at);
+  const result = schema.safeParse(written);
+  if (!result.success) fail('recipe', at, `The recipe is not valid: ${schemaIssues(result.error, written)}`);
   const recipe = withQat(withTraining(result.data, at), at);
   if (recipe.prefix !== undefined) requirePrefix(recipe, recipe.prefix, at);
   if (recipe.distill !== undefined) requireDistill(recipe.bits, recipe.distill, at);
@@ -204,7 +216,7 @@ export function parseRecipe(input: unknown, at: string): Recipe {
   return fail(
     'recipe',
     at,
-    `Slices of kind ${recipe.slice} are not bit prefixes, so they cannot share a nested file: compile with prefix, or slice the set with --standalone --slice ${recipe.slice}`,
+    `Slices of kind ${recipe.slice} are not bit prefixes, so they cannot share a nested file: compile with the slice prefix, and cut standalone models of the slice ${recipe.slice} from the set`,
   );
 }
 
@@ -234,15 +246,22 @@ export function readRecipe(path: string): RecipeInput {
     return fail('recipe', path, `The recipe cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   }
   if (typeof parsed !== 'object' || parsed === null) return fail('recipe', path, 'The recipe is not a JSON object');
-  const { preset, ...rest } = parsed as { preset?: unknown };
-  if (preset === undefined) return rest as RecipeInput;
-  return { ...presetOf(String(preset), path), ...(rest as RecipeInput) };
+  return startedFrom(parsed, path) as RecipeInput;
+}
+
+/** The fields of the preset that a recipe names, and its own. */
+function startedFrom(input: unknown, at: string): unknown {
+  if (typeof input !== 'object' || input === null || !('preset' in input)) return input;
+  const { preset, ...rest } = input;
+  if (preset === undefined) return rest;
+  if (typeof preset !== 'string') fail('recipe', at, `The recipe is not valid: preset takes the name of a preset`);
+  return { ...presetOf(preset, at), ...rest };
 }
 
 /** The preset with this name. */
-export function presetOf(name: string, at = '--preset'): RecipeInput {
+export function presetOf(name: string, at = 'preset'): RecipeInput {
   return (
-    PRESETS[name] ??
+    (Object.hasOwn(PRESETS, name) ? PRESETS[name] : undefined) ??
     fail('recipe', at, `There is no preset ${name}; the presets are ${Object.keys(PRESETS).join(', ')}`)
   );
 }
@@ -253,6 +272,9 @@ export function lambdaOf(recipe: Recipe): Readonly<Record<number, number>> {
   if (typeof lambda !== 'number') return Object.fromEntries(recipe.bits.map((bits) => [bits, lambda[bits] ?? 0]));
   return Object.fromEntries(recipe.bits.map((bits) => [bits, lambda ** (bits - 2)]));
 }
+
+/** The sentence of a field, which is the help of its flag too. */
+export const describeRecipe = (field: keyof Recipe): string => (shape[field].description ?? '').replace(/\.$/, '');
 
 /** The published JSON Schema of recipe files. */
 export function recipeJsonSchema(): unknown {

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { refuseUnsound } from '../../convert/check-model.js';
 import { examineSet } from '../../convert/set-digests.js';
 import { fail } from '../../diagnostics.js';
-import type { Context } from '../../log.js';
+import { type Context, silentContext } from '../../log.js';
 import { readSensitivity, sensitivityPath } from '../mix/sensitivity-file.js';
+import { checkOptions } from '../options/check.js';
 import { reportData } from './report-data.js';
 import {
   openReportSet,
@@ -44,7 +45,8 @@ export interface ReportResult {
 }
 
 /** Fails with `not-a-set`, `file-missing`, `report-input` or `bad-usage`. */
-export async function report(options: ReportOptions, context: Context): Promise<ReportResult> {
+export async function report(input: ReportOptions, context: Context = silentContext()): Promise<ReportResult> {
+  const options = checkOptions<ReportOptions>('report', input);
   const set = openReportSet(options.folder);
   const path = options.output ?? join(set.folder, `${stemOf(set)}.report.html`);
   if (!/\.html?$/i.test(path)) fail('bad-usage', path, 'A report is a file that ends in .html');

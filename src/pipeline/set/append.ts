@@ -4,8 +4,9 @@ import { requireData } from '../../convert/set-digests.js';
 import { appendData } from '../../convert/set-files.js';
 import { openSet } from '../../convert/set-manifest.js';
 import { fail } from '../../diagnostics.js';
-import type { Context } from '../../log.js';
+import { type Context, silentContext } from '../../log.js';
 import { bytesNeeded } from '../../quant/layout.js';
+import { checkOptions } from '../options/check.js';
 import { guardOutputs } from '../outputs.js';
 
 export interface AppendOptions {
@@ -23,7 +24,8 @@ export interface AppendResult {
   readonly bytes: number;
 }
 
-export async function append(options: AppendOptions, _context: Context): Promise<AppendResult> {
+export async function append(input: AppendOptions, _context: Context = silentContext()): Promise<AppendResult> {
+  const options = checkOptions<AppendOptions>('append', input);
   const set = openSet(options.set);
   guardOutputs({ inputs: [options.set, options.from], files: [{ path: set.dataPath, kind: 'set-data' }] });
   const needed = bytesNeeded(set.manifest.layout, options.bits);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fixedShapeOf } from '../../analysis/fixed-shape.js';
 import { fileSizesOf } from '../../convert/file-sizes.js';
 import type { SetGraph } from '../../convert/set-manifest.js';
-import { CompilerError, fail } from '../../diagnostics.js';
+import { CompilerError, fail, isRuntimeFailure } from '../../diagnostics.js';
 import type { Context } from '../../log.js';
 import { evaluate } from '../../report/evaluate.js';
 import type { CandidateResult } from '../../report/evaluate-types.js';
@@ -67,7 +67,7 @@ export async function checkSet(set: SetToCheck, context: Context): Promise<Reado
   const need = checkMemory(model, source);
   if (need > memoryBytes) {
     context.log.warn(
-      `To compare the graphs with the source takes ${Math.ceil(need / 1e6)} MB, so this was not done: raise --memory to do so.`,
+      `To compare the graphs with the source takes ${Math.ceil(need / 1e6)} MB, so this was not done: allow more memory to do so.`,
     );
     return {};
   }
@@ -127,7 +127,7 @@ function probeWindows({ windows, vocabulary, exactly }: CheckOptions): readonly 
 }
 
 function rethrow(error: unknown): never {
-  throw error instanceof CompilerError && error.code === 'runtime-failed'
-    ? new CompilerError('runtime-failed', error.at, `A model of the set cannot be checked: ${error.message}`)
+  throw isRuntimeFailure(error)
+    ? new CompilerError(error.code, error.at, `A model of the set cannot be checked: ${error.message}`)
     : error;
 }

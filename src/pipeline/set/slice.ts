@@ -3,11 +3,12 @@ import { packProjections } from '../../../passes/pack-projections.js';
 import { qdqProjections } from '../../../passes/qdq-projections.js';
 import { requireData } from '../../convert/set-digests.js';
 import { fail } from '../../diagnostics.js';
-import type { Context } from '../../log.js';
+import { type Context, silentContext } from '../../log.js';
 import { bytesNeeded } from '../../quant/layout.js';
 import { type BitsPerWeight, bitsPerWeight, prefixRead } from '../../quant/layout-use.js';
 import type { Precision } from '../../quant/precision.js';
 import { codeBits } from '../../quant/slice.js';
+import { checkOptions, type Input } from '../options/check.js';
 import { packColumns, packSlice } from './packed.js';
 import {
   type Fill,
@@ -43,17 +44,21 @@ export interface SliceResult {
   readonly storedBitsPerWeight: number;
 }
 
-export async function slice(options: SliceOptions, context: Context): Promise<SliceResult> {
+/** What `slice` takes. */
+export type SliceInput = Input<SliceOptions, 'standalone' | 'slice'>;
+
+export async function slice(input: SliceInput, context: Context = silentContext()): Promise<SliceResult> {
+  const options = checkOptions<SliceOptions>('slice', input);
   const { slice: kind, standalone, output, format = 'matmulnbits' } = options;
   if ((kind !== 'prefix' || format !== 'matmulnbits') && !standalone) {
     const what =
       kind === 'prefix' ? 'DequantizeLinear cannot read bit planes' : `Codes of a ${kind} slice are no bit prefix`;
-    fail('bad-usage', 'slice', `${what}: write them with --standalone`);
+    fail('bad-usage', kind === 'prefix' ? 'format' : 'slice', `${what}: write them with \`standalone\``);
   }
   const { set, overwrite } = options;
   guardSetOutput({ set, output, name: `int${options.bits}`, form: standalone ? 'pair' : 'set', overwrite });
   const open = openTemplate(set);
-  const bits = precisionOf(open, options.bits, '--bits');
+  const bits = precisionOf(open, options.bits, 'bits');
   context.signal.throwIfAborted();
   const layout = open.set.manifest.layout;
   const selection: Selection = { name: `int${bits}`, bits, bitsOf: () => bits };

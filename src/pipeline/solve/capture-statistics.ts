@@ -4,13 +4,14 @@ import { saveStatistics } from '../../calibrate/statistics-files.js';
 import { stagedFolder } from '../../convert/output.js';
 import { fail } from '../../diagnostics.js';
 import type { InputWatch } from '../../files/input-watch.js';
-import type { Context } from '../../log.js';
+import { type Context, silentContext } from '../../log.js';
 import { requireFinite } from '../finite-weights.js';
 import { inputFiles, watchModel, withInputs } from '../inputs.js';
+import { checkOptions, type RecipeTaking, recipeOf } from '../options/check.js';
 import { guardOutputs } from '../outputs.js';
 import { requireMemory } from '../peak-memory.js';
 import { openSource } from '../source.js';
-import { textFiles } from '../text-options.js';
+import { type TextInput, textFiles } from '../text-options.js';
 import { openWorkFolder } from '../work-folder.js';
 import { type MeasureOptions, measure } from './measure.js';
 
@@ -33,11 +34,21 @@ export interface CaptureStatisticsResult {
   readonly seconds: number;
 }
 
+/** What `captureStatistics` takes: either text or statistics to add up; the recipe is `best` by default. */
+export type CaptureStatisticsInput = RecipeTaking<
+  Omit<CaptureStatisticsOptions, 'text'>,
+  'threads' | 'memoryBytes' | 'seed'
+> & { readonly text?: TextInput | undefined };
+
 /** Writes statistics of the projections in the recipe's scope. Nothing is written unless all of it succeeds. */
 export async function captureStatistics(
-  options: CaptureStatisticsOptions,
-  context: Context,
+  input: CaptureStatisticsInput,
+  context: Context = silentContext(),
 ): Promise<CaptureStatisticsResult> {
+  const asked = checkOptions<CaptureStatisticsOptions>('capture', input);
+  const options = { ...asked, recipe: recipeOf(asked) };
+  if ((asked.text === undefined) === (asked.statistics === undefined))
+    fail('bad-usage', 'text', 'Give either text to capture or `statistics` to add up');
   const { model, output, text, statistics: added = [], work, overwrite } = options;
   guardOutputs({
     models: [model],

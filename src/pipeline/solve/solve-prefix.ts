@@ -51,7 +51,7 @@ interface PrefixOptions extends Pick<Prefix, 'threads' | 'memoryBytes'> {
 export function openPrefix(windows: readonly Int32Array[], options: PrefixOptions): Prefix | undefined {
   const { recipe, model, threads, memoryBytes, work: workDir } = options;
   if (recipe.prefix === undefined) return undefined;
-  if (windows.length === 0) return fail('bad-usage', '--text', 'A quantized prefix needs text');
+  if (windows.length === 0) return fail('bad-usage', 'text', 'A quantized prefix needs text');
   const bits = recipe.prefix.bits.filter((each) => recipe.bits.includes(each));
   const source = openSource(model, recipe);
   return { recipe: { ...recipe.prefix, bits }, source, windows, threads, memoryBytes, workDir };

@@ -1,0 +1,25 @@
+import { statSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from '@jest/globals';
+import { compile, evaluate } from '../../src/index.js';
+import { fixture, temporaryFolder } from '../support/paths.js';
+
+it('evaluating a model of a set whose data was cut names the set', async () => {
+  const model = fixture('models/mistral-656k/model.onnx');
+  const folder = temporaryFolder();
+  const output = join(folder, 'set');
+  await compile({ model, output, name: 'm', recipe: { method: 'rtn', decode: 'tied', bits: [4, 2] } });
+  const ids = join(folder, 'ids.jsonl');
+  writeFileSync(ids, '[1, 2, 3, 4, 5]\n');
+  const data = join(output, 'm.data');
+  truncateSync(data, statSync(data).size / 2);
+
+  const candidates = [join(output, 'm_int4.onnx')];
+  const evaluated = evaluate({ reference: model, candidates, text: { ids }, threads: 1, speed: false });
+
+  await expect(evaluated).rejects.toMatchObject({
+    code: 'damaged',
+    at: join(output, 'm.json'),
+    message: expect.stringContaining('m_int4.onnx of the set cannot be run'),
+  });
+}, 60_000);
