@@ -19,9 +19,9 @@ import { INSTRUCTION_SETS } from './portability/instruction-sets.mjs';
 import { limiter, missingFor } from './portability/limit.mjs';
 import { countTests, summaryOf } from './test-counts.mjs';
 
-/** Tests of the kernels, of the graphs that ONNX Runtime runs, and of one compilation with text. */
+/** Tests of our kernels, of the graphs that ONNX Runtime runs, and of small compilations. */
 const SHORT =
-  '(smoke|kernels/[^/]+|quant/solve/(solve|clip)|runtime/(ort|decoder)|passes/nest-projections|pipeline/(solve-prefix|reference))\\.test\\.js$';
+  '(smoke|kernels/[^/]+|quant/solve/(solve|clip)|runtime/(ort|decoder)|passes/nest-projections|pipeline/(reference|compile-models))\\.test\\.js$';
 /** QEMU takes about ten times as long, so it runs the short form unless told otherwise. */
 const TIMEOUT = { cpuid: 240_000, qemu: 1_200_000 };
 
