@@ -71,7 +71,7 @@ describe('a learned bias', () => {
   it('gains beside tables, and the frozen graph errs on the kept text as the student did', async () => {
     const [own, tables] = [reportOf(biased).kept, reportOf(plain).kept];
     expect(own.before).toBe(tables.before);
-    expect(own.after).toBeLessThan(0.94 * tables.after);
+    expect(own.after).toBeLessThan(0.97 * tables.after);
     const [kl] = await klOf(join(biased, 'm_int2.onnx'));
     expect(Math.abs((kl as number) / own.after - 1)).toBeLessThan(2e-3);
   });
