@@ -13,6 +13,7 @@ import { parseRecipe, type RecipeInput } from '../../src/pipeline/recipe/recipe.
 import { openTemplate } from '../../src/pipeline/set/set-template.js';
 import { slice } from '../../src/pipeline/set/slice.js';
 import { COMPILE } from '../support/compile.js';
+import { writeOutliers } from '../support/outliers.js';
 import { temporaryFolder } from '../support/paths.js';
 import { dataIn } from '../support/set-files.js';
 import { heldWindows, mistral, writeIds } from '../support/stories.js';
@@ -23,13 +24,14 @@ const windows = heldWindows(40)
   .filter(({ length }) => length >= 96)
   .map((window) => window.slice(0, 96));
 const RECIPE: RecipeInput = {
-  method: 'data-free',
+  method: 'rtn',
+  decode: 'ab',
   block: 64,
   bits: [8, 4, 2],
   tokens: 1024,
   window: 96,
   accuracyLevel: 0,
-  distill: { bits: [2], steps: 24, every: 6, kept: KEPT, batch: 192, rate: 6e-3, learn: ['tables', 'bias'] },
+  distill: { bits: [2], steps: 24, every: 6, kept: KEPT, batch: 192, rate: 1e-2, learn: ['tables', 'bias'] },
 };
 const TABLES: RecipeInput = { ...RECIPE, distill: { ...RECIPE.distill, learn: ['tables'] } };
 let root: string;
@@ -37,8 +39,12 @@ let ids: string;
 let kept: string;
 let biased: string;
 let plain: string;
+/** Has channels that leave much for tables and a bias to gain. */
+let uneven: string;
 beforeAll(async () => {
   root = temporaryFolder();
+  uneven = join(root, 'uneven.onnx');
+  writeOutliers(mistral, uneven, 6);
   ids = writeIds(join(root, 'ids.jsonl'), windows);
   kept = writeIds(join(root, 'kept.jsonl'), windows.slice(-KEPT));
   [biased, plain] = [await compiled(RECIPE), await compiled(TABLES)];
@@ -48,7 +54,7 @@ afterAll(() => rmSync(root, { recursive: true }));
 let count = 0;
 async function compiled(recipe: RecipeInput, work?: string, own: Context = context): Promise<string> {
   const output = join(root, `set${count++}`);
-  const made = { ...COMPILE, model: mistral, output, recipe: parseRecipe(recipe, 'test'), text: { ids }, threads: 1 };
+  const made = { ...COMPILE, model: uneven, output, recipe: parseRecipe(recipe, 'test'), text: { ids }, threads: 1 };
   await compile({ ...made, ...(work !== undefined && { work }) }, own);
   return output;
 }
@@ -58,7 +64,7 @@ const reportOf = (folder: string): DistillReport =>
     .compiled.distill[0] as DistillReport;
 
 async function klOf(...candidates: readonly string[]): Promise<readonly number[]> {
-  const options = { reference: mistral, candidates, text: { ids: kept }, window: 96, threads: 1, speed: false };
+  const options = { reference: uneven, candidates, text: { ids: kept }, window: 96, threads: 1, speed: false };
   return (await evaluate(options, context)).candidates.map(({ kl }) => kl);
 }
 
@@ -66,7 +72,7 @@ describe('a learned bias', () => {
   it('gains beside tables, and the frozen graph errs on the kept text as the student did', async () => {
     const [own, tables] = [reportOf(biased).kept, reportOf(plain).kept];
     expect(own.before).toBe(tables.before);
-    expect(own.after).toBeLessThan(0.99 * tables.after);
+    expect(own.after).toBeLessThan(0.97 * tables.after);
     const [kl] = await klOf(join(biased, 'm_int2.onnx'));
     expect(Math.abs((kl as number) / own.after - 1)).toBeLessThan(2e-3);
   });
@@ -105,7 +111,7 @@ describe('a learned bias', () => {
       text: { ids: kept },
       window: 96,
       tokens: KEPT * 96,
-      original: mistral,
+      original: uneven,
       threads: 1,
       memoryBytes: 1e9,
     };

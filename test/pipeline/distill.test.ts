@@ -9,6 +9,7 @@ import { evaluate } from '../../src/pipeline/evaluate.js';
 import type { DistillReport } from '../../src/pipeline/learn/distill.js';
 import { parseRecipe, type RecipeInput } from '../../src/pipeline/recipe/recipe.js';
 import { writeHalf } from '../support/half-model.js';
+import { writeOutliers } from '../support/outliers.js';
 import { temporaryFolder } from '../support/paths.js';
 import { dataIn } from '../support/set-files.js';
 import { heldWindows, mistral, writeIds } from '../support/stories.js';
@@ -16,16 +17,22 @@ import { heldWindows, mistral, writeIds } from '../support/stories.js';
 let root: string;
 let ids: string;
 let held: string;
+/** Has channels that tables of plain rounding serve badly, so that what is distilled gains by a factor. */
+let uneven: string;
 beforeAll(() => {
   root = temporaryFolder();
+  uneven = join(root, 'uneven.onnx');
+  writeOutliers(mistral, uneven, 8);
   const windows = heldWindows(50).map((window) => window.slice(0, 96));
   held = writeIds(join(root, 'held.jsonl'), windows.slice(0, 8));
   ids = writeIds(join(root, 'ids.jsonl'), windows.slice(8));
 });
 afterAll(() => rmSync(root, { recursive: true }));
 
-const FAST: RecipeInput = { method: 'data-free', block: 64, bits: [8, 4, 2], tokens: 1024, window: 96 };
+const FAST: RecipeInput = { method: 'rtn', decode: 'ab', block: 64, bits: [8, 4, 2], tokens: 1024, window: 96 };
 const DISTILL = { bits: [2 as const], steps: 12, every: 4, kept: 6, batch: 192, rate: 2e-2 };
+/** Steps as few as these take a quarter of the divergence off and more. */
+const GAINED = 0.9;
 
 interface Surroundings {
   readonly model: string;
@@ -37,7 +44,7 @@ interface Surroundings {
 let count = 0;
 async function compiled(
   recipe: RecipeInput,
-  { model = mistral, threads = 1, work, context = silentContext() }: Partial<Surroundings> = {},
+  { model = uneven, threads = 1, work, context = silentContext() }: Partial<Surroundings> = {},
 ): Promise<string> {
   const output = join(root, `set${count++}`);
   const shared = { model, name: 'm', recipe: parseRecipe(recipe, 'test'), text: { ids }, threads, seed: 0 };
@@ -57,7 +64,7 @@ const reportOf = (folder: string): DistillReport =>
 async function divergences(folder: string): Promise<readonly number[]> {
   const names = ['m_int2.onnx', 'm_int4.onnx', 'm_int8.onnx'];
   const candidates = names.map((name) => join(folder, name));
-  const options = { reference: mistral, candidates, text: { ids: held }, window: 96, threads: 1, speed: false };
+  const options = { reference: uneven, candidates, text: { ids: held }, window: 96, threads: 1, speed: false };
   return (await evaluate(options, silentContext())).candidates.map(({ kl }) => kl);
 }
 
@@ -65,7 +72,7 @@ describe('distilled tables', () => {
   it('bring int2 nearer to the float model on text no step saw, and leave the other precisions alone', async () => {
     const [before, after] = [await compiled(FAST), await compiled({ ...FAST, distill: DISTILL })];
     const [plain, distilled] = [await divergences(before), await divergences(after)];
-    expect(distilled[0]).toBeLessThan(0.9 * (plain[0] as number));
+    expect(distilled[0]).toBeLessThan(GAINED * (plain[0] as number));
     expect(distilled.slice(1)).toEqual(plain.slice(1));
     const { kept, looks, bits, steps } = reportOf(after);
     expect({ bits, steps, looks: looks.map(({ step }) => step) }).toEqual({ bits: 2, steps: 12, looks: [0, 4, 8, 12] });
@@ -77,9 +84,9 @@ describe('distilled tables', () => {
 
   it('learn from a float16 export as well', async () => {
     const model = join(root, 'half.onnx');
-    writeHalf(mistral, model, 'float16');
+    writeHalf(uneven, model, 'float16');
     const { kept } = reportOf(await compiled({ ...FAST, distill: DISTILL }, { model }));
-    expect(kept.after).toBeLessThan(0.95 * kept.before);
+    expect(kept.after).toBeLessThan(GAINED * kept.before);
   });
 
   it('learn from a larger precision as well, and are judged by the float model alone', async () => {
@@ -90,7 +97,7 @@ describe('distilled tables', () => {
     ];
     const [one, both] = [reportOf(alone), reportOf(taught)];
     expect(both.kept.before).toBe(one.kept.before);
-    expect(both.kept.after).toBeLessThan(0.95 * both.kept.before);
+    expect(both.kept.after).toBeLessThan(GAINED * both.kept.before);
     expect(bytesOf(taught)).not.toEqual(bytesOf(alone));
   });
 
@@ -105,6 +112,7 @@ describe('distilled tables', () => {
     const hasty = await compiled({ ...FAST, distill: { ...DISTILL, steps: 24, rate: 0.6 } });
     const { kept, looks } = reportOf(hasty);
     expect(looks[1]?.kept).toBeGreaterThan(kept.before);
+    // Less is gained at an eighth of the rate asked for. Measured: .906.
     expect(kept.after).toBeLessThan(0.97 * kept.before);
   });
 

@@ -77,10 +77,12 @@ describe('mix by average bits', () => {
   it('chooses from what the set alone says, and describes itself', async () => {
     const result = await mixed({ averageBits: 3.5 });
     expect(result.averageBits).toBeLessThanOrEqual(3.5);
-    expect(result.averageBits).toBeGreaterThan(3.3);
+    // Nothing is left that one more bit for one of the six projections could use.
+    expect(result.averageBits).toBeGreaterThan(3.5 - 1 / 6);
     expect(result.search).toMatchObject({ method: 'dp', per: 'projection', evaluations: 0 });
     expect(result.files.map(({ path }) => basename(path))).toEqual(['model.onnx', 'model.onnx_data']);
-    expect(await klOf(result.files[0]?.path as string)).toBeLessThan(await klOf(join(root, 'set', 'model_int3.onnx')));
+    const [mixture, two] = [result.files[0]?.path as string, join(root, 'set', 'model_int2.onnx')];
+    expect(await klOf(mixture)).toBeLessThan(0.5 * (await klOf(two)));
     const { metadata } = importModel(result.files[0]?.path as string);
     expect(metadata.get('matquant.precision')).toBe('mix_3.5bits');
     expect(JSON.parse(metadata.get('matquant.mix') ?? '')).toEqual(result.bits);
@@ -135,12 +137,13 @@ describe('mix by size', () => {
     [1.75e6, false],
     [1.9e6, false],
     [1.8e6, true],
-  ])('comes within a hundredth of %d bytes from below (standalone: %s)', async (targetBytes, standalone) => {
+  ])('comes within a projection of %d bytes from below (standalone: %s)', async (targetBytes, standalone) => {
     const result = await mixed({ targetBytes }, { standalone });
     const bytes = result.files.reduce((sum, { path }) => sum + readFileSync(path).length, 0);
     expect(result.totalBytes).toBe(bytes);
     expect(bytes).toBeLessThanOrEqual(targetBytes);
-    expect(bytes).toBeGreaterThan(0.99 * targetBytes);
+    // One projection is 128 x 384 weights: 49,152 bytes of int8.
+    expect(bytes).toBeGreaterThan(targetBytes - 128 * 384);
     expect(await klOf(result.files[0]?.path as string)).toBeLessThan(1);
   });
 
@@ -195,10 +198,10 @@ describe('mix on text', () => {
   });
 
   it('finds the smallest mix under a bound on KL', async () => {
-    const result = await mixed({ maxKl: 0.05 }, { search: search() });
-    expect(result.search?.kl).toBeLessThanOrEqual(0.05);
-    const larger = await mixed({ maxKl: 0.02 }, { search: search() });
-    expect(larger.totalBytes).toBeGreaterThan(result.totalBytes);
+    const result = await mixed({ maxKl: 0.1 }, { search: search() });
+    expect(result.search?.kl).toBeLessThanOrEqual(0.1);
+    const larger = await mixed({ maxKl: 0.002 }, { search: search() });
+    expect(larger.averageBits).toBeGreaterThan(result.averageBits + 1);
     const estimated = await mixed({ maxKl: 0.05 });
     expect(estimated.search?.estimate).toBeLessThanOrEqual(0.05);
   });

@@ -19,7 +19,9 @@ import { heldWindows, mistral, writeIds } from '../support/stories.js';
 
 const context = silentContext();
 const windows = heldWindows(6);
-const recipe: RecipeInput = { bits: [8, 2], prefix: {} };
+/** int2 in attention as well: there is much in front of every projection that a solver can make up for. */
+const plain: RecipeInput = { scope: 'ffn+attention', attentionBits: 2, bits: [8, 2], tokens: 256 };
+const recipe: RecipeInput = { ...plain, prefix: {} };
 let root: string;
 let ids: string;
 /** Solved with two threads and a work folder. */
@@ -54,10 +56,11 @@ async function compiled(input: RecipeInput, changes: Partial<CompileOptions> = {
 
 describe('a quantized prefix', () => {
   it('brings int2 nearer to the float model and hardly touches int8', async () => {
-    const float = await compiled({ bits: [8, 2] });
+    const float = await compiled(plain);
     const at = ({ kl }: Set, bits: number): number => kl.get(bits) ?? Number.NaN;
-    expect(at(whole, 2)).toBeLessThan(0.8 * at(float, 2));
-    expect(at(whole, 8)).toBeLessThan(at(float, 8) + 0.01 * at(float, 2));
+    // Measured: .070 where it was .225 at int2, and .0007 where it was .0006 at int8.
+    expect(at(whole, 2)).toBeLessThan(0.6 * at(float, 2));
+    expect(at(whole, 8)).toBeLessThan(0.05 * at(whole, 2));
   });
 
   it('gives the same bytes on one thread, and when a run with --work is taken up again', async () => {
@@ -72,7 +75,8 @@ describe('a quantized prefix', () => {
   it('serves attention with a floor', async () => {
     const input: RecipeInput = { scope: 'ffn+attention', bits: [4, 2], tokens: 256 };
     const [float, quantized] = [await compiled(input), await compiled({ ...input, prefix: { bits: [2] } })];
-    expect(quantized.kl.get(2)).toBeLessThan(float.kl.get(2) as number);
+    // Measured: .020 where it was .058.
+    expect(quantized.kl.get(2)).toBeLessThan(0.7 * (float.kl.get(2) as number));
   });
 });
 

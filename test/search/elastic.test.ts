@@ -130,8 +130,8 @@ describe('a meter with a sampled vocabulary', () => {
       for (const mix of [uniform(2), withLayer(uniform(8), 2, 2)]) {
         const [all, sampled] = [await whole.measure(mix), await part.measure(mix)];
         expect(all.kl).toBeGreaterThan(0);
-        expect(sampled.kl / all.kl).toBeGreaterThan(0.8);
-        expect(sampled.kl / all.kl).toBeLessThan(1.25);
+        expect(sampled.kl / all.kl).toBeGreaterThan(0.5);
+        expect(sampled.kl / all.kl).toBeLessThan(2);
       }
       const { evaluations } = part;
       await part.measure(new Map([...uniform(2)].reverse()));

@@ -88,7 +88,8 @@ describe('weights in two bits', () => {
       const { loss, gradients } = await chain.step(lesson, weights);
       const whole = await withChain(8, (eight, same) => eight.loss(same, weights));
       expect(Math.abs(loss - whole)).toBeGreaterThan(0.05);
-      for (const gradient of gradients) expect(gradient.filter((each) => each !== 0).length).toBeGreaterThan(40_000);
+      for (const gradient of gradients)
+        expect(gradient.filter((each) => each !== 0).length).toBeGreaterThan(0.5 * gradient.length);
     });
   });
 });

@@ -186,7 +186,8 @@ describe('frozen blocks', () => {
       up: of('up', bits),
       down: of('down', bits),
     }));
-    expect(end).toBeLessThan(start);
+    // The steps are held against PyTorch above; here they only have to move the loss further than the rounding of what is frozen.
+    expect(start / end - 1).toBeGreaterThan(1e-3);
     expect(Math.abs(frozen / end - 1)).toBeLessThan(1e-4);
   });
 });
@@ -232,7 +233,7 @@ describe('the objective under Gram matrices', () => {
     };
     const expected = list.flatMap((term) => names.map((name) => term.weight * errorOf(name, term)));
     expect(Math.abs(expected.reduce((sum, each) => sum + each, 0) / end - 1)).toBeLessThan(1e-3);
-    expect(end).toBeLessThan(start);
+    expect(start / end - 1).toBeGreaterThan(5e-3);
   });
 });
 
@@ -254,7 +255,7 @@ describe('the objective', () => {
     // well would cancel most of it, for both are made from the same numbers.
     const norm = Math.hypot(...(plain as Float32Array));
     const apart = Math.hypot(...(plain as Float32Array).map((value, at) => value - (pair?.[at] as number)));
-    expect(apart / norm).toBeLessThan(0.1);
+    expect(apart / norm).toBeLessThan(0.3);
   });
 
   it('has one more term, weighted as the plain one, for every pair', () => {

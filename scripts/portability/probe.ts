@@ -1,0 +1,70 @@
+/**
+ * What a processor may change and what it may not, as digests on one line of JSON: `own`, the bytes of a rounded set and of
+ * solved codes, is the same everywhere; `float` and `int4`, logits of ONNX Runtime, differ from one set of instructions to another.
+ */
+import { createHash, type Hash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { compile, parseRecipe, silentContext } from '../../src/index.js';
+import { KernelPool } from '../../src/kernels/pool.js';
+import { solveGroup } from '../../src/quant/solve/solve.js';
+import { createRandom } from '../../src/random.js';
+import { logitsFor } from '../../src/report/logits.js';
+import { openDecoder } from '../../src/runtime/decoder.js';
+import { ortRuntime } from '../../src/runtime/ort.js';
+
+const model = fileURLToPath(new URL('../../../fixtures/models/mistral-656k/model.onnx', import.meta.url));
+const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, byteLength);
+
+/** Codes and tables solved for noise under a Gram matrix of noise. */
+async function hashSolved(hash: Hash): Promise<void> {
+  const [rows, cols, tokens] = [24, 96, 200];
+  const random = createRandom(1);
+  const weights = Float32Array.from({ length: rows * cols }, () => 0.05 * random.normal());
+  const inputs = Float64Array.from({ length: tokens * cols }, () => random.normal());
+  const gram = new Float64Array(cols * cols);
+  for (let t = 0; t < tokens; t++)
+    for (let at = 0; at < gram.length; at++)
+      gram[at] =
+        (gram[at] as number) +
+        (inputs[t * cols + Math.floor(at / cols)] as number) * (inputs[t * cols + (at % cols)] as number);
+  const recipe = parseRecipe({ method: 'best', block: 32 }, 'probe');
+  const { bits, slice, decode, symmetric, range, damping, rounds, sweeps } = recipe;
+  const lambda = { 8: 8, 6: 4, 4: 2, 3: 1, 2: 1 };
+  const shared = { bits, slice, decode, symmetric, range, damping, rounds, sweeps };
+  const pool = new KernelPool(1);
+  const options = { ...shared, lambda, block: 32, codes: 'gptq' } as const;
+  for (const { codes, tables } of await solveGroup(pool, [{ name: 'w', rows, weights }], cols, gram, options)) {
+    hash.update(codes);
+    for (const { scale, offset } of tables.values()) hash.update(bytesOf(scale)).update(bytesOf(offset));
+  }
+  await pool.close();
+}
+
+async function logitsDigest(path: string): Promise<string> {
+  const decoder = await openDecoder(ortRuntime, path, { threads: 1 });
+  const ids = Int32Array.from({ length: 48 }, (_, at) => 3 + ((at * 37) % 1000));
+  const logits = await logitsFor(decoder, ids);
+  const hash = createHash('sha256');
+  for (let at = 0; at < logits.positions; at++) hash.update(bytesOf(logits.row(at)));
+  await decoder.session.close();
+  return short(hash);
+}
+
+const short = (hash: Hash): string => hash.digest('hex').slice(0, 12);
+
+const folder = mkdtempSync(join(tmpdir(), 'matquant-probe-'));
+try {
+  const recipe = parseRecipe({ method: 'rtn', decode: 'tied', bits: [8, 4], block: 32 }, 'probe');
+  const machine = { threads: 1, memoryBytes: 1e9, seed: 0, standalone: false, strict: false };
+  await compile({ model, output: folder, name: 'm', recipe, ...machine }, silentContext());
+  const own = createHash('sha256').update(readFileSync(join(folder, 'm.data')));
+  await hashSolved(own);
+  const [float, int4] = [await logitsDigest(model), await logitsDigest(join(folder, 'm_int4.onnx'))];
+  console.log(JSON.stringify({ own: short(own), float, int4 }));
+} finally {
+  rmSync(folder, { recursive: true });
+}

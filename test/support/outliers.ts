@@ -1,0 +1,42 @@
+/**
+ * The same function as another export computes, with channels that are hard to quantize: every 32nd input of a feed-forward block
+ * arrives `factor` times smaller and is multiplied by weights `factor` times larger. Ranges from the extremes waste most of their
+ * levels on those channels; what learns a range or a scale gains by a factor, not by a few percent.
+ */
+import { executionOf } from '../../src/analysis/execution.js';
+import { analyse } from '../../src/analysis/projections.js';
+import { findTrainBlocks, projectionsOf } from '../../src/calibrate/train/block.js';
+import { foldPlaces, foldScale } from '../../src/calibrate/train/fold-scale.js';
+import { scaleNamesOf } from '../../src/calibrate/train/learnables.js';
+import { factorsOf, inverseOf, scaledWeights } from '../../src/calibrate/train/transform.js';
+import { exportModel } from '../../src/convert/export.js';
+import { importModel } from '../../src/convert/import.js';
+import { float32s } from '../../src/ir/tensor.js';
+import { toFloat32 } from '../../src/quant/half.js';
+import { transpose } from '../../src/quant/pack.js';
+import { Rewriter } from '../../src/rewrite/rewriter.js';
+
+export function writeOutliers(from: string, to: string, factor: number): void {
+  const model = importModel(from);
+  const rw = new Rewriter(model);
+  const { blocks } = findTrainBlocks(executionOf(model.graph), analyse(model).projections);
+  for (const block of blocks) {
+    const { input, hidden } = scaleNamesOf(block.id);
+    const spikes = (length: number): Float32Array =>
+      Float32Array.from({ length }, (_, at) => (at % 32 === 0 ? Math.log(factor) : 0));
+    const scales = new Map([
+      [input, spikes(block.gate.k)],
+      [hidden, spikes(block.down.k)],
+    ]);
+    for (const projection of projectionsOf(block)) {
+      const { weight, k, n } = projection;
+      const stored = toFloat32(weight.tensor.bytes(), 'float32');
+      const rows = weight.layout === 'NK' ? stored : transpose(stored, k, n);
+      const scaled = scaledWeights(rows, k, factorsOf(block, projection, scales));
+      const values = weight.layout === 'NK' ? scaled : transpose(scaled, n, k);
+      rw.setTensor(weight.source, float32s(values, weight.tensor.shape));
+    }
+    foldScale(rw, foldPlaces(block) ?? [], inverseOf(block, scales) as Float32Array, block.id);
+  }
+  exportModel(model, to);
+}
