@@ -1,0 +1,14 @@
+/** What can go wrong in the browser: one sentence with a code, as the command line has them. */
+
+/** `http`: the server refused. `network`: the connection broke too often. `digest`: bytes are not those of the set. `manifest`: not a set. `precision`: the set has no such precision. */
+export type NestedErrorCode = 'http' | 'network' | 'digest' | 'manifest' | 'precision';
+
+export class NestedError extends Error {
+  override readonly name = 'NestedError';
+  readonly code: NestedErrorCode;
+
+  constructor(code: NestedErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
