@@ -60,7 +60,7 @@ export function confineLatents(
         const low = Math.max(from - reach, least);
         const high = Math.min(from + reach, least + cell - MARGIN);
         const value = latent[i] as number;
-        latent[i] = value < low ? low : value > high ? high : value;
+        latent[i] = Math.max(low, Math.min(value, high));
       }
     }
   };
