@@ -34,11 +34,18 @@ export interface CentredColumns {
   readonly offset: Float32Array | undefined;
   /** What is added to the outputs [n]; undefined where no bias learns. */
   readonly bias?: Float32Array | undefined;
+  /**
+   * Where codes learn too, [n, k]: a position on the scale of codes, whose floor is the code. Gradients by a code are taken for
+   * those by its position (Bengio et al. 2013, straight-through estimator).
+   */
+  readonly latent?: Float32Array | undefined;
 }
 
 /** The weight in a training graph, and the inputs it depends on. */
 export interface TableWeight {
   readonly weight: Value;
+  /** The codes as an input, where they learn. */
+  readonly codes: Value | undefined;
   readonly scale: Value;
   readonly offset: Value | undefined;
 }
@@ -60,12 +67,13 @@ export function decodeColumns({ scale, offset }: CentredColumns, codes: FrozenCo
 }
 
 /** What the inputs of a weight are fed with. */
-export function columnFeeds({ scale, offset, bias }: CentredColumns, { name, blocks, n }: FrozenCodes): Feeds {
+export function columnFeeds({ scale, offset, bias, latent }: CentredColumns, { name, blocks, n }: FrozenCodes): Feeds {
   const dims = [n, blocks.count];
   return {
     [`${name}/scale`]: floats(scale, dims),
     ...(offset && { [`${name}/offset`]: floats(offset, dims) }),
     ...(bias && { [`${name}/bias`]: floats(bias, [n]) }),
+    ...(latent && { [`${name}/codes`]: floats(latent.map(Math.floor), [n, blocks.k]) }),
   };
 }
 
@@ -73,28 +81,42 @@ export function columnFeeds({ scale, offset, bias }: CentredColumns, { name, blo
  * Adds the weight [k, n] or [n, k], by the layout that its readers want: the blocks then lie along one axis and nothing that is
  * computed in a step has to be transposed, neither the weight nor its gradient.
  */
-export function tableWeight(b: GraphBuilder, codes: FrozenCodes, layout: 'KN' | 'NK'): TableWeight {
+export function tableWeight(
+  b: GraphBuilder,
+  codes: FrozenCodes,
+  layout: 'KN' | 'NK',
+  codesLearn: boolean = false,
+): TableWeight {
   const { name, n, blocks, hasOffset } = codes;
+  const learning = codesLearn ? b.input(`${name}/codes`, 'float32', [n, blocks.k]) : undefined;
   const scale = b.input(`${name}/scale`, 'float32', [n, blocks.count]);
   const offset = hasOffset ? b.input(`${name}/offset`, 'float32', [n, blocks.count]) : undefined;
-  const scaled = b.op('Mul', [centredCodes(b, codes, layout), column(b, scale, codes, layout)]);
+  const scaled = b.op('Mul', [centredCodes(b, codes, layout, learning), column(b, scale, codes, layout)]);
   const blocked = offset === undefined ? scaled : b.op('Add', [scaled, column(b, offset, codes, layout)]);
   const width = blocks.count * blocks.block;
   const flat = b.op('Reshape', [blocked, b.integers(layout === 'KN' ? [width, n] : [n, width])]);
-  if (width === blocks.k) return { weight: flat, scale, offset };
+  if (width === blocks.k) return { weight: flat, codes: learning, scale, offset };
   const bounds = [[0], [blocks.k], [layout === 'KN' ? 0 : 1]].map((each) => b.integers(each));
-  return { weight: b.op('Slice', [flat, ...bounds]), scale, offset };
+  return { weight: b.op('Slice', [flat, ...bounds]), codes: learning, scale, offset };
 }
 
 /** code − centre as float32 constants [blocks, block, n] or [n, blocks, block]; the runtime folds this when it loads. */
-function centredCodes(b: GraphBuilder, codes: FrozenCodes, layout: 'KN' | 'NK'): Value {
+function centredCodes(b: GraphBuilder, codes: FrozenCodes, layout: 'KN' | 'NK', learning: Value | undefined): Value {
   const { name, n, blocks, centre } = codes;
   const { count, block } = blocks;
-  const stored = b.constant(tensorOf('uint8', [n, count * block], paddedCodes(codes)), `${name}/codes`);
+  const stored =
+    learning === undefined
+      ? b.constant(tensorOf('uint8', [n, count * block], paddedCodes(codes)), `${name}/codes`)
+      : padded(b, learning, count * block - blocks.k);
   const turned = layout === 'KN' ? b.op('Transpose', [stored], { perm: ints([1, 0]) }) : stored;
-  const numbers = b.op('Cast', [turned], { to: int(DTYPES.float32.onnx) });
+  const numbers = learning === undefined ? b.op('Cast', [turned], { to: int(DTYPES.float32.onnx) }) : turned;
   const centred = b.op('Sub', [numbers, b.constant(float32s(Float32Array.of(centre), []), `${name}/centre`)]);
   return b.op('Reshape', [centred, b.integers(layout === 'KN' ? [count, block, n] : [n, count, block])]);
+}
+
+/** Codes [n, k] with rows filled up by `missing` zeros. */
+function padded(b: GraphBuilder, codes: Value, missing: number): Value {
+  return missing === 0 ? codes : b.op('Pad', [codes, b.integers([0, 0, 0, missing]), b.scalar(0)]);
 }
 
 /** A table column [n, blocks] beside the blocked codes. */

@@ -88,6 +88,14 @@ export class SetWriter {
     this.#missing.delete(id);
   }
 
+  /** Writes other codes over those of a projection; the tables stay. */
+  writeCodes(id: string, codes: Uint8Array): void {
+    const place = this.#places.get(id);
+    if (place === undefined || codes.length !== place.n * place.k) throw new Error(`${id} does not fit the layout`);
+    const blocks = placeBlocks(place);
+    for (const plane of place.planes) this.#write(simpleLayout.pack(codes, place.n, blocks, plane), plane);
+  }
+
   /** Writes other tables over those of a projection; the codes stay. */
   writeTables(id: string, stored: ReadonlyMap<number, StoredTable>): void {
     const place = this.#places.get(id);

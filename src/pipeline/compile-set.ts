@@ -190,7 +190,7 @@ async function solveData(folder: string, job: Compilation, pool: KernelPool): Pr
     clock.lap('solve');
     const tuned = await tuneTables({ ...options, data, written: solved, windows }, context);
     if (tuned.reports.length > 0) clock.lap('tune');
-    const { written, reports: distilled } = await distillWritten(data, tuned.written, options, context);
+    const { written, reports: distilled } = await distillWritten(data, tuned.written, job, solver);
     if (distilled.length > 0) clock.lap('distill');
     renameSync(data, join(folder, dataName(stem, idOf(written))));
     const training = [...(trained?.reports ?? []), ...tuned.reports];
@@ -217,13 +217,13 @@ async function solveData(folder: string, job: Compilation, pool: KernelPool): Pr
 async function distillWritten(
   data: string,
   written: WrittenSet,
-  options: CompileOptions,
-  context: Context,
+  { source, options, context }: Compilation,
+  solver: Solver,
 ): Promise<Awaited<ReturnType<typeof distill>>> {
   const { text, recipe } = options;
   if (recipe.distill === undefined) return { written, reports: [] };
   if (text === undefined) return fail('bad-usage', 'text', 'Distillation needs text');
-  return distill({ ...options, data, written, text }, context);
+  return distill({ ...options, source, data, written, text, solver }, context);
 }
 
 /** What only the compilation knows, for a later report. */

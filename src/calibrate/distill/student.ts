@@ -38,8 +38,13 @@ export type Tables = Learning<CentredColumns>;
 /** The arrays of what learns, by the names that their inputs have behind the projection's. */
 function arraysOf(columns: Columns): readonly (readonly [string, Float32Array])[] {
   if ('weight' in columns) return [['weight', columns.weight]];
-  const { scale, offset, bias } = columns;
-  const arrays = [['scale', scale] as const, ['offset', offset] as const, ['bias', bias] as const];
+  const { scale, offset, bias, latent } = columns;
+  const arrays = [
+    ['scale', scale] as const,
+    ['offset', offset] as const,
+    ['bias', bias] as const,
+    ['latent', latent] as const,
+  ];
   return arrays.flatMap(([name, array]) => (array === undefined ? [] : [[name, array] as const]));
 }
 
@@ -49,7 +54,9 @@ export const columnsOf = (learning: Learning): readonly Float32Array[] =>
 
 /** Names of their inputs, in the same order. */
 export const inputsOf = (learning: Learning): readonly string[] =>
-  [...learning].flatMap(([id, columns]) => arraysOf(columns).map(([name]) => `${id}/${name}`));
+  [...learning].flatMap(([id, columns]) =>
+    arraysOf(columns).map(([name]) => `${id}/${name === 'latent' ? 'codes' : name}`),
+  );
 
 /** Learning of the same form with other columns, in the order of `columnsOf`. */
 export function withColumns<C extends Columns>(learning: Learning<C>, columns: readonly Float32Array[]): Learning<C> {
@@ -106,8 +113,9 @@ function placeTable(
     const dense = decodeTable(codes.codes, codes.blocks, decodeColumns(columns, codes));
     return { weight: b.constant(denseTensor(projection, dense), `${codes.name}/weight`), inputs: [] };
   }
-  const { weight, scale, offset } = tableWeight(b, codes, projection.weight.layout);
-  return { weight, inputs: offset === undefined ? [scale] : [scale, offset] };
+  const made = tableWeight(b, codes, projection.weight.layout, columns.latent !== undefined);
+  const inputs = [made.scale, made.offset, made.codes].filter((each) => each !== undefined);
+  return { weight: made.weight, inputs };
 }
 
 /** Feeds of what learns among some projections. */

@@ -27,6 +27,8 @@ export interface DistillOptions {
   readonly patience: number;
   /** Steps over which the rate rises from 0; default 10. */
   readonly warmUp?: number;
+  /** Largest step of the position of a code, in codes. */
+  readonly codeRate?: number;
 }
 
 /** What gives a loss and its gradients: a chain, or several that share what learns. */
@@ -46,6 +48,8 @@ export interface DistillRequest<C extends Columns> {
   readonly tables: Learning<C>;
   /** What is left of tables that are stored and read again. */
   readonly stored: (tables: Learning<C>) => Learning<C>;
+  /** Brings what has moved too far back into its bounds, in place. */
+  readonly confine?: ((tables: Learning<C>) => void) | undefined;
   readonly options: DistillOptions;
   readonly random: Random;
   /** File that an interrupted run goes on from. */
@@ -97,7 +101,7 @@ class Run<C extends Columns> {
     this.#request = request;
     this.#values = columnsOf(request.tables).map((column) => column.slice());
     this.#best = this.#values.map((column) => column.slice());
-    this.#adam = new AdamW(parametersOf(request.tables, this.#values), { beta2: 0.99 });
+    this.#adam = new AdamW(parametersOf(request.tables, this.#values, request.options), { beta2: 0.99 });
     this.#steps = request.options.steps;
     this.#rate = this.#schedule();
   }
@@ -121,6 +125,7 @@ class Run<C extends Columns> {
     const started = performance.now();
     const { loss, gradients } = await chain.step(this.#lesson(this.#exampleAt(at)), this.#tables(this.#values));
     this.#adam.step(gradients, this.#rate(at));
+    this.#request.confine?.(this.#tables(this.#values));
     this.#smoothed = this.#smoothed === undefined ? loss : SMOOTHING * this.#smoothed + (1 - SMOOTHING) * loss;
     this.#time((performance.now() - started) / 1000);
     onStep?.(at + 1, this.#steps, this.#smoothed, this.#looks.at(-1)?.kept ?? 0);
@@ -239,12 +244,22 @@ class Run<C extends Columns> {
 const BIAS_RATE = 4;
 
 /** What learns of a projection moves in units of its mean scale, or of its mean weight. */
-function parametersOf(learning: Learning, values: readonly Float32Array[]): { values: Float32Array; rate: number }[] {
+function parametersOf(
+  learning: Learning,
+  values: readonly Float32Array[],
+  options: DistillOptions,
+): { values: Float32Array; rate: number }[] {
   const rates = [...learning.values()].flatMap((columns) => {
     const unit = 'weight' in columns ? columns.weight : columns.scale;
     const rate = unit.reduce((sum, each) => sum + Math.abs(each), 0) / unit.length;
     if ('weight' in columns) return [rate];
-    return [rate, ...(columns.offset ? [rate] : []), ...(columns.bias ? [BIAS_RATE * rate] : [])];
+    const codeRate = (options.codeRate ?? 0) / options.rate;
+    return [
+      rate,
+      ...(columns.offset ? [rate] : []),
+      ...(columns.bias ? [BIAS_RATE * rate] : []),
+      ...(columns.latent ? [codeRate] : []),
+    ];
   });
   return values.map((column, at) => ({ values: column, rate: rates[at] as number }));
 }

@@ -9,7 +9,7 @@ import * as job from './job';
 import { levelOf, residual } from './levels';
 import { axpy, deepGemm } from './linalg';
 import { sharedGradient } from './refit';
-import { gather, LANES, pick, prepare, sliceOf } from './pick';
+import { confine, gather, LANES, pick, prepare, sliceOf } from './pick';
 
 /**
  * Fills `state` with the gradients of rows `begin` to `end`, right after a fit of their tables. Planes that are not fitted keep
@@ -87,6 +87,7 @@ function panel(n: i32, i: i32, count: i32, first: i32, last: i32): i32 {
     if (j == first || j % job.block == 0) prepare(n, count, u);
     const old = codesOf(n, count, j);
     setGoals(i, count, j, old);
+    confine(n, count, j);
     const q = pick();
     if (!v128.any_true(i32x4.ne(q, old))) continue;
     v128.store(job.goals4, old);

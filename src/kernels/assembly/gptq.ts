@@ -7,7 +7,7 @@
 import * as job from './job';
 import { levelOf } from './levels';
 import { axpy, gemm } from './linalg';
-import { gather, LANES, pick, prepare } from './pick';
+import { confine, gather, LANES, pick, prepare } from './pick';
 
 /** Chooses the codes of rows `begin` to `end`, which are one tile with its weights padded. */
 export function gptqTile(begin: i32, end: i32): void {
@@ -37,6 +37,7 @@ function panel(n: i32, i: i32, count: i32, first: i32, last: i32, copies: i32): 
     const u = j / job.block;
     if (j == first || j % job.block == 0) prepare(n, count, u);
     setGoals(i, count, j, copies);
+    confine(n, count, j);
     v128.store(job.goals4, pick());
     for (let lane = 0; lane < count; lane++) {
       const q = load<i32>(job.goals4 + (<usize>lane << 2));

@@ -49,6 +49,11 @@ export let cell: i32 = 0;
 /** f64 [planes, 2] per tile, and the rows of the error measure. */
 export let errors: usize = 0;
 export let errorStride: i32 = 0;
+/** Leading bits of every code that are given and stay: 0, or those of `held`, u8 [N, K] parent codes. */
+export let heldBits: i32 = 0;
+export let held: usize = 0;
+/** i32x4: the first parent code that each of four rows may take, for `pick.ts`. */
+export let base4: usize = 0;
 let bitsAt: usize = 0;
 let lambdaAt: usize = 0;
 /** Addresses of the goals of each plane, f32 [rows, K]. */
@@ -207,13 +212,17 @@ export function bind(plan: usize, scratch: usize): void {
   errors = <usize>word(plan, 20);
   errorStride = word(plan, 21);
   planes = word(plan, 22);
-  bitsAt = plan + 23 * 4;
+  heldBits = word(plan, 23);
+  held = <usize>word(plan, 24);
+  bitsAt = plan + 25 * 4;
   lambdaAt = bitsAt + 8 * 4;
   goalsAt = lambdaAt + 8 * 4;
   goalRows = load<i32>(goalsAt) == 0 ? 1 : planes;
   layOut(scratch);
   // Address 0 stands for a plan that is only measured.
-  if (scratch != 0) notePlanes();
+  if (scratch == 0) return;
+  notePlanes();
+  memory.fill(base4, 0, 16);
 }
 
 /** Rows of a tile: the most that are worth it and whose scratch is not too large; below 20 regardless of images. */
@@ -241,6 +250,7 @@ function layOut(scratch: usize): void {
   marks = take(virtual * panels);
   decode4 = take(8 * 8);
   goals4 = take(8 * 4);
+  base4 = take(4);
   roots = take(8);
   shifts = take(8);
   halves = take(8);

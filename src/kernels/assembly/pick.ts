@@ -51,21 +51,51 @@ export function pick(): v128 {
   const exact = f32x4.neg(f32x4.div(v128.load(job.goals4), scale));
   const ideal = f32x4.nearest(exact);
   const last = <f32>((1 << job.bits(0)) - 1);
-  const rounded = i32x4.trunc_sat_f32x4_s(bound(ideal, f32x4.splat(0), f32x4.splat(last)));
+  const base = v128.load(job.base4);
+  const least = f32x4.convert_i32x4_s(base);
+  const most = f32x4.add(least, f32x4.splat(<f32>(spanOf() - 1)));
+  const rounded = i32x4.trunc_sat_f32x4_s(bound(ideal, least, most));
   if (job.planes == 1) return rounded;
   const step = f32x4.abs(f32x4.mul(v128.load32_splat(job.roots), scale));
   // Where the parent has no weight this is no number, and all cells are visited. What is added is for rounding.
   const reach = f32x4.pmin(f32x4.splat(last), f32x4.div(f32x4.sqrt(costs(rounded)), step));
   const room = f32x4.add(f32x4.mul(reach, f32x4.splat(1.001)), f32x4.splat(1));
-  const low = cellOf(f32x4.sub(exact, room), last);
-  const cells = i32x4.sub(cellOf(f32x4.add(exact, room), last), low);
-  return search(ideal, i32x4.shl(low, job.cell), largest(cells) + 1);
+  const low = cellOf(f32x4.sub(exact, room), least, most);
+  const cells = i32x4.sub(cellOf(f32x4.add(exact, room), least, most), low);
+  return search(ideal, i32x4.shl(low, job.cell), largest(cells) + 1, i32x4.add(base, i32x4.splat(spanOf())));
 }
 
-/** Visits `count` cells from those that begin at `first` on. */
-function search(ideal: v128, first: v128, count: i32): v128 {
+/** Parent codes that begin with the same held bits: all of them where none is held. */
+// @ts-ignore: decorator
+@inline
+function spanOf(): i32 {
+  return 1 << (job.bits(0) - job.heldBits);
+}
+
+/** Notes the codes that rows n to n + count - 1 may take in column j: those that share the held bits. */
+export function confine(n: i32, count: i32, j: i32): void {
+  if (job.heldBits == 0) return;
+  const mask = ~(spanOf() - 1);
+  for (let lane = 0; lane < LANES; lane++) {
+    const row = n + min(lane, count - 1);
+    store<i32>(job.base4 + (<usize>lane << 2), <i32>load<u8>(job.held + <usize>row * job.cols + j) & mask);
+  }
+}
+
+/** Rounded codes of row n, each moved to the nearest that has the held bits. */
+export function confineRow(n: i32): void {
+  const span = spanOf();
+  for (let j = 0; j < job.cols; j++) {
+    const at = <usize>n * job.cols + j;
+    const base = <i32>load<u8>(job.held + at) & ~(span - 1);
+    store<u8>(job.codes + at, max(base, min(base + span - 1, <i32>load<u8>(job.codes + at))));
+  }
+}
+
+/** Visits `count` cells from those that begin at `first` on, none at `end` or behind. */
+function search(ideal: v128, first: v128, count: i32, end: v128): v128 {
   const width = i32x4.splat(1 << job.cell);
-  const final = i32x4.splat((1 << job.bits(0)) - (1 << job.cell));
+  const final = i32x4.sub(end, width);
   const most = f32x4.splat(<f32>((1 << job.cell) - 1));
   let best = f32x4.splat(Infinity);
   let codes = i32x4.splat(0);
@@ -97,8 +127,8 @@ function costs(q: v128): v128 {
 /** The cell of a code, which need not be whole nor in range. */
 // @ts-ignore: decorator
 @inline
-function cellOf(code: v128, last: f32): v128 {
-  return i32x4.shr_s(i32x4.trunc_sat_f32x4_s(bound(code, f32x4.splat(0), f32x4.splat(last))), job.cell);
+function cellOf(code: v128, least: v128, most: v128): v128 {
+  return i32x4.shr_s(i32x4.trunc_sat_f32x4_s(bound(code, least, most)), job.cell);
 }
 
 // @ts-ignore: decorator

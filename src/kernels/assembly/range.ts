@@ -44,6 +44,14 @@ export function chooseGrid(n: i32): void {
   }
 }
 
+/** The same on the scale and zero point that are there. */
+export function keepGrid(n: i32): void {
+  for (let u = 0; u < job.blocks; u++) {
+    roundBlock(n, u);
+    tieBlock(n, u);
+  }
+}
+
 /** For rows `begin` to `end`, the ratios of the ends of every block's range in the place of scale and zero point: low, then high. */
 export function clipRows(plan: usize, begin: i32, end: i32, scratch: usize): void {
   job.bind(plan, scratch);

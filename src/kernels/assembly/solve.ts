@@ -6,7 +6,8 @@ import * as job from './job';
 import { padRow, residual } from './levels';
 import { clear } from './journal';
 import { deepGemm } from './linalg';
-import { chooseGrid } from './range';
+import { confineRow } from './pick';
+import { chooseGrid, keepGrid } from './range';
 import { refitLocally, refitTile } from './refit';
 
 /**
@@ -21,7 +22,11 @@ export function solveRows(plan: usize, begin: i32, end: i32, scratch: usize): vo
 function solveTile(begin: i32, end: i32): void {
   for (let n = begin; n < end; n++) {
     padRow(n, n - begin);
-    chooseGrid(n);
+    if (job.heldBits == 0) chooseGrid(n);
+    else {
+      keepGrid(n);
+      confineRow(n);
+    }
   }
   if (job.fitted < job.planes) {
     const goals = (end - begin) * job.goalRows;

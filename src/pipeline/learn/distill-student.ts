@@ -78,7 +78,8 @@ export function storedAgain(
       const { scale, offset } = decompressTable(table);
       const again = layout.decode === 'ab' ? { scale, offset } : { scale, offset: scale };
       const bias = table.bias && float16ToFloat32(table.bias);
-      return [id, { ...centredColumns(uncentre(again, bits), own), bias }];
+      const { latent } = tables.get(id) as CentredColumns;
+      return [id, { ...centredColumns(uncentre(again, bits), own), bias, latent }];
     }),
   );
 }

@@ -20,14 +20,19 @@ import { TOOL } from '../../version.js';
 import type { Recipe } from '../recipe/recipe.js';
 import type { DistillRecipe } from '../recipe/recipe-distill.js';
 import type { SetReader } from '../set/packed.js';
+import type { Solver } from '../solve/solve-projections.js';
 import type { Source } from '../source.js';
 import type { TextOptions } from '../text-options.js';
 import { storedAgain, storedTables, studentAt } from './distill-student.js';
+import { confineLatents, withLatents } from './latents.js';
 import { type Lessons, openLessons, sourceInFloat32 } from './lessons.js';
+import { solveBelow } from './solve-below.js';
 
 export interface DistillStage {
   /** The float original. */
   readonly model: string;
+  /** The same, as it is solved. */
+  readonly source: Source;
   /** The data file, complete and still staged. */
   readonly data: string;
   readonly written: WrittenSet;
@@ -37,6 +42,8 @@ export interface DistillStage {
   readonly memoryBytes: number;
   readonly seed: number;
   readonly work?: string | undefined;
+  /** Solves what lies below codes that learnt. */
+  readonly solver: Solver;
 }
 
 /** What became of one precision. */
@@ -61,32 +68,52 @@ export async function distill(
   if (written.layout.decode === 'tied')
     fail('recipe', 'distill', 'Tied tables belong to the parent alone: there is nothing to distil for one precision');
   const source = sourceInFloat32(stage.model, recipe);
-  const tensors = new SetTensors(stage.data, stage.data);
-  const { layout } = written;
-  const reader: SetReader = { layout, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) };
   const lessons = await openLessons(stage, settings, source, context);
-  const stored = new Map<string, Map<number, StoredTable>>();
   const reports: DistillReport[] = [];
+  let current = written;
   try {
     for (const bits of wanted) {
-      const student = studentAt(reader, source, bits);
-      if (!student.some(({ learns }) => learns)) continue;
-      const { tables, ...report } = await distillOne(
-        bits,
-        student,
-        { stage, settings, source, lessons, reader },
-        context,
-      );
-      reports.push(report);
-      for (const [id, table] of storedTables(tables, student, bits, layout)) {
-        stored.set(id, (stored.get(id) ?? new Map()).set(bits, table));
-      }
+      const one = { stage: { ...stage, written: current }, settings, source, lessons };
+      const { written: next, report } = await distillPrecision(bits, one, context);
+      current = next;
+      if (report !== undefined) reports.push(report);
     }
   } finally {
     lessons.teacher.close();
+  }
+  return { written: current, reports };
+}
+
+/** Distils one precision; the data file holds what it learnt afterwards. */
+async function distillPrecision(
+  bits: Precision,
+  one: Omit<Surroundings, 'reader'>,
+  context: Context,
+): Promise<{ readonly written: WrittenSet; readonly report: DistillReport | undefined }> {
+  const { stage, settings, source } = one;
+  const { data, written } = stage;
+  const { layout } = written;
+  const tensors = new SetTensors(data, data);
+  try {
+    const reader: SetReader = { layout, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) };
+    const codesLearn = settings.learn.includes('codes') && settings.codes.bits.includes(bits);
+    const plain = studentAt(reader, source, bits);
+    const student = codesLearn ? withLatents(plain, reader, bits) : plain;
+    if (!student.some(({ learns }) => learns)) return { written, report: undefined };
+    const { tables, ...report } = await distillOne(bits, student, { ...one, reader }, context);
+    const writer = new SetWriter(data, layout, 'complete');
+    try {
+      if (codesLearn) await solveBelow(tables, bits, stage.source, reader, writer, stage.solver);
+      for (const [id, table] of storedTables(tables, student, bits, layout))
+        writer.writeTables(id, new Map([[bits, table]]));
+      return { written: writer.finish(), report };
+    } catch (error) {
+      writer.abandon();
+      throw error;
+    }
+  } finally {
     tensors.close();
   }
-  return { written: writeTables(stage.data, written, stored), reports };
 }
 
 interface Surroundings {
@@ -118,7 +145,8 @@ async function distillOne(
       kept,
       tables,
       stored: (some) => storedAgain(some, student, bits, stage.written.layout),
-      options: { ...settings, batch, rate: rateOf(settings, bits) },
+      options: { ...settings, batch, rate: rateOf(settings, bits), codeRate: settings.codes.rate / 2 ** (8 - bits) },
+      confine: confineLatents(tables, { near: settings.codes.near, held: heldBelow(settings, bits) }, bits),
       random: createRandom(stage.seed).fork(`distill ${bits}`),
       ...(stage.work !== undefined && {
         checkpoint: join(stage.work, 'distilled', `${keyOf(bits, surroundings)}.state`),
@@ -178,6 +206,10 @@ function openTrainable(
   };
   return { trainable, close };
 }
+
+/** Leading bits that a smaller precision has learnt before. */
+const heldBelow = ({ codes, bits: all }: DistillRecipe, bits: number): number =>
+  Math.max(0, ...codes.bits.filter((each) => each < bits && all.includes(each)));
 
 const rateOf = ({ rate }: DistillRecipe, bits: number): number =>
   typeof rate === 'number' ? rate : (rate[bits] ?? fail('recipe', 'distill', `There is no rate for int${bits}`));

@@ -16,7 +16,15 @@ export interface DistillRecipe {
   readonly patience: number;
   readonly vocabulary: number | 'full';
   readonly codistill: readonly TeachingPair[];
-  readonly learn: readonly ('tables' | 'bias')[];
+  readonly learn: readonly ('tables' | 'bias' | 'codes')[];
+  readonly codes: CodesRecipe;
+}
+
+/** How codes learn, where they do. */
+export interface CodesRecipe {
+  readonly bits: readonly (typeof BITS)[number][];
+  readonly near: number;
+  readonly rate: number;
 }
 
 /**
@@ -49,10 +57,21 @@ export const distillSchema: z.ZodType<DistillRecipe> = z.strictObject({
     .describe('Ids that the divergence is taken over: those of the text and others up to this number, or all.'),
   codistill: codistillSchema,
   learn: z
-    .array(z.enum(['tables', 'bias']))
+    .array(z.enum(['tables', 'bias', 'codes']))
     .refine((kinds) => kinds.includes('tables'), { error: 'Tables always learn' })
     .default(['tables'])
-    .describe('What learns: scales and offsets, and beside them a bias for every output of a projection.'),
+    .describe('What learns: scales and offsets, a bias for every output of a projection, and codes.'),
+  codes: z
+    .strictObject({
+      bits: z
+        .array(z.union(BITS.map((bits) => z.literal(bits))))
+        .default([2])
+        .describe('Precisions whose codes learn; the bits below them are then solved again.'),
+      near: z.number().positive().default(8).describe('How far a code may move, in codes of the 8-bit parent.'),
+      rate: z.number().positive().default(0.25).describe('Largest step of a code, in codes of the 8-bit parent.'),
+    })
+    .prefault({})
+    .describe('How codes learn, where they do.'),
 });
 
 /** Fails when tables cannot be distilled in the way that is asked for. */

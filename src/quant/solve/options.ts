@@ -62,6 +62,16 @@ export interface Nested {
   readonly tables: ReadonlyMap<Precision, DecodeTable>;
 }
 
+/** Codes of which the leading bits stay as they are; only what lies below them is solved. */
+export interface HeldCodes {
+  /** How many bits stay. */
+  readonly bits: Precision;
+  /** Parent codes [rows, K], 8 bits. */
+  readonly codes: Uint8Array;
+  /** The grid that the codes are on, w = scale * (code - zero); zero need not be whole. [rows, blocks] each. */
+  readonly grid: { readonly scale: Float32Array; readonly zero: Float32Array };
+}
+
 /** λ_r = base^(r-2): base 2 is the preset t2, 1.5 is t1.5. A raw squared error shrinks about four times per bit. */
 export function lambdas(bits: readonly Precision[], base = 2): Readonly<Record<number, number>> {
   return Object.fromEntries(bits.map((r) => [r, base ** (r - 2)]));

@@ -6,7 +6,7 @@ import { fail } from '../../diagnostics.js';
 import type { KernelPool } from '../../kernels/pool.js';
 import type { Precision } from '../precision.js';
 import type { DecodeTable } from '../tables.js';
-import type { PrecisionError, Solved, SolveOptions } from './options.js';
+import type { HeldCodes, PrecisionError, Solved, SolveOptions } from './options.js';
 import { type SolveItem, solveGroup } from './solve.js';
 
 /** As wide as the feed-forward layers of Gemma 3 12B: 3.8 GB. */
@@ -37,11 +37,12 @@ export async function solveInParts(
   const parts = partsOf(cols, options.block, mostCols);
   const solved: (readonly Solved[])[] = [];
   for (const part of parts) {
-    const own = items.map(({ name, rows, weights, goals = new Map() }) => ({
+    const own = items.map(({ name, rows, weights, goals = new Map(), held }) => ({
       name,
       rows,
       weights: columnsOf(weights, rows, cols, part),
       goals: new Map([...goals].map(([bits, each]) => [bits, columnsOf(each, rows, cols, part)])),
+      ...(held !== undefined && { held: heldOf(held, rows, cols, options.block, part) }),
     }));
     solved.push(await solveGroup(pool, own, part.end - part.start, diagonalOf(gram, cols, part), options));
   }
@@ -62,8 +63,24 @@ export function partsOf(cols: number, block: number, most: number): readonly Par
   return Array.from({ length: count }, (_, at) => ({ start: bound(at), end: bound(at + 1) }));
 }
 
-export function columnsOf(weights: Float32Array, rows: number, cols: number, { start, end }: Part): Float32Array {
-  const out = new Float32Array(rows * (end - start));
+function heldOf({ bits, codes, grid }: HeldCodes, rows: number, cols: number, block: number, part: Part): HeldCodes {
+  const blocks = Math.ceil(cols / block);
+  const own = { start: part.start / block, end: Math.ceil(part.end / block) };
+  const column = (values: Float32Array): Float32Array => columnsOf(values, rows, blocks, own);
+  return {
+    bits,
+    codes: columnsOf(codes, rows, cols, part),
+    grid: { scale: column(grid.scale), zero: column(grid.zero) },
+  };
+}
+
+export function columnsOf<A extends Float32Array | Uint8Array>(
+  weights: A,
+  rows: number,
+  cols: number,
+  { start, end }: Part,
+): A {
+  const out = new (weights.constructor as new (length: number) => A)(rows * (end - start));
   for (let row = 0; row < rows; row++)
     out.set(weights.subarray(row * cols + start, row * cols + end), row * (end - start));
   return out;

@@ -2,7 +2,7 @@
 import type { KernelPool } from '../../kernels/pool.js';
 import type { Precision } from '../precision.js';
 import { type PreparedGram, pitchOf } from './gram.js';
-import { DECODES, gridOf, parentBits, SLICES, type SolveOptions } from './options.js';
+import { DECODES, gridOf, type HeldCodes, parentBits, SLICES, type SolveOptions } from './options.js';
 
 /** One projection in the memory of the kernels, with the addresses of its results. */
 export interface Job {
@@ -26,7 +26,7 @@ const RANGES = { minmax: 0, grid: 1, pairs: 2 } as const;
 const RIDGE = 1e-6;
 const MOST_PLANES = 8;
 /** Words of a plan: these, then bits, weights in the objective and addresses of goals by plane. */
-const FIXED = 23;
+const FIXED = 25;
 const WORDS = FIXED + 3 * MOST_PLANES;
 
 /**
@@ -40,6 +40,7 @@ export function makeJob(
   prepared: PreparedGram,
   options: SolveOptions,
   goals: ReadonlyMap<Precision, number> = new Map(),
+  held?: HeldCodes,
 ): Job {
   const { arena } = pool;
   const { cols } = prepared;
@@ -58,7 +59,9 @@ export function makeJob(
   words.set([weights, rows, cols, block, prepared.gram, prepared.factor, sums, codes, tables, scale, scale + plane]);
   words.set([SLICES[options.slice], DECODES[options.decode], gridOf(options), RANGES[options.range]], 11);
   words.set([METHODS[options.codes], options.rounds, options.sweeps], 15);
-  words.set([fittedFrom(planes, options), 0, 1, planes.length, ...planes], 19);
+  words.set([fittedFrom(planes, options), 0, 1, planes.length], 19);
+  words.set(planes, FIXED);
+  const kept = held === undefined ? [] : [holdCodes(pool, held, words, rows * blocks, scale)];
   const addresses = planes.map((r) => goals.get(r) ?? weights);
   if (goals.size > 0) words.set(addresses, FIXED + 2 * MOST_PLANES);
   const reals = arena.floats(plan, WORDS);
@@ -75,8 +78,19 @@ export function makeJob(
     cols,
     blocks,
     planes,
-    addresses: [plan, codes, tables, scale, sums],
+    addresses: [plan, codes, tables, scale, sums, ...kept],
   };
+}
+
+/** Puts the codes that are held, and the grid they are on, where the kernels find them. */
+function holdCodes(pool: KernelPool, held: HeldCodes, words: Int32Array, entries: number, scale: number): number {
+  const { arena } = pool;
+  const at = arena.allocate(held.codes.length);
+  arena.bytes(at, held.codes.length).set(held.codes);
+  words.set([held.bits, at], 23);
+  arena.floats(scale, entries).set(held.grid.scale);
+  arena.floats(scale + 4 * entries, entries).set(held.grid.zero);
+  return at;
 }
 
 /** Gives the memory of a job back; the weights are the caller's. */

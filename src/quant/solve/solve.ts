@@ -8,7 +8,7 @@ import type { Precision } from '../precision.js';
 import type { DecodeTable } from '../tables.js';
 import { type PreparedGram, prepareGram, releaseGram } from './gram.js';
 import { measure } from './measure.js';
-import { checkNesting, type Nested, type Solved, type SolveOptions } from './options.js';
+import { checkNesting, type HeldCodes, type Nested, type Solved, type SolveOptions } from './options.js';
 import { type Job, makeJob, releaseJob } from './plan.js';
 
 export type { PrecisionError, Solved, SolveOptions, SolveReport } from './options.js';
@@ -21,6 +21,8 @@ export interface SolveItem {
   readonly weights: Float32Array;
   /** What single precisions shall come near to instead of W. */
   readonly goals?: ReadonlyMap<Precision, Float32Array>;
+  /** Leading bits of the codes that stay. */
+  readonly held?: HeldCodes;
 }
 
 /** Solves projections that read the same input of `cols` elements with Gram matrix [cols, cols], one after the other. */
@@ -78,7 +80,7 @@ async function solve(
   const { arena } = pool;
   const source = arena.place(item.weights);
   const goals = new Map([...(item.goals ?? [])].map(([r, values]) => [r, arena.place(values)]));
-  const job = makeJob(pool, source, item.rows, prepared, options, goals);
+  const job = makeJob(pool, source, item.rows, prepared, options, goals, item.held);
   const { plan, rows, cols, blocks } = job;
   const scratch = pool.kernels.scratchBytes(plan);
   await pool.run({ kernel: 'blockSums', plan, count: cols, chunk: 128, scratch });
