@@ -167,18 +167,3 @@ function fieldsOf(values: Values<RecipeFlags>): object {
 /** The size that `--target-size` asks for, as an option of the pipeline. */
 export const targetOf = (values: Values<RecipeFlags>): { readonly targetBytes?: number } =>
   given('targetBytes', values['target-size'], (text) => byteCount('--target-size', text));
-
-/** Methods that measure need text or statistics of it; say so before any work begins. */
-export function requireText(
-  recipe: Recipe,
-  { hasText, isCalibrated }: { readonly hasText: boolean; readonly isCalibrated: boolean },
-): void {
-  const free = ['data-free', 'rtn', 'sliced-minmax'];
-  if (!hasText && recipe.distill !== undefined) fail('bad-usage', '--text', 'Distillation needs text');
-  const trains = recipe.qat !== undefined || (recipe.train?.steps ?? 0) > 0;
-  if (!hasText && trains) fail('bad-usage', '--text', 'Training needs text');
-  if (!hasText && recipe.prefix !== undefined) fail('bad-usage', '--text', 'A quantized prefix needs text');
-  if (!isCalibrated && !free.includes(recipe.method)) {
-    fail('bad-usage', '--text', `The method ${recipe.method} needs calibration text; --preset data-free works without`);
-  }
-}

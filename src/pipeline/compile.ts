@@ -14,10 +14,12 @@ import {
 } from './compile-set.js';
 import type { DistillReport } from './learn/distill.js';
 import type { Recipe } from './recipe/recipe.js';
+import { requireText } from './require-text.js';
 import { slice } from './set/slice.js';
 import { measure } from './solve/measure.js';
 import type { ProjectionReport } from './solve/projection-report.js';
 import type { TableReport } from './solve/solve-tables.js';
+import type { TextEvidence } from './solve/text-evidence.js';
 import { openSource, requireComplete, requireFfn } from './source.js';
 import { requireTarget } from './target.js';
 import { fitRest } from './target-size.js';
@@ -37,6 +39,8 @@ export interface CompileResult {
   /** Precisions whose tables were distilled. */
   readonly distilled: readonly DistillReport[];
   readonly calibrationTokens: number;
+  /** What the text has beside what the widest projection needs; undefined where nothing was learnt from text. */
+  readonly calibration: TextEvidence | undefined;
   readonly seconds: number;
   /** Seconds by stage. */
   readonly stages: Readonly<Record<string, number>>;
@@ -46,6 +50,8 @@ export interface CompileResult {
 
 /** Compiles `options.model` into a set in `options.output`. Nothing is written there unless all of it succeeds. */
 export async function compile(asked: CompileOptions, context: Context): Promise<CompileResult> {
+  const { text, statistics } = asked;
+  requireText(asked.recipe, { hasText: text !== undefined, isCalibrated: (text ?? statistics) !== undefined });
   const clock = new Clock();
   const { source, recipe } = fitRest(openSource(asked.model, asked.recipe), asked.recipe, asked.targetBytes);
   const options = { ...asked, recipe };
@@ -108,6 +114,7 @@ function resultOf(
     tables,
     distilled,
     calibrationTokens: measured.tokens,
+    calibration: measured.evidence,
     seconds: Object.values(clock.stages).reduce((sum, each) => sum + each, 0),
     stages: clock.stages,
     peakMemoryBytes: 1024 * process.resourceUsage().maxRSS,

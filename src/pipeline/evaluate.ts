@@ -30,7 +30,8 @@ export interface EvalOptions {
 
 export async function evaluate(options: EvalOptions, context: Context): Promise<EvalResult> {
   const exactly = fixedShapeOf(importModel(options.reference)).length;
-  const windows = readWindows(options.text, { window: options.window, limit: options.windows, exactly });
+  const { text, window, windows: limit } = options;
+  const windows = readWindows(text, { window, limit, exactly, log: context.log });
   const runnable = referenceOf(options.reference, { compute: 'float32' }, context);
   try {
     return await evaluateModels({

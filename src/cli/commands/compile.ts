@@ -1,7 +1,7 @@
 import type { CompileResult } from '../../pipeline/compile.js';
 import { type Command, defineCommand } from '../command.js';
 import { machineFlags, machineOf, runFlags, statisticsFlag, textFlags, textOf } from '../options.js';
-import { recipeFlags, recipeOf, requireText, targetOf } from '../recipe-flags.js';
+import { recipeFlags, recipeOf, targetOf } from '../recipe-flags.js';
 import { byteSize, duration, fileList, paragraphs, right, significant, table } from '../render.js';
 import { given, wholeNumber } from '../values.js';
 
@@ -30,7 +30,6 @@ export const compileCommand: Command = defineCommand({
     const { statistics } = values;
     const isCalibrated = text !== undefined || statistics !== undefined;
     const recipe = recipeOf(values, isCalibrated);
-    requireText(recipe, { hasText: text !== undefined, isCalibrated });
     if (!isCalibrated && values.preset === undefined && values.recipe === undefined)
       context.log.warn(
         'No text was given, so the preset is data-free; --text and --tokenizer make int3 and int2 much better.',
@@ -70,7 +69,7 @@ function render({ files, precisions, quantized, tables, distilled, refused, seco
     table(probed === undefined ? columns : [...columns, right('KL'), right('top-1')], rows),
     probed === undefined
       ? ''
-      : `KL to the source and agreement with it over ${probed.positions} positions${probed.isRandom ? ' of random token ids' : ''}: a check, no score; see matquant eval.`,
+      : `KL to the source and agreement with it over ${probed.positions} positions of ${SCORED[probed.scored]}: a check, no score; see matquant eval.`,
     distilled
       .map(
         ({ bits, steps, kept: { before, after } }) =>
@@ -85,6 +84,13 @@ function render({ files, precisions, quantized, tables, distilled, refused, seco
     `${quantized} projections quantized in ${duration(seconds)}.`,
   );
 }
+
+/** What the check was made on. */
+const SCORED = {
+  'held-out text': 'text that was held out',
+  'calibration text': 'the calibration text itself',
+  'random ids': 'random token ids',
+} as const;
 
 /** One line per reason, naming a few of those that it holds for; --json has them all. */
 function leftOver(refused: CompileResult['refused']): string {
