@@ -31,6 +31,8 @@ export interface MeasureOptions extends CaptureWindowsOptions {
   readonly statistics?: readonly string[];
 }
 
+const NO_TEXT: SplitText = { windows: [], held: [] };
+
 /** What text itself gives. */
 export interface TextMeasured {
   readonly text: SplitText;
@@ -89,7 +91,8 @@ export async function measure(source: Source, options: MeasureOptions, context: 
     const tokens = text.windows.reduce((sum, window) => sum + window.length, 0);
     return {
       ...filled,
-      probe: probeText(source, text, useOf(options, captured), options.seed),
+      // What stands in for text is no text to score.
+      probe: probeText(source, options.text ? text : NO_TEXT, useOf(options, captured), options.seed),
       tokens: captured?.statistics.header.tokens ?? tokens,
       seconds: (performance.now() - started) / 1000,
       close: () => {
