@@ -73,8 +73,9 @@ describe('deploy-int4 on an export with caches', () => {
   });
 
   it('keeps close to the source', () => {
-    expect(result.precisions[0]?.probe?.kl).toBeLessThan(0.1);
-    expect(result.precisions[0]?.probe?.top1).toBeGreaterThan(0.85);
+    // Over random ids, since all windows were learnt from: a table in the wrong place gives more than 5.
+    expect(result.precisions[0]?.probe?.kl).toBeLessThan(1);
+    expect(result.precisions[0]?.probe?.scored).toBe('random ids');
     expect(result.tables[0]?.error.after).toBeLessThan((result.tables[0]?.error.before ?? 0) * 0.8);
   });
 
@@ -137,14 +138,14 @@ describe('storage of embedding and head', () => {
     const sizes = [...model.graph.initializers].map(({ initializer }) => initializer?.byteLength);
     expect(sizes.filter((size) => size === bytes)).toHaveLength(1);
     expect(Math.max(...sizes.map(Number))).toBe(bytes);
-    expect(precisions[0]?.probe?.kl).toBeLessThan(0.2);
+    expect(precisions[0]?.probe?.kl).toBeLessThan(1);
   });
 
   it('2 bits: a quarter of a byte per number, and a model that runs', async () => {
     const { tables, precisions } = await compiled(mistral, { ...base, embeddingBits: 2, embeddingBlock: 16 }, false);
     expect(tables).toMatchObject([{ bits: 2, tied: true }]);
     expect(tables[0]?.bytes).toBeLessThan(2048 * 128 * 0.25 * 1.3);
-    expect(precisions[0]?.probe?.kl).toBeLessThan(2);
+    expect(precisions[0]?.probe?.kl).toBeLessThan(4);
   });
 
   it('of 2 bits is refused where WebGPU is the target, before any work', async () => {
