@@ -6,6 +6,7 @@ import type { Model } from '../ir/graph.js';
 import type { Log } from '../log.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { Window } from './batches.js';
+import { countText } from './evidence.js';
 import { digestOfModel } from './model-digest.js';
 import { type RunnerOptions, SegmentRunner } from './segment-runner.js';
 import { digestOfWindows, type GroupStatistics, headerOf, type Statistics, statisticsInMemory } from './statistics.js';
@@ -48,6 +49,7 @@ export async function capture(
     windows: windows.length,
     tokens: windows.reduce((total, window) => total + window.length, 0),
     firstWeight: options.firstWeight ?? 1,
+    counts: countText(windows),
   });
   const folder = options.folder === undefined ? undefined : new StatisticsFolder(options.folder, header);
   const run = async (more: RunnerOptions): Promise<Statistics> => {

@@ -30,6 +30,7 @@ const indexSchema = z.strictObject({
   windows: z.number(),
   tokens: z.number(),
   firstWeight: z.number(),
+  counts: z.strictObject({ contexts: z.number(), ids: z.number() }).optional(),
   groups: z.array(z.strictObject({ group: z.string(), file: z.string().regex(/^[^/\\]+$/) })),
 });
 

@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { fail } from '../diagnostics.js';
+import type { TextCounts } from './evidence.js';
 
 /** Sums over rows; divide by `tokens` for means. */
 export interface GroupStatistics {
@@ -33,6 +34,8 @@ export interface StatisticsHeader {
   readonly tokens: number;
   /** Weight of the first position of each window; 1 is its natural weight. */
   readonly firstWeight: number;
+  /** Different contexts and ids of the windows; statistics of earlier versions lack them. */
+  readonly counts?: TextCounts | undefined;
 }
 
 /** Statistics of one capture, in memory or in a folder. */
@@ -88,10 +91,12 @@ const plus = (a: Float64Array, b: Float64Array): Float64Array => a.map((value, a
 
 /** Completes a header with the version and the digest of all its fields. */
 export function headerOf(parts: Omit<StatisticsHeader, 'version' | 'digest'>): StatisticsHeader {
-  const { model, text, windows, tokens, firstWeight } = parts;
-  const made = [STATISTICS_VERSION, model, text, windows, tokens, firstWeight];
+  const { model, text, windows, tokens, firstWeight, counts } = parts;
+  const counted = counts === undefined ? [] : [counts.contexts, counts.ids];
+  const made = [STATISTICS_VERSION, model, text, windows, tokens, firstWeight, ...counted];
   const digest = createHash('sha256').update(JSON.stringify(made)).digest('hex');
-  return { version: STATISTICS_VERSION, digest, model, text, windows, tokens, firstWeight };
+  const header = { version: STATISTICS_VERSION, digest, model, text, windows, tokens, firstWeight };
+  return counts === undefined ? header : { ...header, counts };
 }
 
 /** The header of the union of captures of one model over different texts. */
@@ -108,7 +113,22 @@ export function mergeHeaders(headers: readonly StatisticsHeader[]): StatisticsHe
   const text = rest.length === 0 ? first.text : createHash('sha256').update(texts.join('\n')).digest('hex');
   const total = (pick: (header: StatisticsHeader) => number): number =>
     headers.reduce((sum, each) => sum + pick(each), 0);
-  return headerOf({ ...first, text, windows: total((each) => each.windows), tokens: total((each) => each.tokens) });
+  const counts = mergeCounts(headers.map((header) => header.counts));
+  return headerOf({
+    ...first,
+    text,
+    windows: total((each) => each.windows),
+    tokens: total((each) => each.tokens),
+    counts,
+  });
+}
+
+/** Contexts are taken for different ones in different texts, ids for the same ones; undefined when one of the texts was not counted. */
+function mergeCounts(counts: readonly (TextCounts | undefined)[]): TextCounts | undefined {
+  const known = counts.filter((each) => each !== undefined);
+  if (known.length < counts.length) return undefined;
+  const contexts = known.reduce((sum, each) => sum + each.contexts, 0);
+  return { contexts, ids: Math.max(...known.map(({ ids }) => ids)) };
 }
 
 /** Digest of windows of token ids. */

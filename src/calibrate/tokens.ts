@@ -21,6 +21,8 @@ export interface WindowOptions {
 
 export interface TokenWindows {
   readonly windows: readonly Int32Array[];
+  /** Where texts are joined: BOS and what is left behind the last whole window, when that is all of the text. */
+  readonly tail: Int32Array | undefined;
   /** Documents that were tokenized; fewer than given when the limit was reached. */
   readonly documents: number;
   /** Text tokens in the windows (without BOS). */
@@ -68,9 +70,13 @@ function joined(
     }
     if (windows.length >= limit) break;
   }
-  if (windows.length === 0 && piece.length + length - size >= 2) windows.push(windowFrom(bos, piece));
+  if (windows.length > 0) return { ...summary(windows, count, total, bos), tail: tailFrom(bos, piece) };
+  if (piece.length + length - size >= 2) windows.push(windowFrom(bos, piece));
   return summary(windows, count, total, bos);
 }
+
+const tailFrom = (bos: number | undefined, piece: readonly number[]): Int32Array | undefined =>
+  piece.length === 0 ? undefined : windowFrom(bos, piece);
 
 function alone(
   documents: Iterable<string>,
@@ -100,7 +106,7 @@ function summary(
   bos: number | undefined,
 ): TokenWindows {
   const tokens = windows.reduce((sum, window) => sum + window.length - (bos === undefined ? 0 : 1), 0);
-  return { windows, documents, tokens, dropped: total - tokens };
+  return { windows, tail: undefined, documents, tokens, dropped: total - tokens };
 }
 
 const windowFrom = (bos: number | undefined, ids: readonly number[]): Int32Array =>

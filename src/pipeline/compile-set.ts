@@ -126,12 +126,8 @@ export async function checkFolder(
   { source, measured, options, context, clock }: Compilation,
 ): Promise<Readonly<Record<string, Probe>>> {
   const { model, recipe, threads, memoryBytes } = options;
-  const { windows } = measured;
-  const hasText = options.text !== undefined;
-  const quality = await checkSet(
-    { source, model, recipe, folder, graphs, windows, hasText, threads, memoryBytes },
-    context,
-  );
+  const { probe } = measured;
+  const quality = await checkSet({ source, model, recipe, folder, graphs, probe, threads, memoryBytes }, context);
   clock.lap('check');
   return quality;
 }
@@ -174,11 +170,11 @@ async function solveData(folder: string, job: Compilation, pool: KernelPool): Pr
     const weights = await trainWeights(source, options, context);
     trained = await trainBlocks(source, measured, options, pool, context);
     if (trained !== undefined || weights !== undefined) clock.lap('train');
-    tables = await compressTables(source, folder, { recipe, statistics, files, pool, context });
+    tables = await compressTables(source, folder, { recipe: measured.recipe, statistics, files, pool, context });
     clock.lap('tables');
     const template = makeTemplate(source, recipe, trained?.entries);
     if (!options.standalone) requireAllFoldable(template, recipe);
-    const solver: Solver = { recipe, statistics, pool, files, context };
+    const solver: Solver = { recipe: measured.recipe, statistics, pool, files, context };
     const prefix = openPrefix(windows, options);
     const solve: Solve = (chosen, placeOf) =>
       trainedFirst(chosen, weights ?? trained, (open) =>
@@ -259,7 +255,8 @@ function compiledPrecision(
   };
 }
 
-const provenanceOf = ({ statistics, tokens }: Measured): Readonly<Record<string, unknown>> => ({
+const provenanceOf = ({ statistics, tokens, evidence }: Measured): Readonly<Record<string, unknown>> => ({
   calibrationTokens: tokens,
+  ...(evidence !== undefined && { calibration: evidence }),
   ...(statistics !== undefined && { statistics: statistics.header.digest }),
 });

@@ -29,6 +29,7 @@ import { slice } from './set/slice.js';
 import { measure } from './solve/measure.js';
 import type { ProjectionReport } from './solve/projection-report.js';
 import type { TableReport } from './solve/solve-tables.js';
+import type { TextEvidence } from './solve/text-evidence.js';
 import { openSource, requireComplete, requireFfn } from './source.js';
 import { requireTarget } from './target.js';
 import { fitRest } from './target-size.js';
@@ -50,6 +51,8 @@ export interface CompileResult {
   /** Precisions whose tables were distilled. */
   readonly distilled: readonly DistillReport[];
   readonly calibrationTokens: number;
+  /** What the text has beside what the widest projection needs; undefined where nothing was learnt from text. */
+  readonly calibration: TextEvidence | undefined;
   readonly seconds: number;
   /** Seconds by stage. */
   readonly stages: Readonly<Record<string, number>>;
@@ -170,6 +173,7 @@ function resultOf(
     tables,
     distilled,
     calibrationTokens: measured.tokens,
+    calibration: measured.evidence,
     seconds: Object.values(clock.stages).reduce((sum, each) => sum + each, 0),
     stages: clock.stages,
     peakMemoryBytes: 1024 * process.resourceUsage().maxRSS,

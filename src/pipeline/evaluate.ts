@@ -56,7 +56,8 @@ async function evaluateInputs(options: EvalOptions, inputs: InputWatch, context:
       'The models are fed with random vectors, since no embedding is part of them: KL and top-1 compare them, NLL and perplexity say nothing.',
     );
   const exactly = fixedShapeOf(reference).length;
-  const windows = readWindows(options.text, { window: options.window, limit: options.windows, exactly });
+  const { text, window, windows: limit } = options;
+  const windows = readWindows(text, { window, limit, exactly, log: context.log });
   const runnable = referenceOf(options.reference, { compute: 'float32' }, context);
   try {
     const result = await evaluateModels({

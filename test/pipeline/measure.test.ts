@@ -18,7 +18,9 @@ const temporary = join(root, 'temporary');
 afterAll(() => rmSync(root, { recursive: true }));
 
 mkdirSync(temporary);
-const ids = writeIds(join(root, 'ids.jsonl'), heldWindows(4));
+/** So many that nothing is filled up by random token ids. */
+const windows = heldWindows(40);
+const ids = writeIds(join(root, 'ids.jsonl'), windows);
 const recipe = parseRecipe({ method: 'best', block: 64, bits: [8, 2], rounds: 0, sweeps: 0 }, 'test');
 const shared = { recipe, text: { ids }, threads: 1, seed: 0 };
 /** The Gram matrices of the fixture take 2.6 MB. */
@@ -46,7 +48,7 @@ describe('statistics without a work folder', () => {
 });
 
 describe('statistics that were captured before', () => {
-  const halves = [0, 2].map((from) => writeIds(join(root, `half${from}.jsonl`), heldWindows(4).slice(from, from + 2)));
+  const halves = [0, 20].map((from) => writeIds(join(root, `half${from}.jsonl`), windows.slice(from, from + 20)));
   const machine = { recipe, threads: 2, seed: 0, memoryBytes: 2e9 };
   const captured = async (name: string, more: object, model = mistral): Promise<string> => {
     const output = join(root, name);

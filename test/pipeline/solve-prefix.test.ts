@@ -18,9 +18,10 @@ import { dataIn } from '../support/set-files.js';
 import { heldWindows, mistral, writeIds } from '../support/stories.js';
 
 const context = silentContext();
-const windows = heldWindows(6);
+/** Enough text, and two windows behind it that are scored. */
+const windows = heldWindows(42);
 /** int2 in attention as well: there is much in front of every projection that a solver can make up for. */
-const plain: RecipeInput = { scope: 'ffn+attention', attentionBits: 2, bits: [8, 2], tokens: 256 };
+const plain: RecipeInput = { scope: 'ffn+attention', attentionBits: 2, bits: [8, 2], tokens: 40 * 512 };
 const recipe: RecipeInput = { ...plain, prefix: {} };
 let root: string;
 let ids: string;
@@ -35,7 +36,7 @@ afterAll(() => rmSync(root, { recursive: true }));
 
 interface Set {
   readonly data: Buffer;
-  /** Divergence from the source on the text that was solved for, where the objective itself falls. */
+  /** Divergence from the source on text behind what was solved for. */
   readonly kl: ReadonlyMap<number, number>;
 }
 

@@ -75,8 +75,9 @@ describe('deploy-int4 on an export with caches', () => {
   });
 
   it('keeps close to the source', () => {
-    expect(result.precisions[0]?.probe?.kl).toBeLessThan(0.1);
-    expect(result.precisions[0]?.probe?.top1).toBeGreaterThan(0.5);
+    // Over random ids, since all windows were learnt from: a table in the wrong place gives more than 5.
+    expect(result.precisions[0]?.probe?.kl).toBeLessThan(1);
+    expect(result.precisions[0]?.probe?.scored).toBe('random ids');
     expect(result.tables[0]?.error.after).toBeLessThan((result.tables[0]?.error.before ?? 0) * 0.8);
   });
 
@@ -141,7 +142,7 @@ describe('storage of embedding and head', () => {
     const ranges = tensors.filter(({ byteLength }) => byteLength === bytes).map(({ storage }) => storage);
     expect(new Set(ranges).size).toBe(1);
     expect(Math.max(...tensors.map(({ byteLength }) => byteLength))).toBe(bytes);
-    expect(precisions[0]?.probe?.kl).toBeLessThan(0.2);
+    expect(precisions[0]?.probe?.kl).toBeLessThan(1);
   });
 
   it('2 bits: a quarter of a byte per number, and a model that runs', async () => {
@@ -149,7 +150,7 @@ describe('storage of embedding and head', () => {
     expect(tables).toMatchObject([{ bits: 2, tied: true }]);
     // Codes, and of every 16 of them a scale in 8 bits and a zero point; of every row a float16 super-scale.
     expect(tables[0]?.bytes).toBeLessThan(2048 * 128 * 0.5);
-    expect(precisions[0]?.probe?.kl).toBeLessThan(2);
+    expect(precisions[0]?.probe?.kl).toBeLessThan(4);
   });
 
   it('of 2 bits is refused where WebGPU is the target, before any work', async () => {

@@ -72,7 +72,7 @@ function render({ files, precisions, quantized, tables, distilled, refused, seco
     table(probed === undefined ? columns : [...columns, right('KL'), right('top-1')], rows),
     probed === undefined
       ? ''
-      : `KL to the source and agreement with it over ${probed.positions} positions${probed.isRandom ? ' of random token ids' : ''}: a check, no score; see matquant eval.`,
+      : `KL to the source and agreement with it over ${probed.positions} positions of ${SCORED[probed.scored]}: a check, no score; see matquant eval.`,
     distilled
       .map(
         ({ bits, steps, kept: { before, after } }) =>
@@ -87,6 +87,13 @@ function render({ files, precisions, quantized, tables, distilled, refused, seco
     `${quantized} projections quantized in ${duration(seconds)}.`,
   );
 }
+
+/** What the check was made on. */
+const SCORED = {
+  'held-out text': 'text that was held out',
+  'calibration text': 'the calibration text itself',
+  'random ids': 'random token ids',
+} as const;
 
 /** One line per reason, naming a few of those that it holds for; --json has them all. */
 function leftOver(refused: CompileResult['refused']): string {

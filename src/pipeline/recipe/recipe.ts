@@ -276,6 +276,12 @@ export function lambdaOf(recipe: Recipe): Readonly<Record<number, number>> {
 /** The sentence of a field, which is the help of its flag too. */
 export const describeRecipe = (field: keyof Recipe): string => (shape[field].description ?? '').replace(/\.$/, '');
 
+/** Whether the weights of precisions are those of a recipe that says nothing of them. */
+export const isDefaultLambda = ({ lambda }: Recipe): boolean =>
+  typeof lambda !== 'number' &&
+  Object.keys(lambda).length === Object.keys(DEFAULT_LAMBDA).length &&
+  Object.entries(DEFAULT_LAMBDA).every(([bits, weight]) => lambda[bits] === weight);
+
 /** The published JSON Schema of recipe files. */
 export function recipeJsonSchema(): unknown {
   return z.toJSONSchema(z.strictObject({ preset: z.enum(Object.keys(PRESETS)).optional(), ...shape }), { io: 'input' });

@@ -10,6 +10,7 @@ const probed = z.object({
   deltaNll: z.number(),
   positions: z.number(),
   isRandom: z.boolean().default(false),
+  scored: z.enum(['held-out text', 'calibration text', 'random ids']).optional(),
 });
 
 /** The comparison at the end of `compile`; undefined when it was not made. */
@@ -30,8 +31,8 @@ export function probeOf(
     top1,
     deltaNll,
   }));
-  const { positions, isRandom } = first.probe;
-  return { name: 'probe', probe: isRandom ? 'random ids' : 'text', positions, scores };
+  const { positions, isRandom, scored = isRandom ? 'random ids' : 'text' } = first.probe;
+  return { name: 'probe', probe: scored, positions, scores };
 }
 
 /** Scores on text; undefined where there were only questions. */

@@ -10,6 +10,7 @@ import type { CandidateResult } from '../../report/evaluate-types.js';
 import { ortRuntime } from '../../runtime/ort.js';
 import type { Recipe } from '../recipe/recipe.js';
 import { referenceOf } from '../reference.js';
+import type { ProbeText, Scored } from '../solve/probe-text.js';
 import { type Source, vocabularyOf } from '../source.js';
 import { checkLevels, LEVEL_TOKENS } from './check-levels.js';
 
@@ -20,7 +21,9 @@ export interface Probe {
   readonly top1: number;
   readonly deltaNll: number;
   readonly positions: number;
-  /** On token ids that were made up, since there was no text: this shows that a graph works, not how good it is. */
+  /** Text that nothing was learnt from, text that was, or ids that were made up, since no text was left. */
+  readonly scored: Scored;
+  /** On token ids that were made up: this shows that a graph works, not how good it is. */
   readonly isRandom: boolean;
 }
 
@@ -29,10 +32,8 @@ export interface CheckOptions {
   readonly source: string;
   readonly folder: string;
   readonly graphs: readonly Pick<SetGraph, 'name' | 'file'>[];
-  /** Token windows of the calibration text; probe windows are cut from them, or made up when there are none. */
-  readonly windows: readonly Int32Array[];
-  /** Whether the windows are text. */
-  readonly hasText: boolean;
+  /** What is scored; some ids where there are no windows. */
+  readonly probe: ProbeText;
   readonly vocabulary: number;
   /** Tokens of a text, for a model that takes no other number. */
   readonly exactly: number | undefined;
@@ -42,7 +43,7 @@ export interface CheckOptions {
 const PROBE_TOKENS = 64;
 
 /** A set whose graphs are to be compared with its source. */
-export interface SetToCheck extends Pick<CheckOptions, 'folder' | 'graphs' | 'windows' | 'hasText' | 'threads'> {
+export interface SetToCheck extends Pick<CheckOptions, 'folder' | 'graphs' | 'probe' | 'threads'> {
   readonly memoryBytes: number;
   readonly source: Source;
   /** The float source as it was given. */
@@ -84,7 +85,7 @@ export async function checkSet(set: SetToCheck, context: Context): Promise<Reado
 
 /** Runs source and graphs over a short probe. A graph that does not load, or gives numbers that are not finite, is an error. */
 export async function checkGraphs(options: CheckOptions, context: Context): Promise<Readonly<Record<string, Probe>>> {
-  const { source, folder, graphs, hasText, threads } = options;
+  const { source, folder, graphs, probe: text, threads } = options;
   const windows = probeWindows(options);
   const paths = graphs.map(({ file }) => join(folder, file));
   const result = await evaluate({
@@ -98,7 +99,7 @@ export async function checkGraphs(options: CheckOptions, context: Context): Prom
     progress: context.progress,
     signal: context.signal,
   }).catch((error: unknown) => rethrow(error));
-  const probes = result.candidates.map((score, at) => [graphs[at]?.name ?? '', probeOf(score, !hasText)] as const);
+  const probes = result.candidates.map((score, at) => [graphs[at]?.name ?? '', probeOf(score, text.scored)] as const);
   for (const [name, probe] of probes) {
     if (!Number.isFinite(probe.kl)) fail('parity', name, `The ${name} graph gives numbers that are not finite`);
   }
@@ -111,17 +112,18 @@ export async function checkGraphs(options: CheckOptions, context: Context): Prom
   return Object.fromEntries(probes);
 }
 
-const probeOf = ({ kl, top1, deltaNll, positions }: CandidateResult, isRandom: boolean): Probe => ({
+const probeOf = ({ kl, top1, deltaNll, positions }: CandidateResult, scored: Scored): Probe => ({
   kl,
   top1,
   deltaNll,
   positions,
-  isRandom,
+  scored,
+  isRandom: scored === 'random ids',
 });
 
-/** The beginning of the first windows, or ids spread over the vocabulary. */
-function probeWindows({ windows, vocabulary, exactly }: CheckOptions): readonly Int32Array[] {
-  if (windows.length > 0) return windows.slice(0, 2).map((window) => window.slice(0, exactly ?? PROBE_TOKENS));
+/** The windows of the probe, or ids spread over the vocabulary. */
+function probeWindows({ probe: { windows }, vocabulary, exactly }: CheckOptions): readonly Int32Array[] {
+  if (windows.length > 0) return windows;
   const length = exactly ?? PROBE_TOKENS / 2;
   return [Int32Array.from({ length }, (_, at) => 1 + ((at * 7919) % Math.max(1, vocabulary - 1)))];
 }

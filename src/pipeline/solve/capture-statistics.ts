@@ -13,7 +13,8 @@ import { requireMemory } from '../peak-memory.js';
 import { openSource } from '../source.js';
 import { type TextInput, textFiles } from '../text-options.js';
 import { openWorkFolder } from '../work-folder.js';
-import { type MeasureOptions, measure } from './measure.js';
+import { type MeasureOptions, measureText } from './measure.js';
+import { type TextEvidence, textEvidence } from './text-evidence.js';
 
 export interface CaptureStatisticsOptions extends MeasureOptions {
   readonly model: string;
@@ -29,6 +30,8 @@ export interface CaptureStatisticsResult {
   readonly digest: string;
   readonly windows: number;
   readonly tokens: number;
+  /** How far the text goes; a compilation fills up what it leaves open. */
+  readonly evidence: TextEvidence;
   /** Inputs of projections; gate and up have one together. */
   readonly groups: number;
   readonly seconds: number;
@@ -68,13 +71,15 @@ async function captureInputs(
   context: Context,
 ): Promise<CaptureStatisticsResult> {
   const { model, output, recipe } = options;
+  const started = performance.now();
   const source = openSource(model, recipe);
   watchModel(inputs, source.model);
   requireMemory(source, recipe, options.memoryBytes);
   requireFinite(source, context);
-  const { statistics, seconds, close } = await measure(source, options, context);
-  if (statistics === undefined)
+  const { captured, projections } = await measureText(source, options, context);
+  if (captured === undefined)
     return fail('bad-usage', model, `The method ${recipe.method} learns nothing from statistics`);
+  const { statistics, close } = captured;
   const { header, groups } = statistics;
   const write = async (folder: string): Promise<void> => {
     await saveStatistics(statistics, folder);
@@ -82,5 +87,8 @@ async function captureInputs(
   };
   await stagedFolder(output, write, ['statistics.json']).finally(close);
   const { digest, windows, tokens } = header;
-  return { folder: output, digest, windows, tokens, groups: groups.length, seconds };
+  const vocabulary = source.analysis.embedding?.vocabulary ?? 0;
+  const { weightOf: _, ...evidence } = textEvidence(header, projections, vocabulary);
+  const seconds = (performance.now() - started) / 1000;
+  return { folder: output, digest, windows, tokens, evidence, groups: groups.length, seconds };
 }

@@ -1,46 +1,58 @@
-/** The stage that runs the float model over calibration text: windows in, Gram statistics out. */
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
+/** The stage that runs the float model over calibration text: windows in, Gram statistics out, with what little text leaves open filled up. */
 import { fixedShapeOf } from '../../analysis/fixed-shape.js';
 import type { Projection } from '../../analysis/projection.js';
-import { capture } from '../../calibrate/capture.js';
-import { digestOfModel } from '../../calibrate/model-digest.js';
+import { blendStatistics } from '../../calibrate/blended-statistics.js';
+import { countText } from '../../calibrate/evidence.js';
 import type { Statistics } from '../../calibrate/statistics.js';
-import { checkStatistics, mergeStatistics, openStatistics } from '../../calibrate/statistics-files.js';
 import { fileSizesOf } from '../../convert/file-sizes.js';
-import { fail } from '../../diagnostics.js';
-import { temporaryFolder } from '../../files/temporary.js';
 import type { Context } from '../../log.js';
-import { createRandom } from '../../random.js';
-import { readHints } from '../../runtime/hints.js';
-import { ortRuntime } from '../../runtime/ort.js';
 import { requireText } from '../feedable.js';
-import { spareMemory } from '../peak-memory.js';
 import type { Recipe } from '../recipe/recipe.js';
 import { type Source, vocabularyOf } from '../source.js';
 import type { TextOptions } from '../text-options.js';
 import { tableBits } from '../token-tables.js';
-import { readWindows } from '../windows.js';
+import { readSplit, type SplitText } from '../windows.js';
+import {
+  type Captured,
+  type CaptureWindowsOptions,
+  captureWindows,
+  RANDOM,
+  statisticsOf,
+  TEXT,
+} from './capture-windows.js';
+import { madeWindows } from './made-windows.js';
+import { PROBE_WINDOWS, type ProbeText, probeText, type TextUse } from './probe-text.js';
+import { evidenceText, recipeForLittleText, type TextEvidence, textEvidence } from './text-evidence.js';
 
-export interface MeasureOptions {
+export interface MeasureOptions extends CaptureWindowsOptions {
   readonly recipe: Recipe;
   readonly text?: TextOptions;
-  readonly threads: number;
-  readonly memoryBytes: number;
   readonly seed: number;
   /** Folders of statistics captured before, which are added up; text is then not captured. */
   readonly statistics?: readonly string[];
-  /** Folder that keeps statistics for later runs. */
-  readonly work?: string;
-  /** Where temporary folders are made; default the system's. */
-  readonly workDir?: string;
+}
+
+const NO_TEXT: SplitText = { windows: [], held: [] };
+
+/** What text itself gives. */
+export interface TextMeasured {
+  readonly text: SplitText;
+  /** Projections that statistics are for. */
+  readonly projections: readonly Projection[];
+  readonly captured: Captured | undefined;
 }
 
 /** What was learned, and from how much. */
 export interface Measured {
   readonly statistics: Statistics | undefined;
-  /** Windows of the text, also used to probe what is emitted; empty without text. */
+  /** How far the text goes; undefined where nothing was learnt from text. */
+  readonly evidence: TextEvidence | undefined;
+  /** As the solver takes it: that of sets without text where there is too little. */
+  readonly recipe: Recipe;
+  /** Windows of the text, with random token ids behind them where it is little; empty without text. */
   readonly windows: readonly Int32Array[];
+  /** What the emitted models are compared with their source on. */
+  readonly probe: ProbeText;
   readonly tokens: number;
   readonly seconds: number;
   /** Removes statistics that no later run is to find. */
@@ -50,104 +62,105 @@ export interface Measured {
 /** Methods that need no statistics, unless ranges are found or trained under them: they look at weights only, or at the activations themselves. */
 const UNMEASURED: ReadonlySet<Recipe['method']> = new Set(['rtn', 'sliced-minmax', 'omniquant', 'matquant', 'qat']);
 
-/** Windows and tokens in each that stand in for text. */
-const MADE_WINDOWS = 64;
-const MADE_TOKENS = 128;
-
-/**
- * Random token ids in place of text. Fitted to what a model makes of them, the tables of a data-free set lose little against
- * real text (TinyStories-656K, block 32, KL at int4 / int3 / int2: H = I .0184 / .0845 / .448, random ids .0169 / .0746 /
- * .347, stories .0163 / .0717 / .332). None when running the model would pass the memory bound: then H = I.
- */
-function madeWindows(source: Source, options: MeasureOptions): readonly Int32Array[] {
-  const vocabulary = vocabularyOf(source) ?? 0;
-  if (vocabulary < 2 || 2 * fileSizesOf(source.path).fileBytes > options.memoryBytes) return [];
-  const random = createRandom(options.seed);
-  const length = fixedShapeOf(source.model).length ?? MADE_TOKENS;
-  return Array.from({ length: MADE_WINDOWS }, () => Int32Array.from({ length }, () => random.integer(vocabulary)));
-}
-
-/** Captures the statistics that the recipe's method needs; nothing for methods that look at weights only. */
-export async function measure(source: Source, options: MeasureOptions, context: Context): Promise<Measured> {
-  const started = performance.now();
-  const { recipe, text } = options;
-  if (text !== undefined) requireText(source.model, source.path);
-  const vocabulary = vocabularyOf(source);
-  const { batch = 1, length: exactly } = fixedShapeOf(source.model);
-  const limit = Math.max(1, Math.ceil(recipe.tokens / (exactly ?? recipe.window)));
-  const made = text === undefined && recipe.method === 'data-free' ? madeWindows(source, options) : [];
-  const found = text === undefined ? made : readWindows(text, { window: recipe.window, limit, vocabulary, exactly });
-  // A model that takes so many texts at a time takes no fewer.
-  const windows = found.length < batch ? found : found.slice(0, found.length - (found.length % batch));
-  const tokens = windows.reduce((sum, window) => sum + window.length, 0);
-  const done = (statistics: Statistics | undefined, close: () => void = () => undefined): Measured => ({
-    statistics,
-    windows,
-    tokens: statistics?.header.tokens ?? tokens,
-    seconds: (performance.now() - started) / 1000,
-    close,
-  });
-  const underGram = recipe.train?.start === 'grid' || recipe.train?.objective === 'gram';
-  if (UNMEASURED.has(recipe.method) && !underGram) return done(undefined);
+/** Reads the text and captures the statistics that the recipe's method needs; nothing for methods that look at weights only. */
+export async function measureText(source: Source, options: MeasureOptions, context: Context): Promise<TextMeasured> {
+  const { recipe } = options;
+  const text = readText(source, options, context);
   const wanted = new Set(source.chosen.map(({ projection }) => projection.id));
   const takesHead = tableBits(recipe) !== undefined;
-  const scope = ({ id, role }: Projection): boolean => wanted.has(id) || (takesHead && role === 'head');
-  const measured = source.analysis.projections.filter(scope);
-  if (options.statistics !== undefined) return done(await statisticsOf(source, measured, options.statistics));
-  if (windows.length === 0) return done(undefined);
-  const memoryBytes = spareMemory(source, recipe, options.memoryBytes);
-  const place = placeFor(measured, { ...options, memoryBytes });
-  const statistics = await capture(source.model, source.analysis, windows, ortRuntime, {
-    threads: options.threads,
-    memoryBytes,
-    scope,
-    hints: readHints(source.path),
-    ...(place.folder !== undefined && { folder: place.folder }),
-    signal: context.signal,
-    log: context.log,
-    onProgress: ({ segment, segments, done: share }) =>
-      context.progress.update({
-        stage: 'capture',
-        done: share,
-        total: 1,
-        detail: `segment ${segment + 1} of ${segments}`,
-      }),
-  }).catch((error: unknown) => {
-    place.close();
+  const projections = source.analysis.projections.filter(
+    ({ id, role }) => wanted.has(id) || (takesHead && role === 'head'),
+  );
+  const underGram = recipe.train?.start === 'grid' || recipe.train?.objective === 'gram';
+  const isMeasured = !UNMEASURED.has(recipe.method) || underGram;
+  if (isMeasured && options.statistics !== undefined) {
+    const statistics = await statisticsOf(source, projections, options.statistics);
+    return { text, projections, captured: { statistics, close: () => undefined } };
+  }
+  if (!isMeasured || text.windows.length === 0) return { text, projections, captured: undefined };
+  const captured = await captureWindows(source, text.windows, projections, { ...options, name: TEXT }, context);
+  return { text, projections, captured };
+}
+
+/** What the recipe's method learns: from text, from random token ids, or from text with random ids where it is little. */
+export async function measure(source: Source, options: MeasureOptions, context: Context): Promise<Measured> {
+  const started = performance.now();
+  const found = await measureText(source, options, context);
+  const { text, captured } = found;
+  try {
+    const filled = await fillUp(source, found, options, context);
+    const tokens = text.windows.reduce((sum, window) => sum + window.length, 0);
+    return {
+      ...filled,
+      // What stands in for text is no text to score.
+      probe: probeText(source, options.text ? text : NO_TEXT, useOf(options, captured), options.seed),
+      tokens: captured?.statistics.header.tokens ?? tokens,
+      seconds: (performance.now() - started) / 1000,
+      close: () => {
+        captured?.close();
+        filled.close();
+      },
+    };
+  } catch (error) {
+    captured?.close();
     throw error;
-  });
-  return done(statistics, place.close);
+  }
 }
 
-/** Statistics from folders, added up. Fails with `statistics` when they are another model's or lack an input. */
-async function statisticsOf(
+/** Windows that are as many as the model takes at a time, and some that are kept back. */
+function readText(source: Source, options: MeasureOptions, context: Context): SplitText {
+  const { recipe, text, seed, memoryBytes } = options;
+  const { batch = 1, length: exactly } = fixedShapeOf(source.model);
+  const whole = (windows: readonly Int32Array[]): readonly Int32Array[] =>
+    windows.length < batch ? windows : windows.slice(0, windows.length - (windows.length % batch));
+  if (text !== undefined) {
+    requireText(source.model, source.path);
+    const limit = Math.max(1, Math.ceil(recipe.tokens / (exactly ?? recipe.window)));
+    const vocabulary = vocabularyOf(source);
+    const { log } = context;
+    const split = readSplit(text, { window: recipe.window, limit, held: PROBE_WINDOWS, vocabulary, exactly, log });
+    return { ...split, windows: whole(split.windows) };
+  }
+  // Without text a model that would pass the memory bound is solved under H = I.
+  const fits = 2 * fileSizesOf(source.path).fileBytes <= memoryBytes;
+  return { windows: recipe.method === 'data-free' && fits ? whole(madeWindows(source, seed)) : [], held: [] };
+}
+
+/** What is learnt from text alone where that is enough, or with random token ids. */
+async function fillUp(
   source: Source,
-  projections: readonly Projection[],
-  folders: readonly string[],
-): Promise<Statistics> {
-  for (const folder of folders) checkStatistics(folder);
-  const parts = await Promise.all(folders.map((folder) => openStatistics(folder)));
-  const model = digestOfModel(source.model);
-  const strange = parts.findIndex(({ header }) => header.model !== model);
-  if (strange >= 0)
-    fail('statistics', folders[strange] as string, `the statistics were made from another model than ${source.path}`);
-  const merged = mergeStatistics(parts);
-  const missing = projections.find(({ group }) => !merged.groups.includes(group));
-  if (missing !== undefined)
-    fail('statistics', folders[0] as string, `the statistics lack the input of ${missing.id}, which is in scope`);
-  return merged;
+  { text: { windows }, projections, captured }: TextMeasured,
+  options: MeasureOptions,
+  context: Context,
+): Promise<Pick<Measured, 'statistics' | 'evidence' | 'recipe' | 'windows' | 'close'>> {
+  const { recipe, seed } = options;
+  const statistics = captured?.statistics;
+  const plain = { statistics, recipe, windows, close: () => undefined };
+  if (useOf(options, captured) === 'none') return { ...plain, evidence: undefined };
+  const tokens = windows.reduce((sum, window) => sum + window.length, 0);
+  const facts = statistics?.header ?? { tokens, counts: countText(windows) };
+  const { weightOf, ...evidence } = textEvidence(facts, projections, vocabularyOf(source) ?? 0);
+  const isEnough = evidence.textWeight >= 1;
+  context.log[isEnough ? 'info' : 'warn'](evidenceText(evidence));
+  if (isEnough) return { ...plain, evidence };
+  const made = madeWindows(source, seed);
+  const random =
+    statistics && made.length > 0
+      ? await captureWindows(source, made, projections, { ...options, name: RANDOM }, context)
+      : undefined;
+  return {
+    evidence,
+    statistics: statistics && blendStatistics(statistics, random?.statistics, weightOf),
+    recipe: evidence.isLittle ? recipeForLittleText(recipe) : recipe,
+    windows: evidence.isLittle && windows.length > 0 ? [...windows, ...made] : windows,
+    close: () => random?.close(),
+  };
 }
 
-/** Where statistics are kept: in the work folder, else in memory, else, where they take more than is spare, in files until the end. */
-function placeFor(
-  projections: readonly Projection[],
-  { work, workDir, memoryBytes }: MeasureOptions,
-): { readonly folder: string | undefined; close(): void } {
-  const stay = (): void => undefined;
-  if (work !== undefined) return { folder: join(work, 'statistics'), close: stay };
-  const inputs = new Map(projections.map(({ group, k }) => [group, k]));
-  const bytes = [...inputs.values()].reduce((sum, k) => sum + 8 * k * k, 0);
-  if (bytes <= memoryBytes) return { folder: undefined, close: stay };
-  const folder = temporaryFolder('statistics', workDir);
-  return { folder, close: () => rmSync(folder, { recursive: true, force: true }) };
+/** What becomes of the text. */
+function useOf({ recipe, text, statistics }: MeasureOptions, captured: Captured | undefined): TextUse {
+  if (text === undefined && statistics === undefined) return 'none';
+  if (recipe.distill !== undefined || recipe.qat !== undefined || statistics !== undefined) return 'all';
+  const learns = captured !== undefined || recipe.train !== undefined || recipe.prefix !== undefined;
+  return learns ? 'first' : 'none';
 }

@@ -13,6 +13,7 @@ import type { Solved, SolveItem, SolveOptions, SolveReport } from '../../quant/s
 import { lambdaOf, type Recipe } from '../recipe/recipe.js';
 import type { Chosen } from '../source.js';
 import type { SolvedFiles } from './solved-files.js';
+import { FREE } from './text-evidence.js';
 
 /** A solved projection, with what the report says of it. */
 export interface SolvedProjection {
@@ -158,15 +159,16 @@ export function solveOptions(place: ProjectionPlace, recipe: Recipe): SolveOptio
 const WIDEST_FREE = 4096;
 
 /**
- * What random token ids are good for: codes that make up for each other's errors under weights that hold the higher precisions
- * (t = 4 evens the fourfold errors of each bit less), and one sweep. docs/decisions.md has the figures.
+ * What random token ids are good for: codes that make up for each other's errors under weights that hold the higher precisions,
+ * and one sweep. docs/decisions.md has the figures.
  */
 function dataFreeOptions(
   { k }: ProjectionPlace,
   recipe: Recipe,
 ): Pick<SolveOptions, 'range' | 'codes' | 'rounds' | 'sweeps' | 'lambda' | 'damping'> {
-  const lambda = lambdaOf({ ...recipe, lambda: 4 });
-  const damping = Math.max(recipe.damping, 0.1);
-  if (k > WIDEST_FREE) return { range: 'minmax', codes: 'round', rounds: 0, sweeps: 0, lambda, damping };
-  return { range: 'minmax', codes: 'gptq', rounds: 1, sweeps: 1, lambda, damping };
+  const { range, rounds, sweeps } = FREE;
+  const lambda = lambdaOf({ ...recipe, lambda: FREE.lambda });
+  const damping = Math.max(recipe.damping, FREE.damping);
+  if (k > WIDEST_FREE) return { range, codes: 'round', rounds: 0, sweeps: 0, lambda, damping };
+  return { range, codes: 'gptq', rounds, sweeps, lambda, damping };
 }

@@ -139,7 +139,7 @@ export interface ReportEvaluation {
   /** The file of results without its suffix. */
   readonly name: string;
   /** For the short comparison at the end of `compile`: what it ran on. */
-  readonly probe?: 'text' | 'random ids';
+  readonly probe?: 'text' | 'held-out text' | 'calibration text' | 'random ids';
   readonly positions: number;
   readonly reference?: ReferenceScore | undefined;
   readonly scores: readonly Score[];

@@ -30,6 +30,14 @@ export async function qualitySection({ evaluations, tasks }: ReportData): Promis
   };
 }
 
+/** What a probe ran on. */
+const PROBED: Readonly<Record<NonNullable<ReportEvaluation['probe']>, string>> = {
+  text: '',
+  'held-out text': ' of text that was held out',
+  'calibration text': ' of the calibration text itself',
+  'random ids': ' of random token ids, which say nothing of text',
+};
+
 function evaluationTable({ name, probe, positions, reference, scores }: ReportEvaluation): Html {
   const speed = scores.some(({ tokensPerSecond }) => tokensPerSecond !== undefined);
   const losses = scores.some(({ nll }) => nll !== undefined);
@@ -52,7 +60,7 @@ function evaluationTable({ name, probe, positions, reference, scores }: ReportEv
     ...(speed ? [figureOf(reference.tokensPerSecond)] : []),
   ];
   const rows = scores.map((score) => rowOf(score, losses, speed));
-  const of = probe === 'random ids' ? ' of random token ids, which say nothing of text' : '';
+  const of = probe === undefined ? '' : PROBED[probe];
   const caption = `${probe === undefined ? name : 'A short probe while compiling'}: ${positions} positions${of}`;
   return table(caption, columns, source ? [source, ...rows] : rows);
 }
