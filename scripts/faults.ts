@@ -3,13 +3,15 @@
  * outputs over inputs, absurd options. Right is a refusal with a code, or the result that nothing broken gives. Prints one table; exit
  * code 1 when a row is not right.
  *   npm run faults -- [--only kill,data] [--short] [--json] [--markdown] [--save FILE.csv] [--root FOLDER OF ANOTHER BUILD]
+ * --save adds rows to a file of figures, or replaces them; --from FILE.csv prints such figures without running anything.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { right, table } from '../src/cli/render.js';
 import { type Bench, openBench } from './faults/bench.js';
+import { type Figures, readFigures, saveFigures } from './faults/figures.js';
 import { damageRows } from './faults/rows-damage.js';
 import { inputRows } from './faults/rows-input.js';
 import { killRows } from './faults/rows-kill.js';
@@ -27,6 +29,7 @@ const { values } = parseArgs({
     json: { type: 'boolean', default: false },
     markdown: { type: 'boolean', default: false },
     save: { type: 'string' },
+    from: { type: 'string' },
     jobs: { type: 'string', default: '2' },
     root: { type: 'string', default: here },
   },
@@ -44,15 +47,8 @@ const ROWS: readonly Row[] = [
 ];
 /** Figures of the commit before all of this was looked at, for the table of docs/reliability.md. */
 const BEFORE = join(here, 'scripts/faults/before.csv');
-const CSV_HEADER = 'row,tried,right,silently wrong,other faults,skipped';
 
-interface Counted {
-  readonly name: string;
-  readonly tried: number;
-  readonly right: number;
-  readonly silent: number;
-  readonly fault: number;
-  readonly skipped: number;
+interface Counted extends Figures {
   /** One line for every try that was not right. */
   readonly details: readonly string[];
 }
@@ -111,50 +107,35 @@ async function countAll(): Promise<readonly Counted[]> {
     const each = await countRow(row, bench);
     const seconds = ((performance.now() - start) / 1000).toFixed(0);
     if (each.tried + each.skipped > 0) counted.push(each);
+    if (values.save !== undefined && each.tried + each.skipped > 0) saveFigures(values.save, each);
     process.stderr.write(`${each.right} of ${each.tried} right in ${seconds} s: ${row.name}\n`);
     for (const detail of each.details) process.stderr.write(`  ${detail}\n`);
   }
   return counted;
 }
 
-const cellsOf = (each: Counted): readonly string[] => [
-  each.name,
-  ...[each.tried, each.right, each.silent, each.fault, each.skipped].map(String),
-];
+const shown = ({ tried, right: ok, silent }: Figures): string =>
+  tried === 0 ? 'skipped' : `${ok} of ${tried}${silent > 0 ? `, ${silent} silently wrong` : ''}`;
 
-/** Right of tried, and how many were silently wrong, of a row of the saved figures. */
-function savedFigures(): ReadonlyMap<string, string> {
-  const lines = readFileSync(BEFORE, 'utf8').trim().split('\n').slice(1);
-  const rows = lines.map((line) => /^"(.*)",(\d+),(\d+),(\d+),(\d+),(\d+)$/.exec(line)).filter((each) => each !== null);
-  return new Map(
-    rows.map(([, name = '', tried, ok, wrong]) => [name, figures(Number(tried), Number(ok), Number(wrong))]),
-  );
-}
-
-const figures = (tried: number, ok: number, wrong: number): string =>
-  tried === 0 ? 'skipped' : `${ok} of ${tried}${wrong > 0 ? `, ${wrong} silently wrong` : ''}`;
-
-function markdown(counted: readonly Counted[]): string {
-  const before = savedFigures();
-  const rows = counted.map(
-    (each) => `| ${each.name} | ${before.get(each.name) ?? ''} | ${figures(each.tried, each.right, each.silent)} |`,
-  );
+function markdown(all: readonly Figures[]): string {
+  const before = new Map(readFigures(BEFORE).map((each) => [each.name, shown(each)]));
+  const rows = all.map((each) => `| ${each.name} | ${before.get(each.name) ?? ''} | ${shown(each)} |`);
   return ['| what is tried | right before | right now |', '| --- | --- | --- |', ...rows].join('\n');
 }
 
-function render(counted: readonly Counted[]): string {
+function render(all: readonly Figures[]): string {
   const titles = ['tried', 'right', 'silently wrong', 'other faults', 'skipped'];
-  return table(
-    [{ title: 'row' }, ...titles.map(right)],
-    counted.map(cellsOf).map((row) => [...row]),
-  );
+  const rows = all.map((each) => [
+    each.name,
+    ...[each.tried, each.right, each.silent, each.fault, each.skipped].map(String),
+  ]);
+  return table([{ title: 'row' }, ...titles.map(right)], rows);
 }
 
-const counted = await countAll().finally(() => rmSync(scratch, { recursive: true, force: true }));
-if (values.save !== undefined) {
-  const lines = counted.map(cellsOf).map(([name, ...cells]) => [`"${name}"`, ...cells].join(','));
-  writeFileSync(values.save, `${[CSV_HEADER, ...lines].join('\n')}\n`);
-}
+const counted =
+  values.from === undefined
+    ? await countAll().finally(() => rmSync(scratch, { recursive: true, force: true }))
+    : readFigures(values.from);
 if (values.json) console.log(JSON.stringify(counted));
 else console.log(values.markdown ? markdown(counted) : render(counted));
 const sum = (part: 'right' | 'silent' | 'fault' | 'tried'): number =>

@@ -194,12 +194,13 @@ const outside: Row = {
       name: `--name ${name.slice(0, 20)}`,
       run: async (folder) => {
         writeFileSync(join(folder, 'x.data'), 'precious');
+        const before = digests(folder)['x.data'];
         const args = ['compile', bench.model, '-o', join(folder, 'set'), '--name', name, ...free];
         const ran = await bench.run(args, { temporary: join(folder, 'temporary') });
         const { 'x.data': kept, ...others } = digests(folder);
         const extra = Object.keys(others).filter((file) => !file.startsWith('temporary'));
         if (extra.length > 0) return fault(`written: ${extra.slice(0, 3).join(', ')}`);
-        return all(mustRefuse(ran), kept === undefined ? fault('a file was lost') : RIGHT);
+        return all(kept === before ? RIGHT : fault('a file was lost'), mustRefuse(ran));
       },
     })),
 };

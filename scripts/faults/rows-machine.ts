@@ -147,23 +147,20 @@ const absurd: Row = {
 
 const LIBRARY = fileURLToPath(new URL('./library.js', import.meta.url));
 
-/** Runs `library.js` in a process of its own, which prints what went wrong. */
+/** Runs `library.js` in a process of its own; each line that it prints is one try. */
 const library = (name: string, what: string): Row => ({
   group: 'library',
   name,
-  tries: (bench) => [
-    {
-      name: what,
-      run: async (folder) => {
-        const args = [LIBRARY, bench.root, what, bench.model, bench.ids, folder];
-        const ran = await runNode(args, { temporary: join(folder, 'temporary') });
-        const text = ran.stdout.trim();
-        if (text.startsWith('skipped')) return skipped(text);
-        if (ran.code === 0) return RIGHT;
-        return fault(text === '' ? sayOf(ran) : text.replaceAll('\n', '; ').slice(0, 400));
-      },
-    },
-  ],
+  tries: async (bench) => {
+    const args = [LIBRARY, bench.root, what, bench.model, bench.ids, bench.scratch];
+    const ran = await runNode(args, { temporary: join(bench.scratch, 'temporary'), limitBytes: 2 * 2 ** 30 });
+    const lines = ran.stdout.split('\n').filter((line) => line.startsWith('{'));
+    const tries = lines.map((line): Try => {
+      const { name: each, how } = JSON.parse(line) as { name: string; how: string };
+      return { name: each, run: async () => (how === 'right' ? RIGHT : how === 'skipped' ? skipped(how) : fault(how)) };
+    });
+    return ran.code === 0 ? tries : [...tries, { name: 'the process', run: async () => fault(sayOf(ran)) }];
+  },
 });
 
 export const machineRows: readonly Row[] = [
