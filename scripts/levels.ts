@@ -1,7 +1,8 @@
 /**
  * KL of each graph to its source at every optimization level of ONNX Runtime, and how far the levels lie apart: a graph must compute
- * the same whatever the runtime rewrites.
- *   node dist/scripts/levels.js MODEL [--text F --tokenizer F | --ids F] [--windows N] [--root FOLDER OF ANOTHER BUILD]
+ * the same whatever the runtime rewrites. With products in float (--accuracy 0) the levels may differ in the last digits only; at
+ * accuracy level 4 activations are rounded to 8 bits where the weights are constants, and stay float where they are joined from planes.
+ *   node dist/scripts/levels.js MODEL [--text F --tokenizer F | --ids F] [--windows N] [--accuracy 0|4] [--root FOLDER OF ANOTHER BUILD]
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,6 +20,7 @@ const { values, positionals } = parseArgs({
     tokenizer: { type: 'string' },
     ids: { type: 'string' },
     windows: { type: 'string', default: '2' },
+    accuracy: { type: 'string', default: '4' },
     root: { type: 'string', default: here },
   },
 });
@@ -28,6 +30,9 @@ const { compile, mix, PRESETS, parseRecipe, silentContext, slice } = await libra
 const context = silentContext();
 const folder = mkdtempSync(join(tmpdir(), 'matquant-levels-'));
 const bits = [8, 4, 2] as const;
+const accuracyLevel = values.accuracy === '0' ? 0 : 4;
+/** Largest difference of logits between levels, as a share of the largest logit: last digits, or rounded activations. */
+const LIMIT = accuracyLevel === 0 ? 1e-4 : 0.1;
 
 /** Token ids to run: the first lines of --ids, or a few of every vocabulary. */
 function windows(): readonly (readonly number[])[] {
@@ -50,7 +55,7 @@ async function graphs(source: string): Promise<readonly (readonly [string, strin
   const method = 'text' in text ? 'best' : 'data-free';
   const set = join(folder, 'set');
   const compiled = async (output: string, recipe: object): Promise<void> => {
-    const parsed = parseRecipe({ ...recipe, method }, 'levels');
+    const parsed = parseRecipe({ ...recipe, method, accuracyLevel }, 'levels');
     await compile({ model: source, output, name: 'm', recipe: parsed, ...text, ...machine }, context);
   };
   await compiled(set, { bits });
@@ -81,7 +86,7 @@ async function main(source: string): Promise<number> {
   const texts = windows();
   const wanted = await Promise.all(texts.map((ids) => logitsAt(source, 'all', ids)));
   const rows: string[][] = [];
-  let worst = 0;
+  let [worst, worstKl] = [0, 0];
   for (const [name, path] of await graphs(source)) {
     const kl: number[] = [];
     let apart = 0;
@@ -92,15 +97,18 @@ async function main(source: string): Promise<number> {
       for (const [index, logits] of all.entries())
         kl[index] = (kl[index] ?? 0) + divergence(wanted[at] as (typeof all)[number], logits) / texts.length;
     }
-    worst = Math.max(worst, Math.max(...kl) - Math.min(...kl));
     const spread = Math.max(...kl) - Math.min(...kl);
+    worst = Math.max(worst, apart);
+    worstKl = Math.max(worstKl, spread);
     rows.push([name, ...kl.map((each) => significant(each, 4)), spread.toExponential(1), apart.toExponential(1)]);
   }
   const columns = [{ title: 'graph' }, ...[...LEVELS, 'largest difference', 'of logits'].map(right)];
   console.log(table(columns, rows));
-  console.log(`\nlargest difference of KL between levels: ${worst.toExponential(2)} nats`);
+  console.log(
+    `\nlargest difference of KL between levels: ${worstKl.toExponential(2)} nats; of logits: ${worst.toExponential(2)}`,
+  );
   return worst;
 }
 
 const worst = await main(model).finally(() => rmSync(folder, { recursive: true, force: true }));
-process.exit(worst <= 1e-5 ? 0 : 1);
+process.exit(worst <= LIMIT ? 0 : 1);

@@ -22,6 +22,8 @@ export interface Bench {
   /** Digests of the sound set. */
   readonly digests: Readonly<Record<string, string>>;
   run(args: readonly string[], options: RunOptions): Promise<Ran>;
+  /** Whether the build under test knows a flag of a verb. */
+  knows(verb: string, flag: string): Promise<boolean>;
   /** Messages of commands that name a temporary path. */
   readonly leaks: string[];
 }
@@ -46,7 +48,10 @@ export async function openBench(root: string, scratch: string, short: boolean): 
   const [set, work, temporary] = [join(scratch, 'set'), join(scratch, 'work'), join(scratch, 'temporary')];
   const ran = await run(['compile', model, '-o', set, '--work', work, ...compileFlags(ids)], { temporary });
   if (ran.code !== 0) throw new Error(`the sound set cannot be compiled: ${ran.stderr}`);
-  return { root, short, scratch, model, ids, set, work, seconds: ran.seconds, digests: digests(set), run, leaks };
+  const knows = async (verb: string, flag: string): Promise<boolean> =>
+    (await run([verb, '--help'], { temporary })).stdout.includes(flag);
+  const { seconds } = ran;
+  return { root, short, scratch, model, ids, set, work, seconds, digests: digests(set), run, knows, leaks };
 }
 
 /** What a verb is asked, with the set in `folder`/set and its output in `folder`/out; and what it answered. */

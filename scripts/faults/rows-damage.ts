@@ -3,7 +3,7 @@ import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Bench, compileFlags, resultOf, runVerb, soundResults, VERBS } from './bench.js';
 import { DAMAGES, type Damage, damage, dataOf, digests, isSame } from './folders.js';
-import { judge, type Row, spread, type Try } from './verdict.js';
+import { fault, judge, RIGHT, type Row, refused, sayOf, silent, skipped, spread, type Try } from './verdict.js';
 
 const verbs = Object.keys(VERBS);
 
@@ -36,7 +36,7 @@ const reportFile = (set: string): string => join(set, 'model.report.json');
 const flips = (verb: string): Row => ({
   group: 'data',
   name: `bit flips in the data file: ${verb}`,
-  tries: (bench) => damaged(bench, [verb], data, DAMAGES.flip, bench.short ? 3 : 60),
+  tries: (bench) => damaged(bench, [verb], data, DAMAGES.flip, bench.short ? 2 : 60),
 });
 
 const ofSet = (name: string, file: (set: string) => string, how: keyof typeof DAMAGES, count: number): Row => ({
@@ -90,7 +90,7 @@ const workFiles = (name: string, flags: readonly string[], count: number, isShor
     const again = (folder: string, set: string): readonly string[] => [
       ...['compile', bench.model, '-o', set, '--work', folder, ...compileFlags(bench.ids), ...flags],
     ];
-    return reused(bench, work, sound, again, bench.short ? 6 : count);
+    return reused(bench, work, sound, again, bench.short ? 4 : count);
   },
 });
 
@@ -111,12 +111,39 @@ const statistics: Row = {
     const sound = join(bench.scratch, 'captured-set');
     const ran = await bench.run(compiled(captured, sound), { temporary });
     if (ran.code !== 0) throw new Error(`compile --statistics fails: ${ran.stderr}`);
-    return reused(bench, captured, digests(sound), compiled, bench.short ? 4 : 30);
+    return reused(bench, captured, digests(sound), compiled, bench.short ? 2 : 30);
+  },
+};
+
+/** A change of any bit of any file of the set is a finding. */
+const everyBit: Row = {
+  group: 'data',
+  name: 'bit flips in all files of a set: verify --digests',
+  tries: async (bench) => {
+    const notice = { name: 'all', run: async () => skipped('this build has no verify --digests') };
+    if (!(await bench.knows('verify', '--digests'))) return [notice];
+    const files = Object.keys(bench.digests);
+    return spread(bench.short ? 3 : 60).map((at, index) => {
+      const file = files[index % files.length] as string;
+      return {
+        name: `${file} at ${(100 * at).toFixed(1)} %`,
+        run: async (folder) => {
+          const set = join(folder, 'set');
+          cpSync(bench.set, set, { recursive: true });
+          damage(join(set, file), DAMAGES.flip, at);
+          const temporary = join(folder, 'temporary');
+          const ran = await bench.run(['verify', '--digests', join(set, 'model.json'), '-q'], { temporary });
+          if (ran.code === 3 || refused(ran)) return RIGHT;
+          return ran.code === 0 ? silent('exit code 0') : fault(sayOf(ran));
+        },
+      };
+    });
   },
 };
 
 export const damageRows: readonly Row[] = [
   ...verbs.map(flips),
+  everyBit,
   ofSet('data file cut', data, 'cut', 5),
   ofSet('4 KiB of zeros in the data file', data, 'zeros', 5),
   ofSet('bit flips in a graph', graph, 'flip', 10),

@@ -199,8 +199,8 @@ const outside: Row = {
         const ran = await bench.run(args, { temporary: join(folder, 'temporary') });
         const { 'x.data': kept, ...others } = digests(folder);
         const extra = Object.keys(others).filter((file) => !file.startsWith('temporary'));
-        if (extra.length > 0) return fault(`written: ${extra.slice(0, 3).join(', ')}`);
-        return all(kept === before ? RIGHT : fault('a file was lost'), mustRefuse(ran));
+        const written = extra.length === 0 ? RIGHT : fault(`written: ${extra.slice(0, 3).join(', ')}`);
+        return all(written, kept === before ? RIGHT : fault('a file was lost'), mustRefuse(ran));
       },
     })),
 };

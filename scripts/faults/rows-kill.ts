@@ -40,7 +40,7 @@ const killed: Row = {
   group: 'kill',
   name: 'SIGKILL of compile at an instant, then again',
   tries: (bench) =>
-    spread(bench.short ? 3 : 26).map((at) => ({
+    spread(bench.short ? 2 : 26).map((at) => ({
       name: `at ${(100 * at).toFixed(0)} %`,
       run: async (folder) => {
         const temporary = join(folder, 'temporary');
@@ -141,7 +141,7 @@ const overOlder: Row = {
       names,
     );
     const known = names.map((name) => [old.get(name), newer.get(name)]);
-    const calls = publishing(log, trial, bench.short ? 3 : 20);
+    const calls = publishing(log, trial, bench.short ? 2 : 20);
     return calls.flatMap((call) =>
       (['before', 'after'] as const).map((side) => overOne(bench, older, `${call}:${side}`, names, known)),
     );
@@ -179,9 +179,10 @@ const overModel: Row = {
   name: 'SIGKILL before or after a rename or sync while slice --standalone replaces a model',
   tries: async (bench) => {
     const temporary = join(bench.scratch, 'temporary');
+    const may = (await bench.knows('slice', '--overwrite')) ? ['--overwrite'] : [];
     const cut = (folder: string, bits: number): readonly string[] => [
       ...['slice', join(bench.set, 'model.json'), '--bits', String(bits), '-o', join(folder, 'set/model_int8.onnx')],
-      ...['--standalone', '-q'],
+      ...['--standalone', '-q', ...may],
     ];
     const [trial, log] = [join(bench.scratch, 'cut'), join(bench.scratch, 'cut.log')];
     const results: string[] = [];
@@ -193,7 +194,7 @@ const overModel: Row = {
       const ran = await bench.run(VERBS['eval']?.args(bench, trial) ?? [], { temporary });
       results.push(resultOf('eval', ran, trial));
     }
-    return publishing(log, trial, bench.short ? 2 : 6).flatMap((call) =>
+    return publishing(log, trial, bench.short ? 1 : 6).flatMap((call) =>
       (['before', 'after'] as const).map((side) => ({
         name: `call ${call}:${side}`,
         run: async (folder: string) => {

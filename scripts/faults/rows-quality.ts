@@ -6,8 +6,11 @@ import { LEVELS, largestDifference, logitsAt } from '../levels/logits.js';
 import { type Bench, compileFlags } from './bench.js';
 import { fault, RIGHT, type Row, sayOf, silent, type Try } from './verdict.js';
 
-/** Logits of the same feeds may differ by this share of their largest; other sums differ in the seventh digit. */
-const LEVEL_LIMIT = 1e-3;
+/**
+ * Most difference of logits between levels, as a share of the largest: where weights are joined by nodes, activations stay float, and
+ * where they are constants, they are rounded to 8 bits (measured .014). What is wrong differs by .5 and more.
+ */
+const LEVEL_LIMIT = 0.1;
 
 const FORMS: Readonly<Record<string, (bench: Bench, folder: string) => readonly string[] | undefined>> = {
   nested: () => undefined,
