@@ -2,8 +2,8 @@
  * Breaks things on purpose and sees what the commands do: kills, signals, damaged files, full disks, inputs that change under way,
  * outputs over inputs, absurd options. Right is a refusal with a code, or the result that nothing broken gives. Prints one table; exit
  * code 1 when a row is not right.
- *   npm run faults -- [--only kill,data] [--short] [--json] [--markdown] [--save FILE.csv] [--root FOLDER OF ANOTHER BUILD]
- * --save adds rows to a file of figures, or replaces them; --from FILE.csv prints such figures without running anything.
+ *   npm run faults -- [--only kill,data] [--short] [--tries N] [--json] [--markdown] [--save FILE.csv] [--root FOLDER OF ANOTHER BUILD]
+ * --tries is the most of one row (all by default). --save adds rows to a file of figures, or replaces them; --from FILE.csv prints such figures without running anything.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,7 +19,7 @@ import { machineRows } from './faults/rows-machine.js';
 import { leaks, messageRows } from './faults/rows-message.js';
 import { modelRows } from './faults/rows-model.js';
 import { qualityRows } from './faults/rows-quality.js';
-import type { Row, Try, Verdict } from './faults/verdict.js';
+import { type Row, spread, type Try, type Verdict } from './faults/verdict.js';
 import { here } from './fuzz/target.js';
 
 const { values } = parseArgs({
@@ -30,6 +30,7 @@ const { values } = parseArgs({
     markdown: { type: 'boolean', default: false },
     save: { type: 'string' },
     from: { type: 'string' },
+    tries: { type: 'string', default: '1000' },
     jobs: { type: 'string', default: '2' },
     root: { type: 'string', default: here },
   },
@@ -68,11 +69,15 @@ async function judged({ run }: Try): Promise<Verdict> {
   }
 }
 
+/** At most `count` of a list, evenly spread. */
+const some = (tries: readonly Try[], count: number): Try[] =>
+  tries.length <= count ? [...tries] : spread(count).map((at) => tries[Math.floor(at * tries.length)] as Try);
+
 /** Runs the tries of a row, some at a time. */
 async function countRow(row: Row, bench: Bench): Promise<Counted> {
   const rooms = { ...bench, scratch: join(scratch, `row-${folders++}`) };
   mkdirSync(rooms.scratch);
-  const waiting = [...(await row.tries(rooms))];
+  const waiting = some(await row.tries(rooms), Number(values.tries));
   const verdicts: (readonly [string, Verdict])[] = [];
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
