@@ -92,7 +92,7 @@ async function main(source: string): Promise<number> {
     let apart = 0;
     for (const [at, ids] of texts.entries()) {
       const all = [];
-      for (const level of LEVELS) all.push(await logitsAt(path, level, ids));
+      for (const level of LEVELS) all.push(await logitsAt(path, level, ids, accuracyLevel));
       apart = Math.max(apart, largestDifference(all));
       for (const [index, logits] of all.entries())
         kl[index] = (kl[index] ?? 0) + divergence(wanted[at] as (typeof all)[number], logits) / texts.length;

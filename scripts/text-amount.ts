@@ -2,7 +2,7 @@
  * What an amount of calibration text is worth: KL on held-out text of each precision after calibration on the first N characters of a
  * text, beside the same model compiled without text.
  *   node dist/scripts/text-amount.js MODEL --text F --held F --tokenizer F [--amounts 33,100,1000,10000] [--bits 8,4,2]
- *     [--block 32] [--preset best] [--tokens 200000] [--windows 32] [--json] [--root FOLDER OF ANOTHER BUILD]
+ *     [--block 32] [--preset best] [--tokens 200000] [--window 512] [--windows 32] [--json] [--root FOLDER OF ANOTHER BUILD]
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
@@ -23,6 +23,7 @@ const { values, positionals } = parseArgs({
     block: { type: 'string', default: '32' },
     preset: { type: 'string', default: 'best' },
     tokens: { type: 'string', default: '200000' },
+    window: { type: 'string', default: '512' },
     windows: { type: 'string', default: '32' },
     json: { type: 'boolean', default: false },
     root: { type: 'string', default: here },
@@ -52,14 +53,23 @@ async function measure(characters: number): Promise<Row> {
     const part = join(folder, text?.endsWith('.jsonl') ? 'text.jsonl' : 'text.txt');
     writeFileSync(part, readFileSync(text as string, 'utf8').slice(0, characters));
     const preset = PRESETS[characters === 0 ? 'data-free' : values.preset] ?? {};
-    const common_ = { bits, block: Number(values.block), ...(characters > 0 && { tokens: Number(values.tokens) }) };
-    const recipe = parseRecipe({ ...preset, ...common_ } as RecipeInput, 'text-amount');
+    const fixed = {
+      bits,
+      block: Number(values.block),
+      window: Number(values.window),
+      ...(characters > 0 && { tokens: Number(values.tokens) }),
+    };
+    const recipe = parseRecipe({ ...preset, ...fixed } as RecipeInput, 'text-amount');
     const given = characters === 0 ? {} : { text: { files: [part], ...common } };
     const files = { model: model as string, output: join(folder, 'set'), name: 'm' };
     const rest = { ...machine, seed: 0, standalone: false, strict: false };
     const { calibrationTokens } = await compile({ ...files, recipe, ...given, ...rest }, context);
     const candidates = bits.map((each) => join(folder, 'set', `m_int${each}.onnx`));
-    const scored = { text: { files: [held as string], ...common }, window: 512, windows: Number(values.windows) };
+    const scored = {
+      text: { files: [held as string], ...common },
+      window: Number(values.window),
+      windows: Number(values.windows),
+    };
     const { candidates: scores } = await evaluate(
       { reference: files.model, candidates, ...scored, ...machine, speed: false },
       context,

@@ -19,7 +19,12 @@ export interface Logits {
 export const SOME_IDS: readonly number[] = [1, 17, 300, 5, 42, 999, 7, 7, 256, 1023, 4, 12];
 
 /** Runs the model at `path` at one level. The session that understands its inputs is another one. */
-export async function logitsAt(path: string, level: Level, ids: readonly number[] = SOME_IDS): Promise<Logits> {
+export async function logitsAt(
+  path: string,
+  level: Level,
+  ids: readonly number[] = SOME_IDS,
+  accuracyLevel: 0 | 4 = 4,
+): Promise<Logits> {
   const decoder = await openDecoder(ortRuntime, path, { threads: 1 });
   const feeds = promptFeeds(decoder, ids);
   const { name } = decoder.logits;
@@ -29,6 +34,8 @@ export async function logitsAt(path: string, level: Level, ids: readonly number[
     graphOptimizationLevel: level,
     intraOpNumThreads: 1,
     logSeverityLevel: 4,
+    // What the runtime takes when it makes a quantized product of DequantizeLinear and MatMul itself.
+    extra: { session: { qdq_matmulnbits_accuracy_level: String(accuracyLevel) } },
   });
   try {
     const { [name]: logits } = await session.run(tensorsOf(feeds), [name]);
