@@ -1,6 +1,6 @@
 /**
  * Runs every check in order: installation, build and types, format and lint, smoke test, all other tests, some of them
- * under smaller instruction sets, size budget.
+ * under smaller instruction sets, short forms of fuzz and faults, size budget.
  * A check that fails does not stop those behind it, unless they cannot run without it. Each stage counts as one check and each
  * test as one more; the last line is the sum. Plain Node, so that it runs in a fresh clone.
  */
@@ -61,6 +61,8 @@ function runAll() {
   const alive = stage('smoke', () => jest('smoke', ['--testPathPatterns', smoke]));
   if (alive) stage('tests', () => jest('tests', ['--testPathIgnorePatterns', smoke]));
   if (alive) stage('portability', smallerProcessors);
+  stage('fuzz', () => ({ passed: run(process.execPath, [join(root, 'dist/scripts/fuzz.js'), '--short']) }));
+  stage('faults', () => ({ passed: run(process.execPath, [join(root, 'dist/scripts/faults.js'), '--short']) }));
   stage('budget', () => ({ passed: run(process.execPath, [join(root, 'dist/scripts/budget.js')]) }));
 }
 
