@@ -7,10 +7,10 @@
  * Refuses when: the initializer is a graph input or output, whose name is the interface. Transposed copies are another pass.
  */
 import { z } from 'zod';
-import { type Graph, subgraphsOf, type Value } from '../src/ir/graph.js';
-import { sameTensor, type Tensor } from '../src/ir/tensor.js';
-import { definePass, type Pass } from '../src/rewrite/define-pass.js';
-import type { Rewriter } from '../src/rewrite/rewriter.js';
+import { type Graph, subgraphsOf, type Value } from '../src/onnx/ir/graph.js';
+import { sameTensor, type Tensor } from '../src/onnx/ir/tensor.js';
+import { definePass, type Pass } from '../src/onnx/rewrite/define-pass.js';
+import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
 
 export interface DedupeInitializersOptions {
   readonly minBytes: number;

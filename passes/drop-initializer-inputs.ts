@@ -8,8 +8,8 @@
  * Refuses when: the model has IR 4 or later and `overridable` is not set: such inputs stay.
  */
 import { z } from 'zod';
-import { graphsOf } from '../src/ir/graph.js';
-import { definePass, type Pass } from '../src/rewrite/define-pass.js';
+import { graphsOf } from '../src/onnx/ir/graph.js';
+import { definePass, type Pass } from '../src/onnx/rewrite/define-pass.js';
 
 export interface DropInitializerInputsOptions {
   readonly overridable: boolean;

@@ -6,8 +6,8 @@
  * Why it is sound: metadata has no meaning for a runtime. PyTorch's exporter writes 3.3 MB of it for Gemma 3 270M.
  * Refuses when: never.
  */
-import { type Graph, graphsOf, type Model, type Node, type Value } from '../src/ir/graph.js';
-import { definePass, type NoOptions, noOptions, type Pass } from '../src/rewrite/define-pass.js';
+import { type Graph, graphsOf, type Model, type Node, type Value } from '../src/onnx/ir/graph.js';
+import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
 
 export const dropNotes: Pass<NoOptions> = definePass({
   name: 'drop-notes',

@@ -8,13 +8,13 @@
  * Refuses when: the element type of x cannot be told, which the constants of the formula need.
  */
 import { elementTypeOf } from '../src/analysis/element-types.js';
-import { string } from '../src/ir/attribute.js';
-import { type Node, placeOf, type Value } from '../src/ir/graph.js';
-import { tensorOf } from '../src/ir/tensor.js';
-import { type FloatDType, fromFloat32 } from '../src/quant/half.js';
-import { definePass, type NoOptions, noOptions, type Pass } from '../src/rewrite/define-pass.js';
-import { applyRule, failed, matched, type Rule } from '../src/rewrite/match.js';
-import type { Rewriter } from '../src/rewrite/rewriter.js';
+import { string } from '../src/onnx/ir/attribute.js';
+import { type Node, placeOf, type Value } from '../src/onnx/ir/graph.js';
+import { type FloatDType, fromFloat32 } from '../src/onnx/ir/half.js';
+import { tensorOf } from '../src/onnx/ir/tensor.js';
+import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
+import { applyRule, failed, matched, type Rule } from '../src/onnx/rewrite/match.js';
+import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
 
 interface FastGelu {
   readonly node: Node;

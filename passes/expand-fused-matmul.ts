@@ -8,13 +8,13 @@
  */
 import { elementTypeOf } from '../src/analysis/element-types.js';
 import { rankOf } from '../src/analysis/rank.js';
-import { ints } from '../src/ir/attribute.js';
-import { floatAttribute, intAttribute, type Node, placeOf, type Value } from '../src/ir/graph.js';
-import { tensorOf } from '../src/ir/tensor.js';
-import { type FloatDType, fromFloat32 } from '../src/quant/half.js';
-import { definePass, type NoOptions, noOptions, type Pass } from '../src/rewrite/define-pass.js';
-import { applyRule, failed, type Match, matched, type Rule } from '../src/rewrite/match.js';
-import type { Rewriter } from '../src/rewrite/rewriter.js';
+import { ints } from '../src/onnx/ir/attribute.js';
+import { floatAttribute, intAttribute, type Node, placeOf, type Value } from '../src/onnx/ir/graph.js';
+import { type FloatDType, fromFloat32 } from '../src/onnx/ir/half.js';
+import { tensorOf } from '../src/onnx/ir/tensor.js';
+import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
+import { applyRule, failed, type Match, matched, type Rule } from '../src/onnx/rewrite/match.js';
+import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
 
 /** A factor of the product: the value, and the rank when its last two axes change places. */
 interface Operand {

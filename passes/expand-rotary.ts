@@ -9,12 +9,12 @@
  */
 import { elementTypeOf } from '../src/analysis/element-types.js';
 import { rankOf } from '../src/analysis/rank.js';
-import { intAttribute, type Node, placeOf, type Value } from '../src/ir/graph.js';
-import type { FloatDType } from '../src/quant/half.js';
-import { AttentionForm } from '../src/rewrite/attention-form.js';
-import { definePass, type NoOptions, noOptions, type Pass } from '../src/rewrite/define-pass.js';
-import { applyRule, failed, type Match, matched, type Rule } from '../src/rewrite/match.js';
-import type { Rewriter } from '../src/rewrite/rewriter.js';
+import { intAttribute, type Node, placeOf, type Value } from '../src/onnx/ir/graph.js';
+import type { FloatDType } from '../src/onnx/ir/half.js';
+import { AttentionForm } from '../src/onnx/rewrite/attention-form.js';
+import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
+import { applyRule, failed, type Match, matched, type Rule } from '../src/onnx/rewrite/match.js';
+import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
 
 interface Embedding {
   readonly node: Node;

@@ -6,11 +6,11 @@
  * Why it is sound: the specification of the operator.
  * Refuses when: the mean is read, which a root-mean-square normalization does not have.
  */
-import { float, int } from '../src/ir/attribute.js';
-import { floatAttribute, type Node, placeOf, type Value } from '../src/ir/graph.js';
-import { definePass, type NoOptions, noOptions, type Pass } from '../src/rewrite/define-pass.js';
-import { applyRule, failed, matched, type Rule } from '../src/rewrite/match.js';
-import type { Rewriter } from '../src/rewrite/rewriter.js';
+import { float, int } from '../src/onnx/ir/attribute.js';
+import { floatAttribute, type Node, placeOf, type Value } from '../src/onnx/ir/graph.js';
+import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
+import { applyRule, failed, matched, type Rule } from '../src/onnx/rewrite/match.js';
+import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
 
 interface SkipNorm {
   readonly node: Node;

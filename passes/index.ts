@@ -1,5 +1,5 @@
 /** Every pass, in the order in which a pipeline may run them. The only list: commands, docs and tests read it. */
-import type { PassDescription } from '../src/rewrite/define-pass.js';
+import type { PassDescription } from '../src/onnx/rewrite/define-pass.js';
 import { dedupeInitializers } from './dedupe-initializers.js';
 import { dropInitializerInputs } from './drop-initializer-inputs.js';
 import { dropNotes } from './drop-notes.js';

@@ -9,14 +9,15 @@
  * X . (scale * (C - 2^(m-1))), and the offset is constant per block: sum over its X times the offset.
  * Refuses when: the layout lacks the projection or the precision (an error of the caller).
  */
-import { elementCount } from '../src/ir/dtype.js';
+
+import { type Filling, fillTemplate, matMulNBits } from '../src/emit/fill.js';
+import { Joiner, WORD_FROM } from '../src/emit/join.js';
+import { storedTable } from '../src/emit/tables.js';
+import { elementCount } from '../src/onnx/ir/dtype.js';
+import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
+import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
 import { effectiveBits } from '../src/quant/layout.js';
 import { containerBits } from '../src/quant/precision.js';
-import { definePass, type NoOptions, noOptions, type Pass } from '../src/rewrite/define-pass.js';
-import { type Filling, fillTemplate, matMulNBits } from '../src/rewrite/projection/fill.js';
-import { Joiner, WORD_FROM } from '../src/rewrite/projection/join.js';
-import { storedTable } from '../src/rewrite/projection/tables.js';
-import type { Rewriter } from '../src/rewrite/rewriter.js';
 
 /** The declaration, for lists and pages; code that has the material calls the function. */
 export const nestProjectionsPass: Pass<NoOptions, Filling> = definePass<NoOptions, Filling>({

@@ -7,21 +7,16 @@
  * Why it is sound: as nest-projections; only the place of the codes differs.
  * Refuses when: the layout lacks the projection or the precision (an error of the caller).
  */
-import type { Tensor } from '../src/ir/tensor.js';
+
+import type { Emitter } from '../src/emit/emitter.js';
+import { type Filling, fillTemplate, matMulNBits } from '../src/emit/fill.js';
+import type { RangeTensor } from '../src/emit/join.js';
+import { type At, type PlainTable, plainTable, storedTable, type TableValues } from '../src/emit/tables.js';
+import type { Tensor } from '../src/onnx/ir/tensor.js';
+import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
+import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
 import { effectiveBits, type ProjectionPlace, type SetLayout } from '../src/quant/layout.js';
 import type { ContainerBits, Precision } from '../src/quant/precision.js';
-import { definePass, type NoOptions, noOptions, type Pass } from '../src/rewrite/define-pass.js';
-import type { Emitter } from '../src/rewrite/projection/emitter.js';
-import { type Filling, fillTemplate, matMulNBits } from '../src/rewrite/projection/fill.js';
-import type { RangeTensor } from '../src/rewrite/projection/join.js';
-import {
-  type At,
-  type PlainTable,
-  plainTable,
-  storedTable,
-  type TableValues,
-} from '../src/rewrite/projection/tables.js';
-import type { Rewriter } from '../src/rewrite/rewriter.js';
 
 /** One projection ready to be written. */
 export interface PackedProjection {

@@ -9,19 +9,19 @@
  * Refuses when: K is not a multiple of the block, which runtimes do not fuse; the model is older than operator set 13.
  */
 import { fail } from '../src/diagnostics.js';
-import { int, ints } from '../src/ir/attribute.js';
-import type { DType } from '../src/ir/dtype.js';
-import type { Value } from '../src/ir/graph.js';
-import type { Tensor } from '../src/ir/tensor.js';
+import type { Emitter } from '../src/emit/emitter.js';
+import type { Multiply } from '../src/emit/expand.js';
+import { type Filling, fillTemplate } from '../src/emit/fill.js';
+import { type At, storedTable, type TableValues } from '../src/emit/tables.js';
+import { int, ints } from '../src/onnx/ir/attribute.js';
+import type { DType } from '../src/onnx/ir/dtype.js';
+import type { Value } from '../src/onnx/ir/graph.js';
+import type { Tensor } from '../src/onnx/ir/tensor.js';
+import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
+import { raiseOpset } from '../src/onnx/rewrite/raise-opset.js';
+import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
 import { effectiveBits, type ProjectionPlace, placeBlocks } from '../src/quant/layout.js';
 import { type ContainerBits, containerBits, type Precision } from '../src/quant/precision.js';
-import { definePass, type NoOptions, noOptions, type Pass } from '../src/rewrite/define-pass.js';
-import type { Emitter } from '../src/rewrite/projection/emitter.js';
-import type { Multiply } from '../src/rewrite/projection/expand.js';
-import { type Filling, fillTemplate } from '../src/rewrite/projection/fill.js';
-import { type At, storedTable, type TableValues } from '../src/rewrite/projection/tables.js';
-import { raiseOpset } from '../src/rewrite/raise-opset.js';
-import type { Rewriter } from '../src/rewrite/rewriter.js';
 
 /** Codes of a projection as [k, n], packed over the whole tensor: int or uint of the container's width. */
 export type PackColumns = (place: ProjectionPlace, bits: Precision, dtype: DType) => Tensor;

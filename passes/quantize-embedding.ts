@@ -12,13 +12,13 @@
  */
 import type { Embedding, Projection, Site } from '../src/analysis/projection.js';
 import { fail } from '../src/diagnostics.js';
-import { int } from '../src/ir/attribute.js';
-import { DTYPES, type DType } from '../src/ir/dtype.js';
-import type { Graph, Node, Value } from '../src/ir/graph.js';
-import { float32Scalar, int64s, reshaped, type Tensor, tensorOf } from '../src/ir/tensor.js';
-import { float16Bits } from '../src/quant/half.js';
-import { definePass, type NoOptions, noOptions, type Pass } from '../src/rewrite/define-pass.js';
-import type { NewNode, Rewriter } from '../src/rewrite/rewriter.js';
+import { int } from '../src/onnx/ir/attribute.js';
+import { DTYPES, type DType } from '../src/onnx/ir/dtype.js';
+import type { Graph, Node, Value } from '../src/onnx/ir/graph.js';
+import { float16Bits } from '../src/onnx/ir/half.js';
+import { float32Scalar, int64s, reshaped, type Tensor, tensorOf } from '../src/onnx/ir/tensor.js';
+import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
+import type { NewNode, Rewriter } from '../src/onnx/rewrite/rewriter.js';
 
 /** One quantized table, packed as MatMulNBits wants it. */
 export interface PackedTable {

@@ -6,10 +6,10 @@
  * Why it is sound: x is y (ONNX Identity), and it is made earlier in the same scope.
  * Refuses when: y is a graph output, whose name is the interface.
  */
-import { isOp, type Node, placeOf, type Value } from '../src/ir/graph.js';
-import { definePass, type NoOptions, noOptions, type Pass } from '../src/rewrite/define-pass.js';
-import { noIdentity } from '../src/rewrite/facts.js';
-import { applyRule, failed, matched, type Rule } from '../src/rewrite/match.js';
+import { isOp, type Node, placeOf, type Value } from '../src/onnx/ir/graph.js';
+import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
+import { noIdentity } from '../src/onnx/rewrite/facts.js';
+import { applyRule, failed, matched, type Rule } from '../src/onnx/rewrite/match.js';
 
 interface Renaming {
   readonly node: Node;

@@ -6,11 +6,11 @@
  * Why it is sound: ONNX operators have no effect but their outputs.
  * Refuses when: never.
  */
-import type { Graph, Node } from '../src/ir/graph.js';
-import { subgraphsOf } from '../src/ir/graph.js';
-import { definePass, type NoOptions, noOptions, type Pass } from '../src/rewrite/define-pass.js';
-import { nothingUnused } from '../src/rewrite/facts.js';
-import type { Rewriter } from '../src/rewrite/rewriter.js';
+import type { Graph, Node } from '../src/onnx/ir/graph.js';
+import { subgraphsOf } from '../src/onnx/ir/graph.js';
+import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
+import { nothingUnused } from '../src/onnx/rewrite/facts.js';
+import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
 
 export const removeUnused: Pass<NoOptions> = definePass({
   name: 'remove-unused',

@@ -11,11 +11,11 @@
  */
 import type { Embedding, Projection } from '../src/analysis/projection.js';
 import { analyse } from '../src/analysis/projections.js';
-import { int, ints } from '../src/ir/attribute.js';
-import { DTYPES, type DType } from '../src/ir/dtype.js';
-import { type Graph, graphsOf, type Model, type Node, subgraphsOf, type Value } from '../src/ir/graph.js';
-import { definePass, type NoOptions, noOptions, type Pass } from '../src/rewrite/define-pass.js';
-import type { Rewriter } from '../src/rewrite/rewriter.js';
+import { int, ints } from '../src/onnx/ir/attribute.js';
+import { DTYPES, type DType } from '../src/onnx/ir/dtype.js';
+import { type Graph, graphsOf, type Model, type Node, subgraphsOf, type Value } from '../src/onnx/ir/graph.js';
+import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
+import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
 
 export const shareTiedHead: Pass<NoOptions> = definePass({
   name: 'share-tied-head',

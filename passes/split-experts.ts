@@ -11,11 +11,11 @@
 import { constantOf, numbersOf } from '../src/analysis/constants.js';
 import { isCarrier, isElementwise, keyOf } from '../src/analysis/operators.js';
 import { rankOf } from '../src/analysis/rank.js';
-import { int, ints } from '../src/ir/attribute.js';
-import { intAttribute, isOp, type Node, nodesOf, placeOf, stringAttribute, type Value } from '../src/ir/graph.js';
-import { int64Scalar, int64s, rowsOf, type Tensor } from '../src/ir/tensor.js';
-import { definePass, type NoOptions, noOptions, type Pass } from '../src/rewrite/define-pass.js';
-import type { Rewriter } from '../src/rewrite/rewriter.js';
+import { int, ints } from '../src/onnx/ir/attribute.js';
+import { intAttribute, isOp, type Node, nodesOf, placeOf, stringAttribute, type Value } from '../src/onnx/ir/graph.js';
+import { int64Scalar, int64s, rowsOf, type Tensor } from '../src/onnx/ir/tensor.js';
+import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
+import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
 
 export const splitExperts: Pass<NoOptions> = definePass({
   name: 'split-experts',

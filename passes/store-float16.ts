@@ -12,14 +12,23 @@
 import { z } from 'zod';
 import { isOverridable } from '../src/analysis/constants.js';
 import { keyOf } from '../src/analysis/operators.js';
-import { int } from '../src/ir/attribute.js';
-import { DTYPES } from '../src/ir/dtype.js';
-import { graphsOf, isOp, type Model, type Node, nodesOf, placeOf, subgraphsOf, type Value } from '../src/ir/graph.js';
-import type { Tensor } from '../src/ir/tensor.js';
-import { asHalf, lossAsHalf } from '../src/quant/half-storage.js';
-import { definePass, type Pass } from '../src/rewrite/define-pass.js';
-import { failed, type Match, matched } from '../src/rewrite/match.js';
-import type { Rewriter } from '../src/rewrite/rewriter.js';
+import { int } from '../src/onnx/ir/attribute.js';
+import { DTYPES } from '../src/onnx/ir/dtype.js';
+import {
+  graphsOf,
+  isOp,
+  type Model,
+  type Node,
+  nodesOf,
+  placeOf,
+  subgraphsOf,
+  type Value,
+} from '../src/onnx/ir/graph.js';
+import { asHalf, lossAsHalf } from '../src/onnx/ir/half-storage.js';
+import type { Tensor } from '../src/onnx/ir/tensor.js';
+import { definePass, type Pass } from '../src/onnx/rewrite/define-pass.js';
+import { failed, type Match, matched } from '../src/onnx/rewrite/match.js';
+import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
 
 export interface StoreFloat16Options {
   readonly threshold: number;

@@ -9,10 +9,10 @@
  * output, or a part is a graph output.
  */
 import { constantOf, numbersOf } from '../src/analysis/constants.js';
-import { intAttribute, intsAttribute, type Node, nodesOf, type Value } from '../src/ir/graph.js';
-import { rowsOf, type Tensor } from '../src/ir/tensor.js';
-import { definePass, type NoOptions, noOptions, type Pass } from '../src/rewrite/define-pass.js';
-import type { Rewriter } from '../src/rewrite/rewriter.js';
+import { intAttribute, intsAttribute, type Node, nodesOf, type Value } from '../src/onnx/ir/graph.js';
+import { rowsOf, type Tensor } from '../src/onnx/ir/tensor.js';
+import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
+import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
 
 export const unstackWeights: Pass<NoOptions> = definePass({
   name: 'unstack-weights',

@@ -10,21 +10,21 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { executionOf } from '../src/analysis/execution.js';
 import { analyse } from '../src/analysis/projections.js';
-import { AdamW } from '../src/calibrate/optimizer.js';
-import { findTrainBlocks, projectionsOf, type TrainBlock } from '../src/calibrate/train/block.js';
-import { blockRequest } from '../src/calibrate/train/block-graph.js';
-import { clipStudent } from '../src/calibrate/train/clip-student.js';
-import { feedsOf, type LearnKind } from '../src/calibrate/train/learnables.js';
-import { termsOf } from '../src/calibrate/train/objective.js';
-import { TrainingSession } from '../src/calibrate/training-session.js';
 import { table } from '../src/cli/render.js';
-import { importModel } from '../src/convert/import.js';
 import { loadRows } from '../src/kernels/load-rows.js';
 import { KernelPool } from '../src/kernels/pool.js';
-import { storedWeight } from '../src/pipeline/solve/solve-projections.js';
+import { importModel } from '../src/onnx/convert/import.js';
 import { createRandom } from '../src/random.js';
 import { ortRuntime } from '../src/runtime/ort.js';
 import { floats } from '../src/runtime/runtime.js';
+import { storedWeight } from '../src/solve/solve-projections.js';
+import { findTrainBlocks, projectionsOf, type TrainBlock } from '../src/train/blocks/block.js';
+import { blockRequest } from '../src/train/blocks/block-graph.js';
+import { clipStudent } from '../src/train/blocks/clip-student.js';
+import { feedsOf, type LearnKind } from '../src/train/blocks/learnables.js';
+import { termsOf } from '../src/train/blocks/objective.js';
+import { AdamW } from '../src/train/optimizer.js';
+import { TrainingSession } from '../src/train/training-session.js';
 
 const { values } = parseArgs({
   options: {

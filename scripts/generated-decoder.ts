@@ -2,13 +2,13 @@
  * A decoder of any size in the form onnxruntime-genai writes: grouped-query attention with the rotation inside, normalizations
  * that add the residual, a gated feed-forward block with SiLU, an untied head. The weights mean nothing.
  */
-import { float, int } from '../src/ir/attribute.js';
-import type { DType } from '../src/ir/dtype.js';
-import type { Model, Value } from '../src/ir/graph.js';
-import { int64Scalar, int64s, type Tensor, tensorOf } from '../src/ir/tensor.js';
-import { fromFloat32 } from '../src/quant/half.js';
+import { float, int } from '../src/onnx/ir/attribute.js';
+import type { DType } from '../src/onnx/ir/dtype.js';
+import type { Model, Value } from '../src/onnx/ir/graph.js';
+import { fromFloat32 } from '../src/onnx/ir/half.js';
+import { int64Scalar, int64s, type Tensor, tensorOf } from '../src/onnx/ir/tensor.js';
+import { GraphBuilder, type NamedAttributes } from '../src/onnx/rewrite/builder.js';
 import { createRandom } from '../src/random.js';
-import { GraphBuilder, type NamedAttributes } from '../src/rewrite/builder.js';
 import { RandomWeights, type WeightDType } from './random-weights.js';
 
 export interface DecoderShape {

@@ -2,8 +2,8 @@
 
 import type { ModelAnalysis } from '../src/analysis/projection.js';
 import { analyse } from '../src/analysis/projections.js';
-import { importModel } from '../src/convert/import.js';
-import { verify } from '../src/ir/verify.js';
+import { importModel } from '../src/onnx/convert/import.js';
+import { verify } from '../src/onnx/ir/verify.js';
 
 const paths = process.argv.slice(2).filter((each) => !each.startsWith('--'));
 const all = process.argv.includes('--all');

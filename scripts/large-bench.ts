@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { right, table } from '../src/cli/render.js';
-import { exportModel } from '../src/convert/export.js';
+import { exportModel } from '../src/onnx/convert/export.js';
 import { generatedDecoder } from './generated-decoder.js';
 import { type Measured, measureCopy, measureNode } from './measure.js';
 

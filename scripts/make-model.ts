@@ -6,7 +6,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
-import { exportModel } from '../src/convert/export.js';
+import { exportModel } from '../src/onnx/convert/export.js';
 import { generatedDecoder } from './generated-decoder.js';
 
 const { values } = parseArgs({

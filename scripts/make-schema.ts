@@ -1,5 +1,5 @@
 /**
- * Writes src/proto/schema.ts from a copy of ONNX's own `onnx-ml.proto`, without its comments:
+ * Writes src/onnx/proto/schema.ts from a copy of ONNX's own `onnx-ml.proto`, without its comments:
  *   node dist/scripts/make-schema.js path/to/onnx-ml.proto 1.23.2
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -19,4 +19,4 @@ const header = `/**
  * Embedded as text so that the packed module needs no file beside it. Made by scripts/make-schema.ts; do not edit.
  */
 `;
-writeFileSync('src/proto/schema.ts', `${header}export const ONNX_PROTO = \`\n${text}\n\`;\n`);
+writeFileSync('src/onnx/proto/schema.ts', `${header}export const ONNX_PROTO = \`\n${text}\n\`;\n`);

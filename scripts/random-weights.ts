@@ -2,9 +2,9 @@
  * Weights made of chance for generated models: as large as wanted, the same every time, written at the speed of the disk. A bank of
  * normal numbers is made once per deviation; each row of a tensor is a run of it from a place and at a scale of its own.
  */
-import { DTYPES } from '../src/ir/dtype.js';
-import { lazyTensor, type Tensor } from '../src/ir/tensor.js';
-import { fromFloat32 } from '../src/quant/half.js';
+import { DTYPES } from '../src/onnx/ir/dtype.js';
+import { fromFloat32 } from '../src/onnx/ir/half.js';
+import { lazyTensor, type Tensor } from '../src/onnx/ir/tensor.js';
 import { createRandom } from '../src/random.js';
 
 export type WeightDType = 'float16' | 'float32';

@@ -7,14 +7,21 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { exportModel } from '../src/convert/export.js';
-import { importModel } from '../src/convert/import.js';
-import { TensorImporter } from '../src/convert/import-tensor.js';
 import { CompilerError } from '../src/diagnostics.js';
-import { DataFiles } from '../src/proto/data-file.js';
-import { decodeModelFile } from '../src/proto/decode.js';
-import { copyOf, encode, MODEL, type ModelProto, type NodeProto, type TensorProto } from '../src/proto/messages.js';
-import { mapTensors } from '../src/proto/tensors.js';
+import { exportModel } from '../src/onnx/convert/export.js';
+import { importModel } from '../src/onnx/convert/import.js';
+import { TensorImporter } from '../src/onnx/convert/import-tensor.js';
+import { DataFiles } from '../src/onnx/proto/data-file.js';
+import { decodeModelFile } from '../src/onnx/proto/decode.js';
+import {
+  copyOf,
+  encode,
+  MODEL,
+  type ModelProto,
+  type NodeProto,
+  type TensorProto,
+} from '../src/onnx/proto/messages.js';
+import { mapTensors } from '../src/onnx/proto/tensors.js';
 
 interface Contents {
   readonly message: ModelProto;

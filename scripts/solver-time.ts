@@ -8,16 +8,16 @@
  */
 import { createHash } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { hessianOf, type Statistics } from '../src/calibrate/statistics.js';
-import { openStatistics } from '../src/calibrate/statistics-files.js';
+import { hessianOf, type Statistics } from '../src/capture/statistics.js';
+import { openStatistics } from '../src/capture/statistics-files.js';
 import { right, table } from '../src/cli/render.js';
 import { PRESETS, parseRecipe, type RecipeInput } from '../src/index.js';
 import { loadRows } from '../src/kernels/load-rows.js';
 import { KernelPool } from '../src/kernels/pool.js';
-import { lambdaOf } from '../src/pipeline/recipe/recipe.js';
-import { storedWeight } from '../src/pipeline/solve/solve-projections.js';
-import { type Chosen, openSource } from '../src/pipeline/source.js';
-import { type Solved, solveGroup } from '../src/quant/solve/solve.js';
+import { lambdaOf } from '../src/recipe/recipe.js';
+import { type Solved, solveGroup } from '../src/solve/kernel/solve.js';
+import { storedWeight } from '../src/solve/solve-projections.js';
+import { type Chosen, openSource } from '../src/source/source.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { requireFileName, requireName } from '../src/file-names.js';
+import { requireFileName, requireName } from '../src/files/file-names.js';
 
 const refused = expect.objectContaining({ code: 'bad-usage' });
 

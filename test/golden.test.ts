@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { PASSES } from '../passes/index.js';
-import { printModel } from '../src/ir/print.js';
+import { printModel } from '../src/onnx/ir/print.js';
 import { goldenCases, rewritten } from './support/golden.js';
 import { parseModel } from './support/graph-text.js';
 

@@ -1,8 +1,8 @@
 /** Models that people have: each compiles to what it computes, or is refused with the reason before anything costly. */
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { ModelProto, NodeProto, TensorProto } from '../../src/proto/messages.js';
-import { decode, encode, long, MODEL } from '../../src/proto/messages.js';
+import type { ModelProto, NodeProto, TensorProto } from '../../src/onnx/proto/messages.js';
+import { decode, encode, long, MODEL } from '../../src/onnx/proto/messages.js';
 import { compareLogits } from '../fuzz/compare-logits.js';
 import { changed } from '../fuzz/mutate-weights.js';
 import { type Bench, compileFlags } from './bench.js';

@@ -1,7 +1,7 @@
 /** What is mutated: fixture models and a generated decoder that compiles in a fraction of a second. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { exportModel } from '../../src/convert/export.js';
+import { exportModel } from '../../src/onnx/convert/export.js';
 import { generatedDecoder } from '../generated-decoder.js';
 import { fixture } from './target.js';
 

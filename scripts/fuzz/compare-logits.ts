@@ -4,8 +4,8 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { decode, encode, MODEL, type ModelProto, type NodeProto } from '../../src/proto/messages.js';
-import { float16ToFloat32 } from '../../src/quant/half.js';
+import { float16ToFloat32 } from '../../src/onnx/ir/half.js';
+import { decode, encode, MODEL, type ModelProto, type NodeProto } from '../../src/onnx/proto/messages.js';
 import { openDecoder } from '../../src/runtime/decoder.js';
 import { promptFeeds } from '../../src/runtime/feeds.js';
 import { ortRuntime } from '../../src/runtime/ort.js';

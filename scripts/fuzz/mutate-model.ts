@@ -1,6 +1,6 @@
 /** Mutations of a model's messages: what exporters, converters and people who edit graphs get wrong. */
-import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../../src/proto/messages.js';
-import { decode, encode, long, MODEL } from '../../src/proto/messages.js';
+import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../../src/onnx/proto/messages.js';
+import { decode, encode, long, MODEL } from '../../src/onnx/proto/messages.js';
 import type { Random } from '../../src/random.js';
 import { type Changed, joined, pick } from './mutate-bytes.js';
 

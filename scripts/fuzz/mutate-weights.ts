@@ -1,6 +1,6 @@
 /** Mutations of a model's weights that leave it valid: most such models compile, so that their logits can be compared. */
-import type { GraphProto, ModelProto, TensorProto } from '../../src/proto/messages.js';
-import { decode, encode, MODEL } from '../../src/proto/messages.js';
+import type { GraphProto, ModelProto, TensorProto } from '../../src/onnx/proto/messages.js';
+import { decode, encode, MODEL } from '../../src/onnx/proto/messages.js';
 import type { Random } from '../../src/random.js';
 import type { Files } from './kinds.js';
 import { mutateBytes, pick } from './mutate-bytes.js';

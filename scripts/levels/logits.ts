@@ -1,6 +1,6 @@
 /** Logits of a model at each optimization level of ONNX Runtime, on the same feeds. */
 import ort from 'onnxruntime-node';
-import { float16ToFloat32 } from '../../src/quant/half.js';
+import { float16ToFloat32 } from '../../src/onnx/ir/half.js';
 import { openDecoder } from '../../src/runtime/decoder.js';
 import { promptFeeds } from '../../src/runtime/feeds.js';
 import { ortRuntime } from '../../src/runtime/ort.js';

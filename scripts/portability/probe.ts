@@ -7,13 +7,13 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { logitsFor } from '../../src/evaluate/logits.js';
 import { compile, parseRecipe, silentContext } from '../../src/index.js';
 import { KernelPool } from '../../src/kernels/pool.js';
-import { solveGroup } from '../../src/quant/solve/solve.js';
 import { createRandom } from '../../src/random.js';
-import { logitsFor } from '../../src/report/logits.js';
 import { openDecoder } from '../../src/runtime/decoder.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
+import { solveGroup } from '../../src/solve/kernel/solve.js';
 
 const model = fileURLToPath(new URL('../../../fixtures/models/mistral-656k/model.onnx', import.meta.url));
 const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =>

@@ -1,5 +1,5 @@
 /** Names the activation of a gated block from the nodes between the gate and the Mul, for the report. */
-import { floatAttribute, type Node, stringAttribute } from '../ir/graph.js';
+import { floatAttribute, type Node, stringAttribute } from '../onnx/ir/graph.js';
 import { scalarOf } from './constants.js';
 import { NAMED_ACTIVATIONS } from './operators.js';
 

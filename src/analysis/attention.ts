@@ -2,7 +2,7 @@
  * Attention projections by structure: what the score product and the value product read, or the input slots of a fused operator.
  * Norms, rotary embedding, caches, repeated heads and masks lie between and are walked through without being named.
  */
-import { type Model, type Node, nodesOf, type Value } from '../ir/graph.js';
+import { type Model, type Node, nodesOf, type Value } from '../onnx/ir/graph.js';
 import type { Flow } from './flow.js';
 import { isCarrier, isElementwise, isMover, keyOf, readsShape } from './operators.js';
 import type { Product } from './products.js';

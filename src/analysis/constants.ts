@@ -1,7 +1,7 @@
 /** What is known before the model runs: the tensor behind a value, and small constants as numbers. */
-import { DTYPES, type DType } from '../ir/dtype.js';
-import { isOp, type Node, type Value } from '../ir/graph.js';
-import { float32Scalar, float32s, int64Scalar, int64s, sizeOf, type Tensor } from '../ir/tensor.js';
+import { DTYPES, type DType } from '../onnx/ir/dtype.js';
+import { isOp, type Node, type Value } from '../onnx/ir/graph.js';
+import { float32Scalar, float32s, int64Scalar, int64s, sizeOf, type Tensor } from '../onnx/ir/tensor.js';
 
 /** Tensors made from scalar and list attributes, kept so that asking twice gives the same storage. */
 const made = new WeakMap<Node, Tensor>();

@@ -2,9 +2,9 @@
  * The element type of a value where the file does not say: exporters without value_info are common. Enough of ONNX's type
  * rules for the operators of a decoder: a table of those that change the type, every other one keeps that of an input.
  */
-import type { DType } from '../ir/dtype.js';
-import { dtypeOf } from '../ir/dtype.js';
-import { intAttribute, type Node, type Value } from '../ir/graph.js';
+import type { DType } from '../onnx/ir/dtype.js';
+import { dtypeOf } from '../onnx/ir/dtype.js';
+import { intAttribute, type Node, type Value } from '../onnx/ir/graph.js';
 
 type Rule = (node: Node) => DType | { readonly like: number } | undefined;
 

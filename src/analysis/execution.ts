@@ -3,7 +3,7 @@
  * the branch that starts from an empty cache stands in the place of that node.
  */
 import { fail } from '../diagnostics.js';
-import { type Graph, graphsOf, isOp, type Node, nodesOf, placeOf, subgraphsOf, type Value } from '../ir/graph.js';
+import { type Graph, graphsOf, isOp, type Node, nodesOf, placeOf, subgraphsOf, type Value } from '../onnx/ir/graph.js';
 
 export interface Execution {
   /** In a topological order; their values keep their identity, names are unique among them. */

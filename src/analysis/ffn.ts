@@ -5,7 +5,7 @@
  * SiLU and GELU, either operand order, either association, and for what Gemma 3n puts in between. The two may be halves of one
  * product, as in weights that hold gate and up side by side.
  */
-import type { Node, Value } from '../ir/graph.js';
+import type { Node, Value } from '../onnx/ir/graph.js';
 import { activationOf } from './activation.js';
 import type { Flow, Origin, Path } from './flow.js';
 import { isCarrier } from './operators.js';

@@ -1,5 +1,5 @@
 /** Dimensions that an export fixes: some runtimes for accelerators take no others. */
-import type { Model, ValueType } from '../ir/graph.js';
+import type { Model, ValueType } from '../onnx/ir/graph.js';
 
 export interface FixedShape {
   /** Texts at a time; undefined when any number will do. */

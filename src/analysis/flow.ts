@@ -2,7 +2,7 @@
  * One walk over all nodes that answers two questions for every value: does it depend on the input of the model, and which
  * products is it an elementwise function of? The finder of gated blocks reads everything else off the answers.
  */
-import { type Model, type Node, subgraphsOf, type Value } from '../ir/graph.js';
+import { type Model, type Node, subgraphsOf, type Value } from '../onnx/ir/graph.js';
 import { constantOf } from './constants.js';
 import { isCarrier, isElementwise, isMover, isNonlinear, isReducer, readsShape } from './operators.js';
 import { type Columns, columnsOf } from './parts.js';

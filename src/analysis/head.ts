@@ -1,5 +1,5 @@
 /** The language-model head, the token embedding, and whether one is the other. */
-import { isOp, type Model, type Node, nodesOf, type Value } from '../ir/graph.js';
+import { isOp, type Model, type Node, nodesOf, type Value } from '../onnx/ir/graph.js';
 import type { Flow } from './flow.js';
 import { isCarrier, isElementwise, isMover } from './operators.js';
 import type { Product } from './products.js';

@@ -1,5 +1,5 @@
 /** Which nodes of an execution must be carried from segment to segment, and for how long their outputs live. */
-import { isOp, type Node, type Value } from '../ir/graph.js';
+import { isOp, type Node, type Value } from '../onnx/ir/graph.js';
 import { type Execution, inputsOf } from './execution.js';
 
 export interface LivenessOptions {

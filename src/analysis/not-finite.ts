@@ -4,9 +4,9 @@
  * the page cache takes about five seconds.
  */
 
-import type { DType } from '../ir/dtype.js';
-import { graphsOf, type Model } from '../ir/graph.js';
-import type { Tensor } from '../ir/tensor.js';
+import type { DType } from '../onnx/ir/dtype.js';
+import { graphsOf, type Model } from '../onnx/ir/graph.js';
+import type { Tensor } from '../onnx/ir/tensor.js';
 
 const PIECE = 8 << 20;
 

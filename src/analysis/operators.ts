@@ -1,5 +1,5 @@
 /** Operators by what they do to data, as the finder needs to know it. Keys are `op` or `domain::op`. */
-import type { Node } from '../ir/graph.js';
+import type { Node } from '../onnx/ir/graph.js';
 
 /** `op` in the default domain, `domain::op` elsewhere. */
 export function keyOf(node: Node): string {

@@ -2,7 +2,7 @@
  * Parts of a product's output: what Split, Slice or Gather take out of its last dimension, directly or after a Reshape that
  * divides that dimension in two. Weights that hold gate and up side by side are recognized by them.
  */
-import { intAttribute, intsAttribute, type Node, type Value } from '../ir/graph.js';
+import { intAttribute, intsAttribute, type Node, type Value } from '../onnx/ir/graph.js';
 import { constantOf, numbersOf } from './constants.js';
 import { isCarrier, isElementwise } from './operators.js';
 import type { Product } from './products.js';

@@ -1,6 +1,6 @@
 /** How each operator holds the operands of a product with a weight, by `domain::op` (ONNX and ONNX Runtime contrib operators). */
 import type { RefusalCode } from '../diagnostics.js';
-import { floatAttribute, intAttribute, type Node, stringAttribute } from '../ir/graph.js';
+import { floatAttribute, intAttribute, type Node, stringAttribute } from '../onnx/ir/graph.js';
 import { constantOf } from './constants.js';
 import type { WeightProblem } from './weights.js';
 

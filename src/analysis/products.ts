@@ -1,6 +1,6 @@
 /** Every product of an activation with something constant, in each operator's own form. */
-import type { DType } from '../ir/dtype.js';
-import { floatAttribute, intAttribute, type Node, type Value } from '../ir/graph.js';
+import type { DType } from '../onnx/ir/dtype.js';
+import { floatAttribute, intAttribute, type Node, type Value } from '../onnx/ir/graph.js';
 import { constantOf } from './constants.js';
 import type { Columns } from './parts.js';
 import { formOf, isMatrix } from './product-forms.js';

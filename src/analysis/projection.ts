@@ -1,8 +1,8 @@
 /** What the finder reports: affine projections with their roles, and everything it left alone with a reason. */
 import type { RefusalCode } from '../diagnostics.js';
-import type { DType } from '../ir/dtype.js';
-import type { Node, Value } from '../ir/graph.js';
-import type { Tensor } from '../ir/tensor.js';
+import type { DType } from '../onnx/ir/dtype.js';
+import type { Node, Value } from '../onnx/ir/graph.js';
+import type { Tensor } from '../onnx/ir/tensor.js';
 
 /** `head` is the language-model head; `qkv` and `gate_up` are projections whose one weight has several roles. */
 export type Role = 'gate' | 'up' | 'gate_up' | 'down' | 'q' | 'k' | 'v' | 'qkv' | 'o' | 'head';

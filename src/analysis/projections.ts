@@ -2,8 +2,8 @@
  * The finder: reads a model and reports every affine projection with its role, and a reason for each product that is left alone.
  * Everything is found by structure; names are only repeated in the report.
  */
-import type { Model, Node, Value } from '../ir/graph.js';
-import { placeOf } from '../ir/graph.js';
+import type { Model, Node, Value } from '../onnx/ir/graph.js';
+import { placeOf } from '../onnx/ir/graph.js';
 import { type AttentionBlock, findAttention } from './attention.js';
 import { constantOf } from './constants.js';
 import { type FfnBlock, findAdapters, findBlocks, sourceOf } from './ffn.js';

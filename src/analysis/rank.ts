@@ -1,5 +1,5 @@
 /** The rank of a value where the file does not say it. */
-import type { Node, Value } from '../ir/graph.js';
+import type { Node, Value } from '../onnx/ir/graph.js';
 import { constantOf } from './constants.js';
 import { keyOf } from './operators.js';
 

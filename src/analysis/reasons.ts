@@ -1,5 +1,5 @@
 /** What is said of a product with a plain weight that has no place in the model. */
-import { type Node, placeOf, type Value } from '../ir/graph.js';
+import { type Node, placeOf, type Value } from '../onnx/ir/graph.js';
 import type { Flow } from './flow.js';
 import { isCarrier, isElementwise } from './operators.js';
 import { columnsOf } from './parts.js';

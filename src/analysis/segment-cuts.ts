@@ -1,5 +1,5 @@
 /** Where to cut: few values across a cut, no cut inside a layer without need, weights of a segment within a bound. */
-import type { Node } from '../ir/graph.js';
+import type { Node } from '../onnx/ir/graph.js';
 import { isShape, type Liveness, type LivenessOptions, weightBytesOf } from './liveness.js';
 
 export interface CutOptions extends LivenessOptions {

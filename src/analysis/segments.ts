@@ -7,7 +7,7 @@
  * everything behind the token embedding or a projection; only their outputs are carried. A Shape of a heavy value is carried
  * (a few integers), and what is computed from it is light again.
  */
-import type { Node, Value } from '../ir/graph.js';
+import type { Node, Value } from '../onnx/ir/graph.js';
 import { type Execution, inputsOf } from './execution.js';
 import { analyseLiveness, type Liveness, weightBytesOf } from './liveness.js';
 import { type CutOptions, chooseCuts } from './segment-cuts.js';

@@ -1,7 +1,7 @@
 /** Whether two weights hold the same matrix, compared in pieces: an embedding of 262,144 rows and its copy are 1.3 GB. */
-import { DTYPES, type DType } from '../ir/dtype.js';
-import type { Tensor } from '../ir/tensor.js';
-import { toFloat32 } from '../quant/half.js';
+import { DTYPES, type DType } from '../onnx/ir/dtype.js';
+import { toFloat32 } from '../onnx/ir/half.js';
+import type { Tensor } from '../onnx/ir/tensor.js';
 import type { Weight } from './projection.js';
 
 /** Bytes of one piece of either tensor that are in memory at a time. */

@@ -3,8 +3,8 @@
  * through Identity, Cast, Transpose of both dimensions and Reshape to the same shape, to one initializer or Constant.
  */
 import type { RefusalCode } from '../diagnostics.js';
-import { intsAttribute, type Node, placeOf, type Value } from '../ir/graph.js';
-import type { Tensor } from '../ir/tensor.js';
+import { intsAttribute, type Node, placeOf, type Value } from '../onnx/ir/graph.js';
+import type { Tensor } from '../onnx/ir/tensor.js';
 import { constantOf, isOverridable, numbersOf } from './constants.js';
 
 /** A weight as it is stored, and the way from there to its use. */

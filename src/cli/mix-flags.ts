@@ -1,7 +1,7 @@
 /** Flags of the verbs that search for mixes. */
 import { fail } from '../diagnostics.js';
-import type { MixInput } from '../pipeline/mix/mix.js';
-import { describeOption as help } from '../pipeline/options/check.js';
+import type { MixInput } from '../mix/index.js';
+import { describeOption as help } from '../options/index.js';
 import type { DefaultedFlag, Flag, ListFlag, OptionSpec, Values } from './command.js';
 import { machineFlags, machineOf, textFlags, textOf } from './options.js';
 import { given, numberList, wholeNumber } from './values.js';

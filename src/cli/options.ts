@@ -1,7 +1,7 @@
 /** Options that several verbs share, and how their values become options of the pipeline. */
 import { fail } from '../diagnostics.js';
-import { defaultOf, describeOption as help } from '../pipeline/options/check.js';
-import type { TextOptions } from '../pipeline/text-options.js';
+import { defaultOf, describeOption as help } from '../options/index.js';
+import type { TextOptions } from '../text/index.js';
 import type { DefaultedFlag, Flag, ListFlag, OptionSpec, Values } from './command.js';
 import { byteCount, given, wholeNumber } from './values.js';
 

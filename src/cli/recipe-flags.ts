@@ -1,15 +1,15 @@
 /** A recipe from the command line: a preset or a file, with single fields replaced by flags. */
 import { fail } from '../diagnostics.js';
-import { describeOption } from '../pipeline/options/check.js';
-import { PRESETS } from '../pipeline/recipe/presets.js';
+import { describeOption } from '../options/index.js';
 import {
   describeRecipe as help,
+  PRESETS,
   parseRecipe,
   presetOf,
   type Recipe,
   type RecipeInput,
   readRecipe,
-} from '../pipeline/recipe/recipe.js';
+} from '../recipe/index.js';
 import type { Flag, Values } from './command.js';
 import { byteCount, decimalNumber, given, numberList, wholeNumber } from './values.js';
 

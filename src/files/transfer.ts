@@ -3,6 +3,7 @@
  * after signals as well as near the end of a file. Whoever reads or writes by position does so here.
  */
 import { readSync, writeSync } from 'node:fs';
+import { fail } from '../diagnostics.js';
 
 /** Linux transfers at most 2 GiB - 4 KiB in one call. */
 const MOST = 1 << 30;
@@ -26,6 +27,20 @@ export function writeFully(descriptor: number, bytes: Uint8Array, position?: num
     if (count === 0) throw new Error('the system writes nothing and gives no reason');
     done += count;
   }
+}
+
+/** The bytes [start, end) of an open file, in fresh memory or in the beginning of `into`. Error code `precision-missing`. */
+export function readExactly(
+  descriptor: number,
+  start: number,
+  end: number,
+  at: string,
+  into: Uint8Array = new Uint8Array(end - start),
+): Uint8Array {
+  const bytes = into.subarray(0, end - start);
+  if (readFully(descriptor, bytes, start) < bytes.length)
+    fail('precision-missing', at, `the file ends before byte ${end}`);
+  return bytes;
 }
 
 /** The bytes of a typed array, not copied. */

@@ -1,6 +1,6 @@
 /** Stored weights as float32 rows [rows, K] in the memory of the kernels, whatever their element type and layout. */
 import { fail } from '../diagnostics.js';
-import { byteLengthOf, DTYPES, type DType } from '../ir/dtype.js';
+import { byteLengthOf, DTYPES, type DType } from '../onnx/ir/dtype.js';
 import type { KernelPool } from './pool.js';
 
 /** A weight of N outputs and K inputs as it lies in a model file. */

@@ -3,7 +3,7 @@
  * (MatQuant eq. 1; eq. 3 when the range is clipped). Weights are float32 [rows, K] row-major, codes one byte each.
  */
 import { fail } from '../diagnostics.js';
-import { FLOAT16_TINY } from './half.js';
+import { FLOAT16_TINY } from '../onnx/ir/half.js';
 
 /** How K columns split into blocks; the last block may be shorter. */
 export interface Blocks {

@@ -1,7 +1,7 @@
 /** The largest finite magnitude of a float tensor, read in pieces. */
-import type { DType } from '../ir/dtype.js';
-import type { Tensor } from '../ir/tensor.js';
-import { toFloat32 } from './half.js';
+import type { DType } from '../onnx/ir/dtype.js';
+import { toFloat32 } from '../onnx/ir/half.js';
+import type { Tensor } from '../onnx/ir/tensor.js';
 
 /** Bytes of a tensor that are in memory at a time. */
 const PIECE = 4 << 20;

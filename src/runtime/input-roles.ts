@@ -2,7 +2,7 @@
  * What each input of a decoder is for: the one table that sessions, segments of a graph and `inspect` share. Names that
  * exporters use decide first; what has another name is understood by its type, its dimensions and the outputs.
  */
-import type { DType } from '../ir/dtype.js';
+import type { DType } from '../onnx/ir/dtype.js';
 import { cacheOutputs, emptyCache } from './cache-ports.js';
 
 /** An input or output as a session or a graph states it. A dimension that is no number is chosen at run time. */

@@ -1,5 +1,5 @@
 /** The values that inputs of a decoder are fed with, by role: texts of one length from an empty cache, or one more token. */
-import type { DType } from '../ir/dtype.js';
+import type { DType } from '../onnx/ir/dtype.js';
 import type { InputRole, Port } from './input-roles.js';
 import { counts, type HostTensor } from './runtime.js';
 import { tokenVectors } from './token-vectors.js';

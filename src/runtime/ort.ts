@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import ort, { type InferenceSession, type Tensor } from 'onnxruntime-node';
 import { CompilerError, fail, withoutTemporary } from '../diagnostics.js';
-import type { DType } from '../ir/dtype.js';
+import type { DType } from '../onnx/ir/dtype.js';
 import { usefulThreads } from '../threads.js';
 import { highestIr, withIr } from './newest-ir.js';
 import { Trace } from './ort-trace.js';

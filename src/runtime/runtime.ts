@@ -2,7 +2,7 @@
  * The port to a runtime that executes ONNX graphs. Everything outside this folder speaks to these types; the one
  * implementation is `ort.ts`. Sessions hold native memory until they are closed.
  */
-import { type DType, elementCount } from '../ir/dtype.js';
+import { type DType, elementCount } from '../onnx/ir/dtype.js';
 
 /** Numbers of one tensor at the edge of a session. float16 and bfloat16 travel as their bit patterns. */
 export type HostData =

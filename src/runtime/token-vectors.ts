@@ -3,7 +3,7 @@
  * name of the input alone, so that a model and its quantized forms are fed the same. The elements have mean 0 and deviation 1,
  * like the embeddings of Gemma after their factor √hidden; the norm before the first layer removes any other scale.
  */
-import type { DType } from '../ir/dtype.js';
+import type { DType } from '../onnx/ir/dtype.js';
 import type { Port } from './input-roles.js';
 import type { HostTensor } from './runtime.js';
 

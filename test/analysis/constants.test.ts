@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { constantOf, numbersOf, scalarOf } from '../../src/analysis/constants.js';
-import { type Attribute, float, int, ints, string, tensor } from '../../src/ir/attribute.js';
-import { float32s, lazyTensor, tensorOf } from '../../src/ir/tensor.js';
-import { GraphBuilder } from '../../src/rewrite/builder.js';
+import { type Attribute, float, int, ints, string, tensor } from '../../src/onnx/ir/attribute.js';
+import { float32s, lazyTensor, tensorOf } from '../../src/onnx/ir/tensor.js';
+import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
 
 const b = new GraphBuilder();
 const node = (attributes: Readonly<Record<string, Attribute>>) => b.op('Constant', [], attributes);

@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { elementTypeOf } from '../../src/analysis/element-types.js';
-import { int } from '../../src/ir/attribute.js';
-import { newGraph, newModel } from '../../src/ir/mutate.js';
-import { int64s } from '../../src/ir/tensor.js';
-import { Rewriter } from '../../src/rewrite/rewriter.js';
+import { int } from '../../src/onnx/ir/attribute.js';
+import { newGraph, newModel } from '../../src/onnx/ir/mutate.js';
+import { int64s } from '../../src/onnx/ir/tensor.js';
+import { Rewriter } from '../../src/onnx/rewrite/rewriter.js';
 
 describe('elementTypeOf', () => {
   it('follows operators where the file says nothing', () => {

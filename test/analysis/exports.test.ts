@@ -5,9 +5,9 @@ import { describe, expect, it } from '@jest/globals';
 import { InferenceSession } from 'onnxruntime-node';
 import type { ModelAnalysis, Role } from '../../src/analysis/projection.js';
 import { analyse } from '../../src/analysis/projections.js';
-import { importModel } from '../../src/convert/import.js';
-import type { Node } from '../../src/ir/graph.js';
-import { verify } from '../../src/ir/verify.js';
+import { importModel } from '../../src/onnx/convert/import.js';
+import type { Node } from '../../src/onnx/ir/graph.js';
+import { verify } from '../../src/onnx/ir/verify.js';
 import { fixture, temporaryFolder } from '../support/paths.js';
 
 const MODELS = [

@@ -1,9 +1,9 @@
 /** Gate and up in one weight: one projection with two roles, whatever takes its halves apart. */
 import { describe, expect, it } from '@jest/globals';
 import { analyse } from '../../src/analysis/projections.js';
-import { int } from '../../src/ir/attribute.js';
-import type { Value } from '../../src/ir/graph.js';
-import type { GraphBuilder } from '../../src/rewrite/builder.js';
+import { int } from '../../src/onnx/ir/attribute.js';
+import type { Value } from '../../src/onnx/ir/graph.js';
+import type { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
 import { mergedForms, together } from '../support/merged.js';
 import { type Block, silu, TOY, toyModel } from '../support/toy.js';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { firstNotFinite } from '../../src/analysis/not-finite.js';
-import { tensorOf } from '../../src/ir/tensor.js';
+import { tensorOf } from '../../src/onnx/ir/tensor.js';
 
 const CASES = [
   { dtype: 'float32', make: Float32Array, values: [NaN, Infinity, -Infinity], most: 3.4e38 },

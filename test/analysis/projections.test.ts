@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ModelAnalysis } from '../../src/analysis/projection.js';
 import { analyse } from '../../src/analysis/projections.js';
-import { verify } from '../../src/ir/verify.js';
+import { verify } from '../../src/onnx/ir/verify.js';
 import { decoder } from '../support/decoder.js';
 import { decoderModel, ffnModel, mergedModel } from '../support/graphs.js';
 import { activations, attentions, FFN, HIDDEN, linears, VOCABULARY } from '../support/spellings.js';

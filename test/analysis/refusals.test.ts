@@ -1,11 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ModelAnalysis } from '../../src/analysis/projection.js';
 import { analyse } from '../../src/analysis/projections.js';
-import { float, int, ints } from '../../src/ir/attribute.js';
-import type { Value } from '../../src/ir/graph.js';
-import * as mutate from '../../src/ir/mutate.js';
-import { float32s, type Tensor, tensorOf } from '../../src/ir/tensor.js';
-import { GraphBuilder } from '../../src/rewrite/builder.js';
+import { float, int, ints } from '../../src/onnx/ir/attribute.js';
+import type { Value } from '../../src/onnx/ir/graph.js';
+import * as mutate from '../../src/onnx/ir/mutate.js';
+import { float32s, type Tensor, tensorOf } from '../../src/onnx/ir/tensor.js';
+import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
 import { ffn, ffnModel } from '../support/graphs.js';
 import { activations, FFN, HIDDEN, type Linear, linears, matrix } from '../support/spellings.js';
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { executionOf } from '../../src/analysis/execution.js';
 import type { ModelAnalysis } from '../../src/analysis/projection.js';
 import { planSegments, type Segment } from '../../src/analysis/segments.js';
-import type { Graph, Node, Value } from '../../src/ir/graph.js';
+import type { Graph, Node, Value } from '../../src/onnx/ir/graph.js';
 import { decoder } from '../support/decoder.js';
 
 const spec = { layers: 3, hidden: 16, ffn: 48, vocabulary: 40 };

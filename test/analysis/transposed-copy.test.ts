@@ -2,9 +2,9 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import type { Weight } from '../../src/analysis/projection.js';
 import { isTransposedCopy } from '../../src/analysis/transposed-copy.js';
-import type { Tensor } from '../../src/ir/tensor.js';
-import { lazyTensor, tensorOf } from '../../src/ir/tensor.js';
-import { GraphBuilder } from '../../src/rewrite/builder.js';
+import type { Tensor } from '../../src/onnx/ir/tensor.js';
+import { lazyTensor, tensorOf } from '../../src/onnx/ir/tensor.js';
+import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
 
 const weight = (tensor: Tensor, layout: Weight['layout']): Weight => ({
   source: new GraphBuilder().constant(tensor),

@@ -1,10 +1,10 @@
 /** No product with a constant weight is invisible: each is listed, with a code and a reason that says what it is. */
 import { describe, expect, it } from '@jest/globals';
 import { analyse } from '../../src/analysis/projections.js';
-import { int, ints, string } from '../../src/ir/attribute.js';
-import type { Value } from '../../src/ir/graph.js';
-import { float32s, int64s } from '../../src/ir/tensor.js';
-import { GraphBuilder } from '../../src/rewrite/builder.js';
+import { int, ints, string } from '../../src/onnx/ir/attribute.js';
+import type { Value } from '../../src/onnx/ir/graph.js';
+import { float32s, int64s } from '../../src/onnx/ir/tensor.js';
+import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
 import { noise } from '../support/decoder.js';
 import { type Block, silu, TOY, toyModel } from '../support/toy.js';
 

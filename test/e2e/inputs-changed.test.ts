@@ -16,9 +16,9 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { type CompileResult, compile } from '../../src/compile/compile.js';
 import { type Context, silentContext } from '../../src/log.js';
-import { type CompileResult, compile } from '../../src/pipeline/compile.js';
-import { parseRecipe } from '../../src/pipeline/recipe/recipe.js';
+import { parseRecipe } from '../../src/recipe/recipe.js';
 import { COMPILE } from '../support/compile.js';
 import { root as project, temporaryFolder } from '../support/paths.js';
 import { gemma3, heldWindows, writeIds } from '../support/stories.js';

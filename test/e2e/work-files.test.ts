@@ -2,10 +2,10 @@
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { compile } from '../../src/compile/compile.js';
 import { type Context, silentContext } from '../../src/log.js';
-import { compile } from '../../src/pipeline/compile.js';
-import { parseRecipe, type Recipe } from '../../src/pipeline/recipe/recipe.js';
-import { captureStatistics } from '../../src/pipeline/solve/capture-statistics.js';
+import { parseRecipe, type Recipe } from '../../src/recipe/recipe.js';
+import { captureStatistics } from '../../src/solve/capture-statistics.js';
 import { COMPILE } from '../support/compile.js';
 import { DAMAGES, damage, filesBelow } from '../support/damage.js';
 import { temporaryFolder } from '../support/paths.js';

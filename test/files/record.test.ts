@@ -1,10 +1,10 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { saveRecord } from '../../src/convert/records.js';
 import { CompilerError } from '../../src/diagnostics.js';
 import { checkRecord, findRecord, RecordWriter, readRecord } from '../../src/files/record.js';
 import { readSealed, sealedText } from '../../src/files/sealed-json.js';
+import { saveRecord } from '../../src/files/staged-record.js';
 import { temporaryFolder } from '../support/paths.js';
 
 const NAME = { kind: 'test', key: 'k1' };

@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import type { DType } from '../../src/ir/dtype.js';
 import { loadRows } from '../../src/kernels/load-rows.js';
 import { KernelPool } from '../../src/kernels/pool.js';
+import type { DType } from '../../src/onnx/ir/dtype.js';
 
 const pool = new KernelPool(2);
 afterAll(() => pool.close());

@@ -1,11 +1,11 @@
 /** Notes of exporters: gone from a PyTorch export, and with them most of its graph. */
 import { describe, expect, it } from '@jest/globals';
 import { dropNotes } from '../../passes/drop-notes.js';
-import { modelBytes } from '../../src/convert/export.js';
-import { importModel } from '../../src/convert/import.js';
-import { graphsOf } from '../../src/ir/graph.js';
-import { runPasses, step } from '../../src/pipeline/run-passes.js';
-import { GraphBuilder } from '../../src/rewrite/builder.js';
+import { modelBytes } from '../../src/onnx/convert/export.js';
+import { importModel } from '../../src/onnx/convert/import.js';
+import { graphsOf } from '../../src/onnx/ir/graph.js';
+import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
+import { runPasses, step } from '../../src/onnx/rewrite/run-passes.js';
 import { gemma3 } from '../support/stories.js';
 
 describe('drop-notes', () => {

@@ -1,8 +1,8 @@
 /** Attention written out against the runtime's own kernels: every kind of operands, mask, cap, window and rotation. */
 import { describe, expect, it } from '@jest/globals';
 import { expandAttention } from '../../passes/expand-attention.js';
-import { type Attribute, float, int } from '../../src/ir/attribute.js';
-import { runPasses, step } from '../../src/pipeline/run-passes.js';
+import { type Attribute, float, int } from '../../src/onnx/ir/attribute.js';
+import { runPasses, step } from '../../src/onnx/rewrite/run-passes.js';
 import { type Case, type Grouped, grouped, multiHead, type Plain, plain } from '../support/attention.js';
 import { expectSameNumbers } from '../support/numeric.js';
 

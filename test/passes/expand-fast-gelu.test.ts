@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { expandFastGelu } from '../../passes/expand-fast-gelu.js';
-import type { Model } from '../../src/ir/graph.js';
-import { tensorOf } from '../../src/ir/tensor.js';
-import { fromFloat32 } from '../../src/quant/half.js';
-import { GraphBuilder } from '../../src/rewrite/builder.js';
+import type { Model } from '../../src/onnx/ir/graph.js';
+import { fromFloat32 } from '../../src/onnx/ir/half.js';
+import { tensorOf } from '../../src/onnx/ir/tensor.js';
+import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
 import type { HostTensor } from '../../src/runtime/runtime.js';
 import { noise } from '../support/decoder.js';
 import { expectSameNumbers } from '../support/numeric.js';

@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { expandFusedMatmul } from '../../passes/expand-fused-matmul.js';
-import { float, int } from '../../src/ir/attribute.js';
-import type { Model } from '../../src/ir/graph.js';
-import { float32s } from '../../src/ir/tensor.js';
-import { runPasses, step } from '../../src/pipeline/run-passes.js';
-import { GraphBuilder } from '../../src/rewrite/builder.js';
+import { float, int } from '../../src/onnx/ir/attribute.js';
+import type { Model } from '../../src/onnx/ir/graph.js';
+import { float32s } from '../../src/onnx/ir/tensor.js';
+import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
+import { runPasses, step } from '../../src/onnx/rewrite/run-passes.js';
 import { floats } from '../../src/runtime/runtime.js';
 import { noise } from '../support/decoder.js';
 import { expectSameNumbers } from '../support/numeric.js';

@@ -1,11 +1,11 @@
 /** Rotary embeddings written out against the runtime's own kernels. */
 import { describe, expect, it } from '@jest/globals';
 import { expandRotary } from '../../passes/expand-rotary.js';
-import { int } from '../../src/ir/attribute.js';
-import type { Model, Value } from '../../src/ir/graph.js';
-import { float32s } from '../../src/ir/tensor.js';
-import { runPasses, step } from '../../src/pipeline/run-passes.js';
-import { GraphBuilder } from '../../src/rewrite/builder.js';
+import { int } from '../../src/onnx/ir/attribute.js';
+import type { Model, Value } from '../../src/onnx/ir/graph.js';
+import { float32s } from '../../src/onnx/ir/tensor.js';
+import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
+import { runPasses, step } from '../../src/onnx/rewrite/run-passes.js';
 import { floats, type HostTensor, integers } from '../../src/runtime/runtime.js';
 import { noise } from '../support/decoder.js';
 import { expectSameNumbers } from '../support/numeric.js';

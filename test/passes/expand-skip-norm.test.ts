@@ -1,11 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import { expandSkipNorm } from '../../passes/expand-skip-norm.js';
-import { float } from '../../src/ir/attribute.js';
-import { cloneModel } from '../../src/ir/clone.js';
-import type { Model, Value } from '../../src/ir/graph.js';
-import { float32s } from '../../src/ir/tensor.js';
-import { runPasses, step } from '../../src/pipeline/run-passes.js';
-import { GraphBuilder } from '../../src/rewrite/builder.js';
+import { float } from '../../src/onnx/ir/attribute.js';
+import { cloneModel } from '../../src/onnx/ir/clone.js';
+import type { Model, Value } from '../../src/onnx/ir/graph.js';
+import { float32s } from '../../src/onnx/ir/tensor.js';
+import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
+import { runPasses, step } from '../../src/onnx/rewrite/run-passes.js';
 import { floats } from '../../src/runtime/runtime.js';
 import { noise } from '../support/decoder.js';
 import { expectSameNumbers, outputsOf } from '../support/numeric.js';

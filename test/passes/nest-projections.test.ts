@@ -1,12 +1,12 @@
 import { mkdirSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { importModel } from '../../src/convert/import.js';
-import { verify } from '../../src/ir/verify.js';
-import { float16ToFloat32, float32ToFloat16 } from '../../src/quant/half.js';
+import type { JoinStep } from '../../src/emit/join.js';
+import { importModel } from '../../src/onnx/convert/import.js';
+import { float16ToFloat32, float32ToFloat16 } from '../../src/onnx/ir/half.js';
+import { verify } from '../../src/onnx/ir/verify.js';
 import { bytesNeeded, type LayoutOptions } from '../../src/quant/layout.js';
 import type { Precision } from '../../src/quant/precision.js';
-import type { JoinStep } from '../../src/rewrite/projection/join.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
 import type { HostTensor, OpenOptions } from '../../src/runtime/runtime.js';
 import { decoder, noise } from '../support/decoder.js';

@@ -1,11 +1,11 @@
 /** A head that repeats the embedding in a wider type, as optimum writes Gemma with fp16: one table is left, the numbers stay. */
 import { describe, expect, it } from '@jest/globals';
 import { shareTiedHead } from '../../passes/share-tied-head.js';
-import { int } from '../../src/ir/attribute.js';
-import type { Model } from '../../src/ir/graph.js';
-import { float32s, tensorOf } from '../../src/ir/tensor.js';
-import { float16ToFloat32, float32ToFloat16 } from '../../src/quant/half.js';
-import { GraphBuilder } from '../../src/rewrite/builder.js';
+import { int } from '../../src/onnx/ir/attribute.js';
+import type { Model } from '../../src/onnx/ir/graph.js';
+import { float16ToFloat32, float32ToFloat16 } from '../../src/onnx/ir/half.js';
+import { float32s, tensorOf } from '../../src/onnx/ir/tensor.js';
+import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
 import { integers } from '../../src/runtime/runtime.js';
 import { noise } from '../support/decoder.js';
 import { expectSameNumbers } from '../support/numeric.js';

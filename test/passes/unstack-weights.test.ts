@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { unstackWeights } from '../../passes/unstack-weights.js';
-import { int } from '../../src/ir/attribute.js';
-import { type Model, nodesOf, type Value } from '../../src/ir/graph.js';
-import { float32s, int64s } from '../../src/ir/tensor.js';
-import { runPasses, step } from '../../src/pipeline/run-passes.js';
-import { GraphBuilder } from '../../src/rewrite/builder.js';
+import { int } from '../../src/onnx/ir/attribute.js';
+import { type Model, nodesOf, type Value } from '../../src/onnx/ir/graph.js';
+import { float32s, int64s } from '../../src/onnx/ir/tensor.js';
+import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
+import { runPasses, step } from '../../src/onnx/rewrite/run-passes.js';
 import { floats } from '../../src/runtime/runtime.js';
 import { noise } from '../support/decoder.js';
 import { expectSameNumbers } from '../support/numeric.js';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { float16ToFloat32 } from '../../src/onnx/ir/half.js';
 import { compressTable, decodeColumn, decompressTable, encodeColumn } from '../../src/quant/compress.js';
-import { float16ToFloat32 } from '../../src/quant/half.js';
 import { oracle } from './support.js';
 
 interface Case {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { float16ToFloat32 } from '../../src/quant/half.js';
+import { float16ToFloat32 } from '../../src/onnx/ir/half.js';
 import { decoderOf } from '../../src/runtime/decoder.js';
 import { promptFeeds, stepFeeds } from '../../src/runtime/feeds.js';
 import { rolesOf } from '../../src/runtime/input-roles.js';

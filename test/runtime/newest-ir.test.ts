@@ -2,10 +2,10 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from '@jest/globals';
-import { exportModel, modelBytes } from '../../src/convert/export.js';
-import type { Model } from '../../src/ir/graph.js';
-import { float32s } from '../../src/ir/tensor.js';
-import { GraphBuilder } from '../../src/rewrite/builder.js';
+import { exportModel, modelBytes } from '../../src/onnx/convert/export.js';
+import type { Model } from '../../src/onnx/ir/graph.js';
+import { float32s } from '../../src/onnx/ir/tensor.js';
+import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
 import { highestIr, withIr } from '../../src/runtime/newest-ir.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
 import { floats, withSession } from '../../src/runtime/runtime.js';

@@ -12,7 +12,7 @@ import { changed, mutateWeights } from '../../scripts/fuzz/mutate-weights.js';
 import { codeOf } from '../../scripts/fuzz/target.js';
 import { CompilerError } from '../../src/diagnostics.js';
 import { compile, parseRecipe, silentContext } from '../../src/index.js';
-import { decode, encode, MODEL, type ModelProto } from '../../src/proto/messages.js';
+import { decode, encode, MODEL, type ModelProto } from '../../src/onnx/proto/messages.js';
 import { createRandom } from '../../src/random.js';
 import { COMPILE } from '../support/compile.js';
 import { temporaryFolder } from '../support/paths.js';

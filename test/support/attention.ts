@@ -1,8 +1,8 @@
 /** Attention as single operators, in every kind that exporters write: graphs with their feeds. */
-import { type Attribute, int } from '../../src/ir/attribute.js';
-import type { Model, Value } from '../../src/ir/graph.js';
-import { float32s } from '../../src/ir/tensor.js';
-import { GraphBuilder } from '../../src/rewrite/builder.js';
+import { type Attribute, int } from '../../src/onnx/ir/attribute.js';
+import type { Model, Value } from '../../src/onnx/ir/graph.js';
+import { float32s } from '../../src/onnx/ir/tensor.js';
+import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
 import { type Feeds, floats, type HostTensor, integers } from '../../src/runtime/runtime.js';
 import { noise } from './decoder.js';
 

@@ -1,10 +1,10 @@
 /** A gated block as an exporter writes it, and what training needs of it. */
 import { type Execution, executionOf } from '../../src/analysis/execution.js';
 import { analyse } from '../../src/analysis/projections.js';
-import { findTrainBlocks, type TrainBlock } from '../../src/calibrate/train/block.js';
-import type { Model } from '../../src/ir/graph.js';
-import { float32s } from '../../src/ir/tensor.js';
-import { GraphBuilder } from '../../src/rewrite/builder.js';
+import type { Model } from '../../src/onnx/ir/graph.js';
+import { float32s } from '../../src/onnx/ir/tensor.js';
+import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
+import { findTrainBlocks, type TrainBlock } from '../../src/train/blocks/block.js';
 
 /** Rows [n, k] of each projection. */
 export interface BlockWeights {

@@ -1,11 +1,11 @@
 /** A small decoder that runs in ONNX Runtime, built by hand with the analysis it should get; `merged` puts it into an `If`. */
 import type { ModelAnalysis, Projection, Role, Site } from '../../src/analysis/projection.js';
-import { type Attribute, float, graph as graphAttribute, int, ints } from '../../src/ir/attribute.js';
-import type { Graph, Model, Value } from '../../src/ir/graph.js';
-import { newGraph, newModel, newValue, produce } from '../../src/ir/mutate.js';
-import { float32s, int64Scalar, int64s, type Tensor, tensorOf } from '../../src/ir/tensor.js';
-import { float32ToFloat16 } from '../../src/quant/half.js';
-import { Rewriter } from '../../src/rewrite/rewriter.js';
+import { type Attribute, float, graph as graphAttribute, int, ints } from '../../src/onnx/ir/attribute.js';
+import type { Graph, Model, Value } from '../../src/onnx/ir/graph.js';
+import { float32ToFloat16 } from '../../src/onnx/ir/half.js';
+import { newGraph, newModel, newValue, produce } from '../../src/onnx/ir/mutate.js';
+import { float32s, int64Scalar, int64s, type Tensor, tensorOf } from '../../src/onnx/ir/tensor.js';
+import { Rewriter } from '../../src/onnx/rewrite/rewriter.js';
 
 export interface DecoderSpec {
   readonly layers: number;

@@ -1,10 +1,10 @@
 /** Students for tests of distillation: some projections of a small decoder in two bits, made here. */
 import type { ModelAnalysis, Projection } from '../../src/analysis/projection.js';
-import type { StudentProjection, Tables } from '../../src/calibrate/distill/student.js';
-import { type CentredColumns, centredColumns, centreOf } from '../../src/calibrate/table-parameters.js';
+import { toFloat32 } from '../../src/onnx/ir/half.js';
 import { blocksOf } from '../../src/quant/grid.js';
-import { toFloat32 } from '../../src/quant/half.js';
 import { transpose } from '../../src/quant/pack.js';
+import type { StudentProjection, Tables } from '../../src/train/distill/student.js';
+import { type CentredColumns, centredColumns, centreOf } from '../../src/train/table-parameters.js';
 
 /** Weights [n, k] of a projection. */
 export function weightsOf({ weight, k, n }: Projection): Float32Array {

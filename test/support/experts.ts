@@ -1,8 +1,8 @@
 /** Blocks of experts that routing chooses between, as exporters write them: a branch an expert, on the rows that go there. */
-import { int, string } from '../../src/ir/attribute.js';
-import type { Value } from '../../src/ir/graph.js';
-import { float32s, type Tensor } from '../../src/ir/tensor.js';
-import type { GraphBuilder } from '../../src/rewrite/builder.js';
+import { int, string } from '../../src/onnx/ir/attribute.js';
+import type { Value } from '../../src/onnx/ir/graph.js';
+import { float32s, type Tensor } from '../../src/onnx/ir/tensor.js';
+import type { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
 import { type Block, type BlockWeights, silu, TOY, toyWeight } from './toy.js';
 
 export const EXPERTS = 3;

@@ -2,9 +2,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PASSES } from '../../passes/index.js';
-import { printModel } from '../../src/ir/print.js';
-import { runPasses, step } from '../../src/pipeline/run-passes.js';
-import type { Pass, PassDescription } from '../../src/rewrite/define-pass.js';
+import { printModel } from '../../src/onnx/ir/print.js';
+import type { Pass, PassDescription } from '../../src/onnx/rewrite/define-pass.js';
+import { runPasses, step } from '../../src/onnx/rewrite/run-passes.js';
 import { parseModel } from './graph-text.js';
 import { fixture } from './paths.js';
 

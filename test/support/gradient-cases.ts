@@ -1,14 +1,15 @@
 /** A case for every row of the gradient table, and the error of a case against central differences in ONNX Runtime. */
-import { gradients } from '../../src/autodiff/gradients.js';
-import { graphEmitter } from '../../src/autodiff/graph-emitter.js';
-import { modelBytes } from '../../src/convert/export.js';
-import { type Attribute, float, int, ints, string } from '../../src/ir/attribute.js';
-import type { Value } from '../../src/ir/graph.js';
-import { newGraph, newModel } from '../../src/ir/mutate.js';
-import { float32Scalar, float32s, int64s, type Tensor, tensorOf } from '../../src/ir/tensor.js';
-import { Rewriter } from '../../src/rewrite/rewriter.js';
+
+import { modelBytes } from '../../src/onnx/convert/export.js';
+import { type Attribute, float, int, ints, string } from '../../src/onnx/ir/attribute.js';
+import type { Value } from '../../src/onnx/ir/graph.js';
+import { newGraph, newModel } from '../../src/onnx/ir/mutate.js';
+import { float32Scalar, float32s, int64s, type Tensor, tensorOf } from '../../src/onnx/ir/tensor.js';
+import { Rewriter } from '../../src/onnx/rewrite/rewriter.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
 import { withSession } from '../../src/runtime/runtime.js';
+import { gradients } from '../../src/train/autodiff/gradients.js';
+import { graphEmitter } from '../../src/train/autodiff/graph-emitter.js';
 import { noise } from './decoder.js';
 
 export type Op = (

@@ -2,11 +2,19 @@
  * Reads the text of golden inputs: the syntax that `ir/print.ts` writes, with one addition. A tensor may be `random(7)`: float32
  * or integer elements from a seed, for weights that nobody wants to spell out.
  */
-import { type Attribute, float, graph as graphAttribute, int, ints, string, tensor } from '../../src/ir/attribute.js';
-import { DTYPES, type DType, elementCount } from '../../src/ir/dtype.js';
-import type { Graph, Model, Value, ValueType } from '../../src/ir/graph.js';
-import * as mutate from '../../src/ir/mutate.js';
-import { type Tensor, tensorOf } from '../../src/ir/tensor.js';
+import {
+  type Attribute,
+  float,
+  graph as graphAttribute,
+  int,
+  ints,
+  string,
+  tensor,
+} from '../../src/onnx/ir/attribute.js';
+import { DTYPES, type DType, elementCount } from '../../src/onnx/ir/dtype.js';
+import type { Graph, Model, Value, ValueType } from '../../src/onnx/ir/graph.js';
+import * as mutate from '../../src/onnx/ir/mutate.js';
+import { type Tensor, tensorOf } from '../../src/onnx/ir/tensor.js';
 import { noise } from './decoder.js';
 
 /** Parses one model. Throws an Error that quotes the place. */

@@ -1,8 +1,8 @@
 /** Builders of tiny models out of the spellings of exporters. */
-import { graph as graphAttribute, int, ints } from '../../src/ir/attribute.js';
-import type { Graph, Model, Value } from '../../src/ir/graph.js';
-import { float32s, type Tensor } from '../../src/ir/tensor.js';
-import { GraphBuilder } from '../../src/rewrite/builder.js';
+import { graph as graphAttribute, int, ints } from '../../src/onnx/ir/attribute.js';
+import type { Graph, Model, Value } from '../../src/onnx/ir/graph.js';
+import { float32s, type Tensor } from '../../src/onnx/ir/tensor.js';
+import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
 import {
   type Attention,
   activations,

@@ -1,13 +1,13 @@
 /** A float32 model with everything that is float32 in half precision, as an exporter asked for it writes it. */
-import { exportModel } from '../../src/convert/export.js';
-import { importModel } from '../../src/convert/import.js';
-import { int } from '../../src/ir/attribute.js';
-import { DTYPES } from '../../src/ir/dtype.js';
-import { intAttribute, nodesOf } from '../../src/ir/graph.js';
-import { type Tensor, tensorOf } from '../../src/ir/tensor.js';
-import { fromFloat32, toFloat32 } from '../../src/quant/half.js';
-import type { HalfType } from '../../src/rewrite/compute-float32.js';
-import { Rewriter } from '../../src/rewrite/rewriter.js';
+import { exportModel } from '../../src/onnx/convert/export.js';
+import { importModel } from '../../src/onnx/convert/import.js';
+import { int } from '../../src/onnx/ir/attribute.js';
+import { DTYPES } from '../../src/onnx/ir/dtype.js';
+import { intAttribute, nodesOf } from '../../src/onnx/ir/graph.js';
+import { fromFloat32, toFloat32 } from '../../src/onnx/ir/half.js';
+import { type Tensor, tensorOf } from '../../src/onnx/ir/tensor.js';
+import type { HalfType } from '../../src/onnx/rewrite/compute-float32.js';
+import { Rewriter } from '../../src/onnx/rewrite/rewriter.js';
 
 export function writeHalf(from: string, to: string, half: HalfType): void {
   const model = importModel(from);

@@ -2,10 +2,10 @@
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ErrorCode } from '../../src/diagnostics.js';
-import { decodeModel } from '../../src/proto/decode.js';
-import { encodeModel } from '../../src/proto/encode.js';
-import { EXTERNAL, long, type ModelProto, type NodeProto, type TensorProto } from '../../src/proto/messages.js';
-import { bytesPayload } from '../../src/proto/payload.js';
+import { bytesPayload } from '../../src/files/payload.js';
+import { decodeModel } from '../../src/onnx/proto/decode.js';
+import { encodeModel } from '../../src/onnx/proto/encode.js';
+import { EXTERNAL, long, type ModelProto, type NodeProto, type TensorProto } from '../../src/onnx/proto/messages.js';
 import { fixture } from './paths.js';
 
 export interface HostileModel {

@@ -1,8 +1,8 @@
 /** A gated block whose gate and up lie in one weight, in the forms that exporters and optimizers write. */
-import { float, int, ints } from '../../src/ir/attribute.js';
-import type { Value } from '../../src/ir/graph.js';
-import { float32s, int64s, type Tensor } from '../../src/ir/tensor.js';
-import type { GraphBuilder } from '../../src/rewrite/builder.js';
+import { float, int, ints } from '../../src/onnx/ir/attribute.js';
+import type { Value } from '../../src/onnx/ir/graph.js';
+import { float32s, int64s, type Tensor } from '../../src/onnx/ir/tensor.js';
+import type { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
 import { noise } from './decoder.js';
 import { transposed } from './spellings.js';
 import { type Block, type BlockWeights, silu, TOY } from './toy.js';

@@ -2,22 +2,18 @@
 import { renameSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Projection, Site } from '../../src/analysis/projection.js';
-import { digestOfWhole } from '../../src/convert/range-digests.js';
-import { digestsFor } from '../../src/convert/set-digests.js';
-import { dataName, idOf } from '../../src/convert/set-identity.js';
-import { SET_VERSION, writeManifest } from '../../src/convert/set-manifest.js';
-import { SetWriter, type WrittenSet } from '../../src/convert/set-writer.js';
-import { float as floatAttribute } from '../../src/ir/attribute.js';
-import { type Clone, cloneModel } from '../../src/ir/clone.js';
-import type { DType } from '../../src/ir/dtype.js';
-import type { Model, Node } from '../../src/ir/graph.js';
-import { type Tensor, tensorOf } from '../../src/ir/tensor.js';
-import { partsOf } from '../../src/pipeline/parts.js';
-import { type GraphOptions, restOf, type SetTemplate, writeSetGraph } from '../../src/pipeline/set/set-graph.js';
-import { metadataOf } from '../../src/pipeline/set/set-output.js';
+import { abstractProjections } from '../../src/emit/sites.js';
+import { digestOfWhole } from '../../src/files/range-digests.js';
+import { float as floatAttribute } from '../../src/onnx/ir/attribute.js';
+import { type Clone, cloneModel } from '../../src/onnx/ir/clone.js';
+import type { DType } from '../../src/onnx/ir/dtype.js';
+import type { Model, Node } from '../../src/onnx/ir/graph.js';
+import { float32ToFloat16 } from '../../src/onnx/ir/half.js';
+import { type Tensor, tensorOf } from '../../src/onnx/ir/tensor.js';
+import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
+import { Rewriter } from '../../src/onnx/rewrite/rewriter.js';
 import { compressTable, decompressTable, type TableForm } from '../../src/quant/compress.js';
 import { blocksOf } from '../../src/quant/grid.js';
-import { float32ToFloat16 } from '../../src/quant/half.js';
 import {
   bytesNeeded,
   effectiveBits,
@@ -28,11 +24,15 @@ import {
 } from '../../src/quant/layout.js';
 import type { Precision } from '../../src/quant/precision.js';
 import { sliceCodes } from '../../src/quant/slice.js';
-import { type Nested, parentBits } from '../../src/quant/solve/options.js';
 import { centre, type DecodeKind, decodeTable, fitTable, uncentre } from '../../src/quant/tables.js';
-import { GraphBuilder } from '../../src/rewrite/builder.js';
-import { abstractProjections } from '../../src/rewrite/projection/sites.js';
-import { Rewriter } from '../../src/rewrite/rewriter.js';
+import { partsOf } from '../../src/set/parts.js';
+import { digestsFor } from '../../src/set/set-digests.js';
+import { type GraphOptions, restOf, type SetTemplate, writeSetGraph } from '../../src/set/set-graph.js';
+import { dataName, idOf } from '../../src/set/set-identity.js';
+import { SET_VERSION, writeManifest } from '../../src/set/set-manifest.js';
+import { metadataOf } from '../../src/set/set-output.js';
+import { SetWriter, type WrittenSet } from '../../src/set/set-writer.js';
+import { type Nested, parentBits } from '../../src/solve/kernel/options.js';
 import { noise } from './decoder.js';
 
 export interface ProductSpec {

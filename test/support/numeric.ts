@@ -1,11 +1,11 @@
 /** What a pass does to the numbers: outputs of a model before and after it, in ONNX Runtime. */
 import { expect } from '@jest/globals';
-import { modelBytes } from '../../src/convert/export.js';
-import { cloneModel } from '../../src/ir/clone.js';
-import { type Model, nodesOf } from '../../src/ir/graph.js';
-import { runPasses, step } from '../../src/pipeline/run-passes.js';
-import { toFloat32 } from '../../src/quant/half.js';
-import type { Pass } from '../../src/rewrite/define-pass.js';
+import { modelBytes } from '../../src/onnx/convert/export.js';
+import { cloneModel } from '../../src/onnx/ir/clone.js';
+import { type Model, nodesOf } from '../../src/onnx/ir/graph.js';
+import { toFloat32 } from '../../src/onnx/ir/half.js';
+import type { Pass } from '../../src/onnx/rewrite/define-pass.js';
+import { runPasses, step } from '../../src/onnx/rewrite/run-passes.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
 import { type Feeds, type HostTensor, type Outputs, withSession } from '../../src/runtime/runtime.js';
 

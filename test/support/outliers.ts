@@ -5,16 +5,16 @@
  */
 import { executionOf } from '../../src/analysis/execution.js';
 import { analyse } from '../../src/analysis/projections.js';
-import { findTrainBlocks, projectionsOf } from '../../src/calibrate/train/block.js';
-import { foldPlaces, foldScale } from '../../src/calibrate/train/fold-scale.js';
-import { scaleNamesOf } from '../../src/calibrate/train/learnables.js';
-import { factorsOf, inverseOf, scaledWeights } from '../../src/calibrate/train/transform.js';
-import { exportModel } from '../../src/convert/export.js';
-import { importModel } from '../../src/convert/import.js';
-import { float32s } from '../../src/ir/tensor.js';
-import { toFloat32 } from '../../src/quant/half.js';
+import { exportModel } from '../../src/onnx/convert/export.js';
+import { importModel } from '../../src/onnx/convert/import.js';
+import { toFloat32 } from '../../src/onnx/ir/half.js';
+import { float32s } from '../../src/onnx/ir/tensor.js';
+import { Rewriter } from '../../src/onnx/rewrite/rewriter.js';
 import { transpose } from '../../src/quant/pack.js';
-import { Rewriter } from '../../src/rewrite/rewriter.js';
+import { findTrainBlocks, projectionsOf } from '../../src/train/blocks/block.js';
+import { foldPlaces, foldScale } from '../../src/train/blocks/fold-scale.js';
+import { scaleNamesOf } from '../../src/train/blocks/learnables.js';
+import { factorsOf, inverseOf, scaledWeights } from '../../src/train/blocks/transform.js';
 
 export function writeOutliers(from: string, to: string, factor: number): void {
   const model = importModel(from);

@@ -1,7 +1,7 @@
 /** Runs small models in ONNX Runtime with the same arbitrary feeds, so that a model before and after a pass can be compared. */
-import { modelBytes } from '../../src/convert/export.js';
-import { elementCount } from '../../src/ir/dtype.js';
-import type { Model, Value } from '../../src/ir/graph.js';
+import { modelBytes } from '../../src/onnx/convert/export.js';
+import { elementCount } from '../../src/onnx/ir/dtype.js';
+import type { Model, Value } from '../../src/onnx/ir/graph.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
 import { type Feeds, floats, type HostTensor, integers, type Outputs, withSession } from '../../src/runtime/runtime.js';
 import { noise } from './decoder.js';

@@ -1,8 +1,8 @@
 /** The same computation in every spelling that exporters use: products with a weight, activations, attention. */
-import { float, int, ints, string, tensor } from '../../src/ir/attribute.js';
-import type { Value } from '../../src/ir/graph.js';
-import { float32s, type Tensor, tensorOf } from '../../src/ir/tensor.js';
-import type { GraphBuilder } from '../../src/rewrite/builder.js';
+import { float, int, ints, string, tensor } from '../../src/onnx/ir/attribute.js';
+import type { Value } from '../../src/onnx/ir/graph.js';
+import { float32s, type Tensor, tensorOf } from '../../src/onnx/ir/tensor.js';
+import type { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
 import { noise } from './decoder.js';
 
 /** Width of the residual stream, of the feed-forward block, and number of tokens. */

@@ -1,8 +1,8 @@
 /** The committed stories, split as their notice says. */
 import { writeFileSync } from 'node:fs';
-import { readDocuments } from '../../src/calibrate/dataset.js';
-import { loadTokenizer, type TextTokenizer } from '../../src/calibrate/tokenizer.js';
-import { windowsOf } from '../../src/calibrate/tokens.js';
+import { readDocuments } from '../../src/text/dataset.js';
+import { loadTokenizer, type TextTokenizer } from '../../src/text/tokenizer.js';
+import { windowsOf } from '../../src/text/tokens.js';
 import { fixture } from './paths.js';
 
 export const mistral: string = fixture('models/mistral-656k/model.onnx');

@@ -1,8 +1,8 @@
 /** Two gated feed-forward blocks between an embedding and a head, without attention, at any operator set from 7 on. */
-import { type Attribute, int, ints } from '../../src/ir/attribute.js';
-import type { Model, Value } from '../../src/ir/graph.js';
-import { float32Scalar, float32s } from '../../src/ir/tensor.js';
-import { GraphBuilder } from '../../src/rewrite/builder.js';
+import { type Attribute, int, ints } from '../../src/onnx/ir/attribute.js';
+import type { Model, Value } from '../../src/onnx/ir/graph.js';
+import { float32Scalar, float32s } from '../../src/onnx/ir/tensor.js';
+import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
 import { noise } from './decoder.js';
 
 export interface ToySpec {

@@ -1,10 +1,10 @@
 /** A model with two gated feed-forward blocks between an embedding and a head, wide enough for blocks of 32 and quick to compile. */
 import { join } from 'node:path';
-import { exportModel } from '../../src/convert/export.js';
-import { float, int } from '../../src/ir/attribute.js';
-import type { Model, Value } from '../../src/ir/graph.js';
-import { float32s, type Tensor } from '../../src/ir/tensor.js';
-import { GraphBuilder } from '../../src/rewrite/builder.js';
+import { exportModel } from '../../src/onnx/convert/export.js';
+import { float, int } from '../../src/onnx/ir/attribute.js';
+import type { Model, Value } from '../../src/onnx/ir/graph.js';
+import { float32s, type Tensor } from '../../src/onnx/ir/tensor.js';
+import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
 import { noise } from './decoder.js';
 
 export const TOY = { hidden: 64, ffn: 128, vocabulary: 96, layers: 2 } as const;

@@ -1,4 +1,4 @@
-import { describeOption as help } from '../../pipeline/options/check.js';
+import { describeOption as help } from '../../options/index.js';
 import { type Command, defineCommand } from '../command.js';
 import { byteSize } from '../render.js';
 import { wholeNumber } from '../values.js';
@@ -13,7 +13,7 @@ export const appendCommand: Command = defineCommand({
   },
   examples: [['append small/model.json --bits 4 --from full/model.1f2e3d4c.data', 'from int2 up to int4']],
   async run({ set, bits, from }, context) {
-    const { append } = await import('../../pipeline/set/append.js');
+    const { append } = await import('../../set/index.js');
     const result = await append({ set, bits: wholeNumber('--bits', bits), from }, context);
     const added = byteSize(result.appendedBytes);
     return { data: result, text: `${result.path}: ${added} appended, ${byteSize(result.bytes)} in all.` };

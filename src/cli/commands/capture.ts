@@ -1,5 +1,5 @@
 import { fail } from '../../diagnostics.js';
-import { describeOption as help } from '../../pipeline/options/check.js';
+import { describeOption as help } from '../../options/index.js';
 import { type Command, defineCommand } from '../command.js';
 import { machineFlags, machineOf, overwriteFlag, runFlags, statisticsFlag, textFlags, textOf } from '../options.js';
 import { recipeFlags, recipeOf } from '../recipe-flags.js';
@@ -31,7 +31,7 @@ export const captureCommand: Command = defineCommand({
       fail('bad-usage', '--text', 'Give --text with --tokenizer, or --ids, or --statistics to add up');
     if (text !== undefined && statistics !== undefined)
       fail('bad-usage', '--statistics', 'Give text to capture or statistics to add up, not both');
-    const { captureStatistics } = await import('../../pipeline/solve/capture-statistics.js');
+    const { captureStatistics } = await import('../../solve/index.js');
     const result = await captureStatistics(
       {
         model: values.model,

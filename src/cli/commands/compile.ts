@@ -1,5 +1,5 @@
-import type { CompileResult } from '../../pipeline/compile.js';
-import { describeOption as help } from '../../pipeline/options/check.js';
+import type { CompileResult } from '../../compile/index.js';
+import { describeOption as help } from '../../options/index.js';
 import { type Command, defineCommand } from '../command.js';
 import { machineFlags, machineOf, overwriteFlag, runFlags, statisticsFlag, textFlags, textOf } from '../options.js';
 import { recipeFlags, recipeOf, targetOf } from '../recipe-flags.js';
@@ -36,7 +36,7 @@ export const compileCommand: Command = defineCommand({
       context.log.warn(
         'No text was given, so the preset is data-free; --text and --tokenizer make int3 and int2 much better.',
       );
-    const { compile } = await import('../../pipeline/compile.js');
+    const { compile } = await import('../../compile/index.js');
     const result = await compile(
       {
         model: values.model,

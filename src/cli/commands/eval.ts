@@ -1,7 +1,6 @@
 import { fail } from '../../diagnostics.js';
-import type { EvalResult } from '../../pipeline/evaluate.js';
-import type { EvaluateTasksOptions, TaskScore } from '../../pipeline/evaluate-tasks.js';
-import { describeOption as help } from '../../pipeline/options/check.js';
+import type { EvalResult, EvaluateTasksOptions, TaskScore } from '../../evaluate/index.js';
+import { describeOption as help } from '../../options/index.js';
 import { type Command, defineCommand } from '../command.js';
 import { bosValue, machineFlags, machineOf, textFlags, textOf, windowFlags } from '../options.js';
 import { byteSize, paragraphs, right, significant, table } from '../render.js';
@@ -43,8 +42,8 @@ export const evalCommand: Command = defineCommand({
     const window = wholeNumber('--window', values.window, 2);
     const windows = given('windows', values.windows, (value) => wholeNumber('--windows', value));
     const machine = machineOf(values);
-    const { evaluate } = await import('../../pipeline/evaluate.js');
-    const { evaluateTasks } = await import('../../pipeline/evaluate-tasks.js');
+    const { evaluate } = await import('../../evaluate/index.js');
+    const { evaluateTasks } = await import('../../evaluate/index.js');
     const scored = text && (await evaluate({ reference, candidates, text, window, ...windows, ...machine }, context));
     const tasks = asked && (await evaluateTasks({ reference, candidates, ...asked, ...machine }, context));
     return {

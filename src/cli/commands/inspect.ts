@@ -1,5 +1,5 @@
-import type { InspectResult } from '../../pipeline/inspect.js';
-import { describeOption as help } from '../../pipeline/options/check.js';
+import type { InspectResult } from '../../compile/index.js';
+import { describeOption as help } from '../../options/index.js';
 import { type Command, defineCommand } from '../command.js';
 import { recipeFlags, recipeOf, targetOf } from '../recipe-flags.js';
 import { byteSize, type Column, paragraphs, right, significant, table } from '../render.js';
@@ -14,7 +14,7 @@ export const inspectCommand: Command = defineCommand({
     ['inspect model.onnx --scope ffn+attention --json', 'the same for a wider scope, for machines'],
   ],
   async run(values, context) {
-    const { inspect } = await import('../../pipeline/inspect.js');
+    const { inspect } = await import('../../compile/index.js');
     const result = await inspect({ model: values.model, recipe: recipeOf(values, true), ...targetOf(values) }, context);
     return { data: result, text: render(result) };
   },

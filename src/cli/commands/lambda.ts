@@ -1,7 +1,7 @@
+import type { LambdaSearchResult } from '../../compile/index.js';
 import { fail } from '../../diagnostics.js';
-import type { LambdaSearchResult } from '../../pipeline/lambda-search.js';
-import { describeOption as help } from '../../pipeline/options/check.js';
-import { nameOf } from '../../pipeline/recipe/lambda-name.js';
+import { describeOption as help } from '../../options/index.js';
+import { nameOf } from '../../recipe/index.js';
 import { type Command, defineCommand } from '../command.js';
 import { machineFlags, machineOf, runFlags, textFlags, textOf } from '../options.js';
 import { recipeFlags, recipeOf } from '../recipe-flags.js';
@@ -39,7 +39,7 @@ export const lambdaCommand: Command = defineCommand({
     const { bits } = recipe;
     const candidates =
       values.grid === undefined ? listed(values.lambdas, bits) : gridOf(numbers('--grid', values.grid), bits);
-    const { searchLambda } = await import('../../pipeline/lambda-search.js');
+    const { searchLambda } = await import('../../compile/index.js');
     const result = await searchLambda(
       {
         model: values.model,

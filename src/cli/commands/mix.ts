@@ -1,6 +1,6 @@
 import { fail } from '../../diagnostics.js';
-import type { MixGoal, MixResult } from '../../pipeline/mix/mix.js';
-import { describeOption as help } from '../../pipeline/options/check.js';
+import type { MixGoal, MixResult } from '../../mix/index.js';
+import { describeOption as help } from '../../options/index.js';
 import { type Command, defineCommand } from '../command.js';
 import { searchFlags, searchOf, shapeFlag } from '../mix-flags.js';
 import { overwriteFlag } from '../options.js';
@@ -42,7 +42,7 @@ export const mixCommand: Command = defineCommand({
     const { set, out, standalone } = values;
     const search = searchOf(values);
     const shape = values.shape as NonNullable<typeof search.shape> | undefined;
-    const { mix } = await import('../../pipeline/mix/mix.js');
+    const { mix } = await import('../../mix/index.js');
     const result = await mix(
       {
         set,

@@ -1,4 +1,4 @@
-import { describeOption as help } from '../../pipeline/options/check.js';
+import { describeOption as help } from '../../options/index.js';
 import { type Command, defineCommand } from '../command.js';
 import { overwriteFlag } from '../options.js';
 import { fileList, paragraphs } from '../render.js';
@@ -25,7 +25,7 @@ export const reportCommand: Command = defineCommand({
     ['report out --eval held.json -o page.html', 'with scores of `eval … --json > held.json`'],
   ],
   async run({ folder, out, eval: evaluations, sweep: sweeps, run, overwrite }, context) {
-    const { report } = await import('../../pipeline/reporting/report.js');
+    const { report } = await import('../../report/index.js');
     const result = await report(
       {
         folder,

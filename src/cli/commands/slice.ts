@@ -1,4 +1,4 @@
-import { describeOption as help } from '../../pipeline/options/check.js';
+import { describeOption as help } from '../../options/index.js';
 import { type Command, defineCommand } from '../command.js';
 import { overwriteFlag } from '../options.js';
 import { fileList, paragraphs, significant } from '../render.js';
@@ -33,7 +33,7 @@ export const sliceCommand: Command = defineCommand({
   async run({ set, bits, out, standalone, slice: kind, format, overwrite }, context) {
     const cut = { slice: sliceKind(kind), format: format === 'qdq' ? 'qdq' : 'matmulnbits' } as const;
     const options = { set, bits: wholeNumber('--bits', bits), output: out, standalone, overwrite, ...cut };
-    const { slice } = await import('../../pipeline/set/slice.js');
+    const { slice } = await import('../../set/index.js');
     const result = await slice(options, context);
     return {
       data: result,

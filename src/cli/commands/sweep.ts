@@ -1,6 +1,6 @@
 import { fail } from '../../diagnostics.js';
-import type { SweepInput, SweepResult } from '../../pipeline/mix/sweep.js';
-import { defaultOf, describeOption as help } from '../../pipeline/options/check.js';
+import type { SweepInput, SweepResult } from '../../mix/index.js';
+import { defaultOf, describeOption as help } from '../../options/index.js';
 import { type Command, defineCommand } from '../command.js';
 import { searchFlags, searchOf } from '../mix-flags.js';
 import { overwriteFlag } from '../options.js';
@@ -43,7 +43,7 @@ export const sweepCommand: Command = defineCommand({
     const methods = values.methods.split(',').map(methodOf);
     const score = scoreOf(values, measure);
     const output = given('output', values.out, String);
-    const { sweep } = await import('../../pipeline/mix/sweep.js');
+    const { sweep } = await import('../../mix/index.js');
     const result = await sweep(
       {
         set: values.set,

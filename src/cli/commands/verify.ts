@@ -1,6 +1,6 @@
 import { fail } from '../../diagnostics.js';
-import { describeOption as help } from '../../pipeline/options/check.js';
-import type { Thresholds, VerifyResult } from '../../pipeline/verify.js';
+import type { Thresholds, VerifyResult } from '../../evaluate/index.js';
+import { describeOption as help } from '../../options/index.js';
 import { type Command, defineCommand } from '../command.js';
 import { machineFlags, overwriteFlag, textFlags, textOf, threadsOf, windowFlags } from '../options.js';
 import { byteSize, paragraphs, right, significant, table } from '../render.js';
@@ -47,7 +47,7 @@ export const verifyCommand: Command = defineCommand({
     if (text === undefined && Object.keys(measured).length > 0) {
       fail('bad-usage', '--text', 'Quality thresholds need --text with --tokenizer, or --ids');
     }
-    const { verify } = await import('../../pipeline/verify.js');
+    const { verify } = await import('../../evaluate/index.js');
     const result = await verify(
       {
         ...given('original', values.original, String),

@@ -1,12 +1,12 @@
 /**
- * Weights that make up for inputs which differ from those of the float model, see `src/quant/solve/correct.ts`. Each row w becomes
+ * Weights that make up for inputs which differ from those of the float model, see `src/solve/kernel/correct.ts`. Each row w becomes
  * w + share · x, where x (Ĥ + damping) = w Δᵀ and Ĥ + damping = F D Fᵀ with the unit factor F = R_ij / R_jj of the error feedback
  * and D = R_jj².
  */
 import { axpy, deepGemm, dot } from './linalg';
 import { real, word } from './plan';
 
-/** Plan in 32-bit words. Mirrored by `src/quant/solve/correct.ts`. */
+/** Plan in 32-bit words. Mirrored by `src/solve/kernel/correct.ts`. */
 const WEIGHTS: i32 = 0;
 const COLS: i32 = 1;
 const PITCH: i32 = 2;

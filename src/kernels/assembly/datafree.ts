@@ -18,7 +18,7 @@ import {
 } from './grid';
 import { sum4, word } from './plan';
 
-/** Plan of `dataFree`, in 32-bit words. Mirrored by `src/quant/solve/data-free.ts`. */
+/** Plan of `dataFree`, in 32-bit words. Mirrored by `src/solve/kernel/data-free.ts`. */
 const WEIGHTS: i32 = 0;
 const ROWS: i32 = 1;
 const COLS: i32 = 2;

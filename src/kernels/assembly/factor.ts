@@ -7,7 +7,7 @@
 import { dot64, gemmMinus64 } from './linalg';
 import { word } from './plan';
 
-/** Plan of the factor kernels, in 32-bit words. Mirrored by `src/quant/solve/gram.ts`. */
+/** Plan of the factor kernels, in 32-bit words. Mirrored by `src/solve/kernel/gram.ts`. */
 const GRAM: i32 = 0;
 const COLS: i32 = 1;
 const PITCH: i32 = 2;

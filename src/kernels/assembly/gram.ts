@@ -3,7 +3,7 @@
 import * as job from './job';
 import { word } from './plan';
 
-/** Plan of `gramCopy`, in 32-bit words. Mirrored by `src/quant/solve/gram.ts`. */
+/** Plan of `gramCopy`, in 32-bit words. Mirrored by `src/solve/kernel/gram.ts`. */
 const SOURCE: i32 = 0;
 const COLS: i32 = 1;
 const PITCH: i32 = 2;

@@ -64,7 +64,7 @@ export function encode1(w: f32, scale: f32, zero: f32, top: f32): i32 {
   return <i32>min<f32>(max<f32>(nearest<f32>(w / scale + zero), 0), top);
 }
 
-/** Slices, as in `SLICES` of `src/quant/solve/plan.ts`. */
+/** Slices, as in `SLICES` of `src/solve/kernel/plan.ts`. */
 export const PREFIX: i32 = 0;
 export const PAPER: i32 = 1;
 export const EXTRA: i32 = 2;

@@ -4,7 +4,7 @@
  */
 import { word } from './plan';
 
-/** Plan of `scoreRows`, in 32-bit words. Mirrored by `src/report/row-scorer.ts`. */
+/** Plan of `scoreRows`, in 32-bit words. Mirrored by `src/evaluate/row-scorer.ts`. */
 const LOGITS: i32 = 0;
 /** Logits of the reference, or 0 for none. */
 const REFERENCE: i32 = 1;

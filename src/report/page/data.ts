@@ -1,93 +1,18 @@
 /** What the report of a set says: the contents of NAME.report.json, and all that the page is made from. */
+
+import type { CompiledFacts } from '../../set/index.js';
 import type { ReportSweep, TaskAnswers, UnitDamage } from './data-mixes.js';
 
+export type {
+  BlockTraining,
+  CompiledDistillation,
+  CompiledFacts,
+  CompiledProjection,
+  CompiledTable,
+  ErrorPair,
+  Refusal,
+} from '../../set/index.js';
 export type { ReportSweep, SweepScore, TaskAnswers, TaskRow, UnitDamage } from './data-mixes.js';
-
-/** What `compile` found out and the set itself does not hold. Free of times, so that equal runs write equal files. */
-export interface CompiledFacts {
-  /** Graph file and external data of the source. */
-  readonly sourceBytes: number;
-  readonly calibrationTokens: number;
-  readonly refused: readonly Refusal[];
-  readonly projections: readonly CompiledProjection[];
-  /** Embedding and head, where they were quantized. */
-  readonly tables: readonly CompiledTable[];
-  /** Blocks that were trained by gradient. */
-  readonly training?: readonly BlockTraining[] | undefined;
-  /** Precisions whose tables were distilled. */
-  readonly distill?: readonly CompiledDistillation[] | undefined;
-  /** Training of the weights, of all precisions together; its bits are the lowest. */
-  readonly weights?: CompiledDistillation | undefined;
-}
-
-/** Distillation of the tables of one precision. */
-export interface CompiledDistillation {
-  readonly bits: number;
-  readonly steps: number;
-  readonly tokens: number;
-  /** Divergence on the text that was kept back. */
-  readonly kept: ErrorPair;
-  /** Along the steps: smoothed divergence of the steps' own text, and that on the text that was kept back. */
-  readonly looks: readonly { readonly step: number; readonly loss?: number | undefined; readonly kept: number }[];
-}
-
-/** How the training of one block went. Losses are relative to the energy of the float block's output. */
-export interface BlockTraining {
-  readonly layer: number;
-  readonly segment: number;
-  /** Where the tables of one precision were trained. */
-  readonly bits?: number | undefined;
-  /** Of every step. */
-  readonly losses: readonly number[];
-  /** Mean over the same rows before and after. */
-  readonly start: number;
-  readonly end: number;
-  /** Steps taken back because a number was not finite. */
-  readonly retries: number;
-  /** Projections that keep the numbers they started with. */
-  readonly fallback: readonly string[];
-}
-
-/** A quantized table of the vocabulary [rows, cols]. */
-export interface CompiledTable {
-  readonly name: string;
-  /** Embedding and head are the same table. */
-  readonly tied: boolean;
-  readonly bits: number;
-  readonly block: number;
-  readonly rows: number;
-  readonly cols: number;
-  /** Codes and scales. */
-  readonly bytes: number;
-  readonly error: ErrorPair;
-}
-
-/** Something that stayed as it was. */
-export interface Refusal {
-  readonly at: string;
-  readonly code: string;
-  readonly reason: string;
-}
-
-export interface CompiledProjection {
-  readonly id: string;
-  readonly layer: number;
-  readonly role: string;
-  readonly k: number;
-  readonly n: number;
-  /** By precision (`int4`): error relative to the energy of the output, of plain rounding and of what was stored. */
-  readonly error?: Readonly<Record<string, ErrorPair>> | undefined;
-  readonly damping?: number | undefined;
-  /** Occurrences of each parent code 0…255. */
-  readonly codes: readonly number[];
-  /** The same before training, where codes were trained. */
-  readonly codesBefore?: readonly number[] | undefined;
-}
-
-export interface ErrorPair {
-  readonly before: number;
-  readonly after: number;
-}
 
 /** Times and memory of one run of `compile`. */
 export interface RunFacts {

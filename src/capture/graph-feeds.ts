@@ -1,0 +1,92 @@
+/**
+ * What a batch of windows puts into the inputs of a decoder: each window from an empty cache, positions from 0, nothing
+ * masked. Unlike `runtime/feeds.ts` this works for any part of a graph and any number of windows; what the graph's inputs do
+ * not say of a cache's shape is read from its attention nodes and projections.
+ */
+import type { ModelAnalysis } from '../analysis/projection.js';
+import { fail } from '../diagnostics.js';
+import type { Model, Node, Value } from '../onnx/ir/graph.js';
+import { intAttribute } from '../onnx/ir/graph.js';
+import { emptyCache } from '../runtime/cache-ports.js';
+import type { DecoderHints } from '../runtime/hints.js';
+import { type Port, rolesOf, type Understood } from '../runtime/input-roles.js';
+import { valueFor } from '../runtime/input-values.js';
+import { type HostTensor, zeros } from '../runtime/runtime.js';
+import type { Batch } from '../text/index.js';
+import type { Edge } from './segment-model.js';
+
+/** An input or output of a graph as the table of roles takes it. */
+export const portOf = ({ name, type }: Value): Port => ({ name, dtype: type?.dtype, dims: type?.shape });
+
+/** What is known of the inputs that a caller must feed. */
+export function graphRoles({ graph }: Model): ReadonlyMap<string, Understood> {
+  const fed = graph.inputs.filter(({ initializer }) => initializer === undefined);
+  return rolesOf(fed.map(portOf), graph.outputs.map(portOf));
+}
+
+export class GraphFeeder {
+  readonly #model: Model;
+  readonly #analysis: ModelAnalysis;
+  readonly #hints: DecoderHints;
+  #roles: ReadonlyMap<string, Understood> | undefined;
+
+  constructor(model: Model, analysis: ModelAnalysis, hints: DecoderHints = {}) {
+    this.#model = model;
+    this.#analysis = analysis;
+    this.#hints = hints;
+  }
+
+  /** Tensors for some of the model's inputs. */
+  feeds(edges: readonly Edge[], batch: Batch): Record<string, HostTensor> {
+    return Object.fromEntries(edges.map((edge) => [edge.name, this.#feed(edge, batch)]));
+  }
+
+  #feed({ value, dtype }: Edge, batch: Batch): HostTensor {
+    this.#roles ??= graphRoles(this.#model);
+    const understood = this.#roles.get(value.name) ?? { problem: 'there is no way to feed this input' };
+    if (understood.role === undefined) return fail('unsupported-model', value.name, understood.problem);
+    const { role } = understood;
+    const texts = { ...batch, past: 0, keep: 1, window: this.#hints.window };
+    const tensor =
+      role === 'cache'
+        ? zeros(dtype, this.#cacheShape(value, understood.output, batch))
+        : valueFor(portOf(value), role, dtype, texts);
+    return tensor ?? fail('unsupported-model', value.name, `there is no way to feed the input of type ${dtype}`);
+  }
+
+  /** The shape of an empty cache: [windows, heads, length, width], or as its own dimensions say. */
+  #cacheShape(value: Value, output: string | undefined, { windows }: Batch): readonly number[] {
+    const { dims } = portOf(value);
+    const present = this.#model.graph.outputs.find(({ name }) => name === output);
+    const reader = [...value.uses].map(({ node }) => node).find((node) => node.op === 'GroupQueryAttention');
+    const facts = { batch: windows.length, length: emptyLength(reader, this.#hints) };
+    const heads = dims?.[1];
+    const width = (): number | undefined =>
+      dims?.length === 4 && typeof heads === 'number' ? this.#widthOf(value, heads, reader) : undefined;
+    const renewed = present && portOf(present).dims;
+    const shape =
+      emptyCache(dims, renewed, { ...facts, width: undefined }) ??
+      emptyCache(dims, renewed, { ...facts, width: width() });
+    return shape ?? fail('unsupported-model', value.name, 'the shape of the cache is not known');
+  }
+
+  /** From the projections of its layer, or what the caller knows. */
+  #widthOf({ name }: Value, heads: number, reader: Node | undefined): number | undefined {
+    const layer = Number(/\d+/.exec(name)?.[0] ?? 0);
+    const inLayer = this.#analysis.projections.filter((projection) => projection.layer === layer);
+    const key = inLayer.find(({ role }) => role === 'k');
+    if (key !== undefined) return key.n / heads;
+    const packed = inLayer.find(({ role }) => role === 'qkv');
+    const queries = reader === undefined ? 0 : intAttribute(reader, 'num_heads', 0);
+    if (packed !== undefined && queries > 0) return packed.n / (queries + 2 * heads);
+    return this.#hints.headDim;
+  }
+}
+
+/** 0, or the whole buffer of a local layer whose cache is a window: an empty one is refused there. */
+function emptyLength(reader: Node | undefined, hints: DecoderHints): number {
+  const isWindow = reader !== undefined && intAttribute(reader, 'sliding_window_cache', 0) === 1;
+  if (!isWindow) return 0;
+  const window = intAttribute(reader, 'local_window_size', -1);
+  return window > 0 ? window : (hints.window ?? 4096);
+}

@@ -1,0 +1,253 @@
+/**
+ * Runs a model segment by segment over windows of text. A stream is the state of one run between two segments; several streams
+ * go through the same segments side by side: the float model's, and that of a model whose earlier layers are quantized.
+ */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fixedShapeOf } from '../analysis/fixed-shape.js';
+import type { ModelAnalysis, Projection } from '../analysis/projection.js';
+import type { Segment } from '../analysis/segments.js';
+import { fail } from '../diagnostics.js';
+import { temporaryFolder } from '../files/temporary.js';
+import type { Model, Value } from '../onnx/ir/graph.js';
+import type { Tensor } from '../onnx/ir/tensor.js';
+import type { DecoderHints } from '../runtime/hints.js';
+import { type Feeds, floats, type HostTensor, type Outputs, type Runtime, type Session } from '../runtime/runtime.js';
+import { type Batch, batchesOf, rowScaleOf, type Window, weightOf } from '../text/index.js';
+import { denseTensor } from './dense-tensor.js';
+import { GramAccumulator, type StreamStatistics } from './gram.js';
+import { GraphFeeder } from './graph-feeds.js';
+import { type Group, type Plan, type PlanOptions, planCapture } from './groups.js';
+import { SegmentFiles } from './segment-files.js';
+import { buildSegmentModel, type Edge, type SegmentModel } from './segment-model.js';
+import { ActivationStore, MemoryBudget } from './spill.js';
+import { LiveStream, type Stream } from './stream.js';
+
+export type { Stream } from './stream.js';
+
+export interface RunnerOptions extends PlanOptions {
+  readonly threads?: number;
+  /** Bytes of activations to hold in memory; more go to files. Default 1 GiB. */
+  readonly memoryBytes?: number;
+  /** Where the temporary folder is made; default the system's. */
+  readonly workDir?: string;
+  /** Windows in a batch; default as many as make 2,048 tokens. */
+  readonly batch?: number;
+  /** Weight of the first position of every window in the statistics; default 1. */
+  readonly firstWeight?: number;
+  /** Facts about the caches that the graph leaves open. */
+  readonly hints?: DecoderHints;
+  readonly signal?: AbortSignal;
+}
+
+/** Ŵ [N, K] row-major in place of a projection's weight; undefined keeps the weight. */
+export type Override = (projection: Projection) => Float32Array | undefined;
+
+export interface RunRequest {
+  /** Groups to collect statistics for; default all of the segment. */
+  readonly groups?: readonly string[];
+  /** Weights to use instead of the model's. */
+  readonly override?: Override;
+  /** Carry the stream over this segment; default true. Without, the segment can be run again. */
+  readonly advance?: boolean;
+  /**
+   * The float stream at the same segment: also collects Xᵀ(X_float - X). It runs with the model's own weights and goes on when this
+   * stream does.
+   */
+  readonly reference?: Stream;
+  /** Values of the segment to hand out, batch by batch. */
+  readonly extra?: readonly Value[];
+  readonly onBatch?: (batch: Batch, extra: ReadonlyMap<Value, HostTensor>) => void;
+}
+
+const DEFAULT_MEMORY = 2 ** 30;
+
+/** A session over one segment's model, with what its inputs and outputs mean. */
+interface Opened {
+  readonly session: Session;
+  readonly model: SegmentModel;
+  readonly stream: LiveStream;
+}
+
+export class SegmentRunner {
+  readonly plan: Plan;
+  readonly batches: readonly Batch[];
+  readonly #model: Model;
+  readonly #analysis: ModelAnalysis;
+  readonly #runtime: Runtime;
+  readonly #options: RunnerOptions;
+  readonly #feeder: GraphFeeder;
+  readonly #folder: string;
+  readonly #budget: MemoryBudget;
+  #streams = 0;
+  #files: { readonly segment: number; readonly files: SegmentFiles } | undefined;
+
+  constructor(
+    model: Model,
+    analysis: ModelAnalysis,
+    windows: readonly Window[],
+    runtime: Runtime,
+    options: RunnerOptions = {},
+  ) {
+    if (windows.length === 0) fail('empty-text', 'calibration text', 'there is no window to run');
+    this.plan = planCapture(model, analysis, options);
+    this.batches = batchesOf(windows, options.batch ?? fixedShapeOf(model).batch);
+    this.#model = model;
+    this.#analysis = analysis;
+    this.#runtime = runtime;
+    this.#feeder = new GraphFeeder(model, analysis, options.hints);
+    this.#options = options;
+    this.#budget = new MemoryBudget(options.memoryBytes ?? DEFAULT_MEMORY);
+    this.#folder = temporaryFolder('segments', options.workDir);
+  }
+
+  get segments(): readonly Segment[] {
+    return this.plan.segments;
+  }
+
+  /** The groups whose input is made in a segment. */
+  groupsIn(segment: Segment): readonly Group[] {
+    return this.plan.groups.filter((group) => segment.targets.includes(group.input));
+  }
+
+  /** The projections that run in a segment; those that no later group depends on run nowhere. */
+  projectionsIn(segment: Segment): readonly Projection[] {
+    const nodes = new Set(segment.nodes);
+    return this.#analysis.projections.filter(({ sites }) => sites.some(({ node }) => nodes.has(node)));
+  }
+
+  /** A stream at the first segment. */
+  stream(): Stream {
+    return new LiveStream(new ActivationStore(join(this.#folder, `stream-${this.#streams++}`), this.#budget));
+  }
+
+  /** Removes the temporary folder with everything in it. */
+  close(): void {
+    this.#files?.files.close();
+    this.#files = undefined;
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  /** Runs the segment that comes next for `stream` over all windows; returns the statistics of the groups asked for. */
+  async run(stream: Stream, request: RunRequest = {}): Promise<readonly StreamStatistics[]> {
+    const segment = this.segments[stream.next] ?? fail('bad-usage', 'stream', 'the stream is at its end');
+    const { reference } = request;
+    if (reference !== undefined && reference.next !== stream.next)
+      throw new Error('the streams are at different segments');
+    const pair: Opened[] = [];
+    try {
+      const main = await this.#open(segment, stream as LiveStream, this.#request(segment, request));
+      pair.push(main);
+      if (reference === undefined) return await this.#runBatches(segment, main, undefined, request);
+      const side = await this.#open(segment, reference as LiveStream, this.#referenceRequest(segment, request));
+      pair.push(side);
+      return await this.#runBatches(segment, main, side, request);
+    } finally {
+      for (const { session } of pair) await session.close();
+    }
+  }
+
+  async #runBatches(
+    segment: Segment,
+    main: Opened,
+    side: Opened | undefined,
+    request: RunRequest,
+  ): Promise<readonly StreamStatistics[]> {
+    const grams = main.model.grams.map((names) => new GramAccumulator(names));
+    const advancing = request.advance !== false;
+    for (const batch of this.batches) {
+      this.#options.signal?.throwIfAborted();
+      const sideOutputs = side && (await this.#runOne(side, batch, {}));
+      const float = side && sideOutputs ? floatFeeds(main.model, pick(side.model.extra, sideOutputs)) : {};
+      const outputs = await this.#runOne(main, batch, float);
+      for (const gram of grams) gram.add(outputs, weightOf(batch, this.#firstWeight));
+      request.onBatch?.(batch, pick(main.model.extra, outputs));
+      if (!advancing) continue;
+      await main.stream.carry(segment, batch, pick(main.model.liveOut, outputs));
+      if (sideOutputs) await side.stream.carry(segment, batch, pick(side.model.liveOut, sideOutputs));
+    }
+    if (advancing) await main.stream.advance(segment);
+    if (advancing) await side?.stream.advance(segment);
+    return grams.map((gram) => gram.finish());
+  }
+
+  async #runOne({ session, model, stream }: Opened, batch: Batch, more: Feeds): Promise<Outputs> {
+    const feeds = { ...this.#feeder.feeds(model.graphInputs, batch), ...more };
+    for (const { name, value } of model.liveIn) feeds[name] = await stream.read(value, batch);
+    if (model.rowScale !== undefined) {
+      const scale = rowScaleOf(batch, this.#firstWeight);
+      feeds[model.rowScale] = floats(scale, [scale.length, 1]);
+    }
+    return session.run(feeds);
+  }
+
+  get #firstWeight(): number {
+    return this.#options.firstWeight ?? 1;
+  }
+
+  async #open(segment: Segment, stream: LiveStream, part: ModelRequest): Promise<Opened> {
+    const model = buildSegmentModel(this.#model, {
+      segment,
+      execution: this.plan.execution,
+      weighted: this.#firstWeight !== 1,
+      ...part,
+    });
+    const path = this.#filesOf(segment).write(model.model);
+    const threads = this.#options.threads;
+    const session = await this.#runtime.open(path, threads === undefined ? {} : { threads });
+    return { session, model, stream };
+  }
+
+  /** One set of files at a time: those of the segment before are removed. */
+  #filesOf(segment: Segment): SegmentFiles {
+    if (this.#files?.segment !== segment.index) {
+      this.#files?.files.close();
+      this.#files = { segment: segment.index, files: new SegmentFiles(join(this.#folder, `segment-${segment.index}`)) };
+    }
+    return this.#files.files;
+  }
+
+  #request(segment: Segment, request: RunRequest): ModelRequest {
+    const asked = this.groupsIn(segment).filter((group) => request.groups?.includes(group.id) ?? true);
+    const change = request.reference !== undefined;
+    const replaced = new Map<Value, Tensor>();
+    for (const projection of request.override === undefined ? [] : this.projectionsIn(segment)) {
+      const data = request.override?.(projection);
+      if (data !== undefined) replaced.set(projection.weight.source, denseTensor(projection, data));
+    }
+    return {
+      grams: asked.map((group) => ({ group: group.id, input: group.input, k: group.k, change })),
+      extra: request.extra ?? [],
+      carry: request.advance !== false,
+      replaced,
+    };
+  }
+
+  /** The float side: the inputs of the groups as they are. */
+  #referenceRequest(segment: Segment, request: RunRequest): ModelRequest {
+    const { override: _, ...own } = request;
+    const { grams } = this.#request(segment, own);
+    return { grams: [], extra: grams.map((gram) => gram.input), carry: request.advance !== false, replaced: new Map() };
+  }
+}
+
+type ModelRequest = Pick<Parameters<typeof buildSegmentModel>[1], 'grams' | 'extra' | 'carry' | 'replaced'>;
+
+function pick(edges: readonly Edge[], outputs: Outputs): ReadonlyMap<Value, HostTensor> {
+  return new Map(
+    edges.map(({ name, value }) => [
+      value,
+      outputs[name] ?? fail('runtime-failed', name, 'the runtime left an output out'),
+    ]),
+  );
+}
+
+/** X_float of the reference run, as rows. */
+function floatFeeds(model: SegmentModel, seen: ReadonlyMap<Value, HostTensor>): Feeds {
+  return Object.fromEntries(
+    model.grams.map(({ k, change, value }) => {
+      const { data } = seen.get(value) as HostTensor;
+      return [change?.input ?? '', floats(data as Float32Array, [data.length / k, k])];
+    }),
+  );
+}

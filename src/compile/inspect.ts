@@ -1,0 +1,134 @@
+/** A dry run: what is in a model, what would be quantized, what not and why, and what each precision would weigh. */
+import type { RefusalCode } from '../diagnostics.js';
+import { type Context, silentContext } from '../log.js';
+import { checkOptions, type RecipeTaking } from '../options/index.js';
+import { storedBitsPerWeight } from '../quant/stored-bits.js';
+import { parseRecipe, type Recipe } from '../recipe/index.js';
+import { UNDERSTOOD } from '../runtime/input-roles.js';
+import { peakMemory } from '../solve/index.js';
+import { feedProblems, type InspectedInput, inspectInputs, openSource, type Source } from '../source/index.js';
+import { type Budget, compiledBudget, floatBudget, storedShape, totalOf } from './budget.js';
+import { requireTarget } from './target.js';
+import { fitRest } from './target-size.js';
+
+export interface InspectOptions {
+  readonly model: string;
+  readonly recipe: Recipe;
+  /** Bytes that the smallest model may take: the rest is stored as small as this needs. */
+  readonly targetBytes?: number;
+}
+
+/** One line of the table: a projection that can be quantized, or a product that is refused. */
+export interface InspectedProjection {
+  readonly layer: number | null;
+  readonly role: string | null;
+  readonly id: string;
+  readonly node: string;
+  readonly k: number | null;
+  readonly n: number | null;
+  readonly status: 'quantizable' | 'refused';
+  readonly code?: RefusalCode;
+  readonly reason?: string;
+}
+
+/** What one precision takes: the whole download, and bits per quantized weight. */
+export interface InspectedSize {
+  readonly bytes: number;
+  /** The same by part. */
+  readonly budget: Budget;
+  readonly storedBitsPerWeight: number;
+}
+
+export interface InspectResult {
+  readonly path: string;
+  /** The recipe, fitted to the target size where one was given. */
+  readonly recipe: Recipe;
+  readonly producer: string;
+  readonly opset: number;
+  readonly layers: number;
+  readonly activation: string | null;
+  readonly embedding: { readonly vocabulary: number; readonly hidden: number; readonly head: string } | null;
+  readonly projections: readonly InspectedProjection[];
+  /** What each input is fed with. */
+  readonly inputs: readonly InspectedInput[];
+  /** Why `compile` refuses the model whatever the recipe: sentences, mostly none. */
+  readonly problems: readonly string[];
+  /** The inputs that can be fed, for people. */
+  readonly understood: string;
+  readonly floatBytes: number;
+  /** Bytes by part as they are stored now; the head's may repeat the embedding (`embedding.head` is copy). */
+  readonly budget: Budget;
+  readonly sizes: Readonly<Record<string, InspectedSize>>;
+  /** Beside activations and the check of the graphs, which take what they are allowed. */
+  readonly peakMemoryBytes: number;
+}
+
+/** What `inspect` takes; the recipe is `best` by default. */
+export type InspectInput = RecipeTaking<InspectOptions, 'targetBytes'>;
+
+export async function inspect(input: InspectInput, context: Context = silentContext()): Promise<InspectResult> {
+  const options = checkOptions<InspectOptions>('inspect', input);
+  const asked = parseRecipe(options.recipe ?? { preset: 'best' });
+  const { source, recipe } = fitRest(openSource(options.model, asked), asked, options.targetBytes);
+  requireTarget(source, recipe, context);
+  const { model, analysis } = source;
+  const budget = floatBudget(source);
+  return {
+    path: options.model,
+    recipe,
+    producer: `${model.producerName} ${model.producerVersion}`.trim(),
+    opset: model.opsets.get('') ?? 0,
+    layers: analysis.layers,
+    activation: analysis.activation ?? null,
+    embedding:
+      analysis.embedding === undefined
+        ? null
+        : {
+            vocabulary: analysis.embedding.vocabulary,
+            hidden: analysis.embedding.hidden,
+            head: analysis.embedding.head,
+          },
+    projections: rows(source),
+    inputs: inspectInputs(model),
+    problems: feedProblems(model),
+    understood: UNDERSTOOD,
+    floatBytes: totalOf(budget),
+    budget,
+    sizes: sizesOf(source, recipe),
+    peakMemoryBytes: peakMemory(source, recipe),
+  };
+}
+
+function rows(source: Source): readonly InspectedProjection[] {
+  const taken = source.chosen.map(({ projection }): InspectedProjection => {
+    const { layer, role, id, k, n } = projection;
+    return { layer, role, id, node: projection.sites[0]?.node.name ?? '', k, n, status: 'quantizable' };
+  });
+  const left = source.left.map(({ at, code, reason, role, layer, k, n }): InspectedProjection => {
+    return {
+      layer: layer ?? null,
+      role: role ?? null,
+      id: at,
+      node: at,
+      k: k ?? null,
+      n: n ?? null,
+      status: 'refused',
+      code,
+      reason,
+    };
+  });
+  return [...taken, ...left];
+}
+
+/** Size of each model of the set. */
+function sizesOf(source: Source, recipe: Recipe): Record<string, InspectedSize> {
+  const entries = recipe.bits
+    .toSorted((a, b) => a - b)
+    .map((bits) => {
+      const budget = compiledBudget(source, recipe, bits);
+      const shapes = source.chosen.map((each) => storedShape(each, bits, recipe));
+      const size = { bytes: Math.ceil(totalOf(budget)), budget, storedBitsPerWeight: storedBitsPerWeight(shapes) };
+      return [`int${bits}`, size] as const;
+    });
+  return Object.fromEntries(entries);
+}

@@ -1,8 +1,0 @@
-/** Records, written beside their target and renamed when complete. */
-import { type RecordColumn, type RecordName, writeRecord } from '../files/record.js';
-import { staged } from '../proto/staging.js';
-
-/** Writes a record, and the folder it lies in. */
-export function saveRecord(path: string, name: RecordName, facts: unknown, columns: readonly RecordColumn[]): void {
-  staged(path, (temporary) => writeRecord(temporary, name, facts, columns));
-}

@@ -1,0 +1,125 @@
+/**
+ * Products as placeholders. A float model and a graph of a nested set both turn into the same template, in which every
+ * projection is one node `matquant::Projection(X, bias?)`; passes fill the template with whatever computes the product.
+ */
+import type { Projection, Site } from '../analysis/projection.js';
+import { fail } from '../diagnostics.js';
+import { float, string } from '../onnx/ir/attribute.js';
+import type { DType } from '../onnx/ir/dtype.js';
+import {
+  floatAttribute,
+  type Model,
+  type Node,
+  nodesOf,
+  placeOf,
+  stringAttribute,
+  type Value,
+} from '../onnx/ir/graph.js';
+import type { Rewriter } from '../onnx/rewrite/rewriter.js';
+
+const DOMAIN = 'matquant';
+const OP = 'Projection';
+
+/** Metadata key of every node that an expanded projection is made of: the projection's id. */
+export const PROJECTION_KEY = 'matquant.projection';
+/** Metadata key of the node that makes Y: how to get back to the placeholder. */
+const SITE_KEY = 'matquant.site';
+
+/** A placeholder, read. Y is the one output of `node`. */
+export interface Placeholder {
+  readonly node: Node;
+  readonly id: string;
+  readonly input: Value;
+  readonly bias: Value | undefined;
+  readonly alpha: number;
+  /** Element type of X and Y. */
+  readonly dtype: DType;
+}
+
+/** Puts placeholders in place of all sites of the projections, and drops the float weights nobody reads any more. */
+export function abstractProjections(rw: Rewriter, projections: readonly Projection[]): void {
+  for (const projection of projections) {
+    for (const site of projection.sites) abstractSite(rw, projection, site);
+  }
+}
+
+function abstractSite(rw: Rewriter, projection: Projection, site: Site): void {
+  const before = site.node.inputs.filter((value) => value !== undefined);
+  rw.replaceNode(site.node, {
+    op: OP,
+    domain: DOMAIN,
+    inputs: site.bias === undefined ? [site.input] : [site.input, site.bias],
+    attributes: { id: string(projection.id), alpha: float(site.alpha), dtype: string(site.dtype) },
+    name: placeOf(site.node),
+  });
+  for (const value of new Set(before)) rw.dropIfUnused(value);
+}
+
+/** The placeholders of a template in graph order, those of nested graphs where their owner stands. */
+export function placeholdersOf(model: Model): readonly Placeholder[] {
+  return [...nodesOf(model.graph)].filter(({ op, domain }) => op === OP && domain === DOMAIN).map(readPlaceholder);
+}
+
+function readPlaceholder(node: Node): Placeholder {
+  const [input, bias] = node.inputs;
+  if (input === undefined) throw new Error(`placeholder ${node.name} has no input`);
+  const dtype = stringAttribute(node, 'dtype', 'float32') as DType;
+  return { node, id: stringAttribute(node, 'id', ''), input, bias, alpha: floatAttribute(node, 'alpha', 1), dtype };
+}
+
+/** What the last node of an expanded projection carries, so that a graph of the set can be filled anew. */
+export function siteMetadata(site: Placeholder): ReadonlyMap<string, string> {
+  const { alpha, dtype } = site;
+  const names = { name: site.node.name, input: site.input.name, ...(site.bias ? { bias: site.bias.name } : {}) };
+  return new Map([
+    [PROJECTION_KEY, site.id],
+    [SITE_KEY, JSON.stringify({ ...names, alpha, dtype })],
+  ]);
+}
+
+/** Turns the expanded projections of a graph of a nested set back into placeholders. Returns how many there were. */
+export function collapseProjections(rw: Rewriter): number {
+  const last = [...nodesOf(rw.model.graph)].filter((node) => node.metadata.has(SITE_KEY));
+  for (const node of last) collapse(rw, node);
+  return last.length;
+}
+
+interface SiteNote {
+  readonly name: string;
+  readonly input: string;
+  readonly bias?: string;
+  readonly alpha: number;
+  readonly dtype: string;
+}
+
+function collapse(rw: Rewriter, last: Node): void {
+  const id = last.metadata.get(PROJECTION_KEY) ?? '';
+  const note = JSON.parse(last.metadata.get(SITE_KEY) ?? '{}') as SiteNote;
+  const input = findUpstream(last, note.input, id);
+  const bias = note.bias === undefined ? [] : [findUpstream(last, note.bias, id)];
+  const before = last.inputs.filter((value) => value !== undefined);
+  rw.replaceNode(last, {
+    op: OP,
+    domain: DOMAIN,
+    inputs: [input, ...bias],
+    attributes: { id: string(id), alpha: float(note.alpha), dtype: string(note.dtype) },
+    name: note.name,
+  });
+  for (const value of new Set(before)) rw.dropIfUnused(value);
+}
+
+/** The value of this name that the nodes of projection `id` above `last` read. */
+function findUpstream(last: Node, name: string, id: string): Value {
+  const seen = new Set<Node>();
+  const open = [last];
+  for (let node = open.pop(); node !== undefined; node = open.pop()) {
+    for (const value of node.inputs) {
+      if (value?.name === name) return value;
+      const maker = value?.producer;
+      if (maker === undefined || seen.has(maker) || maker.metadata.get(PROJECTION_KEY) !== id) continue;
+      seen.add(maker);
+      open.push(maker);
+    }
+  }
+  return fail('not-a-set', placeOf(last), `the graph was changed: projection ${id} no longer reads ${name}`);
+}

@@ -1,0 +1,99 @@
+/** Runs passes over one model: order checked before the start, the verifier and the promised facts after each. */
+import { type Diagnostic, fail } from '../../diagnostics.js';
+import { schemaIssues } from '../../schema-issues.js';
+import { cloneModel } from '../ir/clone.js';
+import type { Model, Value } from '../ir/graph.js';
+import { printModel } from '../ir/print.js';
+import { verify } from '../ir/verify.js';
+import type { Pass, PassDescription } from './define-pass.js';
+import type { Fact } from './facts.js';
+import { type Change, Rewriter } from './rewriter.js';
+
+/** One pass with what it runs on. Made by `step`, which ties the types together. */
+export interface PassStep {
+  readonly pass: PassDescription;
+  readonly run: (rw: Rewriter) => void;
+}
+
+/** What one pass did. */
+export interface PassReport {
+  readonly name: string;
+  readonly changes: readonly Change[];
+}
+
+/** A pass left the model invalid or broke a promise: a bug in the pass. `before` is the model as the pass found it. */
+export class BrokenPassError extends Error {
+  override readonly name = 'BrokenPassError';
+  readonly diagnostics: readonly Diagnostic[];
+  readonly before: string;
+
+  constructor(pass: string, diagnostics: readonly Diagnostic[], before: string) {
+    super(`the pass ${pass} broke the model: ${diagnostics.map(({ at, message }) => `${at}: ${message}`).join('; ')}`);
+    this.diagnostics = diagnostics;
+    this.before = before;
+  }
+}
+
+/** Prepares a pass. Options are checked against its schema and completed with its defaults. */
+export function step<O>(pass: Pass<O>, options?: unknown): PassStep;
+export function step<O, M>(pass: Pass<O, M>, options: unknown, material: M): PassStep;
+export function step<O, M>(pass: Pass<O, M>, options: unknown = {}, material?: M): PassStep {
+  const parsed = pass.options.safeParse(options);
+  if (!parsed.success)
+    return fail('recipe', pass.name, `The options are not valid: ${schemaIssues(parsed.error, options)}`);
+  return { pass, run: (rw) => pass.run(rw, parsed.data, material as M) };
+}
+
+/** Runs the steps in order on `model`, in place. */
+export function runPasses(model: Model, steps: readonly PassStep[]): readonly PassReport[] {
+  checkOrder(model, steps);
+  return steps.map((each) => runStep(model, each));
+}
+
+/** Every fact that a pass needs must hold at the start or be given by an earlier pass. */
+export function checkOrder(model: Model, steps: readonly PassStep[]): void {
+  const held = new Set<Fact>();
+  for (const { pass } of steps) {
+    const missing = pass.needs.find((fact) => !held.has(fact) && fact.check(model).length > 0);
+    if (missing !== undefined) {
+      fail(
+        'invalid-graph',
+        pass.name,
+        `The pass needs ${missing.name} (${missing.means}), which nothing before it gives`,
+      );
+    }
+    for (const fact of pass.gives) held.add(fact);
+  }
+}
+
+function runStep(model: Model, { pass, run }: PassStep): PassReport {
+  const before = cloneModel(model).model;
+  const rw = new Rewriter(model);
+  run(rw);
+  const broken = [
+    ...verify(model),
+    ...interfaceChanges(before, model),
+    ...pass.gives.flatMap((fact) => fact.check(model)),
+  ];
+  if (broken.length > 0) throw new BrokenPassError(pass.name, broken, printModel(before, { digests: false }));
+  return { name: pass.name, changes: rw.changes };
+}
+
+/** Inputs that callers must feed and outputs keep their names, types, shapes and order, whatever a pass does. */
+function interfaceChanges(before: Model, after: Model): readonly Diagnostic[] {
+  const fed = (model: Model): readonly Value[] =>
+    model.graph.inputs.filter(({ initializer }) => initializer === undefined);
+  const describe = (values: readonly Value[]): string =>
+    values.map(({ name, type }) => `${name}: ${type?.dtype} [${type?.shape?.map((dim) => dim ?? '?')}]`).join(', ');
+  const sides: readonly (readonly [string, string, string])[] = [
+    ['inputs', describe(fed(before)), describe(fed(after))],
+    ['outputs', describe(before.graph.outputs), describe(after.graph.outputs)],
+  ];
+  return sides
+    .filter(([, was, is]) => was !== is)
+    .map(([side, was, is]) => ({
+      code: 'invalid-graph',
+      at: side,
+      message: `the ${side} were (${was}) and are (${is})`,
+    }));
+}

@@ -1,0 +1,20 @@
+/** What a user asks for: the recipe, its schema, presets and what each method needs. */
+export { nameOf } from './lambda-name.js';
+export { PRESETS } from './presets.js';
+export {
+  type Bits,
+  describeRecipe,
+  isDefaultLambda,
+  lambdaOf,
+  parseRecipe,
+  presetOf,
+  type Recipe,
+  type RecipeInput,
+  readRecipe,
+  recipeJsonSchema,
+} from './recipe.js';
+export type { DistillRecipe } from './recipe-distill.js';
+export type { PrefixRecipe } from './recipe-prefix.js';
+export type { QatRecipe } from './recipe-qat.js';
+export type { TrainRecipe } from './recipe-train.js';
+export { requireText } from './require-text.js';

@@ -1,0 +1,41 @@
+/** The part of a recipe that says what feeds the solver: the float model, or what quantized projections make of its activations. */
+import { z } from 'zod';
+import { fail } from '../diagnostics.js';
+
+const BITS = [2, 3, 4, 5, 6, 7, 8] as const;
+
+/** How the solver takes quantized inputs; every field is described by the schema below. */
+export interface PrefixRecipe {
+  readonly bits: readonly (typeof BITS)[number][];
+  readonly share: number;
+  readonly damping: number;
+}
+
+export const prefixSchema: z.ZodType<PrefixRecipe> = z.strictObject({
+  bits: z
+    .array(z.union(BITS.map((bits) => z.literal(bits))))
+    .min(1)
+    .default([4, 3, 2])
+    .describe(
+      'Precisions of the set that are solved for inputs from their own earlier projections; others for float ones.',
+    ),
+  share: z.number().positive().max(1).default(1).describe('How much of the correction of the weights is made.'),
+  damping: z
+    .number()
+    .positive()
+    .max(1)
+    .default(0.1)
+    .describe('Diagonal added to the Gram matrix of those inputs, relative to its mean.'),
+});
+
+/** Fails when a recipe solves nothing for quantized inputs. */
+export function requirePrefix(
+  { method, bits }: { readonly method: string; readonly bits: readonly number[] },
+  prefix: PrefixRecipe,
+  at: string,
+): void {
+  if (method !== 'best' && method !== 'gptq')
+    fail('recipe', at, `The method ${method} takes no quantized prefix; best and gptq do`);
+  if (!prefix.bits.some((each) => bits.includes(each)))
+    fail('recipe', at, `prefix.bits has none of the precisions ${bits.join(', ')} of the set`);
+}

@@ -1,0 +1,2 @@
+/** The page. */
+export { type ReportOptions, type ReportResult, report } from './report.js';

@@ -1,0 +1,92 @@
+/** What a recipe's method learns from text, as a folder: captured, or added up from folders of several runs. */
+import { join } from 'node:path';
+import { saveStatistics } from '../capture/index.js';
+import { fail } from '../diagnostics.js';
+import type { InputWatch } from '../files/input-watch.js';
+import { stagedFolder } from '../files/staging.js';
+import { openWorkFolder } from '../files/work-folder.js';
+import { type Context, silentContext } from '../log.js';
+import { checkOptions, type RecipeTaking, recipeOf } from '../options/index.js';
+import { guardOutputs } from '../outputs/index.js';
+import { inputFiles, openSource, requireFinite, watchModel, withInputs } from '../source/index.js';
+import { type TextInput, textFiles } from '../text/index.js';
+import { type MeasureOptions, measureText } from './measure.js';
+import { requireMemory } from './peak-memory.js';
+import { type TextEvidence, textEvidence } from './text-evidence.js';
+
+export interface CaptureStatisticsOptions extends MeasureOptions {
+  readonly model: string;
+  /** Folder of the statistics. */
+  readonly output: string;
+  /** Replace files of the same names that this tool did not write. Inputs are never replaced. */
+  readonly overwrite?: boolean;
+}
+
+export interface CaptureStatisticsResult {
+  readonly folder: string;
+  /** Names this text, model and version. */
+  readonly digest: string;
+  readonly windows: number;
+  readonly tokens: number;
+  /** How far the text goes; a compilation fills up what it leaves open. */
+  readonly evidence: TextEvidence;
+  /** Inputs of projections; gate and up have one together. */
+  readonly groups: number;
+  readonly seconds: number;
+}
+
+/** What `captureStatistics` takes: either text or statistics to add up; the recipe is `best` by default. */
+export type CaptureStatisticsInput = RecipeTaking<
+  Omit<CaptureStatisticsOptions, 'text'>,
+  'threads' | 'memoryBytes' | 'seed'
+> & { readonly text?: TextInput | undefined };
+
+/** Writes statistics of the projections in the recipe's scope. Nothing is written unless all of it succeeds. */
+export async function captureStatistics(
+  input: CaptureStatisticsInput,
+  context: Context = silentContext(),
+): Promise<CaptureStatisticsResult> {
+  const asked = checkOptions<CaptureStatisticsOptions>('capture', input);
+  const options = { ...asked, recipe: recipeOf(asked) };
+  if ((asked.text === undefined) === (asked.statistics === undefined))
+    fail('bad-usage', 'text', 'Give either text to capture or `statistics` to add up');
+  const { model, output, text, statistics: added = [], work, overwrite } = options;
+  guardOutputs({
+    models: [model],
+    inputs: textFiles(text),
+    inputFolders: added,
+    files: [{ path: join(output, 'statistics.json'), kind: 'statistics' }],
+    folders: [output, work],
+    overwrite,
+  });
+  if (work !== undefined) openWorkFolder(work);
+  return withInputs(inputFiles(model, text), (inputs) => captureInputs(options, inputs, context));
+}
+
+async function captureInputs(
+  options: CaptureStatisticsOptions,
+  inputs: InputWatch,
+  context: Context,
+): Promise<CaptureStatisticsResult> {
+  const { model, output, recipe } = options;
+  const started = performance.now();
+  const source = openSource(model, recipe);
+  watchModel(inputs, source.model);
+  requireMemory(source, recipe, options.memoryBytes);
+  requireFinite(source, context);
+  const { captured, projections } = await measureText(source, options, context);
+  if (captured === undefined)
+    return fail('bad-usage', model, `The method ${recipe.method} learns nothing from statistics`);
+  const { statistics, close } = captured;
+  const { header, groups } = statistics;
+  const write = async (folder: string): Promise<void> => {
+    await saveStatistics(statistics, folder);
+    await inputs.check();
+  };
+  await stagedFolder(output, write, ['statistics.json']).finally(close);
+  const { digest, windows, tokens } = header;
+  const vocabulary = source.analysis.embedding?.vocabulary ?? 0;
+  const { weightOf: _, ...evidence } = textEvidence(header, projections, vocabulary);
+  const seconds = (performance.now() - started) / 1000;
+  return { folder: output, digest, windows, tokens, evidence, groups: groups.length, seconds };
+}

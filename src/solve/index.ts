@@ -1,0 +1,28 @@
+/** From statistics to codes and tables of all precisions. */
+export {
+  type CaptureStatisticsInput,
+  type CaptureStatisticsOptions,
+  type CaptureStatisticsResult,
+  captureStatistics,
+} from './capture-statistics.js';
+export { clipGroup } from './kernel/clip.js';
+export { type HeldCodes, type Nested, parentBits, type Solved } from './kernel/options.js';
+export { solveInParts } from './kernel/parts.js';
+export { type Measured, type MeasureOptions, measure } from './measure.js';
+export { peakMemory, requireMemory } from './peak-memory.js';
+export type { ProbeText, Scored } from './probe-text.js';
+export { type CompressedTables, compressTables, shrinkFloats } from './rest.js';
+export { openPrefix, solveBehindPrefix } from './solve-prefix.js';
+export {
+  gramOf,
+  groupsOf,
+  itemsOf,
+  type SolvedProjection,
+  type Solver,
+  solveOptions,
+  solveProjections,
+  storedWeight,
+} from './solve-projections.js';
+export type { TableReport } from './solve-tables.js';
+export { SolvedFiles } from './solved-files.js';
+export type { TextEvidence } from './text-evidence.js';

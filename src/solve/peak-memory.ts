@@ -1,0 +1,61 @@
+/** What a compilation will take in memory, before anything is computed. */
+
+import type { Projection } from '../analysis/projection.js';
+import { fail } from '../diagnostics.js';
+import type { Recipe } from '../recipe/index.js';
+import { type Source, tableBits, tokenTablesOf } from '../source/index.js';
+import { MOST_COLS } from './kernel/parts.js';
+import { TABLE_STAGE } from './solve-tables.js';
+
+/** The process itself, ONNX Runtime and the kernels, with what was read of the model: measured 190 MB on Gemma 3 270M. */
+const BASE = 200e6;
+/** Methods that look at weights alone. */
+const WITHOUT_STATISTICS: ReadonlySet<Recipe['method']> = new Set(['rtn', 'sliced-minmax']);
+
+/**
+ * Bytes at the worst moment of measuring and solving, which holds one layer and the largest projections, however many layers the
+ * model has. Activations and the check of the graphs come on top: they take what --memory allows.
+ */
+export function peakMemory({ chosen, analysis }: Source, recipe: Recipe): number {
+  const gram = WITHOUT_STATISTICS.has(recipe.method) ? 0 : 1;
+  const tables = tableBits(recipe) === undefined ? [] : tokenTablesOf(analysis);
+  const solve = [
+    ...groupsOf(chosen.map(({ projection }) => projection)).map((group) => solving(group.k, group.n, gram)),
+    ...tables.map(({ rows, cols }) => solving(cols, Math.min(rows, TABLE_STAGE / cols), gram)),
+  ];
+  const layers = new Map<number, number>();
+  for (const { layer, k, n, role } of analysis.projections)
+    if (role !== 'head') layers.set(layer, (layers.get(layer) ?? 0) + capturing(k, n));
+  // Mapped, and with enough text touched from end to end: 705 MB of Gemma 3 270M, whose peak was 877 MB.
+  const embedding = analysis.embedding?.weight.tensor.byteLength ?? 0;
+  return BASE + Math.max(0, ...solve, ...(gram === 0 ? [] : [...layers.values(), embedding]));
+}
+
+/** Error code `memory-bound`, with the least that works, when the worst moment takes more than `memoryBytes`. */
+export function requireMemory(source: Source, recipe: Recipe, memoryBytes: number): void {
+  const need = peakMemory(source, recipe);
+  if (need <= memoryBytes) return;
+  const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)}MB`;
+  fail('memory-bound', source.path, `The work takes ${megabytes(need)}, but --memory is ${megabytes(memoryBytes)}`);
+}
+
+/** Bytes that statistics may take beside the work, and activations again as many. */
+export const spareMemory = (source: Source, recipe: Recipe, memoryBytes: number): number =>
+  Math.max(0, memoryBytes - peakMemory(source, recipe)) / 2;
+
+/** Projections of one input: they share a Gram matrix. */
+function groupsOf(projections: readonly Projection[]): readonly { readonly k: number; readonly n: number }[] {
+  const groups = new Map<string, { k: number; n: number }>();
+  for (const { group, k, n } of projections) groups.set(group, { k, n: (groups.get(group)?.n ?? 0) + n });
+  return [...groups.values()];
+}
+
+/**
+ * Weights twice in float32, their codes and those that are written; a Gram matrix as it was read, its copies and its factor; and
+ * the scratch of two threads.
+ */
+const solving = (k: number, n: number, gram: number): number =>
+  13 * k * n + gram * (8 * k ** 2 + 16 * Math.min(k, MOST_COLS) ** 2 + 2 * Math.min(64e6, 16 * k ** 2));
+
+/** Weights in the session as they are stored and as the products want them, and the Gram matrix twice. */
+const capturing = (k: number, n: number): number => 8 * k * n;

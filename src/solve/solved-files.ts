@@ -1,0 +1,96 @@
+/**
+ * Solved projections as files: each is immutable and named by the digest of all it was made from (weights, statistics, options,
+ * tool), so a run that was interrupted goes on, and a run with the same inputs takes what is there.
+ */
+import { createHash } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { findRecord, type RecordColumn, type RecordContents, type RecordName } from '../files/record.js';
+import { saveRecord } from '../files/staged-record.js';
+import type { StoredWeight } from '../kernels/load-rows.js';
+import type { Log } from '../log.js';
+import { DTYPES } from '../onnx/ir/dtype.js';
+import type { Precision } from '../quant/precision.js';
+import type { DecodeTable } from '../quant/tables.js';
+import { TOOL } from '../version.js';
+import type { Solved, SolveReport } from './kernel/options.js';
+
+/** Raised when the solver finds other codes or tables for the same input. */
+const REVISION = 3;
+
+interface Header {
+  readonly bits: readonly Precision[];
+  readonly report: Omit<SolveReport, 'error'> & {
+    readonly error: readonly (readonly [Precision, { before: number; after: number }])[];
+  };
+}
+
+/** A folder of solved projections; without a folder nothing is kept. */
+export class SolvedFiles {
+  readonly #folder: string | undefined;
+  readonly #log: Log;
+
+  constructor(folder: string | undefined, log: Log) {
+    this.#folder = folder;
+    this.#log = log;
+    if (folder !== undefined) mkdirSync(folder, { recursive: true });
+  }
+
+  /** The name of a solution: a digest of the weight's bytes and of everything else in `facts`. */
+  key(weight: StoredWeight, facts: unknown): string {
+    if (this.#folder === undefined) return '';
+    const { bytes, dtype, layout, rows, cols } = weight;
+    const hash = createHash('sha256').update(
+      JSON.stringify([TOOL, REVISION, dtype, layout, rows, cols, DTYPES[dtype].onnx, facts]),
+    );
+    return hash.update(bytes).digest('hex');
+  }
+
+  /** The solution of this name, or undefined when it is not there or, which is said, damaged. */
+  find(key: string): Solved | undefined {
+    if (this.#folder === undefined) return undefined;
+    return findRecord(this.#path(key), nameOf(key), this.#log, decode);
+  }
+
+  save(key: string, solved: Solved): void {
+    if (this.#folder === undefined) return;
+    saveRecord(this.#path(key), nameOf(key), factsOf(solved), columnsOf(solved));
+  }
+
+  #path(key: string): string {
+    return join(this.#folder ?? '', `${key}.solved`);
+  }
+}
+
+const nameOf = (key: string): RecordName => ({ kind: 'solved', key });
+
+function factsOf({ tables, report }: Solved): Header {
+  return { bits: [...tables.keys()], report: { ...report, error: [...report.error] } };
+}
+
+function columnsOf({ codes, parent, tables }: Solved): readonly RecordColumn[] {
+  return [
+    { name: 'scale', data: parent.scale },
+    { name: 'zero', data: parent.zero },
+    ...[...tables].flatMap(([bits, { scale, offset }]) => [
+      { name: `scale ${bits}`, data: scale },
+      { name: `offset ${bits}`, data: offset },
+    ]),
+    { name: 'codes', data: codes },
+  ];
+}
+
+function decode({ facts, arrays }: RecordContents): Solved {
+  const { bits, report } = facts as Header;
+  const column = (name: string): Float32Array => arrays.get(name) as Float32Array;
+  const tables = bits.map((each): [Precision, DecodeTable] => [
+    each,
+    { scale: column(`scale ${each}`), offset: column(`offset ${each}`) },
+  ]);
+  return {
+    codes: arrays.get('codes') as Uint8Array,
+    parent: { scale: column('scale'), zero: column('zero') },
+    tables: new Map(tables),
+    report: { ...report, error: new Map(report.error) },
+  };
+}

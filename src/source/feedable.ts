@@ -1,0 +1,54 @@
+/** Whether the inputs of a model can be fed, told before any work is done. */
+import { graphRoles, portOf } from '../capture/index.js';
+import { fail } from '../diagnostics.js';
+import type { Model } from '../onnx/ir/graph.js';
+import { hasTokens, logitsPort, UNDERSTOOD } from '../runtime/input-roles.js';
+import type { Source } from './source.js';
+
+/** An input of the model, and what it is fed with. */
+export interface InspectedInput {
+  readonly name: string;
+  /** `ids`, `mask`, `cache` …; null when it cannot be fed. */
+  readonly role: string | null;
+  readonly problem?: string;
+}
+
+/** Every input that a caller must feed. */
+export function inspectInputs(model: Model): readonly InspectedInput[] {
+  return [...graphRoles(model)].map(([name, understood]) =>
+    understood.role === undefined ? { name, role: null, problem: understood.problem } : { name, role: understood.role },
+  );
+}
+
+/** Why the model cannot be run, so that it cannot be compiled either: sentences, none when it can. */
+export function feedProblems(model: Model): readonly string[] {
+  const roles = graphRoles(model);
+  const problems = [...roles.values()].flatMap((understood) =>
+    understood.role === undefined ? [understood.problem] : [],
+  );
+  if (problems.length === 0 && !hasTokens(roles)) problems.push('The model has no input input_ids or inputs_embeds');
+  if (logitsPort(model.graph.outputs.map(portOf)) === undefined) problems.push('The model has no output logits');
+  return problems;
+}
+
+/** Fails with `unsupported-model` when an input cannot be fed, or the logits cannot be found. */
+export function requireFeedable({ model, path }: Pick<Source, 'model' | 'path'>): void {
+  const [first] = feedProblems(model);
+  if (first !== undefined) fail('unsupported-model', path, `${first}. Understood are ${UNDERSTOOD}`);
+}
+
+/** True when some input takes vectors of tokens, which are random: no embedding inside the model makes them. */
+export function takesVectors(model: Model): boolean {
+  return [...graphRoles(model).values()].some(({ role }) => role === 'vectors');
+}
+
+/** Fails with `unsupported-model` when text cannot become what the model takes. */
+export function requireText(model: Model, at: string): void {
+  const vectors = [...graphRoles(model)].find(([, { role }]) => role === 'vectors');
+  if (vectors === undefined) return;
+  fail(
+    'unsupported-model',
+    at,
+    `The input ${vectors[0]} takes the output of an embedding that is not part of the model, so text cannot be fed; it can be compiled with --preset data-free and scored with --ids, on random vectors`,
+  );
+}

@@ -1,0 +1,21 @@
+/** The float model that is compiled: opened once, weights read by range. */
+export {
+  feedProblems,
+  type InspectedInput,
+  inspectInputs,
+  requireFeedable,
+  requireText,
+  takesVectors,
+} from './feedable.js';
+export { requireFinite } from './finite-weights.js';
+export { inputFiles, watchModel, withInputs } from './inputs.js';
+export {
+  type Chosen,
+  openSource,
+  reopenSource,
+  requireComplete,
+  requireFfn,
+  type Source,
+  vocabularyOf,
+} from './source.js';
+export { storedRows, type TableBits, type TokenTable, tableBits, tableBlock, tokenTablesOf } from './token-tables.js';

@@ -1,0 +1,255 @@
+/** The stage that distils tables end to end: a written data file, its float original and text in, better tables in place. */
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { fail } from '../diagnostics.js';
+import type { Context } from '../log.js';
+import type { StoredTable } from '../quant/compress.js';
+import type { Precision } from '../quant/precision.js';
+import { createRandom } from '../random.js';
+import type { DistillRecipe, Recipe } from '../recipe/index.js';
+import { readHints } from '../runtime/hints.js';
+import { ortRuntime } from '../runtime/ort.js';
+import { type SetReader, SetTensors, SetWriter, type WrittenSet } from '../set/index.js';
+import type { Solver } from '../solve/index.js';
+import type { Source } from '../source/index.js';
+import type { TextOptions } from '../text/index.js';
+import { TOOL } from '../version.js';
+import { Chain } from './distill/chain.js';
+import type { Look } from './distill/checkpoint.js';
+import { Mixture } from './distill/mixture.js';
+import type { StudentProjection, Tables } from './distill/student.js';
+import { vocabularyOf } from './distill/text.js';
+import { distillTables, type Trainable } from './distill/train.js';
+import { storedAgain, storedTables, studentAt } from './distill-student.js';
+import { confineLatents, withLatents } from './latents.js';
+import { type Lessons, openLessons, sourceInFloat32 } from './lessons.js';
+import { solveBelow } from './solve-below.js';
+
+export interface DistillStage {
+  /** The float original. */
+  readonly model: string;
+  /** The same, as it is solved. */
+  readonly source: Source;
+  /** The data file, complete and still staged. */
+  readonly data: string;
+  readonly written: WrittenSet;
+  readonly recipe: Recipe;
+  readonly text: TextOptions;
+  readonly threads: number;
+  readonly memoryBytes: number;
+  readonly seed: number;
+  readonly work?: string | undefined;
+  /** Solves what lies below codes that learnt. */
+  readonly solver: Solver;
+}
+
+/** What became of one precision. */
+export interface DistillReport {
+  readonly bits: number;
+  readonly steps: number;
+  readonly tokens: number;
+  /** Divergence on the text that was kept back, at the start and of the tables that were chosen. */
+  readonly kept: { readonly before: number; readonly after: number };
+  readonly looks: readonly Look[];
+}
+
+/** Distils the precisions that the recipe names, one after another; the data file holds the new tables afterwards. */
+export async function distill(
+  stage: DistillStage,
+  context: Context,
+): Promise<{ readonly written: WrittenSet; readonly reports: readonly DistillReport[] }> {
+  const settings = stage.recipe.distill as DistillRecipe;
+  const { written, recipe } = stage;
+  const wanted = [...recipe.bits].sort((a, b) => a - b).filter((bits) => settings.bits.includes(bits));
+  if (wanted.length === 0) return { written, reports: [] };
+  if (written.layout.decode === 'tied')
+    fail('recipe', 'distill', 'Tied tables belong to the parent alone: there is nothing to distil for one precision');
+  const source = sourceInFloat32(stage.model, recipe);
+  const lessons = await openLessons(stage, settings, source, context);
+  const reports: DistillReport[] = [];
+  let current = written;
+  try {
+    for (const bits of wanted) {
+      const one = { stage: { ...stage, written: current }, settings, source, lessons };
+      const { written: next, report } = await distillPrecision(bits, one, context);
+      current = next;
+      if (report !== undefined) reports.push(report);
+    }
+  } finally {
+    lessons.teacher.close();
+  }
+  return { written: current, reports };
+}
+
+/** Distils one precision; the data file holds what it learnt afterwards. */
+async function distillPrecision(
+  bits: Precision,
+  one: Omit<Surroundings, 'reader'>,
+  context: Context,
+): Promise<{ readonly written: WrittenSet; readonly report: DistillReport | undefined }> {
+  const { stage, settings, source } = one;
+  const { data, written } = stage;
+  const { layout } = written;
+  const tensors = new SetTensors(data, data);
+  try {
+    const reader: SetReader = { layout, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) };
+    const codesLearn = settings.learn.includes('codes') && settings.codes.bits.includes(bits);
+    const plain = studentAt(reader, source, bits);
+    const student = codesLearn ? withLatents(plain, reader, bits) : plain;
+    if (!student.some(({ learns }) => learns)) return { written, report: undefined };
+    const { tables, ...report } = await distillOne(bits, student, { ...one, reader }, context);
+    const writer = new SetWriter(data, layout, 'complete');
+    try {
+      if (codesLearn) await solveBelow(tables, bits, stage.source, reader, writer, stage.solver);
+      for (const [id, table] of storedTables(tables, student, bits, layout))
+        writer.writeTables(id, new Map([[bits, table]]));
+      return { written: writer.finish(), report };
+    } catch (error) {
+      writer.abandon();
+      throw error;
+    }
+  } finally {
+    tensors.close();
+  }
+}
+
+interface Surroundings {
+  readonly stage: DistillStage;
+  readonly settings: DistillRecipe;
+  readonly source: Source;
+  readonly lessons: Lessons;
+  readonly reader: SetReader;
+}
+
+async function distillOne(
+  bits: Precision,
+  student: readonly StudentProjection[],
+  surroundings: Surroundings,
+  context: Context,
+): Promise<DistillReport & { readonly tables: Tables }> {
+  const { stage, settings, lessons } = surroundings;
+  const { text, teacher, rows, kept, batch } = lessons;
+  const tables: Tables = new Map(
+    student.filter(({ learns }) => learns).map(({ codes, columns }) => [codes.name, columns]),
+  );
+  const { trainable, close } = openTrainable(bits, student, surroundings);
+  try {
+    const result = await distillTables({
+      chain: trainable,
+      teacher,
+      text,
+      rows,
+      kept,
+      tables,
+      stored: (some) => storedAgain(some, student, bits, stage.written.layout),
+      options: { ...settings, batch, rate: rateOf(settings, bits), codeRate: settings.codes.rate / 2 ** (8 - bits) },
+      confine: confineLatents(tables, { near: settings.codes.near, held: heldBelow(settings, bits) }, bits),
+      random: createRandom(stage.seed).fork(`distill ${bits}`),
+      ...(stage.work !== undefined && {
+        checkpoint: join(stage.work, 'distilled', `${keyOf(bits, surroundings)}.state`),
+      }),
+      log: context.log,
+      signal: context.signal,
+      onStep: (step, steps, loss, last) =>
+        context.progress.update({
+          stage: `distill int${bits}`,
+          done: step,
+          total: steps,
+          detail: `loss ${loss.toFixed(4)}, kept back ${last.toFixed(4)}`,
+        }),
+    });
+    const before = result.looks[0]?.kept ?? 0;
+    const after = Math.min(...result.looks.map((look) => look.kept));
+    const tokens = result.steps * batch * text.length;
+    return { bits, steps: result.steps, tokens, kept: { before, after }, looks: result.looks, tables: result.tables };
+  } finally {
+    await close();
+  }
+}
+
+/** The model at `bits`, and those that teach it beside the float model; what is kept is judged by the float model alone. */
+function openTrainable(
+  bits: Precision,
+  student: readonly StudentProjection[],
+  { stage, settings, source, lessons, reader }: Surroundings,
+): { readonly trainable: Trainable; close(): Promise<void> } {
+  const { text, batch } = lessons;
+  const { model, analysis } = source;
+  const vocabulary = analysis.embedding?.vocabulary ?? 0;
+  const ids = settings.vocabulary === 'full' ? undefined : vocabularyOf(text.windows, vocabulary, settings.vocabulary);
+  const open = (projections: readonly StudentProjection[]): Chain =>
+    new Chain({
+      model,
+      analysis,
+      student: projections,
+      ids,
+      runtime: ortRuntime,
+      threads: stage.threads,
+      hints: readHints(stage.model),
+      ...boundOf(stage, projections, batch * text.length),
+    });
+  const chain = open(student);
+  const teachers = settings.codistill
+    .filter(({ to }) => to === bits)
+    .map(({ from }) => open(studentAt(reader, source, from as Precision).map((each) => ({ ...each, learns: false }))));
+  const terms = [undefined, ...teachers].map((teacher) => ({ chain, weight: 1, teacher }));
+  const mixture = new Mixture(terms);
+  const trainable: Trainable = {
+    loss: (lesson, tables) => chain.loss(lesson, tables),
+    step: (lesson, tables) => mixture.step(lesson, tables),
+  };
+  const close = async (): Promise<void> => {
+    for (const each of [chain, ...teachers]) await each.close();
+  };
+  return { trainable, close };
+}
+
+/** Leading bits that a smaller precision has learnt before. */
+const heldBelow = ({ codes, bits: all }: DistillRecipe, bits: number): number =>
+  Math.max(0, ...codes.bits.filter((each) => each < bits && all.includes(each)));
+
+const rateOf = ({ rate }: DistillRecipe, bits: number): number =>
+  typeof rate === 'number' ? rate : (rate[bits] ?? fail('recipe', 'distill', `There is no rate for int${bits}`));
+
+/**
+ * Bytes that a step takes: a learning weight is there as code, weight and gradient in float32, in two sessions; and of every
+ * activation between projections about 20 numbers are kept. Gemma 3 270M with 512 tokens: see docs/decisions.md.
+ */
+function boundOf(
+  { memoryBytes }: DistillStage,
+  student: readonly StudentProjection[],
+  tokens: number,
+): { readonly maxWeightBytes?: number } {
+  const weights = student.reduce((sum, { projection: { k, n } }) => sum + k * n, 0);
+  const activations = student.reduce((sum, { projection: { k, n } }) => sum + tokens * (k + n), 0);
+  const need = 16 * weights + 20 * activations;
+  return need <= memoryBytes ? {} : { maxWeightBytes: Math.max(1, Math.floor((4 * weights * memoryBytes) / need)) };
+}
+
+/** Grows when a state or what leads to it changes, so that old ones are not taken up. */
+const STATE_FORMAT = 2;
+
+/** Names a distillation by all that it is made from. */
+function keyOf(bits: Precision, { stage, settings, lessons }: Surroundings): string {
+  const { sections } = stage.written;
+  const own = sections.slice(0, sections.findIndex((section) => section.bits === bits) + 1);
+  const { bits: _, ...rest } = settings;
+  const facts = [TOOL, STATE_FORMAT, bits, own.map(({ sha256 }) => sha256), lessons.digest, rest, stage.seed];
+  return createHash('sha256').update(JSON.stringify(facts)).digest('hex');
+}
+
+/** Puts tables into a complete data file. */
+export function writeTables(
+  path: string,
+  written: WrittenSet,
+  stored: ReadonlyMap<string, ReadonlyMap<number, StoredTable>>,
+): WrittenSet {
+  const writer = new SetWriter(path, written.layout, 'complete');
+  try {
+    for (const [id, tables] of stored) writer.writeTables(id, tables);
+    return writer.finish();
+  } catch (error) {
+    writer.abandon();
+    throw error;
+  }
+}

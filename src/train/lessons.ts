@@ -1,0 +1,90 @@
+/** Text that a stage learns from end to end, with what the float model makes of it. */
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { fixedShapeOf } from '../analysis/fixed-shape.js';
+import { digestOfModel, digestOfWindows } from '../capture/index.js';
+import { fail } from '../diagnostics.js';
+import type { Context } from '../log.js';
+import type { Recipe } from '../recipe/index.js';
+import { readHints } from '../runtime/hints.js';
+import { ortRuntime } from '../runtime/ort.js';
+import { openSource, type Source } from '../source/index.js';
+import { readWindows, type TextOptions } from '../text/index.js';
+import { openTeacher, type Teacher } from './distill/teacher.js';
+import { DistillText } from './distill/text.js';
+
+/** Gradients are of float32, whatever the export computes in. */
+export const sourceInFloat32 = (path: string, recipe: Recipe): Source =>
+  openSource(path, recipe, ['bfloat16', 'float16']);
+
+/** Text with the teacher's states, split into what is learnt from and what is kept back. */
+export interface Lessons {
+  readonly text: DistillText;
+  readonly teacher: Teacher;
+  readonly rows: readonly number[];
+  readonly kept: readonly number[];
+  readonly batch: number;
+  readonly digest: string;
+}
+
+/** Where text comes from, and the machine. */
+export interface LessonOptions {
+  /** The float original. */
+  readonly model: string;
+  readonly recipe: Recipe;
+  readonly text: TextOptions;
+  readonly threads: number;
+  readonly memoryBytes: number;
+  readonly work?: string | undefined;
+}
+
+/** How much text: tokens a step, steps, and windows kept back. */
+export interface LessonSettings {
+  readonly batch: number;
+  readonly steps: number;
+  readonly kept: number;
+}
+
+/** Behind the windows that the statistics are from, as far as the text goes; the last ones are kept back. */
+export async function openLessons(
+  { recipe, text: options, threads, memoryBytes, work, model }: LessonOptions,
+  { batch: tokens, steps, kept }: LessonSettings,
+  source: Source,
+  context: Context,
+): Promise<Lessons> {
+  const fixed = fixedShapeOf(source.model);
+  const window = fixed.length ?? recipe.window;
+  const used = Math.ceil(recipe.tokens / window);
+  const perStep = (length: number): number => fixed.batch ?? Math.max(1, Math.round(tokens / length));
+  const wanted = steps * perStep(window) + kept;
+  const vocabulary = source.analysis.embedding?.vocabulary;
+  const all = readWindows(options, { window, exactly: fixed.length, limit: used + wanted, vocabulary });
+  // A model that takes so many texts at a time takes no fewer.
+  const found = all.slice(-wanted);
+  const windows = found.slice(found.length % (fixed.batch ?? 1));
+  if (windows.length <= kept)
+    fail('empty-text', 'distill', `The text has ${all.length} windows, of which ${kept} are to be kept back`);
+  const text = new DistillText(windows);
+  const modelDigest = digestOfModel(source.model);
+  const teacher = await openTeacher({
+    model: source.model,
+    analysis: source.analysis,
+    modelDigest,
+    text,
+    runtime: ortRuntime,
+    threads,
+    memoryBytes,
+    hints: readHints(model),
+    ...(work !== undefined && { folder: join(work, 'teacher') }),
+    log: context.log,
+    signal: context.signal,
+    onProgress: (done) => context.progress.update({ stage: 'teacher', done, total: 1 }),
+  });
+  const split = windows.length - kept;
+  const numbers = windows.map((_, at) => at);
+  const digest = createHash('sha256')
+    .update(`${modelDigest} ${digestOfWindows(windows)}`)
+    .digest('hex');
+  const batch = perStep(text.length);
+  return { text, teacher, rows: numbers.slice(0, split), kept: numbers.slice(split), batch, digest };
+}
