@@ -37,7 +37,7 @@ export async function openBench(root: string, scratch: string, short: boolean): 
   rmSync(scratch, { recursive: true, force: true });
   mkdirSync(scratch, { recursive: true });
   const model = writeTiny(join(scratch, 'model'), 2);
-  const ids = writeIds(join(scratch, 'ids.jsonl'), 12);
+  const ids = writeIds(join(scratch, 'ids.jsonl'), 40);
   const leaks: string[] = [];
   const run = async (args: readonly string[], options: RunOptions): Promise<Ran> => {
     const ran = await runCommand(root, args, options);
