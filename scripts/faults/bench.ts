@@ -29,7 +29,8 @@ export interface Bench {
 }
 
 /** Flags of the compilation that makes the sound set. */
-export const compileFlags = (ids: string): readonly string[] => [
+export const compileFlags = (ids: string, block = 32): readonly string[] => [
+  ...['--block', String(block)],
   ...['--ids', ids, '--tokens', '512', '--window', '48', '--bits', '8,4,2', '--threads', '1', '-q'],
 ];
 

@@ -120,7 +120,7 @@ const statistics: Row = {
   tries: async (bench) => {
     const captured = join(bench.scratch, 'captured');
     const temporary = join(bench.scratch, 'temporary');
-    const text = compileFlags(bench.ids).slice(0, 6);
+    const text = compileFlags(bench.ids).slice(0, 8);
     const made = await bench.run(['capture', bench.model, '-o', captured, ...text, '--threads', '1', '-q'], {
       temporary,
     });
