@@ -69,6 +69,16 @@ async function judged({ run }: Try): Promise<Verdict> {
   }
 }
 
+/** The tries of a row; where even the sound run that they start from fails, one that says so. */
+async function triesOf(row: Row, rooms: Bench): Promise<readonly Try[]> {
+  try {
+    return await row.tries(rooms);
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    return [{ name: 'what the row starts from', run: async () => ({ how: 'fault', detail }) }];
+  }
+}
+
 /** At most `count` of a list, evenly spread. */
 const some = (tries: readonly Try[], count: number): Try[] =>
   tries.length <= count ? [...tries] : spread(count).map((at) => tries[Math.floor(at * tries.length)] as Try);
@@ -77,7 +87,7 @@ const some = (tries: readonly Try[], count: number): Try[] =>
 async function countRow(row: Row, bench: Bench): Promise<Counted> {
   const rooms = { ...bench, scratch: join(scratch, `row-${folders++}`) };
   mkdirSync(rooms.scratch);
-  const waiting = some(await row.tries(rooms), Number(values.tries));
+  const waiting = some(await triesOf(row, rooms), Number(values.tries));
   const verdicts: (readonly [string, Verdict])[] = [];
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift())

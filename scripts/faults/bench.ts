@@ -29,7 +29,8 @@ export interface Bench {
 }
 
 /** Flags of the compilation that makes the sound set. */
-export const compileFlags = (ids: string): readonly string[] => [
+export const compileFlags = (ids: string, block = 32): readonly string[] => [
+  ...['--block', String(block)],
   ...['--ids', ids, '--tokens', '512', '--window', '48', '--bits', '8,4,2', '--threads', '1', '-q'],
 ];
 
@@ -37,7 +38,7 @@ export async function openBench(root: string, scratch: string, short: boolean): 
   rmSync(scratch, { recursive: true, force: true });
   mkdirSync(scratch, { recursive: true });
   const model = writeTiny(join(scratch, 'model'), 2);
-  const ids = writeIds(join(scratch, 'ids.jsonl'), 12);
+  const ids = writeIds(join(scratch, 'ids.jsonl'), 40);
   const leaks: string[] = [];
   const run = async (args: readonly string[], options: RunOptions): Promise<Ran> => {
     const ran = await runCommand(root, args, options);

@@ -34,12 +34,12 @@ const LIMIT_SECONDS = 240;
 const LIMIT_BYTES = 6 * 2 ** 30;
 
 export function runCommand(root: string, args: readonly string[], options: RunOptions): Promise<Ran> {
-  mkdirSync(options.temporary, { recursive: true });
   return runNode([join(root, 'dist/src/cli/main.js'), ...args], options);
 }
 
 /** Runs `node ARGS…`. */
 export async function runNode(args: readonly string[], options: RunOptions): Promise<Ran> {
+  mkdirSync(options.temporary, { recursive: true });
   const start = performance.now();
   const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -13,16 +13,15 @@ const hooked = (env: Readonly<Record<string, string>>): Readonly<Record<string, 
   NODE_OPTIONS: `--require ${HOOK}`,
 });
 
-const compileTo = (bench: Bench, folder: string, flags: readonly string[] = []): readonly string[] => [
+const compileTo = (bench: Bench, folder: string, block?: number): readonly string[] => [
   ...['compile', bench.model, '-o', join(folder, 'set'), '--work', join(folder, 'work')],
-  ...compileFlags(bench.ids),
-  ...flags,
+  ...compileFlags(bench.ids, block),
 ];
 
 /** Runs the command again after a kill: the same set, and no temporary folder of either run. */
-async function again(bench: Bench, folder: string, flags: readonly string[] = []): Promise<Verdict> {
+async function again(bench: Bench, folder: string): Promise<Verdict> {
   const temporary = join(folder, 'temporary');
-  const ran = await bench.run(compileTo(bench, folder, flags), { temporary });
+  const ran = await bench.run(compileTo(bench, folder), { temporary });
   if (ran.code !== 0) return fault(`the next run fails: ${sayOf(ran)}`);
   const got = digests(join(folder, 'set'));
   const missing = Object.entries(bench.digests).filter(([name, digest]) => got[name] !== digest);
@@ -106,8 +105,8 @@ const interrupted = (signal: NodeJS.Signals): Row => ({
     })),
 });
 
-/** Flags of the older set that is published over. */
-const OLDER = ['--block', '32'] as const;
+/** Block of the older set that is published over: its data file is shorter, so that its graphs load with the new one. */
+const OLDER = 128;
 
 /** Numbers of the calls that put files in their final places in `folder`, and of some others, `count` at most. */
 function publishing(log: string, folder: string, count: number): readonly number[] {
