@@ -19,3 +19,5 @@ export {
   vocabularyOf,
 } from './source.js';
 export { storedRows, type TableBits, type TokenTable, tableBits, tableBlock, tokenTablesOf } from './token-tables.js';
+export { type HubEnvironment, hubEnvironment } from './environment.js';
+export type { ModelFolder } from './model-folder.js';
