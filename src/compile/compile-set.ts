@@ -1,10 +1,11 @@
 /** Writes a compiled set into a folder: solves, trains and distils into the data file, then graphs, check, manifest and report. */
-import { renameSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { realpathSync, renameSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { fail } from '../diagnostics.js';
 import type { InputWatch } from '../files/input-watch.js';
 import { KernelPool } from '../kernels/pool.js';
 import type { Context } from '../log.js';
+import { dataLocations } from '../onnx/convert/data-locations.js';
 import { fileSizesOf } from '../onnx/convert/file-sizes.js';
 import { filesOfModel } from '../onnx/convert/import.js';
 import { type SetLayout, storedBitsAt } from '../quant/layout.js';
@@ -36,8 +37,8 @@ import {
   solveProjections,
   type TableReport,
 } from '../solve/index.js';
-import type { Source } from '../source/index.js';
-import type { TextOptions } from '../text/index.js';
+import type { ModelFolder, Source } from '../source/index.js';
+import { type TextOptions, textFiles } from '../text/index.js';
 import {
   type DistillReport,
   distill,
@@ -53,7 +54,10 @@ import type { Clock } from './clock.js';
 import { type ProjectionReport, projectionReport } from './projection-report.js';
 
 export interface CompileOptions {
+  /** ONNX file of the float model. */
   readonly model: string;
+  /** The model and what belongs to it. */
+  readonly folder: ModelFolder;
   /** Folder of the set. */
   readonly output: string;
   /** File name stem of the set; the model's by default. */
@@ -62,6 +66,8 @@ export interface CompileOptions {
   /** Bytes that the smallest model may take: the rest is stored as small as this needs. */
   readonly targetBytes?: number;
   readonly text?: TextOptions;
+  /** Where the text comes from, for the manifest. */
+  readonly textSource?: string;
   /** Folders of statistics captured before, which are added up and stand in for text in the solver. */
   readonly statistics?: readonly string[];
   readonly threads: number;
@@ -128,7 +134,7 @@ export async function writeSet(folder: string, job: Compilation): Promise<Writte
       recipe,
       graphs,
       quality,
-      provenance: { ...provenanceOf(measured), ...(distilled.length > 0 && { distilled }) },
+      provenance: { ...provenanceOf(measured), ...(await textOf(job)), ...(distilled.length > 0 && { distilled }) },
     });
     writeReport(join(folder, `${stem}.report.json`), job, solved);
     const precisions = graphs.map((graph) => compiledPrecision(graph, folder, template.layout, quality));
@@ -154,8 +160,23 @@ export async function checkFolder(
 /** The source in the manifest: its graph file, and all files it was read from. */
 async function sourceOf({ source, inputs, options }: Compilation): Promise<SetManifest['source']> {
   const digests = await inputs.digests([...new Set([options.model, ...filesOfModel(source.model)])]);
-  const files = digests.map(({ path, bytes, sha256 }) => ({ name: basename(path), bytes, sha256 }));
+  const names = namesOf(options.model);
+  const files = digests.map(({ path, bytes, sha256 }) => ({ name: names.get(path) ?? basename(path), bytes, sha256 }));
   return { name: basename(options.model), sha256: files[0]?.sha256, files };
+}
+
+/** Files of a model under their own names: in the cache of the hub, a data file is a link to one that is named by its digest. */
+function namesOf(model: string): ReadonlyMap<string, string> {
+  const paths = [model, ...dataLocations(model).map((location) => join(dirname(model), location))];
+  return new Map(paths.flatMap((path) => [[path, basename(path)] as const, [realpathSync(path), basename(path)] as const]));
+}
+
+/** The text in the manifest: where it comes from, the digests of its files, and how much of it was learnt from. */
+async function textOf({ options, inputs, measured }: Compilation): Promise<Readonly<Record<string, unknown>>> {
+  const { text, textSource } = options;
+  if (text === undefined) return {};
+  const digests = await inputs.digests('ids' in text ? textFiles(text) : text.files);
+  return { text: { source: textSource, sha256: digests.map(({ sha256 }) => sha256), tokens: measured.tokens } };
 }
 
 /** A data file that is complete, and what became of its parts. */

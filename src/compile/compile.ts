@@ -13,16 +13,21 @@ import type { Recipe } from '../recipe/index.js';
 import { graphName, publish, slice, stemOfData } from '../set/index.js';
 import { measure, requireMemory, type TableReport, type TextEvidence } from '../solve/index.js';
 import {
+  type AskedInputs,
+  defaultOutput,
   inputFiles,
+  type ModelFolder,
   openSource,
   requireComplete,
   requireFeedable,
   requireFfn,
   requireFinite,
+  warnOfLicence,
   watchModel,
   withInputs,
+  withResolved,
 } from '../source/index.js';
-import { textFiles } from '../text/index.js';
+import { type TextInput, textFiles } from '../text/index.js';
 import type { DistillReport } from '../train/index.js';
 import { Clock } from './clock.js';
 import {
@@ -40,6 +45,10 @@ import { fitRest } from './target-size.js';
 export type { CompiledPrecision, CompileOptions } from './compile-set.js';
 
 export interface CompileResult {
+  /** The model and what belongs to it. */
+  readonly model: ModelFolder;
+  /** Folder of the set. */
+  readonly output: string;
   /** The recipe, fitted to the target size where one was given. */
   readonly recipe: Recipe;
   readonly files: readonly { readonly path: string; readonly bytes: number }[];
@@ -63,17 +72,27 @@ export interface CompileResult {
 
 /** What `compile` takes. Model and output are enough: without text the recipe is then `data-free`, with text `best`. */
 export type CompileInput = RecipeTaking<
-  CompileOptions,
-  'threads' | 'memoryBytes' | 'seed' | 'standalone' | 'strict' | 'text'
->;
+  Omit<CompileOptions, 'text' | 'output' | 'folder' | 'textSource'>,
+  'threads' | 'memoryBytes' | 'seed' | 'standalone' | 'strict'
+> &
+  Pick<AskedInputs, 'file' | 'hub'> & { readonly output?: string | undefined; readonly text?: TextInput | undefined };
 
 /**
- * Compiles `input.model` into a set in `input.output`. Nothing is written there unless all of it succeeds. Fails with `bad-usage`
+ * Compiles `input.model`, a file, a folder or a name on the hub, into a set in `input.output`. Nothing is written there unless all of it succeeds. Fails with `bad-usage`
  * where an option is not valid, or where the recipe needs text and there is none.
  */
 export async function compile(input: CompileInput, context: Context = silentContext()): Promise<CompileResult> {
-  const checked = checkOptions<CompileOptions>('compile', input);
-  const asked = { ...checked, recipe: calibratedRecipeOf(checked) };
+  const { file, hub, text, ...checked } = checkOptions<CompileOptions & AskedInputs>('compile', input);
+  const recipe = calibratedRecipeOf({ ...checked, text });
+  const { model, output = defaultOutput(model), seed, threads } = checked;
+  const need = { part: 'calibration', ...recipe } as const;
+  return withResolved(model, { file, hub, text, seed, threads }, need, context, ({ folder, ...resolved }) => {
+    warnOfLicence(folder, context);
+    return compileFiles({ ...checked, ...resolved, folder, model: folder.graph, output, recipe }, context);
+  });
+}
+
+async function compileFiles(asked: CompileOptions, context: Context): Promise<CompileResult> {
   const { model, name } = asked;
   const stem = requireName(name ?? basename(model).replace(/\.onnx$/i, ''), name === undefined ? model : 'name');
   guardOutputs(outputsOf(asked, stem));
@@ -165,6 +184,8 @@ function resultOf(
   const { precisions, projections, tables, distilled } = set;
   const files = readdirSync(folder).map((name) => ({ name, bytes: statSync(join(folder, name)).size }));
   return {
+    model: options.folder,
+    output: options.output,
     recipe: options.recipe,
     files: files.map(({ name, bytes }) => ({ path: join(options.output, name), bytes })),
     precisions,

@@ -33,7 +33,7 @@ const TEMPLATES = ['chat_template.jinja', 'chat_template.json'];
 const NOTICES = /^(licen[cs]e|notice|use_policy|terms|copying)[^/]*$/i;
 
 /** Paths of a folder's files, relative with forward slashes, sorted; hidden folders are left out. */
-export function listFolder(root: string, below = '', depth = DEPTH): readonly string[] {
+export function listFolder(root: string, below: string = '', depth: number = DEPTH): readonly string[] {
   return readdirSync(join(root, below))
     .toSorted()
     .filter((name) => !name.startsWith('.') && name !== 'node_modules')

@@ -20,4 +20,6 @@ export {
 } from './source.js';
 export { storedRows, type TableBits, type TokenTable, tableBits, tableBlock, tokenTablesOf } from './token-tables.js';
 export { type HubEnvironment, hubEnvironment } from './environment.js';
+export { defaultOutput, openInput, warnOfLicence } from './input.js';
 export type { ModelFolder } from './model-folder.js';
+export { type AskedInputs, type ResolvedInputs, type TextNeed, withResolved } from './resolve.js';
