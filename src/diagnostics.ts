@@ -156,7 +156,8 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
   },
   'hub-access': {
     summary: 'the hub does not let this user read the repository',
-    remedy: 'accept the terms on the page of the repository, or use a token that may read it, and run the command again',
+    remedy:
+      'accept the terms on the page of the repository, or use a token that may read it, and run the command again',
   },
   'hub-network': {
     summary: 'the hub cannot be reached',

@@ -59,4 +59,5 @@ export {
   type CaptureStatisticsResult,
   captureStatistics,
 } from './solve/index.js';
+export { type HubEnvironment, hubEnvironment, type ModelFolder } from './source/index.js';
 export type { TextInput, TextOptions } from './text/index.js';

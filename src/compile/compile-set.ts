@@ -168,7 +168,9 @@ async function sourceOf({ source, inputs, options }: Compilation): Promise<SetMa
 /** Files of a model under their own names: in the cache of the hub, a data file is a link to one that is named by its digest. */
 function namesOf(model: string): ReadonlyMap<string, string> {
   const paths = [model, ...dataLocations(model).map((location) => join(dirname(model), location))];
-  return new Map(paths.flatMap((path) => [[path, basename(path)] as const, [realpathSync(path), basename(path)] as const]));
+  return new Map(
+    paths.flatMap((path) => [[path, basename(path)] as const, [realpathSync(path), basename(path)] as const]),
+  );
 }
 
 /** The text in the manifest: where it comes from, the digests of its files, and how much of it was learnt from. */

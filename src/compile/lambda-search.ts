@@ -64,7 +64,11 @@ export async function searchLambda(
 ): Promise<LambdaSearchResult> {
   const asked = checkOptions<LambdaSearchOptions & AskedInputs>('lambda', input);
   const recipe = recipeOf(asked);
-  const need = { part: 'calibration', tokens: recipe.tokens + asked.kept * recipe.window, window: recipe.window } as const;
+  const need = {
+    part: 'calibration',
+    tokens: recipe.tokens + asked.kept * recipe.window,
+    window: recipe.window,
+  } as const;
   return withResolved(asked.model, asked, need, context, ({ folder, text }) =>
     searchFiles({ ...asked, text: text as TextOptions, model: folder.graph, recipe }, context),
   );

@@ -48,7 +48,10 @@ export async function evaluateTasks(
   input: EvaluateTasksInput,
   context: Context = silentContext(),
 ): Promise<readonly TaskScore[]> {
-  const options = checkOptions<Omit<EvaluateTasksOptions, 'tokenizer'> & AskedInputs & { tokenizer?: string }>('tasks', input);
+  const options = checkOptions<Omit<EvaluateTasksOptions, 'tokenizer'> & AskedInputs & { tokenizer?: string }>(
+    'tasks',
+    input,
+  );
   const { candidates, tasks, limit, threads } = options;
   const folder = await openInput(options.reference, options, context);
   const reference = folder.graph;

@@ -72,7 +72,8 @@ export type VerifyInput = Input<Omit<VerifyOptions, 'text'>, 'window' | 'threads
 /** Measures what the thresholds ask for and digests what is named; the caller turns `passed` into an exit code. */
 export async function verify(input: VerifyInput, context: Context = silentContext()): Promise<VerifyResult> {
   const { text, ...asked } = checkOptions<VerifyOptions & AskedInputs>('verify', input);
-  if (asked.original === undefined) return verifyFiles({ ...asked, ...(text && { text: text as TextOptions }) }, context);
+  if (asked.original === undefined)
+    return verifyFiles({ ...asked, ...(text && { text: text as TextOptions }) }, context);
   const need = { part: 'evaluation', window: asked.window, tokens: asked.window * (asked.windows ?? 16) } as const;
   return withResolved(asked.original, { ...asked, text }, need, context, ({ folder, text: files }) =>
     verifyFiles({ ...asked, original: folder.graph, ...(files && { text: files }) }, context),

@@ -103,8 +103,7 @@ async function append(
 }
 
 async function digestOf(path: string, { digest, bytes }: RemoteFile, signal: AbortSignal): Promise<string> {
-  const hash: Hash =
-    digest.kind === 'sha256' ? createHash('sha256') : createHash('sha1').update(`blob ${bytes}\0`);
+  const hash: Hash = digest.kind === 'sha256' ? createHash('sha256') : createHash('sha1').update(`blob ${bytes}\0`);
   for await (const piece of createReadStream(path, { highWaterMark: 1 << 20, signal })) hash.update(piece as Buffer);
   return hash.digest('hex');
 }

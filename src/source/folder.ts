@@ -12,8 +12,7 @@ import type { ModelFolder } from './model-folder.js';
 /** Folders below the root that are looked into. */
 const DEPTH = 4;
 
-const QUANTIZED =
-  /(^|[-_/.])(q[1-8](f16)?|k?quant(ized)?|u?int[2348]|bnb4|awq|gptq|rtn|4bit|8bit)(?=$|[-_/.])/i;
+const QUANTIZED = /(^|[-_/.])(q[1-8](f16)?|k?quant(ized)?|u?int[2348]|bnb4|awq|gptq|rtn|4bit|8bit)(?=$|[-_/.])/i;
 const HALF = /(^|[-_/.])b?(fp|float)16(?=$|[-_/.])/i;
 /** Graphs beside a decoder that are no decoder of text. */
 const PARTS =
@@ -68,7 +67,11 @@ export function chooseGraph(paths: readonly string[], file: string | undefined, 
   }, float);
   const [first] = candidates;
   if (candidates.length === 1 && first !== undefined) return first;
-  return fail('several-graphs', at, `Several graphs may be meant: ${listed(candidates.length > 0 ? candidates : graphs)}`);
+  return fail(
+    'several-graphs',
+    at,
+    `Several graphs may be meant: ${listed(candidates.length > 0 ? candidates : graphs)}`,
+  );
 }
 
 function namedGraph(graphs: readonly string[], file: string, at: string): string {
@@ -81,7 +84,8 @@ function namedGraph(graphs: readonly string[], file: string, at: string): string
 
 const MOST_LISTED = 8;
 const listed = (paths: readonly string[]): string =>
-  paths.slice(0, MOST_LISTED).join(', ') + (paths.length > MOST_LISTED ? ` and ${paths.length - MOST_LISTED} more` : '');
+  paths.slice(0, MOST_LISTED).join(', ') +
+  (paths.length > MOST_LISTED ? ` and ${paths.length - MOST_LISTED} more` : '');
 
 /** Paths of the files around a graph, nearest to it first: its own folder, then each above it up to the root. */
 export function companionsOf(paths: readonly string[], graph: string): readonly string[] {

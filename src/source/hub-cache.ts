@@ -3,7 +3,16 @@
  * their names, `refs/REVISION` holds the commit of a branch or tag. Files that huggingface_hub downloaded are found here, and the
  * other way round.
  */
-import { copyFileSync, existsSync, linkSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import type { HubEnvironment } from './environment.js';
 import type { Repository } from './hub-requests.js';
@@ -41,7 +50,8 @@ export function linkBlob(blob: string, path: string): void {
   rmSync(path, { force: true });
   for (const place of [() => symlinkSync(relative(dirname(path), blob), path), () => linkSync(blob, path)]) {
     try {
-      return place();
+      place();
+      return;
     } catch {
       // The file system has no such links.
     }

@@ -61,7 +61,7 @@ async function answerOf(
 
 /** What a failed request of Node says at its end: `ECONNREFUSED` and the like. */
 export function reasonOf(error: unknown): string {
-  const cause = error instanceof Error ? (error.cause ?? error) : error;
+  const { cause = error } = error as { readonly cause?: unknown };
   const { code, message } = cause as { readonly code?: string; readonly message?: string };
   return (code ?? message ?? String(error)).split('\n', 1)[0] as string;
 }
@@ -75,7 +75,11 @@ function refused(response: Response, { type, name, revision }: Repository, { end
     fail('hub-not-found', name, `The repository has no file ${decodeURIComponent(new URL(response.url).pathname)}`);
   if (reason === 'GatedRepo') {
     const how = token === undefined ? 'log in, accept them and' : 'accept them with the account of the token, or';
-    fail('hub-access', name, `The repository is gated by terms on ${page}: ${how} set HF_TOKEN to a token that may read it`);
+    fail(
+      'hub-access',
+      name,
+      `The repository is gated by terms on ${page}: ${how} set HF_TOKEN to a token that may read it`,
+    );
   }
   // The hub tells nobody without a token whether a private repository exists.
   if (reason === 'RepoNotFound' || status === 404 || (status === 401 && token === undefined))

@@ -4,11 +4,10 @@
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { Readable } from 'node:stream';
+import { pipeline, Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import { createGunzip } from 'node:zlib';
-import { fail } from '../diagnostics.js';
+import { CompilerError, fail } from '../diagnostics.js';
 import { stagedName } from '../files/temporary.js';
 import type { Context } from '../log.js';
 import type { HubEnvironment } from './environment.js';
@@ -76,16 +75,14 @@ async function readC4(hub: HubEnvironment, context: Context): Promise<void> {
       return;
     } catch (error) {
       context.signal.throwIfAborted();
-      if (!isBroken(error)) throw error;
-      if (attempt + 1 >= ATTEMPTS) fail('hub-network', C4.name, `The connection breaks again and again (${reasonOf(error)})`);
+      // Everything but an interrupted stream has its own sentence.
+      if (error instanceof CompilerError) throw error;
+      if (attempt + 1 >= ATTEMPTS)
+        fail('hub-network', C4.name, `The connection breaks again and again (${reasonOf(error)})`);
       await pause(attempt, context.signal);
     }
   }
 }
-
-/** What an interrupted stream throws; everything else has its own sentence. */
-const isBroken = (error: unknown): boolean =>
-  error instanceof Error && error.name !== 'CompilerError' && !(error instanceof SyntaxError);
 
 async function streamC4(
   hub: HubEnvironment,
@@ -95,24 +92,35 @@ async function streamC4(
   const response = await hubFetch(hub, C4, signal)(url, { headers: { 'accept-encoding': 'identity' } });
   const body = Readable.fromWeb(response.body as ReadableStream);
   const unpacked = createGunzip();
-  body.on('error', (error) => unpacked.destroy(error));
+  // What breaks the connection is thrown where the text is read.
+  pipeline(body, unpacked, () => undefined);
   const parts: Record<TextPart, string[]> = { calibration: [], evaluation: [] };
   const total = C4_CALIBRATION + C4_EVALUATION;
   let characters = 0;
   try {
-    for await (const line of createInterface({ input: body.pipe(unpacked), crlfDelay: Infinity })) {
+    for await (const line of linesOf(unpacked)) {
       const text = textOf(line);
       parts[characters < C4_CALIBRATION ? 'calibration' : 'evaluation'].push(JSON.stringify({ text }));
       characters += text.length;
       progress.update({ stage: 'text c4', done: Math.min(characters, total), total });
       if (characters >= total) break;
     }
-    if (unpacked.errored !== null) throw unpacked.errored;
   } finally {
-    body.destroy();
     unpacked.destroy();
   }
   return parts;
+}
+
+/** Lines of UTF-8 text; the last one may lack its end. */
+async function* linesOf(pieces: AsyncIterable<Buffer>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const piece of pieces) {
+    const lines = (rest + decoder.decode(piece, { stream: true })).split('\n');
+    rest = lines.pop() ?? '';
+    yield* lines;
+  }
+  if (rest !== '') yield rest;
 }
 
 function textOf(line: string): string {

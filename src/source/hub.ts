@@ -86,7 +86,8 @@ async function openSnapshot(repository: Repository, hub: HubEnvironment, context
   const listing = { repo: { type, name }, revision: commit, recursive: true, hubUrl: hub.endpoint, fetch };
   for await (const { type: kind, path, size, oid = '', lfs } of listFiles(listing)) {
     if (kind !== 'file' || !isInside(path)) continue;
-    const digest = lfs === undefined ? { kind: 'git', hex: oid } as const : { kind: 'sha256', hex: lfs.oid } as const;
+    const digest =
+      lfs === undefined ? ({ kind: 'git', hex: oid } as const) : ({ kind: 'sha256', hex: lfs.oid } as const);
     if (/^[0-9a-f]{40,64}$/.test(digest.hex)) entries.push({ path, bytes: lfs?.size ?? size, digest });
   }
   noteCommit(storage, revision, commit);

@@ -1,4 +1,6 @@
 /** The float model that is compiled: opened once, weights read by range. */
+
+export { type HubEnvironment, hubEnvironment } from './environment.js';
 export {
   feedProblems,
   type InspectedInput,
@@ -8,7 +10,10 @@ export {
   takesVectors,
 } from './feedable.js';
 export { requireFinite } from './finite-weights.js';
+export { defaultOutput, openInput, warnOfLicence } from './input.js';
 export { inputFiles, watchModel, withInputs } from './inputs.js';
+export type { ModelFolder } from './model-folder.js';
+export { type AskedInputs, type ResolvedInputs, type TextNeed, withResolved } from './resolve.js';
 export {
   type Chosen,
   openSource,
@@ -19,7 +24,3 @@ export {
   vocabularyOf,
 } from './source.js';
 export { storedRows, type TableBits, type TokenTable, tableBits, tableBlock, tokenTablesOf } from './token-tables.js';
-export { type HubEnvironment, hubEnvironment } from './environment.js';
-export { defaultOutput, openInput, warnOfLicence } from './input.js';
-export type { ModelFolder } from './model-folder.js';
-export { type AskedInputs, type ResolvedInputs, type TextNeed, withResolved } from './resolve.js';

@@ -25,8 +25,7 @@ export async function openInput(
   context: Context,
 ): Promise<ModelFolder> {
   const repository = hubName(model);
-  const folder =
-    repository === undefined ? openPath(model, file) : await openHubModel(repository, file, hub, context);
+  const folder = repository === undefined ? openPath(model, file) : await openHubModel(repository, file, hub, context);
   return folder;
 }
 
@@ -36,7 +35,8 @@ function openPath(model: string, file: string | undefined): ModelFolder {
     const paths = listFolder(model);
     return modelFolder(model, chooseGraph(paths, file, model), paths, originOf(model));
   }
-  if (file !== undefined) fail('bad-usage', 'file', '`file` names a graph in a folder or repository, and the model is a file');
+  if (file !== undefined)
+    fail('bad-usage', 'file', '`file` names a graph in a folder or repository, and the model is a file');
   if (!state?.isFile()) return { name: stemOf(model), folder: dirname(model), graph: model, configs: {}, notices: [] };
   const root = rootOfGraph(model);
   const graph = relative(root, model).split(sep).join(posix.sep);
@@ -47,8 +47,7 @@ const stemOf = (path: string): string => basename(path).replace(/\.onnx$/i, '');
 
 /** The name of a folder; in the hub's cache that of the repository, with its commit. */
 function originOf(folder: string): Pick<ModelFolder, 'name' | 'origin'> {
-  const [, repo, revision] =
-    /[/\\]models--([^/\\]+)[/\\]snapshots[/\\]([0-9a-f]{40})$/.exec(resolve(folder)) ?? [];
+  const [, repo, revision] = /[/\\]models--([^/\\]+)[/\\]snapshots[/\\]([0-9a-f]{40})$/.exec(resolve(folder)) ?? [];
   if (repo === undefined || revision === undefined) return { name: basename(resolve(folder)) };
   const name = repo.replaceAll('--', '/');
   return { name: posix.basename(name), origin: { repo: name, revision } };

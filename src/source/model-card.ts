@@ -10,15 +10,15 @@ export interface CardFacts {
 export function readCard(path: string | undefined): CardFacts {
   if (path === undefined) return {};
   const [, head = ''] = /^\uFEFF?---\r?\n([\s\S]*?)\r?\n---/.exec(readFileSync(path, 'utf8')) ?? [];
-  const stated = valueOf(head, 'license');
+  const stated = fieldOf(head, 'license');
   // `other` says that `license_name` has the name.
-  const licence = stated === 'other' ? (valueOf(head, 'license_name') ?? stated) : stated;
-  const baseModel = valueOf(head, 'base_model');
+  const licence = stated === 'other' ? (fieldOf(head, 'license_name') ?? stated) : stated;
+  const baseModel = fieldOf(head, 'base_model');
   return { ...(licence !== undefined && { licence }), ...(baseModel !== undefined && { baseModel }) };
 }
 
 /** A plain value, or the first of a list in either of YAML's two forms. */
-function valueOf(head: string, field: string): string | undefined {
+function fieldOf(head: string, field: string): string | undefined {
   const [, inline = '', list] =
     new RegExp(`^${field}:[ \\t]*([^\\r\\n]*)(?:\\r?\\n[ \\t]*-[ \\t]+([^\\r\\n]+))?`, 'm').exec(head) ?? [];
   const first = inline.trim() === '' ? (list ?? '') : inline;
