@@ -16,7 +16,7 @@ const BITS = [2, 3, 4, 5, 6, 7, 8] as const;
 
 /**
  * Near t^(r-2) with t = 2, with less difference between the ends: the fitted table of int8 pays for int2 almost twice its weight.
- * docs/decisions.md has the figures.
+ * docs/decisions/solver.md has the figures.
  */
 const DEFAULT_LAMBDA: Readonly<Record<string, number>> = { 8: 64, 7: 34, 6: 18, 5: 9, 4: 4.5, 3: 2.2, 2: 1.8 };
 

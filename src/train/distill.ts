@@ -213,7 +213,7 @@ const rateOf = ({ rate }: DistillRecipe, bits: number): number =>
 
 /**
  * Bytes that a step takes: a learning weight is there as code, weight and gradient in float32, in two sessions; and of every
- * activation between projections about 20 numbers are kept. Gemma 3 270M with 512 tokens: see docs/decisions.md.
+ * activation between projections about 20 numbers are kept. Gemma 3 270M with 512 tokens: see docs/decisions/distillation.md.
  */
 function boundOf(
   { memoryBytes }: DistillStage,

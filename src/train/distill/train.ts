@@ -240,7 +240,7 @@ class Run<C extends Columns> {
   }
 }
 
-/** Outputs are sums of many weights: their bias moves so much more than an entry of a table. docs/decisions.md has the figures. */
+/** Outputs are sums of many weights: their bias moves so much more than an entry of a table. docs/decisions/distillation.md has the figures. */
 const BIAS_RATE = 4;
 
 /** What learns of a projection moves in units of its mean scale, or of its mean weight. */
