@@ -3,13 +3,13 @@
  * Tests assert codes, users search for them, the README never lists them by hand.
  */
 
-/** What a code means and how a user gets past it. */
+/** What a code means and what to do about it. */
 export interface DiagnosticKind {
   readonly summary: string;
   readonly remedy: string;
 }
 
-/** Errors: the input or the call cannot be carried out. One row per code. */
+/** Errors: the input or the call cannot be processed. */
 export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
   'bad-usage': { summary: 'an option is not valid', remedy: 'see the accepted form in its description' },
   'file-missing': { summary: 'a file cannot be opened', remedy: 'check the path and its permissions' },
@@ -138,6 +138,7 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
   memory: { summary: 'a projection is too large for the kernels', remedy: 'use the data-free method for it' },
 };
 
+/** Codes of errors; `ERRORS` has a sentence and a remedy for each. */
 export type ErrorCode =
   | 'bad-usage'
   | 'file-missing'
@@ -189,7 +190,7 @@ export type ErrorCode =
   | 'memory-bound'
   | 'memory';
 
-/** Refusals: a projection or tensor stays as it is, and the report says why. One row per code. */
+/** Refusals: a projection or tensor stays as it is, and the report says why. */
 export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
   'weight-not-constant': { summary: 'the weight is computed at run time', remedy: 'export with constant folding' },
   'weight-overridable': {
@@ -216,6 +217,7 @@ export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
   excluded: { summary: 'an override of the recipe excludes it', remedy: 'change the override' },
 };
 
+/** Codes of refusals; `REFUSALS` has a sentence and a remedy for each. */
 export type RefusalCode =
   | 'weight-not-constant'
   | 'weight-overridable'
@@ -235,14 +237,14 @@ export type RefusalCode =
   | 'expert-weights'
   | 'excluded';
 
-/** A finding with a code, a place and a sentence. */
+/** A problem with a code, a place and a sentence. */
 export interface Diagnostic {
   readonly code: ErrorCode;
   readonly at: string;
   readonly message: string;
 }
 
-/** The one error class of the compiler: bad input, exit code 2. Anything else thrown is a bug, exit code 1. */
+/** Error for bad input; the command line exits with code 2. Any other error is a bug of this tool, exit code 1. */
 export class CompilerError extends Error implements Diagnostic {
   override readonly name = 'CompilerError';
   readonly code: ErrorCode;

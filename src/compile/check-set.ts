@@ -11,16 +11,19 @@ import type { SetGraph } from '../set/index.js';
 import type { ProbeText, Scored } from '../solve/index.js';
 import { type Source, vocabularyOf } from '../source/index.js';
 
-/** What the probe found of one graph. */
+/** Comparison of one graph with the source after compiling. */
 export interface Probe {
   /** KL to the source over the probe windows, nats per position. */
   readonly kl: number;
+  /** Share of positions with the same most likely token. */
   readonly top1: number;
+  /** NLL minus that of the source, nats per position; meaningless for random ids. */
   readonly deltaNll: number;
+  /** Scored positions. */
   readonly positions: number;
-  /** Text that nothing was learnt from, text that was, or ids that were made up, since no text was left. */
+  /** Held-out text, text that was used for calibration, or random ids if no text was left. */
   readonly scored: Scored;
-  /** On token ids that were made up: this shows that a graph works, not how good it is. */
+  /** True for random ids: the check then shows that a graph works, not how good it is. */
   readonly isRandom: boolean;
 }
 

@@ -15,32 +15,41 @@ import { slice } from '../set/index.js';
 import { readWindows, type TextInput, type TextOptions, textFiles } from '../text/index.js';
 import { compile } from './compile.js';
 
+/** The options of `searchLambda` with all defaults filled in; `LambdaSearchInput` is what a caller passes. */
 export interface LambdaSearchOptions {
+  /** ONNX file of a float export. */
   readonly model: string;
+  /** How each candidate is compiled. */
   readonly recipe: Recipe;
-  /** Weights by precision: one map a candidate. */
+  /** Weights by precision, one object per candidate. */
   readonly candidates: readonly Readonly<Record<number, number>>[];
+  /** Calibration text; windows after the calibration windows are held out for scoring. */
   readonly text: TextOptions;
-  /** Windows behind the calibration windows that candidates are scored on. */
+  /** Number of held-out windows that candidates are scored on. */
   readonly kept: number;
+  /** Worker threads. */
   readonly threads: number;
+  /** Bytes of memory to plan for. */
   readonly memoryBytes: number;
+  /** Random seed. */
   readonly seed: number;
   /** Folder of results that a later run reuses. */
   readonly work?: string;
 }
 
+/** The score of one candidate. */
 export interface LambdaRow {
   readonly lambda: Readonly<Record<number, number>>;
-  /** Divergence from the float model on the text that was kept back, by precision. */
+  /** KL to the float model on held-out text, nats per position, by precision. */
   readonly kl: Readonly<Record<number, number>>;
-  /** Over the precisions. */
+  /** Sum of the KL over the precisions. */
   readonly sum: number;
   /** No other candidate is at least as good at every precision. */
   readonly isFront: boolean;
   readonly seconds: number;
 }
 
+/** The scores of all candidates. */
 export interface LambdaSearchResult {
   readonly windows: number;
   readonly kept: number;
@@ -56,6 +65,10 @@ export type LambdaSearchInput = RecipeTaking<
   'kept' | 'threads' | 'memoryBytes' | 'seed'
 > & { readonly text: TextInput };
 
+/**
+ * Compiles the model with each candidate for the weights of the precisions and scores it on held-out calibration text. Fails
+ * with `bad-usage` for invalid options.
+ */
 export async function searchLambda(
   input: LambdaSearchInput,
   context: Context = silentContext(),

@@ -17,28 +17,35 @@ import { evaluate } from './evaluate-files.js';
 import type { CandidateResult } from './evaluate-types.js';
 import { examine, type Finding } from './verify-digests.js';
 
+/** Limits that `verify` checks; at least one, or `digests`. */
 export interface Thresholds {
-  /** Nats per position. */
+  /** Most KL to the original, nats per position. */
   readonly maxKl?: number;
-  /** Nats per token that the candidate may be worse. */
+  /** Most increase of negative log-likelihood, nats per token. */
   readonly maxNllIncrease?: number;
-  /** Share of equal likeliest tokens, 0 to 1. */
+  /** Least share of positions with the same most likely token, 0 to 1. */
   readonly minTop1?: number;
-  /** Bytes of all files of the candidate. */
+  /** Most bytes of all files of the candidate. */
   readonly maxSize?: number;
 }
 
+/** The options of `verify` with all defaults filled in; `VerifyInput` is what a caller passes. */
 export interface VerifyOptions {
   /** The model to compare with; needed by thresholds on quality. */
   readonly original?: string;
   /** The model to check; needed by every threshold. */
   readonly candidate?: string;
+  /** Limits to check. */
   readonly thresholds: Thresholds;
   /** Sets (.json or folder) and models (.onnx) whose files are checked against all their digests. */
   readonly digests?: readonly string[];
+  /** Text to measure on; needed by thresholds on quality. */
   readonly text?: TextOptions;
+  /** Tokens in a window. */
   readonly window: number;
+  /** Most windows to score; all of the text by default. */
   readonly windows?: number;
+  /** Worker threads. */
   readonly threads: number;
   /** A JUnit file to write. */
   readonly junit?: string;
@@ -46,7 +53,7 @@ export interface VerifyOptions {
   readonly overwrite?: boolean;
 }
 
-/** One threshold and what was measured against it. */
+/** One threshold and the measured value. */
 export interface Check {
   readonly name: string;
   readonly value: number;
@@ -54,6 +61,7 @@ export interface Check {
   readonly passed: boolean;
 }
 
+/** What was checked, and whether all of it holds. */
 export interface VerifyResult {
   readonly passed: boolean;
   readonly checks: readonly Check[];
@@ -69,7 +77,10 @@ export type VerifyInput = Input<Omit<VerifyOptions, 'text'>, 'window' | 'threads
   readonly text?: TextInput | undefined;
 };
 
-/** Measures what the thresholds ask for and digests what is named; the caller turns `passed` into an exit code. */
+/**
+ * Measures what the thresholds need and checks the digests that are asked for. The result says whether all of it holds; a
+ * missed threshold is not an error.
+ */
 export async function verify(input: VerifyInput, context: Context = silentContext()): Promise<VerifyResult> {
   const options = checkOptions<VerifyOptions>('verify', input);
   const { thresholds, candidate, digests: named = [], junit } = options;

@@ -20,7 +20,7 @@ import { elasticGraph } from './search/elastic-graph.js';
 import { type ElasticOptions, ElasticRunner } from './search/elastic-runner.js';
 import type { Mix } from './search/types.js';
 
-/** The same as users write it. */
+/** Text and reference for measurements, with defaults left out. */
 export type MeterInput = Input<Omit<MeterRequest, 'text'>, 'window' | 'tokens' | 'threads' | 'memoryBytes'> & {
   readonly text: TextInput;
 };

@@ -12,7 +12,7 @@ import type { Mix, Unit } from './search/types.js';
 import { measureSensitivity } from './sensitivity.js';
 import { measuredDamage, readSensitivity, sensitivityPath } from './sensitivity-file.js';
 
-/** Projections whose ids match are not chosen for. */
+/** Projections whose id matches a pattern keep these bits. */
 export interface FixedBits {
   /** A regular expression over projection ids. */
   readonly match: string;

@@ -104,16 +104,19 @@ export const recipe: Optional<z.ZodType> = z
 
 /** Text and reference that mixes are measured with. */
 export interface MeterRequest {
+  /** Text to measure on. */
   readonly text: TextOptions;
   /** Tokens in a window. */
   readonly window: number;
-  /** Windows are taken from the beginning of the text until they have this many tokens. */
+  /** Windows are taken from the start of the text until they have this many tokens. */
   readonly tokens: number;
-  /** Tokens at the beginning of the text that are left out. */
+  /** Tokens at the start of the text to skip. */
   readonly skip?: number;
-  /** The model to compare with; by default the set at its highest precision. */
+  /** Model to compare with; the set at its highest precision by default. */
   readonly original?: string;
+  /** Worker threads. */
   readonly threads: number;
+  /** Bytes of memory to plan for. */
   readonly memoryBytes: number;
 }
 

@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 const precision = z.union([2, 3, 4, 5, 6, 7, 8].map((bits) => z.literal(bits)));
 
-/** `from` teaches `to`. */
+/** Precision `from` is a teacher of precision `to`. */
 export interface TeachingPair {
   readonly from: number;
   readonly to: number;

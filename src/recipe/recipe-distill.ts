@@ -5,6 +5,7 @@ import { codistillSchema, type TeachingPair, wrongPair } from './recipe-codistil
 
 const BITS = [2, 3, 4, 5, 6, 7, 8] as const;
 
+/** Settings of distillation; docs/recipes.md describes every field. */
 export interface DistillRecipe {
   readonly bits: readonly (typeof BITS)[number][];
   readonly steps: number;
@@ -20,7 +21,7 @@ export interface DistillRecipe {
   readonly codes: CodesRecipe;
 }
 
-/** How codes learn, where they do. */
+/** Settings of trained codes. */
 export interface CodesRecipe {
   readonly bits: readonly (typeof BITS)[number][];
   readonly near: number;

@@ -4,7 +4,7 @@ import { fail } from '../diagnostics.js';
 
 const BITS = [2, 3, 4, 5, 6, 7, 8] as const;
 
-/** How the solver takes quantized inputs; every field is described by the schema below. */
+/** Settings of a quantized prefix; docs/recipes.md describes every field. */
 export interface PrefixRecipe {
   readonly bits: readonly (typeof BITS)[number][];
   readonly share: number;

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { fail } from '../diagnostics.js';
 import { codistillSchema, type TeachingPair, wrongPair } from './recipe-codistill.js';
 
-/** How weights are trained; every field is described by the schema. */
+/** Settings of quantization-aware training; docs/recipes.md describes every field. */
 export interface QatRecipe {
   readonly objective: 'likelihood' | 'divergence';
   readonly steps: number;

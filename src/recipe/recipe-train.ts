@@ -47,7 +47,7 @@ const shape = {
   codistill: codistillSchema,
 };
 
-/** How blocks are trained; every field is described by the schema above. */
+/** Settings of training blocks by gradient; docs/recipes.md describes every field. */
 export interface TrainRecipe {
   readonly learn: readonly ('clip' | 'scale' | 'shift' | 'rounding' | 'tables')[];
   readonly objective: 'block' | 'gram';
@@ -68,7 +68,7 @@ export interface TrainRecipe {
   readonly codistill: readonly TeachingPair[];
 }
 
-/** As users write it. */
+/** The same with defaults left out. */
 export type TrainInput = Partial<Omit<TrainRecipe, 'rates'>> & { readonly rates?: Partial<TrainRecipe['rates']> };
 
 export const trainSchema: z.ZodType<TrainRecipe> = z.strictObject(shape);

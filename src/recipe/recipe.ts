@@ -134,14 +134,14 @@ function isExpression(text: string): boolean {
   }
 }
 
-/** An exception for the projections whose id matches. */
+/** An exception for projections whose id matches. */
 export interface Override {
   readonly match: string;
   readonly exclude: boolean;
   readonly minBits?: Bits | undefined;
 }
 
-/** A complete recipe; every field is described by the schema above. */
+/** A complete recipe; docs/recipes.md describes every field. */
 export interface Recipe {
   readonly bits: readonly Bits[];
   readonly block: 16 | 32 | 64 | 128 | 256 | 'channel';
@@ -184,8 +184,9 @@ export interface Recipe {
   readonly distill?: DistillRecipe | undefined;
 }
 
+/** Precisions of a recipe: 2, 3, 4, 5, 6, 7 or 8. */
 export type Bits = (typeof BITS)[number];
-/** A recipe as users write it: every field may be left to its default. */
+/** A recipe as users write it: fields that are left out have their defaults. */
 export type RecipeInput = Partial<Omit<Recipe, 'overrides' | 'distill' | 'train' | 'qat' | 'prefix'>> & {
   /** Name of the preset to start from. */
   readonly preset?: string;
@@ -199,8 +200,8 @@ export type RecipeInput = Partial<Omit<Recipe, 'overrides' | 'distill' | 'train'
 const schema: z.ZodType<Recipe> = z.strictObject(shape);
 
 /**
- * Fills defaults and checks a recipe; `at` names its origin in messages. A `preset` is what the recipe starts from: its other
- * fields replace those of the preset. Fails with `recipe`.
+ * Fills in defaults and checks a recipe. `at` names its origin in messages. If the recipe names a `preset`, its other fields
+ * replace those of the preset. Fails with `recipe`.
  */
 export function parseRecipe(input: unknown, at = 'recipe'): Recipe {
   const written = startedFrom(input, at);
@@ -282,7 +283,7 @@ export const isDefaultLambda = ({ lambda }: Recipe): boolean =>
   Object.keys(lambda).length === Object.keys(DEFAULT_LAMBDA).length &&
   Object.entries(DEFAULT_LAMBDA).every(([bits, weight]) => lambda[bits] === weight);
 
-/** The published JSON Schema of recipe files. */
+/** JSON Schema of recipe files. */
 export function recipeJsonSchema(): unknown {
   return z.toJSONSchema(z.strictObject({ preset: z.enum(Object.keys(PRESETS)).optional(), ...shape }), { io: 'input' });
 }

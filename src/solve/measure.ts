@@ -19,11 +19,14 @@ import { madeWindows } from './made-windows.js';
 import { PROBE_WINDOWS, type ProbeText, probeText, type TextUse } from './probe-text.js';
 import { evidenceText, recipeForLittleText, type TextEvidence, textEvidence } from './text-evidence.js';
 
+/** Text, or captured statistics, and the recipe that says what of them is needed. */
 export interface MeasureOptions extends CaptureWindowsOptions {
   readonly recipe: Recipe;
+  /** Calibration text. */
   readonly text?: TextOptions;
+  /** Random seed. */
   readonly seed: number;
-  /** Folders of statistics captured before, which are added up; text is then not captured. */
+  /** Folders of captured statistics. They are added, and text is then not captured. */
   readonly statistics?: readonly string[];
 }
 

@@ -5,7 +5,7 @@ import type { Model } from '../onnx/ir/graph.js';
 import { hasTokens, logitsPort, UNDERSTOOD } from '../runtime/input-roles.js';
 import type { Source } from './source.js';
 
-/** An input of the model, and what it is fed with. */
+/** An input of the model and what it is fed with. */
 export interface InspectedInput {
   readonly name: string;
   /** `ids`, `mask`, `cache` …; null when it cannot be fed. */

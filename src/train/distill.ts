@@ -43,13 +43,14 @@ export interface DistillStage {
   readonly solver: Solver;
 }
 
-/** What became of one precision. */
+/** Result of distilling one precision. */
 export interface DistillReport {
   readonly bits: number;
   readonly steps: number;
   readonly tokens: number;
-  /** Divergence on the text that was kept back, at the start and of the tables that were chosen. */
+  /** Divergence on held-out text before and after, nats per position. */
   readonly kept: { readonly before: number; readonly after: number };
+  /** Evaluations on held-out text. */
   readonly looks: readonly Look[];
 }
 
