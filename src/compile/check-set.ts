@@ -68,7 +68,7 @@ export async function checkSet(set: SetToCheck, context: Context): Promise<Reado
   const need = checkMemory(model, source);
   if (need > memoryBytes) {
     context.log.warn(
-      `To compare the graphs with the source takes ${Math.ceil(need / 1e6)} MB, so this was not done: allow more memory to do so.`,
+      `The graphs were not compared with the source, because this needs ${Math.ceil(need / 1e6)} MB: raise the memory limit.`,
     );
     return {};
   }

@@ -80,7 +80,7 @@ export async function searchLambda(
   const wanted = Math.ceil(recipe.tokens / recipe.window) + kept;
   const windows = readWindows(options.text, { window: recipe.window, limit: wanted });
   if (windows.length <= kept)
-    fail('empty-text', 'text', `The text has ${windows.length} windows, of which ${kept} are to be kept back`);
+    fail('empty-text', 'text', `The text has ${windows.length} windows, of which ${kept} are to be held out`);
   const folder = temporaryFolder('lambda');
   try {
     const write = (name: string, list: readonly Int32Array[]): TextOptions => {

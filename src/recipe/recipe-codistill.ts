@@ -12,7 +12,7 @@ export interface TeachingPair {
 export const codistillSchema: z.ZodType<readonly TeachingPair[]> = z
   .array(z.strictObject({ from: precision, to: precision }))
   .default([])
-  .describe('More terms: the output of one precision against that of a larger one.');
+  .describe('Additional loss terms: the output of one precision against that of a larger one.');
 
 /** What is wrong with the pairs, as a sentence; undefined when nothing is. */
 export function wrongPair(pairs: readonly TeachingPair[], bits: readonly number[]): string | undefined {

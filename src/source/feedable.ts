@@ -49,6 +49,6 @@ export function requireText(model: Model, at: string): void {
   fail(
     'unsupported-model',
     at,
-    `The input ${vectors[0]} takes the output of an embedding that is not part of the model, so text cannot be fed; it can be compiled with --preset data-free and scored with --ids, on random vectors`,
+    `The input ${vectors[0]} takes the output of an embedding that is not part of the model, so text cannot be fed; compile it with the preset data-free, and score it with \`ids\`, on random vectors`,
   );
 }

@@ -64,7 +64,7 @@ export async function distill(
   const wanted = [...recipe.bits].sort((a, b) => a - b).filter((bits) => settings.bits.includes(bits));
   if (wanted.length === 0) return { written, reports: [] };
   if (written.layout.decode === 'tied')
-    fail('recipe', 'distill', 'Tied tables belong to the parent alone: there is nothing to distil for one precision');
+    fail('recipe', 'distill', 'Tied tables are those of the parent, so no precision has tables to distil');
   const source = sourceInFloat32(stage.model, recipe);
   const lessons = await openLessons(stage, settings, source, context);
   const reports: DistillReport[] = [];

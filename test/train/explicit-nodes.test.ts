@@ -131,9 +131,9 @@ describe('explicit nodes', () => {
   it.each([
     [{ learn: ['clip', 'shift'] }, {}, /train.explicit/],
     [{ learn: ['shift'], explicit: true }, { decode: 'ab', distill: {} }, /original graph/],
-    [{ learn: ['shift'], explicit: true, prefix: 'quantized' }, {}, /weights alone/],
-    [{ learn: ['clip'], explicit: true }, {}, /nodes to be explicit/],
-    [{ learn: ['tables'], explicit: true }, { method: 'best', decode: 'ab' }, /no transform/],
+    [{ learn: ['shift'], explicit: true, prefix: 'quantized' }, {}, /supports no shifts/],
+    [{ learn: ['clip'], explicit: true }, {}, /train.explicit needs/],
+    [{ learn: ['tables'], explicit: true }, { method: 'best', decode: 'ab' }, /no effect on solved codes/],
   ] as const)('are refused where they cannot be: %j', (train, recipe, message) => {
     expect(() => parseRecipe({ method: 'matquant', decode: 'tied', ...recipe, train }, 'here')).toThrow(message);
   });

@@ -318,15 +318,15 @@ async function logitsOf(path: string, weights?: ReadonlyMap<string, Float32Array
 describe('recipes that cannot be trained', () => {
   it.each([
     [{ method: 'best', train: {} }, /not trained by gradient/],
-    [{ method: 'matquant', decode: 'tied', train: { learn: ['tables'] } }, /nothing to learn/],
+    [{ method: 'matquant', decode: 'tied', train: { learn: ['tables'] } }, /no precision has tables/],
     [{ method: 'omniquant', bits: [4], train: { learn: ['scale'] }, distill: {} }, /original weights/],
     [{ method: 'omniquant', bits: [8, 4] }, /one precision/],
     [{ method: 'matquant', train: { codistill: [{ from: 2, to: 8 }] } }, /cannot learn from int2/],
-    [{ method: 'matquant', train: { steps: 0 } }, /Without steps nothing is learned/],
-    [{ method: 'matquant', train: { steps: 0, start: 'grid', learn: ['clip', 'scale'] } }, /Without steps/],
-    [{ method: 'matquant', train: { objective: 'gram', learn: ['clip', 'scale'] } }, /transform spans/],
-    [{ method: 'matquant', train: { objective: 'gram', prefix: 'quantized' } }, /those of float layers/],
-    [{ method: 'best', train: { objective: 'gram', learn: ['tables'] } }, /the best under the Gram matrix already/],
+    [{ method: 'matquant', train: { steps: 0 } }, /train.steps can be 0 only if/],
+    [{ method: 'matquant', train: { steps: 0, start: 'grid', learn: ['clip', 'scale'] } }, /can be 0 only if/],
+    [{ method: 'matquant', train: { objective: 'gram', learn: ['clip', 'scale'] } }, /need the objective "block"/],
+    [{ method: 'matquant', train: { objective: 'gram', prefix: 'quantized' } }, /come from float layers/],
+    [{ method: 'best', train: { objective: 'gram', learn: ['tables'] } }, /already optimal under the Gram matrix/],
     [{ method: 'best', train: { start: 'grid', learn: ['tables'] } }, /its own grid/],
   ] as const)('%j', (recipe, message) => {
     expect(() => parseRecipe(recipe, 'here')).toThrow(message);
