@@ -117,7 +117,7 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
   'not-folded': {
     summary: 'ONNX Runtime leaves work in a graph that it should do once, when a session is made',
     remedy:
-      'write the model with --standalone, which joins no codes at load, or raise the session option optimization.constant_folding_max_output_size_in_bytes (1 GiB by default)',
+      'write a standalone model, which joins no codes at load, or raise the session option optimization.constant_folding_max_output_size_in_bytes (1 GiB by default)',
   },
   'output-exists': { summary: 'the output cannot be written there', remedy: 'choose another output path' },
   'disk-full': { summary: 'the disk has no room for the output', remedy: 'free some space or choose another disk' },
@@ -133,7 +133,7 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
   },
   'memory-bound': {
     summary: 'the work takes more memory than it may',
-    remedy: 'raise --memory, or use a recipe that needs less',
+    remedy: 'allow more memory, or use a recipe that needs less',
   },
   memory: { summary: 'a projection is too large for the kernels', remedy: 'use the data-free method for it' },
 };
