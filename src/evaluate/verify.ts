@@ -88,6 +88,7 @@ export async function verify(input: VerifyInput, context: Context = silentContex
   if (!hasThresholds && named.length === 0)
     fail('bad-usage', 'thresholds', '`thresholds` takes at least one threshold');
   if (hasThresholds && candidate === undefined) fail('bad-usage', 'candidate', 'A threshold needs a model to check');
+  requireMeasurable(options);
   guardJunit(options);
   const findings = named.flatMap(examine);
   const checks = hasThresholds && candidate !== undefined ? await checksOf({ ...options, candidate }, context) : [];
@@ -115,6 +116,17 @@ function guardJunit({ junit, original, candidate, text, digests = [], overwrite 
   });
 }
 
+const asksQuality = ({ thresholds: { maxKl, maxNllIncrease, minTop1 } }: VerifyOptions): boolean =>
+  [maxKl, maxNllIncrease, minTop1].some((limit) => limit !== undefined);
+
+/** A threshold on quality needs text and a model to compare with. */
+function requireMeasurable(options: VerifyOptions): void {
+  if (!asksQuality(options)) return;
+  if (options.text === undefined) fail('bad-usage', 'text', 'A threshold on quality needs text to measure it on');
+  if (options.original === undefined)
+    fail('bad-usage', 'original', 'A threshold on quality needs a model to compare with');
+}
+
 async function checksOf(options: Measured, context: Context): Promise<readonly Check[]> {
   requireSound(options.candidate);
   return [...(await qualityChecks(options, context)), ...sizeChecks(options)];
@@ -122,10 +134,8 @@ async function checksOf(options: Measured, context: Context): Promise<readonly C
 
 async function qualityChecks(options: Measured, context: Context): Promise<Check[]> {
   const { maxKl, maxNllIncrease, minTop1 } = options.thresholds;
-  if (maxKl === undefined && maxNllIncrease === undefined && minTop1 === undefined) return [];
-  if (options.text === undefined) fail('bad-usage', 'text', 'A threshold on quality needs text to measure it on');
   const { original, candidate, text, window, windows, threads } = options;
-  if (original === undefined) fail('bad-usage', 'verify', 'A threshold on quality needs a model to compare with');
+  if (!asksQuality(options) || text === undefined || original === undefined) return [];
   await requireLevels({ ...options, original }, text, context);
   const limits = { ...(windows !== undefined && { windows }) };
   const result = await evaluate(

@@ -101,6 +101,12 @@ const shape = {
     .optional()
     .describe('Quantized prefix: solve for the inputs that earlier quantized projections give.'),
   tokens: z.number().int().positive().default(32768).describe('Number of calibration tokens.'),
+  fillText: z
+    .boolean()
+    .default(true)
+    .describe(
+      'Blend statistics of little text with those of random token ids, so that little text is not worse than none.',
+    ),
   window: z
     .number()
     .int()
@@ -181,6 +187,7 @@ export interface Recipe {
   readonly sweeps: number;
   readonly prefix?: PrefixRecipe | undefined;
   readonly tokens: number;
+  readonly fillText: boolean;
   readonly window: number;
   readonly qat?: QatRecipe | undefined;
   readonly train?: TrainRecipe | undefined;
