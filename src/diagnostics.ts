@@ -88,7 +88,7 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
   },
   'precision-missing': {
     summary: 'the data file is too short for the precision',
-    remedy: 'append the missing bytes with `matquant append`',
+    remedy: 'choose a precision of the set, or append the missing bytes with `matquant append`',
   },
   'scale-range': {
     summary: 'a scale or offset is outside the range of float16, in which tables are stored',
