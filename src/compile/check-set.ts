@@ -101,7 +101,7 @@ export async function checkGraphs(options: CheckOptions, context: Context): Prom
   }).catch((error: unknown) => rethrow(error));
   const probes = result.candidates.map((score, at) => [graphs[at]?.name ?? '', probeOf(score, text.scored)] as const);
   for (const [name, probe] of probes) {
-    if (!Number.isFinite(probe.kl)) fail('parity', name, `The ${name} graph gives numbers that are not finite`);
+    if (!Number.isFinite(probe.kl)) fail('parity', name, `The logits of the ${name} graph are not finite`);
   }
   const ids = (windows[0] as Int32Array).slice(0, options.exactly ?? LEVEL_TOKENS);
   for (const { name, file } of graphs) {

@@ -60,7 +60,7 @@ async function evaluateInputs(options: EvalOptions, inputs: InputWatch, context:
   if (!('ids' in options.text)) requireText(reference, options.reference);
   if (takesVectors(reference))
     context.log.warn(
-      'The models are fed with random vectors, since no embedding is part of them: KL and top-1 compare them, NLL and perplexity say nothing.',
+      'The models have no embedding and are fed with random vectors: KL and top-1 compare them, but NLL and perplexity have no meaning.',
     );
   const exactly = fixedShapeOf(reference).length;
   const { text, window, windows: limit } = options;

@@ -124,5 +124,5 @@ const agreementOf = ({ choices }: TaskResult, first: TaskResult): number =>
 function requireTaskNames(files: readonly string[]): void {
   const names = files.map(taskName);
   const twice = files.find((_, at) => names.indexOf(names[at] as string) < at);
-  if (twice !== undefined) fail('bad-usage', twice, 'Two tasks go by the same file name');
+  if (twice !== undefined) fail('bad-usage', twice, 'Two tasks have the same file name');
 }

@@ -98,5 +98,5 @@ function windowsOf({ text, window, tokens, skip = 0 }: MeterRequest): readonly I
     seen += each.length;
   }
   const where = 'ids' in text ? text.ids : text.files.join(', ');
-  return windows.length > 0 ? windows : fail('empty-text', where, 'There are no windows to measure on');
+  return windows.length > 0 ? windows : fail('empty-text', where, 'The text has no windows to measure on');
 }

@@ -199,7 +199,7 @@ async function searched(open: OpenTemplate, options: Searching, context: Context
 
 function methodOf({ method }: MixSearch, measured: boolean): Method {
   if (!measured && (method === 'local' || method === 'evolution'))
-    fail('bad-usage', 'search.method', `The method ${method} runs the model, and needs text to do so`);
+    fail('bad-usage', 'search.method', `The method ${method} runs the model and needs text`);
   return method ?? (measured ? 'local' : 'dp');
 }
 

@@ -162,7 +162,7 @@ async function drawUp(
     const { per = 'layer', evaluations = DEFAULT_EVALUATIONS, seed = 0, sensitivities = [] } = search;
     const fixed: Mix = new Map();
     const goals = averageBits.map((bits) => ({ bits, plan: planGoal({ averageBits: bits }, open, 'planes') }));
-    const plan = goals[0]?.plan ?? fail('bad-usage', 'averageBits', 'There is no average to search at');
+    const plan = goals[0]?.plan ?? fail('bad-usage', 'averageBits', 'No average bits are given');
     const setup = await setUp(open, { per, bits: search.bits, fixed, plan, model, sensitivities }, context);
     const shared = { layout, units: setup.units, fixed, cost: plan.cost, evaluations, seed, model };
     const chooserOf = (method: Method): MixChooser => new MixChooser({ ...shared, method }, context);

@@ -60,7 +60,7 @@ export async function slice(input: SliceInput, context: Context = silentContext(
   const { slice: kind, standalone, output, format = 'matmulnbits' } = options;
   if ((kind !== 'prefix' || format !== 'matmulnbits') && !standalone) {
     const what =
-      kind === 'prefix' ? 'DequantizeLinear cannot read bit planes' : `Codes of a ${kind} slice are no bit prefix`;
+      kind === 'prefix' ? 'DequantizeLinear cannot read bit planes' : `Codes of a ${kind} slice are not bit prefixes`;
     fail('bad-usage', kind === 'prefix' ? 'format' : 'slice', `${what}: write them with \`standalone\``);
   }
   const { set, overwrite } = options;

@@ -79,8 +79,7 @@ async function captureInputs(
   requireMemory(source, recipe, options.memoryBytes);
   requireFinite(source, context);
   const { captured, projections } = await measureText(source, options, context);
-  if (captured === undefined)
-    return fail('bad-usage', model, `The method ${recipe.method} learns nothing from statistics`);
+  if (captured === undefined) return fail('bad-usage', model, `The method ${recipe.method} uses no statistics`);
   const { statistics, close } = captured;
   const { header, groups } = statistics;
   const write = async (folder: string): Promise<void> => {

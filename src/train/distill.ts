@@ -156,7 +156,7 @@ async function distillOne(
           stage: `distill int${bits}`,
           done: step,
           total: steps,
-          detail: `loss ${loss.toFixed(4)}, kept back ${last.toFixed(4)}`,
+          detail: `loss ${loss.toFixed(4)}, held out ${last.toFixed(4)}`,
         }),
     });
     const before = result.looks[0]?.kept ?? 0;

@@ -211,6 +211,6 @@ describe('the first token of windows', () => {
     const text = { ...sentence, tokenizer: path };
     const options = { recipe, text, threads: 2, memoryBytes: 2e9, seed: 0 };
     await measureText(openSource(mistral, recipe), options, context);
-    expect(said).toEqual([expect.stringContaining('no token that texts begin with')]);
+    expect(said).toEqual([expect.stringContaining('no beginning-of-sequence token')]);
   });
 });
