@@ -1,6 +1,6 @@
 /**
  * The weights of the precisions, chosen as MatQuant does: each candidate is compiled on part of the calibration text and scored on
- * the part that is kept back for it.
+ * the held-out part.
  */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -38,7 +38,7 @@ export interface Chosen {
   readonly table: BitsTable;
   /** What the budget counts, fixed projections included. */
   readonly cost: number;
-  /** Sum of the estimated damages. */
+  /** Sum of the estimated sensitivities. */
   readonly estimate: number;
   /** Measured on the text of the search, in nats per position; absent without a model. */
   readonly kl?: number;

@@ -30,8 +30,8 @@ export interface CodesRecipe {
 
 /**
  * Step sizes are relative to the mean scale of a projection. Gemma 3 270M, block 128: 160 steps of 512 tokens at 6e-3 halve the
- * divergence at int2 (1.43 → .80), at 5e-3 int3 falls by a sixth (.332 → .274), and int4 gains nothing and stops by itself. Text
- * that no step saw still gains at step 400 (.643 and .225). TinyStories-656K, block 32, 600 steps: .188, .042, .0106.
+ * divergence at int2 (1.43 → .80), at 5e-3 int3 falls by a sixth (.332 → .274), and int4 gains nothing and stops by itself. Held-out
+ * text still gains at step 400 (.643 and .225). TinyStories-656K, block 32, 600 steps: .188, .042, .0106.
  */
 export const distillSchema: z.ZodType<DistillRecipe> = z.strictObject({
   bits: z

@@ -7,7 +7,7 @@ import { COLORS, decades, figure } from './plot.js';
 /** Points of a curve; more cannot be told apart at this width. */
 const POINTS = 60;
 
-/** KL along the steps: of the training text, smoothed, and of the text kept back. */
+/** KL along the steps: of the training text, smoothed, and of held-out text. */
 export function distillPlot({ bits, looks, kept }: CompiledDistillation): Promise<Html> {
   const values = looks.flatMap(({ step, loss, kept: other }) => [
     { step, kl: other, text: 'held out' },
