@@ -25,11 +25,11 @@ export async function openInput(
   context: Context,
 ): Promise<ModelFolder> {
   const repository = hubName(model);
-  const folder = repository === undefined ? openPath(model, file) : await openHubModel(repository, file, hub, context);
-  return folder;
+  return repository === undefined ? openPath(model, file) : openHubModel(repository, file, hub, context);
 }
 
-function openPath(model: string, file: string | undefined): ModelFolder {
+/** The model at a path. */
+export function openPath(model: string, file: string | undefined): ModelFolder {
   const state = statSync(model, { throwIfNoEntry: false });
   if (state?.isDirectory()) {
     const paths = listFolder(model);

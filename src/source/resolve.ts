@@ -6,8 +6,9 @@ import { temporaryFolder } from '../files/temporary.js';
 import type { Context } from '../log.js';
 import type { TextAsked, TextOptions } from '../text/index.js';
 import { type HubEnvironment, hubEnvironment } from './environment.js';
+import { hubName } from './hub.js';
 import { type HubText, openHubText, type TextPart } from './hub-text.js';
-import { openInput } from './input.js';
+import { openInput, openPath } from './input.js';
 import type { ModelFolder } from './model-folder.js';
 import { writeSelfText } from './self-text.js';
 
@@ -51,7 +52,9 @@ export async function withResolved<T>(
   work: (inputs: ResolvedInputs) => Promise<T>,
 ): Promise<T> {
   const hub = asked.hub ?? hubEnvironment();
-  const folder = await openInput(model, { file: asked.file, hub }, context);
+  // Files of this machine are watched from the moment of the call on, so nothing is waited for without need.
+  const folder =
+    hubName(model) === undefined ? openPath(model, asked.file) : await openInput(model, { ...asked, hub }, context);
   const { text } = asked;
   if (text === undefined) return work({ folder });
   if ('ids' in text) return work({ folder, text, textSource: 'ids' });
