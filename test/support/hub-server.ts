@@ -22,6 +22,8 @@ export interface HubServer {
   readonly leaked: string[];
   /** The next answers with this file end after so many bytes each. */
   readonly breaks: Map<string, number[]>;
+  /** The next answer with this file stops after so many bytes, and the connection stays open. */
+  readonly stalls: Map<string, number>;
   /** Files that come with other bytes. */
   readonly wrong: Set<string>;
   close(): Promise<void>;
@@ -48,7 +50,7 @@ const closed = (server: Server): Promise<void> =>
 /** Starts both hosts. */
 export async function startHub(repositories: readonly HubRepository[]): Promise<HubServer> {
   const [downloads, leaked]: [string[], string[]] = [[], []];
-  const [breaks, wrong] = [new Map<string, number[]>(), new Set<string>()];
+  const [breaks, stalls, wrong] = [new Map<string, number[]>(), new Map<string, number>(), new Set<string>()];
   const send = (request: IncomingMessage, response: ServerResponse, path: string, contents: Buffer): void => {
     downloads.push(`${path} ${request.headers.range?.replace('bytes=', '') ?? ''}`.trim());
     const start = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
@@ -57,6 +59,9 @@ export async function startHub(repositories: readonly HubRepository[]): Promise<
     if (wrong.has(path)) bytes[0] = (bytes[0] as number) ^ 1;
     const range = start > 0 ? { 'content-range': `bytes ${start}-${contents.length - 1}/${contents.length}` } : {};
     response.writeHead(start > 0 ? 206 : 200, { 'content-length': bytes.length, ...range });
+    const stall = stalls.get(path);
+    stalls.delete(path);
+    if (stall !== undefined) return void response.write(bytes.subarray(0, stall));
     const end = breaks.get(path)?.shift();
     if (end === undefined) return void response.end(bytes);
     response.write(bytes.subarray(0, end), () => setTimeout(() => response.destroy(), 20));
@@ -96,7 +101,7 @@ export async function startHub(repositories: readonly HubRepository[]): Promise<
   const close = async (): Promise<void> => {
     await Promise.all([closed(first), closed(second)]);
   };
-  return { endpoint, downloads, leaked, breaks, wrong, close };
+  return { endpoint, downloads, leaked, breaks, stalls, wrong, close };
 }
 
 function entryOf([path, contents]: readonly [string, Uint8Array | string]): unknown {
