@@ -10,6 +10,7 @@ import { ortRuntime } from '../runtime/ort.js';
 import type { SetGraph } from '../set/index.js';
 import type { ProbeText, Scored } from '../solve/index.js';
 import { type Source, vocabularyOf } from '../source/index.js';
+import type { Job } from './open.js';
 
 /** What the probe found of one graph. */
 export interface Probe {
@@ -57,6 +58,19 @@ const LOADING = 1.65;
 export function checkMemory(model: string, { analysis }: Pick<Source, 'analysis'>): number {
   const logits = 2 * PROBE_TOKENS * (analysis.embedding?.vocabulary ?? 256) * 4;
   return BASE + LOADING * fileSizesOf(model).fileBytes + 2 * logits;
+}
+
+/** The stage that checks: models of a folder beside their source. */
+export async function check(
+  folder: string,
+  { source, options, context, clock }: Job,
+  graphs: CheckOptions['graphs'],
+  probe: ProbeText,
+): Promise<Readonly<Record<string, Probe>>> {
+  const { model, recipe, threads, memoryBytes } = options;
+  const quality = await checkSet({ source, model, recipe, folder, graphs, probe, threads, memoryBytes }, context);
+  clock.lap('check');
+  return quality;
 }
 
 /** Compares the graphs with the source where both fit the memory; otherwise says that this was not done. */

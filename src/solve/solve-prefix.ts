@@ -10,7 +10,7 @@ import type { Precision } from '../quant/precision.js';
 import { sliceCodes } from '../quant/slice.js';
 import { type DecodeTable, decodeTable } from '../quant/tables.js';
 import type { PrefixRecipe, Recipe } from '../recipe/index.js';
-import { type Chosen, openSource, type Source } from '../source/index.js';
+import type { Chosen, Source } from '../source/index.js';
 import { correctWeights, type Shift } from './kernel/correct.js';
 import { type Nested, parentBits } from './kernel/options.js';
 import { solveInParts } from './kernel/parts.js';
@@ -30,7 +30,6 @@ import {
 /** What feeds the solver. */
 export interface Prefix {
   readonly recipe: PrefixRecipe;
-  /** The float original, opened for this alone. */
   readonly source: Source;
   readonly windows: readonly Int32Array[];
   readonly threads: number;
@@ -41,17 +40,15 @@ export interface Prefix {
 /** What a compilation brings to it. */
 interface PrefixOptions extends Pick<Prefix, 'threads' | 'memoryBytes'> {
   readonly recipe: Recipe;
-  readonly model: string;
   readonly work?: string | undefined;
 }
 
-/** The prefix that a recipe asks for, or undefined. Reads the model anew: its float graph is gone when projections are solved. */
-export function openPrefix(windows: readonly Int32Array[], options: PrefixOptions): Prefix | undefined {
-  const { recipe, model, threads, memoryBytes, work: workDir } = options;
+/** The prefix that a recipe asks for, or undefined. */
+export function prefixOf(source: Source, windows: readonly Int32Array[], options: PrefixOptions): Prefix | undefined {
+  const { recipe, threads, memoryBytes, work: workDir } = options;
   if (recipe.prefix === undefined) return undefined;
   if (windows.length === 0) return fail('bad-usage', 'text', 'A quantized prefix needs text');
   const bits = recipe.prefix.bits.filter((each) => recipe.bits.includes(each));
-  const source = openSource(model, recipe);
   return { recipe: { ...recipe.prefix, bits }, source, windows, threads, memoryBytes, workDir };
 }
 

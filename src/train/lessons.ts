@@ -8,14 +8,10 @@ import type { Context } from '../log.js';
 import type { Recipe } from '../recipe/index.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
-import { openSource, type Source } from '../source/index.js';
+import type { Source } from '../source/index.js';
 import { readWindows, type TextOptions } from '../text/index.js';
 import { openTeacher, type Teacher } from './distill/teacher.js';
 import { DistillText } from './distill/text.js';
-
-/** Gradients are of float32, whatever the export computes in. */
-export const sourceInFloat32 = (path: string, recipe: Recipe): Source =>
-  openSource(path, recipe, ['bfloat16', 'float16']);
 
 /** Text with the teacher's states, split into what is learnt from and what is kept back. */
 export interface Lessons {
@@ -29,8 +25,6 @@ export interface Lessons {
 
 /** Where text comes from, and the machine. */
 export interface LessonOptions {
-  /** The float original. */
-  readonly model: string;
   readonly recipe: Recipe;
   readonly text: TextOptions;
   readonly threads: number;
@@ -47,7 +41,7 @@ export interface LessonSettings {
 
 /** Behind the windows that the statistics are from, as far as the text goes; the last ones are kept back. */
 export async function openLessons(
-  { recipe, text: options, threads, memoryBytes, work, model }: LessonOptions,
+  { recipe, text: options, threads, memoryBytes, work }: LessonOptions,
   { batch: tokens, steps, kept }: LessonSettings,
   source: Source,
   context: Context,
@@ -74,7 +68,7 @@ export async function openLessons(
     runtime: ortRuntime,
     threads,
     memoryBytes,
-    hints: readHints(model),
+    hints: readHints(source.path),
     ...(work !== undefined && { folder: join(work, 'teacher') }),
     log: context.log,
     signal: context.signal,

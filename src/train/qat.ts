@@ -11,7 +11,7 @@ import { lambdaOf, type QatRecipe, type Recipe } from '../recipe/index.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
 import type { Solved } from '../solve/index.js';
-import type { Source } from '../source/index.js';
+import { inFloat32, type Source } from '../source/index.js';
 import type { TextOptions } from '../text/index.js';
 import { TOOL } from '../version.js';
 import { freezeClipped } from './blocks/freeze.js';
@@ -23,7 +23,7 @@ import type { Learning } from './distill/student.js';
 import { distillTables } from './distill/train.js';
 import { rowsOf, type WeightStudent } from './distill/weight-student.js';
 import type { DistillReport } from './distill.js';
-import { type LessonOptions, type Lessons, openLessons, sourceInFloat32 } from './lessons.js';
+import { type LessonOptions, type Lessons, openLessons } from './lessons.js';
 import { studentPlan } from './student-plan.js';
 
 type Weights = Learning<{ readonly weight: Float32Array }>;
@@ -48,13 +48,13 @@ export async function trainWeights(
   const { recipe } = options;
   if (recipe.method !== 'qat' || recipe.qat === undefined) return undefined;
   if (text === undefined) return fail('bad-usage', 'text', 'Training needs text');
-  const floats = sourceInFloat32(options.model, recipe);
+  const floats = inFloat32(source, recipe);
   const ids = new Set(source.chosen.map(({ projection }) => projection.id));
   const projections = floats.analysis.projections.filter(({ id }) => ids.has(id));
   // The set decodes by the parent's grid, whose range is that of the trained weights.
   const plan = studentPlan(recipe, [], 4);
   const lessons = await openLessons({ ...options, text }, recipe.qat, floats, context);
-  const chains = new Chains(floats, projections, plan, options);
+  const chains = new Chains(floats, projections, plan, options.threads);
   try {
     const { tables, ...report } = await run(projections, chains, lessons, { ...options, qat: recipe.qat }, context);
     const found = new Map(projections.map((each) => [each.id, frozen(each, tables, plan)]));
@@ -136,18 +136,13 @@ class Chains {
   readonly #source: Source;
   readonly #projections: readonly Projection[];
   readonly #plan: StudentPlan;
-  readonly #options: { readonly model: string; readonly threads: number };
+  readonly #threads: number;
 
-  constructor(
-    source: Source,
-    projections: readonly Projection[],
-    plan: StudentPlan,
-    options: { readonly model: string; readonly threads: number },
-  ) {
+  constructor(source: Source, projections: readonly Projection[], plan: StudentPlan, threads: number) {
     this.#source = source;
     this.#projections = projections;
     this.#plan = plan;
-    this.#options = options;
+    this.#threads = threads;
   }
 
   at(bits: number, objective: Objective): Chain {
@@ -158,12 +153,12 @@ class Chains {
   }
 
   #make(bits: Precision, objective: Objective): Chain {
-    const { model, analysis } = this.#source;
+    const { model, analysis, path } = this.#source;
     const student = this.#projections.map(
       (projection): WeightStudent => ({ projection, learns: true, bits, plan: this.#plan }),
     );
-    const { threads } = this.#options;
-    const hints = readHints(this.#options.model);
+    const threads = this.#threads;
+    const hints = readHints(path);
     return new Chain({ model, analysis, student, ids: undefined, objective, runtime: ortRuntime, threads, hints });
   }
 

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import type { Projection } from '../analysis/projection.js';
 import { digestOfModel, digestOfWindows } from '../capture/index.js';
 import type { Entry } from '../emit/entry.js';
+import type { Fold } from '../emit/fold-scale.js';
 import { temporaryFolder } from '../files/temporary.js';
 import { loadRows } from '../kernels/load-rows.js';
 import type { KernelPool } from '../kernels/pool.js';
 import type { Context } from '../log.js';
-import { Rewriter } from '../onnx/rewrite/rewriter.js';
 import { codeHistogram } from '../quant/histogram.js';
 import type { Precision } from '../quant/precision.js';
 import { createRandom } from '../random.js';
@@ -28,7 +28,7 @@ import { blockLesson, type Pupil } from './block-lesson.js';
 import { BlockWalk } from './block-walk.js';
 import { projectionsOf, type TrainBlock } from './blocks/block.js';
 import { clipStudent } from './blocks/clip-student.js';
-import { foldPlaces, foldScale } from './blocks/fold-scale.js';
+import { foldPlaces } from './blocks/fold-scale.js';
 import { freezeClipped, frozenWeights } from './blocks/freeze.js';
 import type { Learned, StudentPlan } from './blocks/learnables.js';
 import { type Term, termsOf } from './blocks/objective.js';
@@ -48,6 +48,8 @@ export interface Trained {
   codesBefore(id: string): readonly number[] | undefined;
   /** Nodes around projections, where the recipe asks for them. */
   readonly entries: ReadonlyMap<string, Entry>;
+  /** What learned scales leave in the norms in front of blocks. */
+  readonly folds: readonly Fold[];
   close(): void;
 }
 
@@ -55,8 +57,8 @@ export interface Trained {
 const TRAINED: ReadonlySet<Recipe['method']> = new Set(['omniquant', 'matquant']);
 
 /**
- * Trains what the recipe says; undefined when it trains nothing. Learned scales are folded into the norms of the source's model,
- * which stays the same function.
+ * Trains what the recipe says; undefined when it trains nothing. The source stays as it is: with the folds and entries in its graph it
+ * is the same function of what was trained.
  */
 export async function trainBlocks(
   source: Source,
@@ -140,13 +142,13 @@ class TrainStage {
   async run(): Promise<Trained> {
     if (this.#train.objective === 'block') await this.#walk.run((stop) => this.#trainOne(stop));
     else for (const [segment, block] of this.#walk.blocks.entries()) await this.#trainOne({ block, segment });
-    this.#fold();
     const { folder } = this.#options;
     return {
       reports: this.#reports,
       find: (id) => this.#solved.find(id),
       codesBefore: (id) => this.#before.get(id),
       entries: this.#entries,
+      folds: this.#folds(),
       close: () => rmSync(folder, { recursive: true, force: true }),
     };
   }
@@ -226,13 +228,12 @@ class TrainStage {
     return scaledWeights(weights, projection.k, inverted(factorsOf(block, projection, learned)));
   }
 
-  #fold(): void {
-    const rw = new Rewriter(this.#source.model);
-    for (const [block, learned] of this.#done) {
+  #folds(): readonly Fold[] {
+    return [...this.#done].flatMap(([block, learned]) => {
       const inverse = inverseOf(block, learned);
       const places = foldPlaces(block);
-      if (inverse !== undefined && places !== undefined) foldScale(rw, places, inverse, block.id);
-    }
+      return inverse === undefined || places === undefined ? [] : [{ id: block.id, places, inverse }];
+    });
   }
 }
 
