@@ -21,7 +21,7 @@ export async function compile(input: CompileInput, context: Context = silentCont
   const asked = askedOf(input);
   return withInputs(inputFiles(asked.options.model, asked.options.text), async (inputs) => {
     const job = open(asked, inputs, context);
-    const measured = await measure(job.source, job.options, context);
+    const measured = await measure(job.source, { ...job.options, machine: job.machine }, context);
     job.clock.lap('capture');
     const { output: folder, standalone, recipe } = job.options;
     const target = { folder, stem: job.stem, bits: recipe.bits, standalone };

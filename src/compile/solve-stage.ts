@@ -1,6 +1,8 @@
 /** The stages between statistics and files: what learns before codes are chosen, the solver, and what learns on its result. */
+
 import { join } from 'node:path';
 import { fail } from '../diagnostics.js';
+import { keptIn } from '../files/machine.js';
 import { KernelPool } from '../kernels/pool.js';
 import type { ProjectionPlace } from '../quant/layout.js';
 import type { Bits } from '../recipe/index.js';
@@ -51,10 +53,11 @@ export interface Prepared {
 
 /** Trains blocks or weights where the recipe says so, solves the embedding and the head, and makes the template of all graphs. */
 export async function prepare(job: Job, measured: Measured, folder: string, closing: Closing): Promise<Prepared> {
-  const { source, options, context, clock } = job;
+  const { source, machine, context, clock } = job;
   const { recipe, statistics } = measured;
-  const pool = closing.add(new KernelPool(options.threads));
-  const files = new SolvedFiles(options.work && join(options.work, 'solved'), context.log);
+  const options = { ...job.options, machine };
+  const pool = closing.add(new KernelPool(machine.threads));
+  const files = new SolvedFiles(keptIn(machine, 'solved'), context.log);
   const weights = await trainWeights(source, options, context);
   const blocks = closing.add(await trainBlocks(source, measured, options, pool, context));
   if (blocks !== undefined || weights !== undefined) clock.lap('train');
@@ -81,11 +84,11 @@ export interface Solving {
 /** Solves projections as they are asked for; memory holds one group. */
 export function solve(job: Job, measured: Measured, prepared: Prepared): Solving {
   const { template, solver, weights, blocks } = prepared;
-  const { source, options } = job;
+  const { source, machine } = job;
   const places = placesOf(template.layout);
   const placeOf = (id: string): ProjectionPlace =>
     places.get(id) ?? fail('not-a-set', id, 'The projection has no place');
-  const prefix = prefixOf(source, measured.windows, options);
+  const prefix = prefixOf(source, measured.windows, { recipe: job.options.recipe, machine });
   const solved = trainedFirst(source.chosen, weights ?? blocks, (open) =>
     prefix ? solveBehindPrefix(open, placeOf, prefix, solver) : solveProjections(open, placeOf, solver),
   );
@@ -116,16 +119,17 @@ export async function train(
   solved: AsyncIterable<StoredProjection>,
   closing: Closing,
 ): Promise<Learned> {
-  const { source, options, context, clock } = job;
-  const { recipe, text, work } = options;
+  const { source, machine, options, context, clock } = job;
+  const { recipe, text, seed } = options;
   if (recipe.distill === undefined && !tunesTables(recipe)) return { projections: solved, tuned: [], distilled: [] };
-  const store = closing.add(await SolvedStore.of(template.layout, solved, work));
+  const store = closing.add(await SolvedStore.of(template.layout, solved, machine.temporary));
   clock.lap('solve');
-  const tuned = await tuneTables(store, { ...options, source, windows: measured.windows }, context);
+  const stage = { source, machine, recipe, seed };
+  const tuned = await tuneTables(store, { ...stage, windows: measured.windows }, context);
   if (tuned.reports.length > 0) clock.lap('tune');
   if (recipe.distill === undefined) return { projections: tuned.store, tuned: tuned.reports, distilled: [] };
   if (text === undefined) return fail('bad-usage', 'text', 'Distillation needs text');
-  const distilled = await distill(tuned.store, { ...options, text, source, solver }, context);
+  const distilled = await distill(tuned.store, { ...stage, text, solver }, context);
   if (distilled.reports.length > 0) clock.lap('distill');
   return { projections: distilled.store, tuned: tuned.reports, distilled: distilled.reports };
 }

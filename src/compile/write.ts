@@ -72,14 +72,16 @@ async function writeSet(
 /** Models that share nothing: every one reads the codes of all projections, so these are collected first. */
 async function writeModels(
   folder: string,
-  { stem, clock, options, context }: Job,
+  { stem, clock, options, machine, context }: Job,
   template: Template,
   projections: AsyncIterable<StoredProjection>,
   closing: Closing,
 ): Promise<Written> {
-  const { recipe, work } = options;
+  const { recipe } = options;
   const isStored = projections instanceof SolvedStore;
-  const reader = isStored ? projections : closing.add(await SolvedStore.of(template.layout, projections, work));
+  const reader = isStored
+    ? projections
+    : closing.add(await SolvedStore.of(template.layout, projections, machine.temporary));
   if (!isStored) clock.lap('solve');
   const { accuracyLevel } = recipe;
   const models = ascending(recipe.bits).map((bits) => {

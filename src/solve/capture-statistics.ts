@@ -1,8 +1,10 @@
 /** What a recipe's method learns from text, as a folder: captured, or added up from folders of several runs. */
+
 import { join } from 'node:path';
 import { saveStatistics } from '../capture/index.js';
 import { fail } from '../diagnostics.js';
 import type { InputWatch } from '../files/input-watch.js';
+import { machineOf } from '../files/machine.js';
 import { stagedFolder } from '../files/staging.js';
 import { openWorkFolder } from '../files/work-folder.js';
 import { type Context, silentContext } from '../log.js';
@@ -14,7 +16,13 @@ import { type MeasureOptions, measureText } from './measure.js';
 import { requireMemory } from './peak-memory.js';
 import { type TextEvidence, textEvidence } from './text-evidence.js';
 
-export interface CaptureStatisticsOptions extends MeasureOptions {
+export interface CaptureStatisticsOptions extends Omit<MeasureOptions, 'machine'> {
+  readonly threads: number;
+  readonly memoryBytes: number;
+  /** Folder that keeps statistics for later runs. */
+  readonly work?: string;
+  /** Where temporary folders are made; default the system's. */
+  readonly workDir?: string;
   readonly model: string;
   /** Folder of the statistics. */
   readonly output: string;
@@ -70,11 +78,12 @@ async function captureInputs(
 ): Promise<CaptureStatisticsResult> {
   const { model, output, recipe } = options;
   const started = performance.now();
+  const machine = machineOf(options);
   const source = openSource(model, recipe);
   watchModel(inputs, source.model);
-  requireMemory(source, recipe, options.memoryBytes);
+  requireMemory(source, recipe, machine.memoryBytes);
   requireFinite(source, context);
-  const { captured, projections } = await measureText(source, options, context);
+  const { captured, projections } = await measureText(source, { ...options, machine }, context);
   if (captured === undefined)
     return fail('bad-usage', model, `The method ${recipe.method} learns nothing from statistics`);
   const { statistics, close } = captured;

@@ -1,7 +1,9 @@
 /** The stage that distils tables end to end: a store, the float original and text in, a store with better tables out. */
+
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { fail } from '../diagnostics.js';
+import { keptIn, type Machine } from '../files/machine.js';
 import type { Context } from '../log.js';
 import type { Precision } from '../quant/precision.js';
 import { createRandom } from '../random.js';
@@ -29,10 +31,8 @@ export interface DistillStage {
   readonly source: Source;
   readonly recipe: Recipe;
   readonly text: TextOptions;
-  readonly threads: number;
-  readonly memoryBytes: number;
+  readonly machine: Machine;
   readonly seed: number;
-  readonly work?: string | undefined;
   /** Solves what lies below codes that learnt. */
   readonly solver: Solver;
 }
@@ -112,6 +112,7 @@ async function distillOne(
 ): Promise<DistillReport & { readonly tables: Tables }> {
   const { stage, settings, lessons, store } = surroundings;
   const { text, teacher, rows, kept, batch } = lessons;
+  const folder = keptIn(stage.machine, 'distilled');
   const tables: Tables = new Map(
     student.filter(({ learns }) => learns).map(({ codes, columns }) => [codes.name, columns]),
   );
@@ -128,9 +129,7 @@ async function distillOne(
       options: { ...settings, batch, rate: rateOf(settings, bits), codeRate: settings.codes.rate / 2 ** (8 - bits) },
       confine: confineLatents(tables, { near: settings.codes.near, held: heldBelow(settings, bits) }, bits),
       random: createRandom(stage.seed).fork(`distill ${bits}`),
-      ...(stage.work !== undefined && {
-        checkpoint: join(stage.work, 'distilled', `${keyOf(bits, surroundings)}.state`),
-      }),
+      ...(folder !== undefined && { checkpoint: join(folder, `${keyOf(bits, surroundings)}.state`) }),
       log: context.log,
       signal: context.signal,
       onStep: (step, steps, loss, last) =>
@@ -167,7 +166,7 @@ function openTrainable(
       student: projections,
       ids,
       runtime: ortRuntime,
-      threads: stage.threads,
+      machine: stage.machine,
       hints: readHints(source.path),
       ...boundOf(stage, projections, batch * text.length),
     });
@@ -199,7 +198,7 @@ const rateOf = ({ rate }: DistillRecipe, bits: number): number =>
  * activation between projections about 20 numbers are kept. Gemma 3 270M with 512 tokens: see docs/decisions.md.
  */
 function boundOf(
-  { memoryBytes }: DistillStage,
+  { machine: { memoryBytes } }: DistillStage,
   student: readonly StudentProjection[],
   tokens: number,
 ): { readonly maxWeightBytes?: number } {

@@ -1,9 +1,10 @@
 /** Text that a stage learns from end to end, with what the float model makes of it. */
+
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import { fixedShapeOf } from '../analysis/fixed-shape.js';
 import { digestOfModel, digestOfWindows } from '../capture/index.js';
 import { fail } from '../diagnostics.js';
+import type { Machine } from '../files/machine.js';
 import type { Context } from '../log.js';
 import type { Recipe } from '../recipe/index.js';
 import { readHints } from '../runtime/hints.js';
@@ -27,9 +28,7 @@ export interface Lessons {
 export interface LessonOptions {
   readonly recipe: Recipe;
   readonly text: TextOptions;
-  readonly threads: number;
-  readonly memoryBytes: number;
-  readonly work?: string | undefined;
+  readonly machine: Machine;
 }
 
 /** How much text: tokens a step, steps, and windows kept back. */
@@ -41,7 +40,7 @@ export interface LessonSettings {
 
 /** Behind the windows that the statistics are from, as far as the text goes; the last ones are kept back. */
 export async function openLessons(
-  { recipe, text: options, threads, memoryBytes, work }: LessonOptions,
+  { recipe, text: options, machine }: LessonOptions,
   { batch: tokens, steps, kept }: LessonSettings,
   source: Source,
   context: Context,
@@ -66,10 +65,8 @@ export async function openLessons(
     modelDigest,
     text,
     runtime: ortRuntime,
-    threads,
-    memoryBytes,
+    machine,
     hints: readHints(source.path),
-    ...(work !== undefined && { folder: join(work, 'teacher') }),
     log: context.log,
     signal: context.signal,
     onProgress: (done) => context.progress.update({ stage: 'teacher', done, total: 1 }),

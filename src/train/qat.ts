@@ -1,8 +1,10 @@
 /** The stage that trains feed-forward weights end to end, through rounding and slices (quantization-aware training). */
+
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Projection } from '../analysis/projection.js';
 import { fail } from '../diagnostics.js';
+import { keptIn, type Machine } from '../files/machine.js';
 import type { Context } from '../log.js';
 import { toFloat32 } from '../onnx/ir/half.js';
 import type { Precision } from '../quant/precision.js';
@@ -54,7 +56,7 @@ export async function trainWeights(
   // The set decodes by the parent's grid, whose range is that of the trained weights.
   const plan = studentPlan(recipe, [], 4);
   const lessons = await openLessons({ ...options, text }, recipe.qat, floats, context);
-  const chains = new Chains(floats, projections, plan, options.threads);
+  const chains = new Chains(floats, projections, plan, options.machine);
   try {
     const { tables, ...report } = await run(projections, chains, lessons, { ...options, qat: recipe.qat }, context);
     const found = new Map(projections.map((each) => [each.id, frozen(each, tables, plan)]));
@@ -73,7 +75,7 @@ async function run(
   projections: readonly Projection[],
   chains: Chains,
   lessons: Lessons,
-  { recipe, qat, work, seed }: RunOptions,
+  { recipe, qat, machine, seed }: RunOptions,
   context: Context,
 ): Promise<DistillReport & { readonly tables: Weights }> {
   const weights: Weights = new Map(
@@ -84,6 +86,7 @@ async function run(
   const key = createHash('sha256')
     .update(JSON.stringify([TOOL, 'qat', digest, facts, seed]))
     .digest('hex');
+  const folder = keptIn(machine, 'distilled');
   const { tables, steps, looks } = await distillTables({
     chain: new Mixture(termsOf(recipe, qat, chains)),
     teacher,
@@ -94,7 +97,7 @@ async function run(
     stored: (some) => some,
     options: { ...qat, batch },
     random: createRandom(seed).fork('qat'),
-    ...(work !== undefined && { checkpoint: join(work, 'distilled', `${key}.state`) }),
+    ...(folder !== undefined && { checkpoint: join(folder, `${key}.state`) }),
     log: context.log,
     signal: context.signal,
     onStep: (done, total, loss, last) => {
@@ -136,13 +139,13 @@ class Chains {
   readonly #source: Source;
   readonly #projections: readonly Projection[];
   readonly #plan: StudentPlan;
-  readonly #threads: number;
+  readonly #machine: Machine;
 
-  constructor(source: Source, projections: readonly Projection[], plan: StudentPlan, threads: number) {
+  constructor(source: Source, projections: readonly Projection[], plan: StudentPlan, machine: Machine) {
     this.#source = source;
     this.#projections = projections;
     this.#plan = plan;
-    this.#threads = threads;
+    this.#machine = machine;
   }
 
   at(bits: number, objective: Objective): Chain {
@@ -157,9 +160,9 @@ class Chains {
     const student = this.#projections.map(
       (projection): WeightStudent => ({ projection, learns: true, bits, plan: this.#plan }),
     );
-    const threads = this.#threads;
+    const machine = this.#machine;
     const hints = readHints(path);
-    return new Chain({ model, analysis, student, ids: undefined, objective, runtime: ortRuntime, threads, hints });
+    return new Chain({ model, analysis, student, ids: undefined, objective, runtime: ortRuntime, machine, hints });
   }
 
   async close(): Promise<void> {

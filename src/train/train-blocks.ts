@@ -1,10 +1,12 @@
 /** The stage that trains feed-forward blocks by gradient, one after another, on the activations that reach them. */
+
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Projection } from '../analysis/projection.js';
 import { digestOfModel, digestOfWindows } from '../capture/index.js';
 import type { Entry } from '../emit/entry.js';
 import type { Fold } from '../emit/fold-scale.js';
+import { keptIn } from '../files/machine.js';
 import { temporaryFolder } from '../files/temporary.js';
 import { loadRows } from '../kernels/load-rows.js';
 import type { KernelPool } from '../kernels/pool.js';
@@ -70,7 +72,7 @@ export async function trainBlocks(
   const { recipe } = options;
   // Without steps the grid is all there is, and the solver searches it without any activations.
   if (recipe.train === undefined || recipe.train.steps === 0 || !TRAINED.has(recipe.method)) return undefined;
-  const folder = temporaryFolder('trained', options.work);
+  const folder = temporaryFolder('trained', options.machine.temporary);
   try {
     const stage = new TrainStage(source, recipe.train, measured, { ...options, folder }, pool, context);
     try {
@@ -116,18 +118,18 @@ class TrainStage {
     pool: KernelPool,
     context: Context,
   ) {
-    const { recipe, threads, memoryBytes, folder, work, seed } = options;
+    const { recipe, machine, folder, seed } = options;
     const lowest = Math.min(...recipe.bits);
     const projections = source.chosen.filter(({ floor }) => floor <= lowest).map(({ projection }) => projection);
     const { prefix } = train;
     const smallest = (projection: Projection): Float32Array | undefined => this.#smallest(projection);
-    const walkOptions = { prefix, smallest, threads, memoryBytes, work: folder };
+    const walkOptions = { prefix, smallest, machine, folder };
     this.#walk = new BlockWalk(source, windows, projections, walkOptions, context);
     this.#blockOf = new Map(this.#walk.blocks.flatMap((block) => projectionsOf(block).map((each) => [each, block])));
     this.#plan = studentPlan(recipe, train.learn, train.start);
     this.#terms = objectiveOf(recipe, train);
     this.#solved = new SolvedFiles(join(folder, 'solved'), context.log);
-    this.#learned = new LearnedFiles(work && join(work, 'trained'), context.log);
+    this.#learned = new LearnedFiles(keptIn(machine, 'trained'), context.log);
     const { bits, block, slice, symmetric } = recipe;
     const made = [digestOfModel(source.model), digestOfWindows(windows), statistics?.header.digest, train, seed];
     this.#facts = [...made, bits, block, slice, symmetric, lambdaOf(recipe)];
@@ -186,7 +188,7 @@ class TrainStage {
   async #learn(pupil: Pupil, plan: StudentPlan): Promise<TrainedBlock> {
     const { block } = pupil;
     const { steps, batch, rates, schedule, warmUp } = this.#train;
-    const { threads, seed, folder } = this.#options;
+    const { machine, seed, folder } = this.#options;
     const student = clipStudent(block, plan, await this.#starts(block, plan));
     const text = { batch, random: createRandom(seed).fork(block.id) };
     const { model } = this.#source;
@@ -198,8 +200,7 @@ class TrainStage {
       rates,
       schedule,
       warmUp,
-      threads,
-      workDir: folder,
+      machine: { ...machine, temporary: folder },
       signal: this.#context.signal,
       onStep: (step) =>
         this.#context.progress.update({ stage: 'train', done: done + step / steps, total, detail: block.id }),

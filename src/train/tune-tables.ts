@@ -2,10 +2,11 @@
  * The stage that trains scales and offsets on the output of each feed-forward block, with codes as they were solved: a store, the
  * float original and the calibration text in, a store with better tables out. The precisions are independent of each other.
  */
+
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Projection } from '../analysis/projection.js';
 import { digestOfModel, digestOfWindows } from '../capture/index.js';
+import { keptIn, type Machine } from '../files/machine.js';
 import { temporaryFolder } from '../files/temporary.js';
 import type { Context } from '../log.js';
 import type { StoredTable } from '../quant/compress.js';
@@ -33,10 +34,8 @@ export interface TuneStage {
   readonly source: Source;
   readonly recipe: Recipe;
   readonly windows: readonly Int32Array[];
-  readonly threads: number;
-  readonly memoryBytes: number;
+  readonly machine: Machine;
   readonly seed: number;
-  readonly work?: string | undefined;
 }
 
 export interface Tuned {
@@ -52,7 +51,7 @@ export const tunesTables = ({ train, method }: Pick<Recipe, 'train' | 'method'>)
 export async function tuneTables(store: SolvedStore, stage: TuneStage, context: Context): Promise<Tuned> {
   const { train } = stage.recipe;
   if (train === undefined || !tunesTables(stage.recipe)) return { store, reports: [] };
-  const folder = temporaryFolder('tuned', stage.work);
+  const folder = temporaryFolder('tuned', stage.machine.temporary);
   const tuner = new Tuner(store, stage, train, folder, context);
   try {
     await tuner.run();
@@ -82,16 +81,16 @@ class Tuner {
   #last = '';
 
   constructor(store: SolvedStore, stage: TuneStage, train: TrainRecipe, folder: string, context: Context) {
-    const { recipe, windows, threads, memoryBytes, work, seed } = stage;
+    const { recipe, windows, machine, seed } = stage;
     const source = inFloat32(stage.source, recipe);
     this.#store = store;
     const lowest = Math.min(...recipe.bits);
     const ids = new Set(source.chosen.filter(({ floor }) => floor <= lowest).map(({ projection }) => projection.id));
     const projections = source.analysis.projections.filter(({ id }) => ids.has(id));
     const smallest = (projection: Projection): Float32Array | undefined => this.#smallest(projection);
-    const options = { prefix: train.prefix, smallest, threads, memoryBytes, work: folder };
+    const options = { prefix: train.prefix, smallest, machine, folder };
     this.#walk = new BlockWalk(source, windows, projections, options, context);
-    this.#learned = new LearnedFiles(work && join(work, 'trained'), context.log);
+    this.#learned = new LearnedFiles(keptIn(machine, 'trained'), context.log);
     const solved = store.digest(Math.max(...recipe.bits));
     this.#facts = [digestOfModel(source.model), digestOfWindows(windows), train, seed, solved];
     this.#stage = stage;
@@ -130,7 +129,7 @@ class Tuner {
 
   async #learn({ block, rows }: Stop, student: readonly StudentProjection[], bits: Precision): Promise<TrainedBlock> {
     const { steps, batch, rates, schedule, warmUp } = this.#train;
-    const { threads, seed, recipe } = this.#stage;
+    const { machine, seed, recipe } = this.#stage;
     const own = tableStudent(student);
     const terms = [{ bits, weight: 1, target: 'float' }] as const;
     const apart = rows.student !== undefined;
@@ -143,8 +142,7 @@ class Tuner {
       rates,
       schedule,
       warmUp,
-      threads,
-      workDir: this.#folder,
+      machine: { ...machine, temporary: this.#folder },
       signal: this.#context.signal,
       onStep: (step) =>
         this.#context.progress.update({

@@ -28,7 +28,8 @@ const TIGHT = 4e6;
 
 describe('statistics without a work folder', () => {
   it('are files when they are large, until they are closed', async () => {
-    const options: MeasureOptions = { ...shared, memoryBytes: TIGHT, workDir: temporary };
+    const machine = { threads: 1, memoryBytes: TIGHT, temporary };
+    const options: MeasureOptions = { recipe, text: { ids }, seed: 0, machine };
     const { statistics, close } = await measure(openSource(mistral, recipe), options, silentContext());
     expect(readdirSync(temporary)).toEqual([expect.stringMatching(/^matquant-statistics-/)]);
     expect(statistics?.groups.length).toBe(4);

@@ -22,7 +22,7 @@ const ids = Int32Array.from({ length: 24 }, (_, at) => 3 + ((at * 7919) % 300));
 
 async function logitsOf(model: Model, weights: ReadonlyMap<string, Float32Array>): Promise<Float32Array> {
   const logits = model.graph.outputs.find(({ name }) => name === 'logits') as Value;
-  const runner = new SegmentRunner(model, analyse(model), [ids], ortRuntime, { threads: 1, targets: [logits] });
+  const runner = new SegmentRunner(model, analyse(model), [ids], ortRuntime, { targets: [logits] });
   const stream = runner.stream();
   let found = new Float32Array(0);
   for (const segment of runner.segments)
