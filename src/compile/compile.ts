@@ -4,11 +4,11 @@ import { publish } from '../set/index.js';
 import { type Measured, measure } from '../solve/index.js';
 import { inputFiles, withInputs } from '../source/index.js';
 import { check } from './check-set.js';
-import { Closing } from './closing.js';
 import { askedOf, type CompileInput, type CompileResult } from './compile-options.js';
 import { type Job, open } from './open.js';
 import { type Facts, factsOf, resultOf, seal } from './seal.js';
 import { prepare, solve, train } from './solve-stage.js';
+import { StagingFolder } from './staging-folder.js';
 import { type Written, write } from './write.js';
 
 export type { CompiledPrecision, CompileInput, CompileOptions, CompileResult } from './compile-options.js';
@@ -25,14 +25,14 @@ export async function compile(input: CompileInput, context: Context = silentCont
     job.clock.lap('capture');
     const { output: folder, standalone, recipe } = job.options;
     const target = { folder, stem: job.stem, bits: recipe.bits, standalone };
-    return publish(target, (staging) => make(staging, job, measured)).finally(measured.close);
+    return publish(target, (staged) => make(staged, job, measured)).finally(measured.close);
   });
 }
 
 /** From statistics to a folder of models that were checked. */
 async function make(folder: string, job: Job, measured: Measured): Promise<CompileResult> {
-  const closing = new Closing();
-  const { written, facts } = await solveAndWrite(folder, job, measured, closing).finally(() => closing.close());
+  const staging = new StagingFolder(folder);
+  const { written, facts } = await solveAndWrite(staging, job, measured).finally(() => staging.close());
   const quality = await check(folder, job, written.models, measured.probe);
   await seal(folder, job, written, { measured, quality, facts });
   await job.inputs.check();
@@ -40,14 +40,13 @@ async function make(folder: string, job: Job, measured: Measured): Promise<Compi
 }
 
 async function solveAndWrite(
-  folder: string,
+  staging: StagingFolder,
   job: Job,
   measured: Measured,
-  closing: Closing,
 ): Promise<{ readonly written: Written; readonly facts: Facts }> {
-  const prepared = await prepare(job, measured, folder, closing);
+  const prepared = await prepare(job, measured, staging);
   const solving = solve(job, measured, prepared);
-  const learned = await train(job, measured, prepared, solving.projections, closing);
-  const written = await write(folder, job, prepared.template, learned.projections, closing);
+  const learned = await train(job, measured, prepared, solving.projections, staging);
+  const written = await write(staging, job, prepared.template, learned.projections);
   return { written, facts: factsOf(prepared, solving, learned) };
 }

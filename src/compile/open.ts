@@ -27,7 +27,7 @@ export interface Job extends Asked {
   readonly clock: Clock;
 }
 
-/** Opens the model. It is read once, and never changed. */
+/** Opens the model. It is opened once, and never changed. */
 export function open({ options: asked, stem }: Asked, inputs: InputWatch, context: Context): Job {
   const clock = new Clock();
   const { source, recipe } = fitRest(openSource(asked.model, asked.recipe), asked.recipe, asked.targetBytes);

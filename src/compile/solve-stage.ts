@@ -37,9 +37,9 @@ import {
   tunesTables,
   tuneTables,
 } from '../train/index.js';
-import type { Closing } from './closing.js';
 import type { Job } from './open.js';
 import { type ProjectionReport, projectionReport } from './projection-report.js';
+import type { StagingFolder } from './staging-folder.js';
 
 /** What is known before projections are solved. */
 export interface Prepared {
@@ -52,17 +52,17 @@ export interface Prepared {
 }
 
 /** Trains blocks or weights where the recipe says so, solves the embedding and the head, and makes the template of all graphs. */
-export async function prepare(job: Job, measured: Measured, folder: string, closing: Closing): Promise<Prepared> {
+export async function prepare(job: Job, measured: Measured, staging: StagingFolder): Promise<Prepared> {
   const { source, machine, context, clock } = job;
   const { recipe, statistics } = measured;
   const options = { ...job.options, machine };
-  const pool = closing.add(new KernelPool(machine.threads));
+  const pool = staging.add(new KernelPool(machine.threads));
   const files = new SolvedFiles(keptIn(machine, 'solved'), context.log);
   const weights = await trainWeights(source, options, context);
-  const blocks = closing.add(await trainBlocks(source, measured, options, pool, context));
+  const blocks = staging.add(await trainBlocks(source, measured, options, pool, context));
   if (blocks !== undefined || weights !== undefined) clock.lap('train');
   const solver: Solver = { recipe, statistics, pool, files, context };
-  const { tables } = closing.add(await solveTables(source, join(folder, '.tables'), solver));
+  const { tables } = staging.add(await solveTables(source, join(staging.path, '.tables'), solver));
   clock.lap('tables');
   const { entries = new Map(), folds = [] } = blocks ?? {};
   const template = makeTemplate(source, options.recipe, { entries, folds, tables });
@@ -117,12 +117,12 @@ export async function train(
   measured: Measured,
   { solver, template }: Prepared,
   solved: AsyncIterable<StoredProjection>,
-  closing: Closing,
+  staging: StagingFolder,
 ): Promise<Learned> {
   const { source, machine, options, context, clock } = job;
   const { recipe, text, seed } = options;
   if (recipe.distill === undefined && !tunesTables(recipe)) return { projections: solved, tuned: [], distilled: [] };
-  const store = closing.add(await SolvedStore.of(template.layout, solved, machine.temporary));
+  const store = staging.add(await SolvedStore.of(template.layout, solved, staging.path));
   clock.lap('solve');
   const stage = { source, machine, recipe, seed };
   const tuned = await tuneTables(store, { ...stage, windows: measured.windows }, context);

@@ -17,9 +17,9 @@ import {
   writeGraph,
   writeModel,
 } from '../set/index.js';
-import type { Closing } from './closing.js';
 import type { CompiledPrecision } from './compile-options.js';
 import type { Job } from './open.js';
+import type { StagingFolder } from './staging-folder.js';
 
 /** Models in a folder. */
 export interface Written {
@@ -30,39 +30,38 @@ export interface Written {
 
 /** Writes what the options ask for. */
 export const write = (
-  folder: string,
+  staging: StagingFolder,
   job: Job,
   template: Template,
   projections: AsyncIterable<StoredProjection>,
-  closing: Closing,
 ): Promise<Written> =>
   job.options.standalone
-    ? writeModels(folder, job, template, projections, closing)
-    : writeSet(folder, job, template, projections);
+    ? writeModels(staging, job, template, projections)
+    : writeSet(staging, job, template, projections);
 
 const ascending = (bits: readonly Bits[]): readonly Bits[] => bits.toSorted((a, b) => a - b);
 
 /** The data file, every byte once, then a graph for each precision. */
 async function writeSet(
-  folder: string,
+  staging: StagingFolder,
   { stem, clock, options }: Job,
   template: Template,
   projections: AsyncIterable<StoredProjection>,
 ): Promise<Written> {
   const { recipe } = options;
-  const data = join(folder, `${stem}.data`);
+  const data = join(staging.path, `${stem}.data`);
   const written = await writeData(data, template, projections);
-  renameSync(data, join(folder, dataName(stem, idOf(written))));
+  renameSync(data, join(staging.path, dataName(stem, idOf(written))));
   clock.lap(projections instanceof SolvedStore ? 'write' : 'solve');
   const graphs = ascending(recipe.bits).map((bits) =>
-    writeGraph(folder, stem, bits, template, written, recipe.accuracyLevel),
+    writeGraph(staging.path, stem, bits, template, written, recipe.accuracyLevel),
   );
   const models = graphs.map(({ name, file, bits, bytesNeeded }) => ({
     name,
     file,
     bits: bits as Bits,
     dataBytes: bytesNeeded,
-    bytes: bytesNeeded + statSync(join(folder, file)).size,
+    bytes: bytesNeeded + statSync(join(staging.path, file)).size,
     storedBitsPerWeight: storedBitsAt(template.layout, bits as Bits),
   }));
   clock.lap('emit');
@@ -71,17 +70,14 @@ async function writeSet(
 
 /** Models that share nothing: every one reads the codes of all projections, so these are collected first. */
 async function writeModels(
-  folder: string,
-  { stem, clock, options, machine, context }: Job,
+  staging: StagingFolder,
+  { stem, clock, options, context }: Job,
   template: Template,
   projections: AsyncIterable<StoredProjection>,
-  closing: Closing,
 ): Promise<Written> {
   const { recipe } = options;
   const isStored = projections instanceof SolvedStore;
-  const reader = isStored
-    ? projections
-    : closing.add(await SolvedStore.of(template.layout, projections, machine.temporary));
+  const reader = isStored ? projections : staging.add(await SolvedStore.of(template.layout, projections, staging.path));
   if (!isStored) clock.lap('solve');
   const { accuracyLevel } = recipe;
   const models = ascending(recipe.bits).map((bits) => {
@@ -89,7 +85,7 @@ async function writeModels(
     const file = graphName(stem, bits);
     const selection = { name: `int${bits}`, bits, bitsOf: () => bits };
     const parts = { template: template.model, reader, accuracyLevel };
-    const [graph, ...data] = writeModel(parts, selection, join(folder, file)).map((each) => each.bytes);
+    const [graph, ...data] = writeModel(parts, selection, join(staging.path, file)).map((each) => each.bytes);
     const dataBytes = data.reduce((sum, each) => sum + each, 0);
     const storedBitsPerWeight = bitsPerWeight(reader.layout, () => bits, true).stored;
     return { name: selection.name, file, bits, bytes: (graph as number) + dataBytes, dataBytes, storedBitsPerWeight };

@@ -19,14 +19,14 @@ export type KeptTables = Omit<ProjectionParts, 'codes'>;
 const MOST_BYTES = 64e6;
 
 export class PartsShelf {
-  readonly #parent: string | undefined;
+  readonly #parent: string;
   readonly #most: number;
   #folder: string | undefined;
   #held = 0;
   #files = 0;
 
-  /** Files go to a temporary folder inside `parent`, the system's by default, which is made when the first is needed. */
-  constructor(parent: string | undefined, mostBytes: number = MOST_BYTES) {
+  /** Files go to a temporary folder inside `parent`, which is made when the first is needed. */
+  constructor(parent: string, mostBytes: number = MOST_BYTES) {
     this.#parent = parent;
     this.#most = mostBytes;
   }

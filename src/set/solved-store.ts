@@ -58,7 +58,7 @@ export class SolvedStore implements SetReader, AsyncIterable<StoredProjection> {
   static async of(
     layout: SetLayout,
     solved: AsyncIterable<StoredProjection>,
-    folder: string | undefined,
+    folder: string,
     mostBytes?: number,
   ): Promise<SolvedStore> {
     const shelf = new PartsShelf(folder, mostBytes);

@@ -18,7 +18,7 @@ export interface SolvedTables {
   close(): void;
 }
 
-/** Solves the embedding and the head, where the recipe says so. Codes wait in a file at `path`, which has no name when this returns. */
+/** Solves the embedding and the head, where the recipe says so. Codes wait in a file at `path` until they are closed. */
 export async function solveTables(source: Source, path: string, work: Omit<TableWork, 'spill'>): Promise<SolvedTables> {
   const bits = tableBits(work.recipe);
   if (bits === undefined) return { tables: [], close: () => undefined };
