@@ -13,20 +13,27 @@ import type { DistillReport } from '../train/index.js';
 import type { Probe } from './check-set.js';
 import type { ProjectionReport } from './projection-report.js';
 
+/** The options of `compile` with all defaults filled in; `CompileInput` is what a caller passes. */
 export interface CompileOptions {
+  /** ONNX file of a float export. */
   readonly model: string;
   /** Folder of the set. */
   readonly output: string;
   /** File name stem of the set; the model's by default. */
   readonly name?: string;
+  /** How the model is compiled. */
   readonly recipe: Recipe;
-  /** Bytes that the smallest model may take: the rest is stored as small as this needs. */
+  /** Most bytes of the smallest model with its graph. Attention, embedding, head and floats get the bits that fit. */
   readonly targetBytes?: number;
+  /** Calibration text. */
   readonly text?: TextOptions;
-  /** Folders of statistics captured before, which are added up and stand in for text in the solver. */
+  /** Folders of captured statistics. They are added and replace text in the solver. */
   readonly statistics?: readonly string[];
+  /** Worker threads. Results are the same for any number. */
   readonly threads: number;
+  /** Bytes of memory to plan for. */
   readonly memoryBytes: number;
+  /** Random seed. The same seed and input give the same bytes. */
   readonly seed: number;
   /** Write self-contained models, one per precision, instead of the nested set. */
   readonly standalone: boolean;
@@ -50,25 +57,33 @@ export interface CompiledPrecision {
   readonly probe?: Probe;
 }
 
+/** What `compile` wrote, as `matquant compile --json` prints it. */
 export interface CompileResult {
-  /** The recipe, fitted to the target size where one was given. */
+  /** The recipe with all defaults, fitted to `targetBytes` if that was given. */
   readonly recipe: Recipe;
+  /** Written files, with their sizes in bytes. */
   readonly files: readonly { readonly path: string; readonly bytes: number }[];
+  /** The models of the set, one per precision. */
   readonly precisions: readonly CompiledPrecision[];
+  /** Number of quantized projections. */
   readonly quantized: number;
+  /** Projections and tensors that stay float, with a code of `REFUSALS` and a reason. */
   readonly refused: readonly { readonly at: string; readonly code: string; readonly reason: string }[];
+  /** Shape, errors and code histograms of each projection. */
   readonly projections: readonly ProjectionReport[];
   /** Embedding and head, where they were quantized. */
   readonly tables: readonly TableReport[];
   /** Precisions whose tables were distilled. */
   readonly distilled: readonly DistillReport[];
+  /** How much text there was and how much the widest projection needs; undefined without text. */
   readonly calibrationTokens: number;
   /** What the text has beside what the widest projection needs; undefined where nothing was learnt from text. */
   readonly calibration: TextEvidence | undefined;
+  /** Wall time. */
   readonly seconds: number;
-  /** Seconds by stage. */
+  /** Wall time of each stage in seconds. */
   readonly stages: Readonly<Record<string, number>>;
-  /** Most memory that this process has held so far. */
+  /** Largest resident memory of the process so far. */
   readonly peakMemoryBytes: number;
 }
 

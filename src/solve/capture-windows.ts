@@ -20,7 +20,9 @@ import { ortRuntime } from '../runtime/ort.js';
 import type { Source } from '../source/index.js';
 import { spareMemory } from './peak-memory.js';
 
+/** Machine and folders of a capture. */
 export interface CaptureWindowsOptions {
+  /** The recipe, whose scope says which projections are captured. */
   readonly recipe: Recipe;
   readonly machine: Machine;
 }
