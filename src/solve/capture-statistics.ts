@@ -1,8 +1,10 @@
 /** What a recipe's method learns from text, as a folder: captured, or added up from folders of several runs. */
+
 import { join } from 'node:path';
 import { saveStatistics } from '../capture/index.js';
 import { fail } from '../diagnostics.js';
 import type { InputWatch } from '../files/input-watch.js';
+import { machineOf } from '../files/machine.js';
 import { stagedFolder } from '../files/staging.js';
 import { openWorkFolder } from '../files/work-folder.js';
 import { type Context, silentContext } from '../log.js';
@@ -23,7 +25,15 @@ import { requireMemory } from './peak-memory.js';
 import { type TextEvidence, textEvidence } from './text-evidence.js';
 
 /** The options of `captureStatistics` with all defaults filled in; `CaptureStatisticsInput` is what a caller passes. */
-export interface CaptureStatisticsOptions extends MeasureOptions {
+export interface CaptureStatisticsOptions extends Omit<MeasureOptions, 'machine'> {
+  /** Worker threads. */
+  readonly threads: number;
+  /** Bytes of memory to plan for. */
+  readonly memoryBytes: number;
+  /** Folder that keeps statistics for later runs. */
+  readonly work?: string;
+  /** Where temporary folders are made; the folder of the system by default. */
+  readonly workDir?: string;
   /** ONNX file of a float export. */
   readonly model: string;
   /** Folder of the statistics. */
@@ -90,11 +100,12 @@ async function captureInputs(
 ): Promise<CaptureStatisticsResult> {
   const { model, output, recipe } = options;
   const started = performance.now();
+  const machine = machineOf(options);
   const source = openSource(model, recipe);
   watchModel(inputs, source.model);
-  requireMemory(source, recipe, options.memoryBytes);
+  requireMemory(source, recipe, machine.memoryBytes);
   requireFinite(source, context);
-  const { captured, projections } = await measureText(source, options, context);
+  const { captured, projections } = await measureText(source, { ...options, machine }, context);
   if (captured === undefined) return fail('bad-usage', model, `The method ${recipe.method} uses no statistics`);
   const { statistics, close } = captured;
   const { header, groups } = statistics;

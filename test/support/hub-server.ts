@@ -90,7 +90,8 @@ export async function startHub(repositories: readonly HubRepository[]): Promise<
     const json = (value: unknown): void =>
       void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value));
     if (what === 'revision') return json({ _id: '1', id: name, sha: COMMIT, lastModified: '2026-01-01' });
-    if (what === 'tree') return json(Object.entries(repository.files).map((file) => entryOf(file, repository.sizes?.[file[0]])));
+    if (what === 'tree')
+      return json(Object.entries(repository.files).map((file) => entryOf(file, repository.sizes?.[file[0]])));
     const { gated } = repository;
     if (gated !== undefined && request.headers.authorization !== `Bearer ${gated}`) return refuse(403, 'GatedRepo');
     const contents = repository.files[path];
