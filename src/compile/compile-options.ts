@@ -3,20 +3,23 @@ import { basename, join } from 'node:path';
 import { requireName } from '../files/file-names.js';
 import { namesIn } from '../files/listed-files.js';
 import { openWorkFolder } from '../files/work-folder.js';
-import { calibratedRecipeOf, checkOptions, type RecipeTaking } from '../options/index.js';
+import type { RecipeTaking } from '../options/index.js';
 import { guardOutputs, type Output, type OutputCheck } from '../outputs/index.js';
 import type { Recipe } from '../recipe/index.js';
 import { graphName, stemOfData } from '../set/index.js';
 import type { TableReport, TextEvidence } from '../solve/index.js';
-import { type TextOptions, textFiles } from '../text/index.js';
+import type { AskedInputs, ModelFolder } from '../source/index.js';
+import { type TextInput, type TextOptions, textFiles } from '../text/index.js';
 import type { DistillReport } from '../train/index.js';
 import type { Probe } from './check-set.js';
 import type { ProjectionReport } from './projection-report.js';
 
 /** The options of `compile` with all defaults filled in; `CompileInput` is what a caller passes. */
 export interface CompileOptions {
-  /** ONNX file of a float export. */
+  /** ONNX file of the float model. */
   readonly model: string;
+  /** The model and what belongs to it. */
+  readonly folder: ModelFolder;
   /** Folder of the set. */
   readonly output: string;
   /** File name stem of the set; the model's by default. */
@@ -27,6 +30,8 @@ export interface CompileOptions {
   readonly targetBytes?: number;
   /** Calibration text. */
   readonly text?: TextOptions;
+  /** Where the text comes from, for the manifest. */
+  readonly textSource?: string;
   /** Folders of captured statistics. They are added and replace text in the solver. */
   readonly statistics?: readonly string[];
   /** Worker threads. Results are the same for any number. */
@@ -59,6 +64,10 @@ export interface CompiledPrecision {
 
 /** What `compile` wrote, as `matquant compile --json` prints it. */
 export interface CompileResult {
+  /** The model and what belongs to it. */
+  readonly model: ModelFolder;
+  /** Folder of the set. */
+  readonly output: string;
   /** The recipe with all defaults, fitted to `targetBytes` if that was given. */
   readonly recipe: Recipe;
   /** Written files, with their sizes in bytes. */
@@ -89,9 +98,10 @@ export interface CompileResult {
 
 /** What `compile` takes. Model and output are enough: without text the recipe is then `data-free`, with text `best`. */
 export type CompileInput = RecipeTaking<
-  CompileOptions,
-  'threads' | 'memoryBytes' | 'seed' | 'standalone' | 'strict' | 'text'
->;
+  Omit<CompileOptions, 'text' | 'output' | 'folder' | 'textSource'>,
+  'threads' | 'memoryBytes' | 'seed' | 'standalone' | 'strict'
+> &
+  Pick<AskedInputs, 'file' | 'hub'> & { readonly output?: string | undefined; readonly text?: TextInput | undefined };
 
 /** Options that were checked, and the file name stem of the set. */
 export interface Asked {
@@ -99,10 +109,8 @@ export interface Asked {
   readonly stem: string;
 }
 
-/** Checks options and every file that may be written or removed. Fails with `bad-usage` where an option is not valid. */
-export function askedOf(input: CompileInput): Asked {
-  const checked = checkOptions<CompileOptions>('compile', input);
-  const options = { ...checked, recipe: calibratedRecipeOf(checked) };
+/** Checks every file that may be written or removed. Fails with `bad-usage` where a name is not valid. */
+export function askedOf(options: CompileOptions): Asked {
   const { model, name, work } = options;
   const stem = requireName(name ?? basename(model).replace(/\.onnx$/i, ''), name === undefined ? model : 'name');
   guardOutputs(outputsOf(options, stem));
