@@ -93,7 +93,8 @@ function memoryStore(): Store & { readonly kept: Map<string, Uint8Array> } {
   return {
     kept,
     read: async (key) => kept.get(key),
-    write: async (key, bytes) => void kept.set(key, bytes.slice()),
+    write: async (key, bytes) => kept.set(key, bytes.slice()).size > 0,
+    remove: async (key) => void kept.delete(key),
   };
 }
 
