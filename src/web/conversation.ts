@@ -1,6 +1,6 @@
 /**
- * Text generation with a cache. The tensors of the cache belong to the conversation and not to a session, so that it goes on
- * when the model changes its precision. Inputs are named as in exports by optimum and transformers.js.
+ * Text generation with a cache, which belongs to the conversation and not to a session: it goes on when the model changes its
+ * precision. Inputs are named as optimum and transformers.js name them.
  */
 import { NestedError } from './errors.js';
 import type { InputLike, NestedModel } from './nested-model.js';
@@ -34,10 +34,9 @@ export interface GenerateOptions {
 export class Conversation<T extends TensorLike> {
   readonly #model: NestedModel<T>;
   readonly #tensor: (type: string, data: unknown, dims: readonly number[]) => T;
-  /** By the name of the input. */
   #cache: ReadonlyMap<string, T> = new Map();
   #length = 0;
-  /** An id that was given out and is not in the cache yet. */
+  /** Given out and not in the cache yet. */
   #open: readonly number[] = [];
 
   constructor(model: NestedModel<T>, Tensor: TensorClass<T>) {
@@ -100,7 +99,6 @@ export class Conversation<T extends TensorLike> {
     throw new NestedError('inputs', `There is no way to feed the input ${name}`);
   }
 
-  /** [1, heads, 0, width]. */
   #emptyCache({ name, type, shape }: Required<InputLike>): T {
     const [, heads, , width] = shape;
     if (shape.length !== 4 || typeof heads !== 'number' || typeof width !== 'number')
@@ -116,7 +114,7 @@ function missing(name: string): never {
   throw new NestedError('inputs', `The model has no output ${name}`);
 }
 
-/** The logits of the last position, of [1, n, vocabulary]. */
+/** Of [1, n, vocabulary]. */
 function lastRow({ data, dims, type }: TensorLike): Float32Array {
   const all = data as Float32Array | Uint16Array;
   const row = all.subarray(all.length - (dims.at(-1) ?? 0));

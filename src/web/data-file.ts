@@ -29,7 +29,7 @@ interface Part {
   readonly end: number;
 }
 
-/** Pieces are stored in parts of this many bytes: a download goes on after a reload, and copies stay small. */
+/** Pieces are stored in parts of this many bytes: a download goes on after a reload. */
 export const PART_BYTES: number = 8 * 2 ** 20;
 
 function partsOf({ start, end, sha256: digest }: Piece): readonly Part[] {
@@ -42,16 +42,16 @@ function partsOf({ start, end, sha256: digest }: Piece): readonly Part[] {
 const sizeOf = (ranges: readonly { readonly start: number; readonly end: number }[]): number =>
   ranges.reduce((sum, { start, end }) => sum + end - start, 0);
 
-/** One data file. Calls of `read` must not overlap. */
+/** Calls of `read` must not overlap. */
 export class DataFile {
   readonly #url: string;
   readonly #pieces: readonly Piece[];
   readonly #store: Store;
   readonly #retry: DownloadOptions;
   #bytes: Uint8Array = new Uint8Array(0);
-  /** Keys of the parts that `#bytes` holds; the values say which of them the store has, too. */
+  /** Keys of the parts in `#bytes`, with whether the store has them, too. */
   readonly #filled = new Map<string, boolean>();
-  /** Digests of pieces in `#bytes` that were checked. */
+  /** Digests of checked pieces. */
   readonly #checked = new Set<string>();
 
   constructor(url: string, pieces: readonly Piece[], store: Store, retry: DownloadOptions) {
@@ -102,7 +102,6 @@ export class DataFile {
     if ([...this.#filled.values()].every((isStored) => isStored)) this.clear();
   }
 
-  /** Gives up the memory. */
   clear(): void {
     this.#bytes = new Uint8Array(0);
     this.#filled.clear();
@@ -116,7 +115,7 @@ export class DataFile {
       longer.set(this.#bytes);
       this.#bytes = longer;
     } catch {
-      throw new NestedError('memory', `The browser has no ${end} bytes of memory in one piece for ${this.#url}`);
+      throw new NestedError('memory', `The browser has no ${end} bytes of memory for ${this.#url}`);
     }
   }
 
@@ -128,7 +127,7 @@ export class DataFile {
     return true;
   }
 
-  /** Downloads parts, each run of neighbours with one request, and stores each one when it is complete. */
+  /** Neighbours come with one request; each part is stored when it is complete. */
   async #fetch(parts: readonly Part[], options: DownloadOptions): Promise<void> {
     for (let first = 0; first < parts.length; ) {
       let last = first;

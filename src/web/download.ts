@@ -1,6 +1,6 @@
 /**
- * A range of bytes of a file over HTTP. A connection that breaks is taken up where it stopped, by a Range request. A server
- * without Range sends the whole file: what lies before `start` is then read and dropped.
+ * A range of bytes of a file. A connection that breaks is taken up where it stopped. A server without Range sends the whole file:
+ * what lies before the range is read and dropped.
  */
 import { NestedError } from './errors.js';
 
@@ -18,7 +18,6 @@ export interface DownloadOptions {
   readonly stall?: number | undefined;
 }
 
-/** A connection that ended early or never began. */
 class Broken extends Error {}
 
 /** Fills `target` with the bytes from `start` on. Fails with `http` or `network`; an abort of the signal is thrown as it is. */
@@ -47,7 +46,7 @@ export async function download(
   }
 }
 
-/** The whole of a small file, as it is on the server now. Fails with `http` or `network`. */
+/** The whole of a small file, as it is now. */
 export async function fetchWhole(url: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
   try {
     const init = { cache: 'no-cache', signal: signal ?? null };
@@ -79,7 +78,7 @@ async function attempt(url: string, from: number, target: Uint8Array, options: D
   }
 }
 
-/** Asks for the range and pours the answer into the target; `stop` ends the connection. */
+/** `stop` ends the connection. */
 async function fill(
   url: string,
   from: number,
@@ -96,7 +95,7 @@ async function fill(
   };
   try {
     const headers = { Range: `bytes=${from}-${from + target.length - 1}` };
-    // The parts are kept in the store: a second copy in the HTTP cache would take the same space again.
+    // The store has a copy, the HTTP cache needs none.
     const init = { headers, cache: 'no-store', signal: signal ?? null };
     const response = await fetch(url, init);
     const skip = startOf(response, url, from);
@@ -104,7 +103,7 @@ async function fill(
     return await pour(response.body as ReadableStream<Uint8Array>, skip, target, onBytes);
   } finally {
     clearTimeout(timer);
-    // Ends the connection where the rest of a whole file is not wanted.
+    // The rest of a whole file is not wanted.
     stop();
   }
 }
@@ -117,7 +116,7 @@ function startOf(response: Response, url: string, from: number): number {
     throw new NestedError('http', `${url}: the file on the server ends before byte ${from}; upload it again`);
   if (!response.ok || body === null) throw refused(url, response);
   if (status === 200) return from;
-  // Servers of another origin hide the header unless they expose it; the digest decides then.
+  // Other origins may hide the header; the digest decides then.
   const range = headers.get('Content-Range');
   const [, first] = /^bytes (\d+)-/.exec(range ?? '') ?? [];
   if (range !== null && Number(first) !== from)
@@ -125,7 +124,6 @@ function startOf(response: Response, url: string, from: number): number {
   return 0;
 }
 
-/** Drops `skip` bytes of a stream and puts the following ones into the target. */
 async function pour(
   body: ReadableStream<Uint8Array>,
   skip: number,
@@ -152,7 +150,7 @@ async function pour(
 const refused = (url: string, { status, statusText }: Response): NestedError =>
   new NestedError('http', `${url}: the server answered ${status} ${statusText}`.trim());
 
-/** Browsers do not tell a page why a request failed. */
+/** Pages are not told why. */
 function unreachable(url: string): string {
   const { origin } = globalThis as { origin?: string };
   const isForeign = origin !== undefined && new URL(url).origin !== origin;

@@ -53,9 +53,8 @@ export class NestedModel<T> {
   #session: SessionLike<T> | undefined;
   #isClosed = false;
   #name = '';
-  /** Ends when the session is free: ONNX Runtime Web runs, opens and releases one at a time. */
+  /** ONNX Runtime Web runs, opens and releases one at a time. */
   #free: Promise<unknown> = Promise.resolve();
-  /** The last exchange that was asked for. */
   #upgraded: Promise<unknown> = Promise.resolve();
 
   constructor(url: string, manifest: Manifest, options: OpenOptions<T>) {
@@ -134,7 +133,6 @@ export class NestedModel<T> {
     return bytes;
   }
 
-  /** Runs `work` when everything that was asked for before has ended. */
   #alone<R>(work: () => Promise<R>): Promise<R> {
     const result = this.#free.then(work);
     this.#free = result.catch(() => undefined);

@@ -10,8 +10,8 @@ export interface Behaviour {
   whole?: boolean;
   /** Break the connection after so many bytes of an answer. */
   cut?: number | undefined;
-  /** Milliseconds before each answer that begins at this byte or behind. */
-  slow?: { readonly from: number; readonly milliseconds: number };
+  /** Called with the first byte of an answer, which waits for its promise. */
+  hold?: (start: number) => Promise<void>;
 }
 
 export interface StaticServer {
@@ -79,7 +79,7 @@ interface State {
 async function answer(request: IncomingMessage, response: ServerResponse, path: string | undefined, state: State) {
   if (path === undefined) return void response.writeHead(404).end();
   const isData = extname(path) === '.data';
-  const { whole, cut, slow } = isData ? state.behaviour : {};
+  const { whole, cut, hold } = isData ? state.behaviour : {};
   const { size } = statSync(path);
   const range = request.headers.range;
   if (isData) state.asked.push(range ?? '');
@@ -87,7 +87,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, path: 
   const start = Number(from ?? 0);
   const end = Math.min(Number(to ?? size - 1), size - 1);
   if (start >= size) return void response.writeHead(416, { 'Content-Range': `bytes */${size}` }).end();
-  if (slow !== undefined && start >= slow.from) await new Promise((resolve) => setTimeout(resolve, slow.milliseconds));
+  await hold?.(start);
   response.writeHead(from === undefined ? 200 : 206, {
     'Content-Type': TYPES[extname(path)] ?? 'application/octet-stream',
     'Content-Length': end - start + 1,

@@ -1,0 +1,89 @@
+/** A set, the example page and its libraries on a static server, and a Chromium that opens them. */
+import { copyFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { chromiumPath, launchChromium } from './chromium.js';
+import { runChild } from './command-line.js';
+import { fixture, root, temporaryFolder } from './paths.js';
+import { type StaticServer, serveFolders } from './static-server.js';
+import { mistral } from './stories.js';
+
+export interface WebLab {
+  readonly browser: Browser;
+  readonly server: StaticServer;
+  /** Folder of the set model.json (int2 to int8, block 32) and its tokenizer. */
+  readonly set: string;
+  /** True when the browser has a WebGPU adapter. */
+  readonly hasAdapter: boolean;
+  /** A page without storage of an earlier one. Its global `lab` has `open`, `feed`, `upgrade` and `generate`. */
+  openPage(): Promise<Page>;
+  close(): Promise<void>;
+}
+
+/** What the page of `openPage` runs. */
+const LAB = `<!doctype html><link rel="icon" href="data:,"><script type="module">
+  import { Conversation, openNested } from './vendor/onnx-matquant/index.js';
+  let [model, talk, last] = [];
+  const onProgress = (progress) => { last = progress; };
+  globalThis.lab = {
+    async open(device, options = {}) {
+      const ort = await import('./vendor/onnxruntime-web/ort.' + device + '.min.mjs');
+      ort.env.logLevel = 'error';
+      const download = { attempts: 3, delay: 1 };
+      model = await openNested('set/model.json', { ort, onProgress, download, session: { executionProviders: [device] }, ...options });
+      talk = new Conversation(model, ort.Tensor);
+      return { model: model.model, ...last };
+    },
+    feed: async (ids) => [...await talk.feed(ids)],
+    async upgrade(bits) {
+      await model.upgrade(bits, { onProgress });
+      return { model: model.model, tokens: talk.length, ...last };
+    },
+    async generate(ids, options) {
+      const found = [];
+      for await (const id of talk.generate(ids, options)) found.push(id);
+      return found;
+    },
+  };
+</script>`;
+
+/** undefined where the machine has no Chromium. */
+export async function openWebLab(): Promise<WebLab | undefined> {
+  if (chromiumPath === undefined) return undefined;
+  const set = temporaryFolder();
+  const made = runChild(['compile', mistral, '-o', set, '--preset', 'data-free', '--block', '32', '--quiet']);
+  if (made.code !== 0) throw new Error(made.stderr);
+  for (const name of ['tokenizer.json', 'tokenizer_config.json'])
+    copyFileSync(fixture(`models/mistral-656k/${name}`), join(set, name));
+  const page = temporaryFolder();
+  writeFileSync(join(page, 'index.html'), LAB);
+  const server = await serveFolders({
+    '': join(root, 'examples/web'),
+    lab: page,
+    ...librariesIn('vendor', set),
+    ...librariesIn('lab/vendor', set),
+  });
+  const browser = await launchChromium();
+  const openPage = async (): Promise<Page> => {
+    const opened = await (await browser.newContext()).newPage();
+    await opened.goto(`${server.url}lab/`);
+    await opened.waitForFunction('globalThis.lab !== undefined');
+    return opened;
+  };
+  const first = await openPage();
+  const adapter = await first.evaluate('navigator.gpu?.requestAdapter().then((found) => found !== null)');
+  await first.close();
+  const close = async (): Promise<void> => {
+    await browser.close();
+    await server.close();
+  };
+  return { browser, server, set, hasAdapter: adapter === true, openPage, close };
+}
+
+/** What examples/web/README.md says is to be copied. */
+const librariesIn = (vendor: string, set: string): Record<string, string> => ({
+  [`${vendor.replace('vendor', 'set')}`]: set,
+  [`${vendor}/onnxruntime-web`]: join(root, 'node_modules/onnxruntime-web/dist'),
+  [`${vendor}/onnx-matquant`]: join(root, 'dist/src/web'),
+  [`${vendor}/tokenizers`]: join(root, 'node_modules/@huggingface/tokenizers/dist'),
+});
