@@ -124,6 +124,7 @@ function lastRow({ data, dims, type }: TensorLike): Float32Array {
 
 function half(bits: number): number {
   const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
+  if (exponent === 31) return fraction ? Number.NaN : bits & 0x8000 ? -1 / 0 : 1 / 0;
   const size = exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15);
   return bits & 0x8000 ? -size : size;
 }
