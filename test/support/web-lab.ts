@@ -1,5 +1,6 @@
 /** A set, the example page and its libraries on a static server, and a Chromium that opens them. */
-import { copyFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { chromiumPath, launchChromium } from './chromium.js';
@@ -50,18 +51,18 @@ const LAB = `<!doctype html><link rel="icon" href="data:,"><script type="module"
 /** undefined where the machine has no Chromium. */
 export async function openWebLab(): Promise<WebLab | undefined> {
   if (chromiumPath === undefined) return undefined;
-  const set = temporaryFolder();
+  const work = temporaryFolder();
+  const set = join(work, 'out');
   const made = runChild(['compile', mistral, '-o', set, '--preset', 'data-free', '--block', '32', '--quiet']);
   if (made.code !== 0) throw new Error(made.stderr);
-  for (const name of ['tokenizer.json', 'tokenizer_config.json'])
-    copyFileSync(fixture(`models/mistral-656k/${name}`), join(set, name));
   const page = temporaryFolder();
   writeFileSync(join(page, 'index.html'), LAB);
   const server = await serveFolders({
-    '': join(root, 'examples/web'),
+    '': assembleSite(work),
     lab: page,
-    ...librariesIn('vendor', set),
-    ...librariesIn('lab/vendor', set),
+    'lab/set': set,
+    'lab/vendor/onnx-matquant': join(root, 'dist/src/web'),
+    'lab/vendor/onnxruntime-web': join(root, 'node_modules/onnxruntime-web/dist'),
   });
   const browser = await launchChromium();
   const openPage = async (): Promise<Page> => {
@@ -80,10 +81,16 @@ export async function openWebLab(): Promise<WebLab | undefined> {
   return { browser, server, set, hasAdapter: adapter === true, openPage, close };
 }
 
-/** What examples/web/README.md says is to be copied. */
-const librariesIn = (vendor: string, set: string): Record<string, string> => ({
-  [`${vendor.replace('vendor', 'set')}`]: set,
-  [`${vendor}/onnxruntime-web`]: join(root, 'node_modules/onnxruntime-web/dist'),
-  [`${vendor}/onnx-matquant`]: join(root, 'dist/src/web'),
-  [`${vendor}/tokenizers`]: join(root, 'node_modules/@huggingface/tokenizers/dist'),
-});
+/** Runs what examples/web/README.md says beside the set `out`, with this package as the installed one. Returns the site. */
+function assembleSite(work: string): string {
+  mkdirSync(join(work, 'node_modules/@huggingface'), { recursive: true });
+  symlinkSync(root, join(work, 'node_modules/onnx-matquant'));
+  for (const name of ['onnxruntime-web', '@huggingface/tokenizers'])
+    symlinkSync(join(root, 'node_modules', name), join(work, 'node_modules', name));
+  cpSync(fixture('models/mistral-656k'), join(work, 'model'), { recursive: true });
+  const readme = readFileSync(join(root, 'examples/web/README.md'), 'utf8');
+  const commands = /```sh\n(mkdir[^`]*)```/.exec(readme)?.[1] ?? 'exit 1';
+  const { status, stderr } = spawnSync('sh', ['-e', '-c', commands], { cwd: work, encoding: 'utf8' });
+  if (status !== 0) throw new Error(stderr);
+  return join(work, 'site');
+}
