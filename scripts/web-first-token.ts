@@ -19,24 +19,16 @@ const PAGE = `<!doctype html><link rel="icon" href="data:,"><script type="module
   import { Conversation, noStore, openNested } from './matquant/index.js';
   ort.env.logLevel = 'error';
   await ort.InferenceSession.create(new Uint8Array(1)).catch(() => undefined);
-  globalThis.measure = async (bits) => {
-    const rows = [];
+  const options = { ort, store: noStore, session: { executionProviders: ['${device}'] } };
+  let model, talk;
+  globalThis.step = async (bits) => {
     const start = performance.now();
-    const bytes = () => performance.getEntriesByType('resource').filter(({ name }) => name.includes('/set/'))
-      .reduce((sum, each) => sum + each.encodedBodySize, 0);
-    const row = (model) => rows.push({ model, seconds: (performance.now() - start) / 1000, bytes: bytes() });
-    const options = { ort, store: noStore, session: { executionProviders: ['${device}'] } };
-    const model = await openNested('set/${basename(manifest)}', options);
-    const talk = new Conversation(model, ort.Tensor);
-    const next = (ids) => talk.generate(ids, { maxTokens: 1 }).next();
-    await next([1, 80, 147, 201]);
-    row(model.model);
-    for (const each of bits) {
-      await model.upgrade(each);
-      await next([]);
-      row(model.model);
-    }
-    return rows;
+    if (bits === undefined) {
+      model = await openNested('set/${basename(manifest)}', options);
+      talk = new Conversation(model, ort.Tensor);
+    } else await model.upgrade(bits);
+    await talk.generate(bits === undefined ? [1, 80, 147, 201] : [], { maxTokens: 1 }).next();
+    return { model: model.model, seconds: Number(((performance.now() - start) / 1000).toFixed(2)) };
   };
   globalThis.ready = true;
 </script>`;
@@ -59,7 +51,13 @@ try {
   const conditions = { offline: false, latency: 40, downloadThroughput: rate, uploadThroughput: rate };
   await session.send('Network.enable');
   await session.send('Network.emulateNetworkConditions', conditions);
-  console.table(await opened.evaluate('measure([4, 8])'));
+  const rows: unknown[] = [];
+  for (const bits of ['', '4', '8']) {
+    const before = server.sentInAll();
+    const row = await opened.evaluate<object>(`step(${bits})`);
+    rows.push({ ...row, bytes: server.sentInAll() - before });
+  }
+  console.table(rows);
 } finally {
   await browser.close();
   await server.close();

@@ -51,7 +51,10 @@ export {
   type SliceInput,
   type SliceOptions,
   type SliceResult,
+  type SplitGraph,
+  type SplitPlanesOptions,
   slice,
+  splitPlanes,
 } from './set/index.js';
 export {
   type CaptureStatisticsInput,

@@ -38,4 +38,5 @@ export { type OpenTemplate, openTemplate } from './set-template.js';
 export { originOf, SetTensors } from './set-tensors.js';
 export { type ProjectionParts, SetWriter, type WrittenSet } from './set-writer.js';
 export { type SliceInput, type SliceOptions, type SliceResult, slice } from './slice.js';
+export { type SplitGraph, type SplitPlanesOptions, splitPlanes } from './split-planes.js';
 export { makeTemplate, type Solve, type Template, writeData, writeGraph, writeSetManifest } from './write-set.js';

@@ -144,6 +144,8 @@ async function pour(
     filled += wanted.length;
     await onBytes(wanted.length);
   }
+  // The end of the answer keeps the connection for the next one.
+  if (filled === target.length && skip === 0) await reader.read();
   return 'the file on the server ends there';
 }
 
