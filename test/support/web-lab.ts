@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
+import { splitPlanes } from '../../src/set/index.js';
 import { chromiumPath, launchChromium } from './chromium.js';
 import { runChild } from './command-line.js';
 import { fixture, root, temporaryFolder } from './paths.js';
@@ -63,6 +64,7 @@ export async function openWebLab(): Promise<WebLab | undefined> {
     'lab/set': set,
     'lab/vendor/onnx-matquant': join(root, 'dist/src/web'),
     'lab/vendor/onnxruntime-web': join(root, 'node_modules/onnxruntime-web/dist'),
+    ...(await transformersPage(set)),
   });
   const browser = await launchChromium();
   const openPage = async (): Promise<Page> => {
@@ -79,6 +81,48 @@ export async function openWebLab(): Promise<WebLab | undefined> {
     await server.close();
   };
   return { browser, server, set, hasAdapter: adapter === true, openPage, close };
+}
+
+/**
+ * A page with stock transformers.js below `transformers`. Its global `generate` takes the bits and the names of the data files of a
+ * set that was split by precision.
+ */
+async function transformersPage(set: string): Promise<Record<string, string>> {
+  const folder = temporaryFolder();
+  cpSync(fixture('models/mistral-656k'), join(folder, 'model'), { recursive: true });
+  await splitPlanes({ set: join(set, 'model.json'), output: join(folder, 'model/onnx') });
+  const imports = {
+    'onnxruntime-web/webgpu': './ort/ort.webgpu.min.mjs',
+    'onnxruntime-common': './common/index.js',
+    '@huggingface/tokenizers': './tokenizers/tokenizers.mjs',
+    '@huggingface/jinja': './jinja/index.js',
+  };
+  writeFileSync(
+    join(folder, 'index.html'),
+    `<!doctype html><link rel="icon" href="data:,"><script type="importmap">${JSON.stringify({ imports })}</script>
+    <script type="module">
+      import { AutoModelForCausalLM, AutoTokenizer, env } from './library/transformers.web.js';
+      Object.assign(env, { allowRemoteModels: false, allowLocalModels: true, localModelPath: './' });
+      env.backends.onnx.wasm.wasmPaths = '/transformers/ort/';
+      globalThis.generate = async (bits, names) => {
+        const tokenizer = await AutoTokenizer.from_pretrained('model');
+        const externalData = names.map((path) => ({ path, data: 'onnx/' + path }));
+        const options = { dtype: 'fp32', device: 'wasm', model_file_name: 'model_int' + bits, session_options: { externalData } };
+        const model = await AutoModelForCausalLM.from_pretrained('model', options);
+        const ids = await model.generate({ ...tokenizer('Once upon a time'), max_new_tokens: 8 });
+        return ids.tolist()[0].map(Number);
+      };
+    </script>`,
+  );
+  const library = (name: string): string => join(root, 'node_modules', name);
+  return {
+    transformers: folder,
+    'transformers/ort': library('onnxruntime-web/dist'),
+    'transformers/common': library('onnxruntime-common/dist/esm'),
+    'transformers/tokenizers': library('@huggingface/tokenizers/dist'),
+    'transformers/jinja': library('@huggingface/jinja/dist'),
+    'transformers/library': library('@huggingface/transformers/dist'),
+  };
 }
 
 /** Runs what examples/web/README.md says beside the set `out`, with this package as the installed one. Returns the site. */

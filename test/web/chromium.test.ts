@@ -5,6 +5,7 @@ import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { openDecoder } from '../../src/runtime/decoder.js';
 import { promptFeeds, stepFeeds, stepFetches } from '../../src/runtime/feeds.js';
+import { generate } from '../../src/runtime/generate.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
 import type { HostTensor, Outputs } from '../../src/runtime/runtime.js';
 import { openWebLab, type WebLab } from '../support/web-lab.js';
@@ -98,7 +99,7 @@ describe(`a set in Chromium (${where})`, () => {
     conversation('wasm', 10),
   );
 
-  needsAdapter('does the same on WebGPU', () => conversation('webgpu', 3));
+  needsAdapter('does the same on WebGPU', () => conversation('webgpu', 3), 180_000);
 
   needsChromium('goes on after connections that broke, and after a reload', async () => {
     lab.server.behaviour.cut = 700_000;
@@ -116,6 +117,23 @@ describe(`a set in Chromium (${where})`, () => {
     expect(lab.server.sent() - sent).toBe(needed(4) - needed(2));
     const [answer, right, wrong] = [await feed(PROMPT), await expected(4), await expected(2)];
     expect(distance(answer, right.logits) * 10).toBeLessThan(distance(answer, wrong.logits));
+  });
+
+  needsChromium('has one file per precision for stock transformers.js, which downloads each of them once', async () => {
+    page = await (await lab.browser.newContext()).newPage();
+    await page.goto(`${lab.server.url}transformers/`);
+    await page.waitForFunction('globalThis.generate !== undefined');
+    const { data } = JSON.parse(readFileSync(join(lab.set, 'model.json'), 'utf8')) as { data: string };
+    const names = ['rest', 'int2', 'int3', 'int4'].map((name) => data.replace(/data$/, `${name}.data`));
+    const before = lab.server.sent();
+    for (const bits of [2, 4]) {
+      const decoder = await openDecoder(ortRuntime, join(lab.set, `model_int${bits}.onnx`), { threads: 1 });
+      const { ids } = await generate(decoder, PROMPT, 8);
+      await decoder.session.close();
+      const used = JSON.stringify(names.slice(0, bits));
+      expect(await inPage(`generate(${bits}, ${used})`)).toEqual([...PROMPT, ...ids]);
+      expect(lab.server.sent() - before).toBe(needed(bits));
+    }
   });
 
   needsChromium('takes the beginning of whole files from a server without Range, and says so', async () => {
