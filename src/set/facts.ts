@@ -35,9 +35,9 @@ export interface CompiledDistillation {
   readonly bits: number;
   readonly steps: number;
   readonly tokens: number;
-  /** Divergence on the text that was kept back. */
+  /** Divergence on held-out text. */
   readonly kept: ErrorPair;
-  /** Along the steps: smoothed divergence of the steps' own text, and that on the text that was kept back. */
+  /** Along the steps: smoothed divergence of the steps' own text, and that on held-out text. */
   readonly looks: readonly { readonly step: number; readonly loss?: number | undefined; readonly kept: number }[];
 }
 

@@ -11,6 +11,7 @@ import { relocateData } from '../onnx/convert/relocate-data.js';
 import { requireData } from './set-digests.js';
 import { type OpenSet, openSet } from './set-manifest.js';
 
+/** Options of `splitPlanes`. */
 export interface SplitPlanesOptions {
   /** The .json of a set. */
   readonly set: string;

@@ -17,6 +17,7 @@ export interface TensorLike {
 /** The class `Tensor` of ONNX Runtime. */
 export type TensorClass<T> = new (type: never, data: never, dims: readonly number[]) => T;
 
+/** Options of `Conversation.generate`. */
 export interface GenerateOptions {
   /** Default 128. */
   readonly maxTokens?: number;
@@ -31,6 +32,7 @@ export interface GenerateOptions {
   readonly signal?: AbortSignal;
 }
 
+/** A text with its cache, which outlives sessions. */
 export class Conversation<T extends TensorLike> {
   readonly #model: NestedModel<T>;
   readonly #tensor: (type: string, data: unknown, dims: readonly number[]) => T;

@@ -17,6 +17,7 @@ export interface Progress {
   readonly ranges: boolean;
 }
 
+/** Options of `upgrade`. */
 export interface ReadOptions {
   readonly onProgress?: ((progress: Progress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;

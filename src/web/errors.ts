@@ -7,6 +7,7 @@
  */
 export type NestedErrorCode = 'http' | 'network' | 'digest' | 'manifest' | 'precision' | 'inputs' | 'memory' | 'closed';
 
+/** Error of the web reader: a code and a sentence. */
 export class NestedError extends Error {
   override readonly name = 'NestedError';
   readonly code: NestedErrorCode;

@@ -9,6 +9,7 @@ import { NestedModel, type OpenOptions } from './nested-model.js';
 
 export { Conversation, type GenerateOptions, type TensorClass, type TensorLike } from './conversation.js';
 export { PART_BYTES, type Progress, type ReadOptions } from './data-file.js';
+export type { DownloadOptions } from './download.js';
 export { NestedError, type NestedErrorCode } from './errors.js';
 export type { Manifest, Piece } from './manifest.js';
 export { type InputLike, NestedModel, type OpenOptions, type RuntimeLike, type SessionLike } from './nested-model.js';

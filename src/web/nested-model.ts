@@ -1,4 +1,3 @@
-/** A set with one open session, which is exchanged while the caller keeps its cache tensors. */
 import { DataFile, type Progress, type ReadOptions } from './data-file.js';
 import { sha256 } from './digest.js';
 import { type DownloadOptions, fetchWhole } from './download.js';
@@ -13,7 +12,7 @@ export interface InputLike {
   readonly shape?: readonly (number | string)[];
 }
 
-/** What is used of an inference session of ONNX Runtime Web. */
+/** The part of an ONNX Runtime Web session that is used. */
 export interface SessionLike<T> {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
@@ -22,19 +21,22 @@ export interface SessionLike<T> {
   release(): Promise<void>;
 }
 
-/** What is used of the module `onnxruntime-web`. */
+/** The part of the module `onnxruntime-web` that is used. */
 export interface RuntimeLike<T> {
   readonly InferenceSession: {
     create(graph: Uint8Array, options: Record<string, unknown>): Promise<SessionLike<T>>;
   };
 }
 
+/** Options of `openNested`. */
 export interface OpenOptions<T> {
   /** The module `onnxruntime-web`. */
   readonly ort: RuntimeLike<T>;
   /** Precision in bits, or the name of a mix; default the smallest. */
   readonly bits?: number | string;
+  /** Called while the data file is downloaded. */
   readonly onProgress?: (progress: Progress) => void;
+  /** Aborts downloads. */
   readonly signal?: AbortSignal;
   /** Options for `InferenceSession.create`, such as `executionProviders`. */
   readonly session?: Readonly<Record<string, unknown>>;
@@ -44,6 +46,7 @@ export interface OpenOptions<T> {
   readonly download?: Pick<DownloadOptions, 'attempts' | 'delay' | 'stall'>;
 }
 
+/** A set with one open session. `upgrade` changes the precision while the caller keeps its cache tensors. */
 export class NestedModel<T> {
   readonly manifest: Manifest;
   readonly #url: string;

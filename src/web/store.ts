@@ -1,5 +1,4 @@
 /** Where parts of a data file are kept between visits. */
-
 export interface Store {
   /** The bytes under a key, or undefined. */
   read(key: string): Promise<Uint8Array | undefined>;
@@ -50,7 +49,7 @@ export function browserStore(): Store {
   };
 }
 
-/** Keeps nothing. */
+/** A store that keeps nothing. */
 export const noStore: Store = {
   read: async () => undefined,
   write: async () => false,
