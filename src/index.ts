@@ -99,7 +99,10 @@ export {
   type SliceInput,
   type SliceOptions,
   type SliceResult,
+  type SplitGraph,
+  type SplitPlanesOptions,
   slice,
+  splitPlanes,
   type WrittenFile,
 } from './set/index.js';
 export {

@@ -3,13 +3,12 @@ import { basename, join } from 'node:path';
 import { requireName } from '../files/file-names.js';
 import { namesIn } from '../files/listed-files.js';
 import { openWorkFolder } from '../files/work-folder.js';
-import type { Context } from '../log.js';
-import { calibratedRecipeOf, checkOptions, type RecipeTaking } from '../options/index.js';
+import type { RecipeTaking } from '../options/index.js';
 import { guardOutputs, type Output, type OutputCheck } from '../outputs/index.js';
 import type { Recipe } from '../recipe/index.js';
 import { graphName, stemOfData } from '../set/index.js';
 import type { TableReport, TextEvidence } from '../solve/index.js';
-import { type AskedInputs, defaultOutput, type ModelFolder, warnOfLicence, withResolved } from '../source/index.js';
+import type { AskedInputs, ModelFolder } from '../source/index.js';
 import { type TextInput, type TextOptions, textFiles } from '../text/index.js';
 import type { DistillReport } from '../train/index.js';
 import type { Probe } from './check-set.js';
@@ -17,7 +16,7 @@ import type { ProjectionReport } from './projection-report.js';
 
 /** The options of `compile` with all defaults filled in; `CompileInput` is what a caller passes. */
 export interface CompileOptions {
-  /** ONNX file of a float export. */
+  /** ONNX file of the float model. */
   readonly model: string;
   /** The model and what belongs to it. */
   readonly folder: ModelFolder;
@@ -110,24 +109,8 @@ export interface Asked {
   readonly stem: string;
 }
 
-/** Does `work` with options that were checked and inputs that were found. Fails with `bad-usage` where an option is not valid. */
-export async function withAsked<T>(
-  input: CompileInput,
-  context: Context,
-  work: (asked: Asked) => Promise<T>,
-): Promise<T> {
-  const { file, hub, text, ...checked } = checkOptions<CompileOptions & AskedInputs>('compile', input);
-  const recipe = calibratedRecipeOf({ ...checked, text });
-  const { model, output = defaultOutput(model), seed, threads } = checked;
-  const need = { part: 'calibration', ...recipe } as const;
-  return withResolved(model, { file, hub, text, seed, threads }, need, context, ({ folder, ...resolved }) => {
-    warnOfLicence(folder, context);
-    return work(askedOf({ ...checked, ...resolved, folder, model: folder.graph, output, recipe }));
-  });
-}
-
-/** Checks every file that may be written or removed. */
-function askedOf(options: CompileOptions): Asked {
+/** Checks every file that may be written or removed. Fails with `bad-usage` where a name is not valid. */
+export function askedOf(options: CompileOptions): Asked {
   const { model, name, work } = options;
   const stem = requireName(name ?? basename(model).replace(/\.onnx$/i, ''), name === undefined ? model : 'name');
   guardOutputs(outputsOf(options, stem));

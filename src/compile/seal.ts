@@ -1,13 +1,15 @@
 /** What is said of models that were written and checked: the manifest, the report of the compilation, and the result. */
-import { readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { dataLocations } from '../onnx/convert/data-locations.js';
 import { fileSizesOf } from '../onnx/convert/file-sizes.js';
-import { type BlockTraining, writeCompiled, writeSetManifest } from '../set/index.js';
+import { filesOfModel } from '../onnx/convert/import.js';
+import { type BlockTraining, type SetManifest, writeCompiled, writeSetManifest } from '../set/index.js';
 import type { Measured, TableReport } from '../solve/index.js';
+import { textFiles } from '../text/index.js';
 import type { DistillReport } from '../train/index.js';
 import type { Probe } from './check-set.js';
 import type { CompileResult } from './compile-options.js';
-import { sourceFacts, textFacts } from './input-facts.js';
 import type { Job } from './open.js';
 import type { ProjectionReport } from './projection-report.js';
 import type { Learned, Prepared, Solving } from './solve-stage.js';
@@ -50,8 +52,8 @@ export async function seal(folder: string, job: Job, { set }: Written, sealing: 
     const { graphs, written } = set;
     const { recipe } = options;
     const { quality } = sealing;
-    const provenance = { ...provenanceOf(sealing), ...(await textFacts(job, sealing.measured.tokens)) };
-    const manifest = { source: await sourceFacts(job), recipe, graphs, quality, provenance };
+    const provenance = { ...provenanceOf(sealing), ...(await textOf(job, sealing.measured)) };
+    const manifest = { source: await sourceOf(job), recipe, graphs, quality, provenance };
     writeSetManifest(join(folder, `${stem}.json`), stem, written, manifest);
   }
   const { projections, tables, training, distilled, weights } = sealing.facts;
@@ -102,3 +104,27 @@ const provenanceOf = ({ measured, facts: { distilled } }: Sealing): Readonly<Rec
   ...(measured.statistics !== undefined && { statistics: measured.statistics.header.digest }),
   ...(distilled.length > 0 && { distilled }),
 });
+
+/** The source in the manifest: its graph file, and all files it was read from. */
+async function sourceOf({ source, inputs, options }: Job): Promise<SetManifest['source']> {
+  const digests = await inputs.digests([...new Set([options.model, ...filesOfModel(source.model)])]);
+  const names = namesOf(options.model);
+  const files = digests.map(({ path, bytes, sha256 }) => ({ name: names.get(path) ?? basename(path), bytes, sha256 }));
+  return { name: basename(options.model), sha256: files[0]?.sha256, files };
+}
+
+/** Files of a model under their own names: in the cache of the hub, a data file is a link to one that is named by its digest. */
+function namesOf(model: string): ReadonlyMap<string, string> {
+  const paths = [model, ...dataLocations(model).map((location) => join(dirname(model), location))];
+  return new Map(
+    paths.flatMap((path) => [[path, basename(path)] as const, [realpathSync(path), basename(path)] as const]),
+  );
+}
+
+/** The text in the manifest: where it comes from, the digests of its files, and how much of it was learnt from. */
+async function textOf({ options, inputs }: Job, measured: Measured): Promise<Readonly<Record<string, unknown>>> {
+  const { text, textSource } = options;
+  if (text === undefined) return {};
+  const digests = await inputs.digests('ids' in text ? textFiles(text) : text.files);
+  return { text: { source: textSource, sha256: digests.map(({ sha256 }) => sha256), tokens: measured.tokens } };
+}

@@ -1,5 +1,6 @@
 /** The float model that is compiled: opened once, weights read by range. */
 export { cloneSource, inFloat32 } from './clone-source.js';
+
 export { type HubEnvironment, hubEnvironment } from './environment.js';
 export {
   feedProblems,
