@@ -8,7 +8,7 @@ import type { Context } from '../log.js';
 import { fileSizesOf } from '../onnx/convert/file-sizes.js';
 import { filesOfModel } from '../onnx/convert/import.js';
 import { type SetLayout, storedBitsAt } from '../quant/layout.js';
-import type { Bits, Recipe } from '../recipe/index.js';
+import { type Bits, oldestRuntimes, type Recipe } from '../recipe/index.js';
 import {
   type BlockTraining,
   dataName,
@@ -51,6 +51,7 @@ import {
 import { checkSet, type Probe } from './check-set.js';
 import type { Clock } from './clock.js';
 import { type ProjectionReport, projectionReport } from './projection-report.js';
+import { computesHalf } from './target.js';
 
 export interface CompileOptions {
   readonly model: string;
@@ -113,6 +114,7 @@ export interface WrittenFolder {
 export async function writeSet(folder: string, job: Compilation): Promise<WrittenFolder> {
   const { options, stem, clock, measured } = job;
   const { recipe, threads } = options;
+  const half = computesHalf(job.source);
   const pool = new KernelPool(threads);
   const solved = await solveData(folder, job, pool).finally(() => pool.close());
   try {
@@ -123,12 +125,13 @@ export async function writeSet(folder: string, job: Compilation): Promise<Writte
     clock.lap('emit');
     // A set that is only to be cut into models is checked by those.
     const quality = options.standalone ? {} : await checkFolder(folder, graphs, job);
+    const runtimes = oldestRuntimes(recipe, { half });
     writeSetManifest(join(folder, `${stem}.json`), stem, written, {
       source: await sourceOf(job),
       recipe,
       graphs,
       quality,
-      provenance: { ...provenanceOf(measured), ...(distilled.length > 0 && { distilled }) },
+      provenance: { ...provenanceOf(measured), runtimes, ...(distilled.length > 0 && { distilled }) },
     });
     writeReport(join(folder, `${stem}.report.json`), job, solved);
     const precisions = graphs.map((graph) => compiledPrecision(graph, folder, template.layout, quality));

@@ -91,7 +91,7 @@ async function compileInputs(
   const { source, recipe } = fitRest(openSource(asked.model, asked.recipe), asked.recipe, asked.targetBytes);
   watchModel(inputs, source.model);
   const options = { ...asked, recipe };
-  requireTarget(source, recipe, context);
+  requireTarget(source, recipe, context, !options.standalone);
   requireFfn(source);
   requireFeedable(source);
   if (options.strict) requireComplete(source, recipe);

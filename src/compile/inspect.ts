@@ -3,12 +3,12 @@ import type { RefusalCode } from '../diagnostics.js';
 import { type Context, silentContext } from '../log.js';
 import { checkOptions, type RecipeTaking } from '../options/index.js';
 import { storedBitsPerWeight } from '../quant/stored-bits.js';
-import { parseRecipe, type Recipe } from '../recipe/index.js';
+import { type OldestRuntimes, oldestRuntimes, parseRecipe, type Recipe } from '../recipe/index.js';
 import { UNDERSTOOD } from '../runtime/input-roles.js';
 import { peakMemory } from '../solve/index.js';
 import { feedProblems, type InspectedInput, inspectInputs, openSource, type Source } from '../source/index.js';
 import { type Budget, compiledBudget, floatBudget, storedShape, totalOf } from './budget.js';
-import { requireTarget } from './target.js';
+import { computesHalf, requireTarget } from './target.js';
 import { fitRest } from './target-size.js';
 
 export interface InspectOptions {
@@ -59,6 +59,8 @@ export interface InspectResult {
   /** Bytes by part as they are stored now; the head's may repeat the embedding (`embedding.head` is copy). */
   readonly budget: Budget;
   readonly sizes: Readonly<Record<string, InspectedSize>>;
+  /** Oldest versions of the runtimes that run each model of the set. */
+  readonly runtimes: Readonly<Record<string, OldestRuntimes>>;
   /** Beside activations and the check of the graphs, which take what they are allowed. */
   readonly peakMemoryBytes: number;
 }
@@ -70,7 +72,7 @@ export async function inspect(input: InspectInput, context: Context = silentCont
   const options = checkOptions<InspectOptions>('inspect', input);
   const asked = parseRecipe(options.recipe ?? { preset: 'best' });
   const { source, recipe } = fitRest(openSource(options.model, asked), asked, options.targetBytes);
-  requireTarget(source, recipe, context);
+  requireTarget(source, recipe, context, recipe.target !== 'openvino');
   const { model, analysis } = source;
   const budget = floatBudget(source);
   return {
@@ -95,6 +97,7 @@ export async function inspect(input: InspectInput, context: Context = silentCont
     floatBytes: totalOf(budget),
     budget,
     sizes: sizesOf(source, recipe),
+    runtimes: oldestRuntimes(recipe, { half: computesHalf(source), nested: recipe.target !== 'openvino' }),
     peakMemoryBytes: peakMemory(source, recipe),
   };
 }

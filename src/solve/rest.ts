@@ -9,7 +9,7 @@ import { SpillFile } from '../capture/index.js';
 import type { Model } from '../onnx/ir/graph.js';
 import { Rewriter } from '../onnx/rewrite/rewriter.js';
 import { runPasses, step } from '../onnx/rewrite/run-passes.js';
-import type { Recipe } from '../recipe/index.js';
+import { type Recipe, TARGETS } from '../recipe/index.js';
 import { type Source, tableBits, tokenTablesOf } from '../source/index.js';
 import { type SolvedTable, solveTable, type TableReport, type TableWork } from './solve-tables.js';
 
@@ -38,9 +38,10 @@ export async function compressTables(
   try {
     const solved: SolvedTable[] = [];
     for (const table of tokenTablesOf(source.analysis)) solved.push(await solveTable(table, bits, { ...work, spill }));
-    const { accuracyLevel } = work.recipe;
+    const { accuracyLevel, target } = work.recipe;
+    const lookup = TARGETS[target].lookup;
     const targets = solved.map(({ table: { name, embedding, head }, packed }) => {
-      return { name, embedding, head, accuracyLevel, table: packed };
+      return { name, embedding, head, accuracyLevel, table: packed, lookup };
     });
     runPasses(source.model, [step(quantizeEmbedding, {}, targets)]);
     return { reports: solved.map(({ report }) => report), close: () => spill.close() };
