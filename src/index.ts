@@ -42,6 +42,12 @@ export {
   type SweepResult,
   sweep,
 } from './mix/index.js';
+export {
+  type CompileForInput,
+  type CompileForResult,
+  compileFor,
+  type Format,
+} from './package/index.js';
 export { PRESETS, parseRecipe, type Recipe, type RecipeInput, recipeJsonSchema } from './recipe/index.js';
 export { type ReportOptions, type ReportResult, report } from './report/index.js';
 export {
