@@ -74,6 +74,12 @@ export {
   sweep,
 } from './mix/index.js';
 export type { Input, MeterRequest, RecipeTaking } from './options/index.js';
+export {
+  type CompileForInput,
+  type CompileForResult,
+  compileFor,
+  type Format,
+} from './package/index.js';
 export type { Precision } from './quant/precision.js';
 export {
   type Bits,

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { beginningOf, listedBy, namesIn } from '../files/listed-files.js';
+import { isPackaged } from '../files/package-list.js';
 import { modelFiles } from '../onnx/convert/check-model.js';
 
 /** What a file is meant to be. `data` is the data file `GRAPH_data` of a model, `set-data` that of a set. */
@@ -17,7 +18,8 @@ export type OutputKind =
   | 'page'
   | 'junit'
   | 'statistics'
-  | 'bits';
+  | 'bits'
+  | 'packaged';
 
 const BEGINNING = 4096;
 
@@ -41,6 +43,7 @@ const OWN: Readonly<Record<OutputKind, (path: string) => boolean>> = {
   junit: (path: string): boolean => /<testsuite [\s\S]*(matquant\.verify|tests="0")/.test(beginningOf(path, BEGINNING)),
   statistics: (path: string): boolean => /"digest"[\s\S]*"firstWeight"/.test(beginningOf(path, BEGINNING)),
   bits: isBitsFile,
+  packaged: isPackaged,
 };
 
 /** True when this tool wrote the existing file at `path` for that purpose. */
