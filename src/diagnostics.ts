@@ -131,6 +131,7 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'a file of results for the report is not valid',
     remedy: 'save it again with `matquant eval … --json` or `matquant compile … --json`',
   },
+  budget: { summary: 'the budget file is not valid', remedy: 'compare it with docs/ci.md' },
   'memory-bound': {
     summary: 'the work takes more memory than it may',
     remedy: 'raise --memory, or use a recipe that needs less',
@@ -186,6 +187,7 @@ export type ErrorCode =
   | 'statistics'
   | 'numeric'
   | 'report-input'
+  | 'budget'
   | 'memory-bound'
   | 'memory';
 

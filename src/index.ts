@@ -16,6 +16,7 @@ export {
 } from './compile/index.js';
 export { CompilerError, type Diagnostic, ERRORS, type ErrorCode, REFUSALS, type RefusalCode } from './diagnostics.js';
 export {
+  budgetJsonSchema,
   type EvalInput,
   type EvalOptions,
   type EvalResult,

@@ -11,6 +11,7 @@ import { inWordsOfSet } from '../set/index.js';
 import { inputFiles, requireText, takesVectors, watchModel, withInputs } from '../source/index.js';
 import { readWindows, type TextInput, type TextOptions } from '../text/index.js';
 import { evaluateModels } from './evaluate.js';
+import type { Enough } from './evaluate-group.js';
 import type { EvalResult } from './evaluate-types.js';
 import { referenceOf } from './reference.js';
 import { storedBitsOfGraph } from './stored-bits-of-graph.js';
@@ -38,12 +39,23 @@ export type EvalInput = Input<Omit<EvalOptions, 'text'>, 'candidates' | 'window'
 };
 
 export async function evaluate(input: EvalInput, context: Context = silentContext()): Promise<EvalResult> {
-  const options = checkOptions<EvalOptions>('evaluate', input);
+  return evaluateUntil(checkOptions<EvalOptions>('evaluate', input), context);
+}
+
+/** As `evaluate` with options that are checked, until `enough` says so for every candidate. */
+export async function evaluateUntil(
+  options: EvalOptions & { readonly enough?: Enough | undefined },
+  context: Context,
+): Promise<EvalResult> {
   const files = [options.reference, ...options.candidates].flatMap((path) => inputFiles(path, options.text));
   return withInputs(files, (inputs) => evaluateInputs(options, inputs, context), { digests: false });
 }
 
-async function evaluateInputs(options: EvalOptions, inputs: InputWatch, context: Context): Promise<EvalResult> {
+async function evaluateInputs(
+  options: EvalOptions & { readonly enough?: Enough | undefined },
+  inputs: InputWatch,
+  context: Context,
+): Promise<EvalResult> {
   for (const model of [options.reference, ...options.candidates]) requireSound(model);
   for (const path of options.candidates) watchModel(inputs, importModel(path));
   const reference = importModel(options.reference);
@@ -67,6 +79,7 @@ async function evaluateInputs(options: EvalOptions, inputs: InputWatch, context:
       ...(options.memoryBytes !== undefined && { memory: options.memoryBytes }),
       ...(options.speed !== undefined && { speed: options.speed }),
       storedBitsPerWeight: storedBitsOfGraph,
+      enough: options.enough,
       progress: context.progress,
       signal: context.signal,
     });

@@ -1,4 +1,15 @@
 /** Scores, tasks, speed and thresholds. */
+
+export {
+  budgetJsonSchema,
+  type Check,
+  figureOf,
+  githubAnnotations,
+  intervalText,
+  measuredOf,
+  summaryOf,
+  verdictText,
+} from './budget/index.js';
 export { checkLevels, LEVEL_TOKENS } from './check-levels.js';
 export { evaluateModels } from './evaluate.js';
 export { type EvalInput, type EvalOptions, type EvalResult, evaluate } from './evaluate-files.js';
@@ -8,4 +19,5 @@ export { type Logits, logitsFor, logitsOf } from './logits.js';
 export { referenceOf } from './reference.js';
 export { type CandidateScore, type ReferenceScore, scoreCandidate, scoreReference } from './score.js';
 export { meanOf, type WindowSum } from './statistics.js';
-export { type Thresholds, type VerifyInput, type VerifyOptions, type VerifyResult, verify } from './verify.js';
+export { verify } from './verify.js';
+export type { Thresholds, VerifyInput, VerifyOptions, VerifyResult } from './verify-types.js';

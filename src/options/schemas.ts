@@ -170,15 +170,28 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
   }),
   verify: z.strictObject({
     original: path.describe('ONNX model to compare with').exactOptional(),
-    candidate: path.describe('ONNX model to check').exactOptional(),
+    candidate: path.describe('ONNX model to check, or a set of them (.json or folder)').exactOptional(),
     thresholds,
+    budget: path.describe('File of limits by model, matquant.budget.json').exactOptional(),
     digests: paths
       .describe('Sets (.json or folder) or models whose files are checked against their digests')
       .exactOptional(),
     text,
-    ...score,
-    threads: field.threads,
+    window: field.window,
+    windows: z
+      .union([z.literal('auto'), whole(1)], { error: 'takes auto or a whole number of at least 1' })
+      .describe('Most windows to score, or auto: until verdicts are clear (default: all)')
+      .exactOptional(),
+    unclear: z
+      .enum(['value', 'pass', 'fail'])
+      .default('value')
+      .describe('What an unclear verdict counts as: the value decides, pass or fail'),
+    tasks: paths.describe('Multiple-choice questions, for limits on accuracy').exactOptional(),
+    tokenizer: field.tokenizer.exactOptional(),
+    ...machine,
     junit: path.describe('JUnit file to write').exactOptional(),
+    sarif: path.describe('SARIF file to write').exactOptional(),
+    summary: path.describe('Markdown file to write, with a picture beside it').exactOptional(),
     overwrite,
   }),
   report: z.strictObject({

@@ -17,7 +17,12 @@ export type OutputKind =
   | 'page'
   | 'junit'
   | 'statistics'
-  | 'bits';
+  | 'bits'
+  | 'sarif'
+  | 'summary'
+  | 'plot'
+  | 'comparison'
+  | 'provenance';
 
 const BEGINNING = 4096;
 
@@ -41,6 +46,12 @@ const OWN: Readonly<Record<OutputKind, (path: string) => boolean>> = {
   junit: (path: string): boolean => /<testsuite [\s\S]*(matquant\.verify|tests="0")/.test(beginningOf(path, BEGINNING)),
   statistics: (path: string): boolean => /"digest"[\s\S]*"firstWeight"/.test(beginningOf(path, BEGINNING)),
   bits: isBitsFile,
+  sarif: (path: string): boolean => /"name"\s*:\s*"onnx-matquant"/.test(beginningOf(path, BEGINNING)),
+  summary: (path: string): boolean => beginningOf(path, BEGINNING).startsWith('<!-- matquant verify -->'),
+  plot: (path: string): boolean => beginningOf(path, BEGINNING).includes('<title>Measured figures as shares of'),
+  comparison: (path: string): boolean => beginningOf(path, BEGINNING).startsWith('<!-- matquant compare -->'),
+  provenance: (path: string): boolean =>
+    /^\{\s*"_type"\s*:\s*"https:\/\/in-toto\.io/.test(beginningOf(path, BEGINNING)),
 };
 
 /** True when this tool wrote the existing file at `path` for that purpose. */
