@@ -23,7 +23,7 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
   },
   'work-folder': {
     summary: 'the folder of reusable results cannot be used',
-    remedy: 'pass a folder that can be written with --work',
+    remedy: 'choose a work folder that can be written',
   },
   'not-onnx': { summary: 'the file is not an ONNX model', remedy: 'pass a .onnx file exported from the model' },
   truncated: { summary: 'the file ends before its contents do', remedy: 'copy or export the file again' },

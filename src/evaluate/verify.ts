@@ -15,6 +15,9 @@ import {
   type Check,
   checksOf,
   junitOf,
+  LIMIT_NAMES,
+  LIMITS,
+  type LimitName,
   modelsOf,
   plotBeside,
   plotOf,
@@ -41,6 +44,7 @@ export async function verify(input: VerifyInput, context: Context = silentContex
   if (!hasLimits && named.length === 0) fail('bad-usage', 'thresholds', '`thresholds` takes at least one threshold');
   if (hasLimits && candidate === undefined) fail('bad-usage', 'candidate', 'A threshold needs a model to check');
   const budget = options.budget === undefined ? undefined : readBudgets(options.budget);
+  requireMeasurable(options, budget);
   guardVerify(options);
   const findings = named.flatMap(examine);
   const measured =
@@ -59,6 +63,16 @@ export async function verify(input: VerifyInput, context: Context = silentContex
   };
   publish(options, result);
   return result;
+}
+
+/** Limits on quality need text and a model to compare with. */
+function requireMeasurable({ thresholds, original, text }: VerifyOptions, budget: BudgetFile | undefined): void {
+  const isAsked = (limits: Readonly<Partial<Record<LimitName, unknown>>>): boolean =>
+    LIMIT_NAMES.some((name) => LIMITS[name].on === 'text' && limits[name] !== undefined);
+  const isOnAnything = isAsked(thresholds) || (budget?.budgets.some(isAsked) ?? false);
+  if (!isOnAnything) return;
+  if (text === undefined) fail('bad-usage', 'text', 'A threshold on quality needs text to measure it on');
+  if (original === undefined) fail('bad-usage', 'original', 'A threshold on quality needs a model to compare with');
 }
 
 function isHeld({ verdict, passed }: Check, unclear: VerifyOptions['unclear']): boolean {
@@ -113,8 +127,7 @@ async function requireLevels(
   wanted: readonly Wanted[],
   { log }: Context,
 ): Promise<void> {
-  if (text === undefined) fail('bad-usage', 'text', 'A threshold on quality needs text to measure it on');
-  if (original === undefined) fail('bad-usage', 'verify', 'A threshold on quality needs a model to compare with');
+  if (text === undefined || original === undefined) return;
   const exactly = fixedShapeOf(importModel(original)).length;
   const ids = readWindows(text, { window, limit: 1, exactly })[0]?.slice(0, exactly ?? LEVEL_TOKENS);
   if (ids === undefined) return;

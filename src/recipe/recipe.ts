@@ -93,6 +93,10 @@ const shape = {
   sweeps: z.number().int().min(0).default(3).describe('Coordinate-descent sweeps per round.'),
   prefix: prefixSchema.optional().describe('Solve for the inputs that quantized projections give, not for float ones.'),
   tokens: z.number().int().positive().default(32768).describe('Calibration tokens.'),
+  fillText: z
+    .boolean()
+    .default(true)
+    .describe('Fill up little text with random token ids, so that no result is worse than without text.'),
   window: z
     .number()
     .int()
@@ -171,6 +175,7 @@ export interface Recipe {
   readonly sweeps: number;
   readonly prefix?: PrefixRecipe | undefined;
   readonly tokens: number;
+  readonly fillText: boolean;
   readonly window: number;
   readonly qat?: QatRecipe | undefined;
   readonly train?: TrainRecipe | undefined;

@@ -137,7 +137,7 @@ async function fillUp(
   const { weightOf, ...evidence } = textEvidence(facts, projections, vocabularyOf(source) ?? 0);
   const isEnough = evidence.textWeight >= 1;
   context.log[isEnough ? 'info' : 'warn'](evidenceText(evidence));
-  if (isEnough) return { ...plain, evidence };
+  if (isEnough || !recipe.fillText) return { ...plain, evidence };
   const made = madeWindows(source, seed);
   const random =
     statistics && made.length > 0

@@ -183,7 +183,7 @@ describe('what the check scores', () => {
 describe('no text', () => {
   it('is refused for methods that learn from it', async () => {
     const asked = { ...COMPILE, model: mistral, output: join(root, 'none'), recipe: recipeOf() };
-    await expect(compile(asked, silentContext())).rejects.toMatchObject({ code: 'bad-usage', at: '--text' });
+    await expect(compile(asked, silentContext())).rejects.toMatchObject({ code: 'bad-usage', at: 'text' });
     const capture = {
       model: mistral,
       output: join(root, 'none'),
@@ -194,7 +194,7 @@ describe('no text', () => {
     };
     await expect(captureStatistics(capture, silentContext())).rejects.toMatchObject({
       code: 'bad-usage',
-      at: '--text',
+      at: 'text',
     });
   });
 });

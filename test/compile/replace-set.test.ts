@@ -26,7 +26,7 @@ afterAll(() => rmSync(root, { recursive: true }));
 const compiled = (output: string, block: number, more: object = {}) => {
   const recipe = parseRecipe({ method: 'rtn', block, bits: [8, 2] }, 'test');
   // Too little memory for the check of the graphs, which these tests can do without.
-  return compile({ ...COMPILE, model, output, recipe, threads: 1, memoryBytes: 1e5, ...more }, context);
+  return compile({ ...COMPILE, model, output, recipe, threads: 1, memoryBytes: 4e8, ...more }, context);
 };
 
 /** What a graph computes, as text. */

@@ -54,6 +54,7 @@ async function compiled(model: string, train: RecipeInput['train']): Promise<str
       tables: 'fp16',
       block: 32,
       accuracyLevel: 0,
+      fillText: false,
       // All rows in every step, so that the loss is that of the whole text.
       train: { steps: 12, batch: 1e6, explicit: true, rates: { shift: 0.1, scale: 0.02 }, ...train },
     },

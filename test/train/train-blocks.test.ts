@@ -1,7 +1,7 @@
 /** Blocks trained by gradient through compile: what is stored, what the report says, and what a recipe may not ask for. */
 import { readFileSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { analyse } from '../../src/analysis/projections.js';
 import { SegmentRunner } from '../../src/capture/segment-runner.js';
 import { type CompileOptions, compile } from '../../src/compile/compile.js';
@@ -31,6 +31,8 @@ import { heldWindows, mistral, writeIds } from '../support/stories.js';
 
 const context = silentContext();
 const windows = heldWindows(24);
+jest.setTimeout(240_000);
+
 let root: string;
 let ids: string;
 let held: string;
@@ -52,7 +54,7 @@ async function compiled(recipe: RecipeInput, changes: Partial<CompileOptions> = 
     ...COMPILE,
     model: uneven,
     output,
-    recipe: parseRecipe({ block: 32, accuracyLevel: 0, ...recipe }, 'test'),
+    recipe: parseRecipe({ block: 32, accuracyLevel: 0, fillText: false, ...recipe }, 'test'),
     text: { ids },
   };
   await compile({ ...options, ...changes }, context);

@@ -3,7 +3,7 @@ export { githubAnnotations } from './annotations.js';
 export { type Budget, type BudgetFile, budgetJsonSchema, readBudgets } from './budget-file.js';
 export { type Check, checksOf, isDecided, type Wanted, wantedByBudgets, wantedByFlags } from './checks.js';
 export { junitOf } from './junit.js';
-export { LIMITS, type LimitName } from './limits.js';
+export { LIMIT_NAMES, LIMITS, type LimitName } from './limits.js';
 export { modelsOf, type NamedModel, shortName } from './models.js';
 export { plotBeside, plotOf } from './plot.js';
 export { sarifOf } from './sarif.js';
