@@ -17,6 +17,10 @@ export {
 export { CompilerError, type Diagnostic, ERRORS, type ErrorCode, REFUSALS, type RefusalCode } from './diagnostics.js';
 export {
   budgetJsonSchema,
+  type CompareInput,
+  type CompareOptions,
+  type CompareResult,
+  compare,
   type EvalInput,
   type EvalOptions,
   type EvalResult,

@@ -29,6 +29,7 @@ const BY_VERB: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   lambda: { candidates: '--lambdas' },
   eval: { candidates: 'candidates', reference: 'reference' },
   verify: { original: 'original', candidate: 'candidate' },
+  compare: { base: 'base', head: 'head', model: '--model' },
 };
 const POSITIONALS: ReadonlySet<string> = new Set(['model', 'set', 'folder']);
 

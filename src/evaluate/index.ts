@@ -11,6 +11,15 @@ export {
   verdictText,
 } from './budget/index.js';
 export { checkLevels, LEVEL_TOKENS } from './check-levels.js';
+export {
+  type CompareInput,
+  type CompareOptions,
+  type CompareResult,
+  changeFigure,
+  changeTitle,
+  compare,
+  differenceText,
+} from './compare/index.js';
 export { evaluateModels } from './evaluate.js';
 export { type EvalInput, type EvalOptions, type EvalResult, evaluate } from './evaluate-files.js';
 export { type EvaluateTasksInput, type EvaluateTasksOptions, evaluateTasks, type TaskScore } from './evaluate-tasks.js';

@@ -194,6 +194,17 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     summary: path.describe('Markdown file to write, with a picture beside it').exactOptional(),
     overwrite,
   }),
+  compare: z.strictObject({
+    base: path.describe('Set (.json or folder), model, or saved output of eval --json'),
+    head: path.describe('The same kind of thing, with the change'),
+    model: path.describe('Float model to compare with; needed for quality').exactOptional(),
+    text,
+    ...score,
+    speed: z.boolean().default(true).describe('Measure tokens per second too'),
+    ...machine,
+    markdown: path.describe('Markdown file to write, for a comment').exactOptional(),
+    overwrite,
+  }),
   report: z.strictObject({
     folder: path.describe('Folder written by compile, or the .json of a set'),
     output: path.describe('HTML file to write (default: NAME.report.html in the folder)').exactOptional(),
@@ -218,4 +229,5 @@ export type Verb =
   | 'evaluate'
   | 'tasks'
   | 'verify'
+  | 'compare'
   | 'report';

@@ -126,7 +126,7 @@ describe('verify --budget', () => {
   }, 60_000);
 
   it.each([
-    ['int5', [{ model: 'int5', maxKl: 1 }], 'bad-usage'],
+    ['int5', [{ model: 'int5', maxBytes: 1 }], 'bad-usage'],
     ['--ids', [{ model: 'int2', maxKl: 1 }], 'bad-usage'],
     ['maxKL', [{ model: 'int2', maxKL: 1 }], 'budget'],
   ])('refuses %s and leaves nothing behind', async (part, budgets, error) => {
