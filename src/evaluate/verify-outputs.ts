@@ -2,7 +2,7 @@
 import { dirname } from 'node:path';
 import { guardOutputs } from '../outputs/index.js';
 import { textFiles } from '../text/index.js';
-import { plotBeside } from './budget/index.js';
+import { modelsOf, plotBeside } from './budget/index.js';
 import type { VerifyOptions } from './verify-types.js';
 
 /** Fails with `output-exists`. */
@@ -10,14 +10,17 @@ export function guardVerify(options: VerifyOptions): void {
   const { original, candidate, text, digests = [], budget, tasks = [], tokenizer, overwrite } = options;
   const files = outputsOf(options);
   if (files.length === 0) return;
-  const models = [original, candidate, ...digests].filter((path) => path !== undefined);
-  const folders = models
-    .filter((path) => !/\.onnx$/i.test(path))
-    .map((path) => (path.endsWith('.json') ? dirname(path) : path));
+  const sets = digests.filter((path) => !/\.onnx$/i.test(path));
+  // A folder that is measured is read model by model, and may hold results of earlier checks.
+  const measured = candidate === undefined ? [] : modelsOf(candidate).map(({ path }) => path);
   guardOutputs({
-    models: models.filter((path) => /\.onnx$/i.test(path)),
-    inputs: [...textFiles(text), ...models, budget, ...tasks, tokenizer],
-    inputFolders: folders,
+    models: [
+      ...(original === undefined ? [] : [original]),
+      ...digests.filter((path) => !sets.includes(path)),
+      ...measured,
+    ],
+    inputs: [...textFiles(text), original, candidate, ...digests, budget, ...tasks, tokenizer],
+    inputFolders: sets.map((path) => (path.endsWith('.json') ? dirname(path) : path)),
     files,
     overwrite,
   });

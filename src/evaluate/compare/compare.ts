@@ -1,6 +1,5 @@
 /** Base against head: two sets, folders or models, or two saved results, and what got larger, worse or slower. */
 import { writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { fail } from '../../diagnostics.js';
 import { startsAsManifest } from '../../files/listed-files.js';
 import { staged } from '../../files/staging.js';
@@ -203,12 +202,10 @@ const filesCost = (path: string): Cost => ({
 /** The Markdown file is none that is read. */
 function guardMarkdown({ base, head, model, text, markdown, overwrite }: CompareOptions): void {
   if (markdown === undefined) return;
-  const paths = [base, head, ...(model === undefined ? [] : [model])];
-  const sets = paths.filter((path) => !/\.onnx$/i.test(path));
+  const sides = [base, head].filter((path) => !isSavedResult(path)).flatMap(modelsOf);
   guardOutputs({
-    models: paths.filter((path) => /\.onnx$/i.test(path)),
-    inputs: [...paths, ...textFiles(text)],
-    inputFolders: sets.map((path) => (path.endsWith('.json') ? dirname(path) : path)),
+    models: [...sides.map(({ path }) => path), ...(model === undefined ? [] : [model])],
+    inputs: [base, head, ...textFiles(text)],
     files: [{ path: markdown, kind: 'comparison' }],
     overwrite,
   });
