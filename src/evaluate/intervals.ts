@@ -29,13 +29,16 @@ export interface Bootstrap {
   readonly mean: number;
   /** Ascending; empty for fewer than `LEAST_WINDOWS` windows. */
   readonly means: Float64Array;
+  /** Windows of the smaller sample. */
+  readonly count: number;
 }
 
 /** Resamples Σ sums / Σ positions. */
 export function bootstrap(windows: readonly WindowSum[], options: BootstrapOptions = {}): Bootstrap {
   const { mean } = meanOf(windows);
-  if (windows.length < LEAST_WINDOWS) return { mean, means: new Float64Array(0) };
-  return { mean, means: resampled(windows, options).sort() };
+  const count = windows.length;
+  if (count < LEAST_WINDOWS) return { mean, means: new Float64Array(0), count };
+  return { mean, means: resampled(windows, options).sort(), count };
 }
 
 /** Resamples the difference of two means over windows that have nothing to do with each other. */
@@ -45,11 +48,12 @@ export function bootstrapDifference(
   options: BootstrapOptions = {},
 ): Bootstrap {
   const mean = meanOf(head).mean - meanOf(base).mean;
-  if (Math.min(base.length, head.length) < LEAST_WINDOWS) return { mean, means: new Float64Array(0) };
+  const count = Math.min(base.length, head.length);
+  if (count < LEAST_WINDOWS) return { mean, means: new Float64Array(0), count };
   const { seed = 0 } = options;
   const before = resampled(base, options);
   const means = resampled(head, { ...options, seed: seed + 1 }).map((value, at) => value - (before[at] as number));
-  return { mean, means: means.sort() };
+  return { mean, means: means.sort(), count };
 }
 
 /** The differences head − base of the same windows; fails to pair windows of other lengths. */
@@ -62,11 +66,28 @@ export function pairedDifferences(base: readonly WindowSum[], head: readonly Win
   });
 }
 
-/** The middle `level` of the resampled means; undefined where there are none. */
-export function intervalOf({ means }: Bootstrap, level: number = LEVEL): Interval | undefined {
+/**
+ * The middle `level` of the resampled means, widened as Student's distribution is for few windows, without which the interval is
+ * too narrow by 5 % at 32 windows (Hesterberg, The American Statistician 69, 2015); undefined where there are none.
+ */
+export function intervalOf({ mean, means, count }: Bootstrap, level: number = LEVEL): Interval | undefined {
   if (means.length === 0) return undefined;
   const tail = (1 - level) / 2;
-  return { low: quantile(means, tail), high: quantile(means, 1 - tail) };
+  const wider = widening(count, tail);
+  return {
+    low: mean - wider * (mean - quantile(means, tail)),
+    high: mean + wider * (quantile(means, 1 - tail) - mean),
+  };
+}
+
+/** √(n ∕ (n − 1)) t ∕ z with n − 1 degrees of freedom: Student's quantile by its expansion, the normal one by a rational (26.7.5 and 26.2.23 of Abramowitz and Stegun). */
+function widening(count: number, tail: number): number {
+  const t = Math.sqrt(-2 * Math.log(tail));
+  const z = t - (2.515517 + t * (0.802853 + 0.010328 * t)) / (1 + t * (1.432788 + t * (0.189269 + 0.001308 * t)));
+  const free = count - 1;
+  const first = (z ** 2 + 1) / (4 * free);
+  const second = (5 * z ** 4 + 16 * z ** 2 + 3) / (96 * free ** 2);
+  return Math.sqrt(count / free) * (1 + first + second);
 }
 
 /** The interval of a share of yes-or-no items (Wilson, 1927): right near 0 and 1 too. */

@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, win32 } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { budgetSchemaText } from '../../scripts/budget-schema.js';
@@ -160,6 +160,7 @@ it.each([
   ['C:\\sets\\gemma_int2.onnx', 'int2'],
   ['out/model_phone.onnx', 'model_phone'],
   ['model.onnx', 'model'],
+  [win32.join('D:', 'sets', 'a b', 'gemma_int3.onnx'), 'int3'],
 ])('shortName of %s is %s', (path, name) => {
   expect(shortName(path)).toBe(name);
 });

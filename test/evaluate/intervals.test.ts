@@ -30,12 +30,23 @@ describe('bootstrap', () => {
   });
 
   it('holds the true mean about as often as it says', () => {
-    const trials = Array.from({ length: 200 }, (_, seed) => {
-      const interval = intervalOf(bootstrap(drawn(32, 1, 100 + seed), { resamples: 1000, seed }));
+    const trials = Array.from({ length: 100 }, (_, seed) => {
+      const interval = intervalOf(bootstrap(drawn(32, 1, 100 + seed), { resamples: 500, seed }));
       return interval !== undefined && interval.low <= 1 && interval.high >= 1;
     });
     const share = trials.filter(Boolean).length / trials.length;
     expect(share).toBeGreaterThan(0.87);
+  });
+
+  it('is as wide as Student says for few normal windows', () => {
+    const means = [0.9, 1.3, 0.8, 1.1, 1.05, 0.7, 1.2, 0.95];
+    const windows = means.map((value) => ({ sum: 50 * value, positions: 50 }));
+    const { mean, standardError } = meanOf(windows);
+    const interval = intervalOf(bootstrap(windows)) ?? { low: 0, high: 0 };
+    // Student's 97.5 % quantile with 7 degrees of freedom is 2.365.
+    expect((interval.high - interval.low) / (2 * 2.365 * standardError)).toBeGreaterThan(0.92);
+    expect((interval.high - interval.low) / (2 * 2.365 * standardError)).toBeLessThan(1.08);
+    expect(interval.low).toBeLessThan(mean);
   });
 
   it('is the same for the same seed and another for another', () => {
