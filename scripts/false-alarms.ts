@@ -22,7 +22,7 @@ const TEXT = {
 const COMPARISONS = 50;
 const DRAWN = 32;
 /** How many are drawn for a share that 50 are too few for. */
-const MANY = 1000;
+const MANY = 200;
 /** Which projection is int3 in a model that is int4 elsewhere: damage of several sizes. */
 const DAMAGED = [0, 1, 2, 3, 4, 5, 6, 7];
 

@@ -75,6 +75,8 @@ export interface CompileOptions {
   readonly work?: string;
   /** Replace files of the same names that this tool did not write. Inputs are never replaced. */
   readonly overwrite?: boolean;
+  /** An in-toto statement to write: where the files come from. */
+  readonly provenance?: string;
 }
 
 /** One model of the set. */

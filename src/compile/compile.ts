@@ -34,6 +34,7 @@ import {
   writeSet,
 } from './compile-set.js';
 import type { ProjectionReport } from './projection-report.js';
+import { writeStatement } from './statement.js';
 import { requireTarget } from './target.js';
 import { fitRest } from './target-size.js';
 
@@ -78,7 +79,15 @@ export async function compile(input: CompileInput, context: Context = silentCont
   const stem = requireName(name ?? basename(model).replace(/\.onnx$/i, ''), name === undefined ? model : 'name');
   guardOutputs(outputsOf(asked, stem));
   if (asked.work !== undefined) openWorkFolder(asked.work);
-  return withInputs(inputFiles(model, asked.text), (inputs) => compileInputs(asked, stem, inputs, context));
+  const startedOn = new Date();
+  return withInputs(inputFiles(model, asked.text), async (inputs) => {
+    const result = await compileInputs(asked, stem, inputs, context);
+    const { provenance } = asked;
+    const { recipe, files } = result;
+    if (provenance !== undefined)
+      writeStatement(provenance, { options: { ...asked, recipe }, files, startedOn, finishedOn: new Date() });
+    return result;
+  });
 }
 
 async function compileInputs(
@@ -113,7 +122,7 @@ async function compileInputs(
 
 /** What a compilation reads, and every file that it may write or remove. */
 function outputsOf(options: CompileOptions, stem: string): OutputCheck {
-  const { model, output, recipe, text, statistics = [], standalone, work, overwrite } = options;
+  const { model, output, recipe, text, statistics = [], standalone, work, overwrite, provenance } = options;
   const at = (file: string): string => join(output, file);
   const graphs = recipe.bits.map((bits) => at(graphName(stem, bits)));
   const old = namesIn(output).filter((name) => stemOfData(name) === stem);
@@ -124,6 +133,7 @@ function outputsOf(options: CompileOptions, stem: string): OutputCheck {
       ? graphs.map((path) => ({ path: `${path}_data`, kind: 'data' }) as const)
       : [{ path: at(`${stem}.json`), kind: 'manifest' } as const]),
     ...old.map((name) => ({ path: at(name), kind: 'set-data' }) as const),
+    ...(provenance === undefined ? [] : [{ path: provenance, kind: 'provenance' } as const]),
   ];
   const own = standalone ? {} : { own: at(`${stem}.json`) };
   const read = { models: [model], inputs: textFiles(text), inputFolders: statistics };

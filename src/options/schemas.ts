@@ -95,6 +95,7 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     standalone: flag('Write one self-contained model per precision instead of the set'),
     strict: flag('Fail when a projection in scope stays float'),
     overwrite,
+    provenance: path.describe('File to write: in-toto statement of sources and recipe').exactOptional(),
   }),
   lambda: z.strictObject({
     model: field.model,
