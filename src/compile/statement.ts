@@ -6,7 +6,7 @@ import { staged } from '../files/staging.js';
 import { filesOfModel, importModel } from '../onnx/convert/import.js';
 import { textFiles } from '../text/index.js';
 import { TOOL } from '../version.js';
-import type { CompileOptions } from './compile-set.js';
+import type { CompileOptions } from './compile-options.js';
 
 /** A file by its digest. */
 interface Resource {

@@ -8,7 +8,15 @@ import { checkOptions, type Input } from '../options/index.js';
 import { ortRuntime } from '../runtime/ort.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { inWordsOfSet } from '../set/index.js';
-import { inputFiles, requireText, takesVectors, watchModel, withInputs } from '../source/index.js';
+import {
+  type AskedInputs,
+  inputFiles,
+  requireText,
+  takesVectors,
+  watchModel,
+  withInputs,
+  withResolved,
+} from '../source/index.js';
 import { readWindows, type TextInput, type TextOptions } from '../text/index.js';
 import { evaluateModels } from './evaluate.js';
 import type { Enough } from './evaluate-group.js';
@@ -18,14 +26,19 @@ import { storedBitsOfGraph } from './stored-bits-of-graph.js';
 
 export type { CandidateResult, EvalResult, ModelResult } from './evaluate-types.js';
 
+/** The options of `evaluate` with all defaults filled in; `EvalInput` is what a caller passes. */
 export interface EvalOptions {
+  /** ONNX model to compare with. */
   readonly reference: string;
+  /** ONNX models to score. */
   readonly candidates: readonly string[];
+  /** Text to score on. */
   readonly text: TextOptions;
   /** Tokens in a window. */
   readonly window: number;
   /** Most windows to score; all of the text by default. */
   readonly windows?: number;
+  /** Worker threads. */
   readonly threads: number;
   /** Bytes that open models may take together; default 4 GiB. */
   readonly memoryBytes?: number;
@@ -34,13 +47,24 @@ export interface EvalOptions {
 }
 
 /** What `evaluate` takes. */
-export type EvalInput = Input<Omit<EvalOptions, 'text'>, 'candidates' | 'window' | 'threads'> & {
-  readonly text: TextInput;
-};
+export type EvalInput = Input<Omit<EvalOptions, 'text'>, 'candidates' | 'window' | 'threads'> &
+  Pick<AskedInputs, 'file' | 'hub'> & { readonly text: TextInput };
 
+/**
+ * Scores the reference and every candidate on the same windows of text. Fails with `bad-ids` if token ids do not fit a model,
+ * and `runtime-failed` if ONNX Runtime cannot run it.
+ */
 export async function evaluate(input: EvalInput, context: Context = silentContext()): Promise<EvalResult> {
-  return evaluateUntil(checkOptions<EvalOptions>('evaluate', input), context);
+  const asked = checkOptions<EvalOptions & AskedInputs>('evaluate', input);
+  const { reference: model, window, windows = SELF_WINDOWS } = asked;
+  const need = { part: 'evaluation', window, tokens: window * windows } as const;
+  return withResolved(model, asked, need, context, ({ folder, text }) =>
+    evaluateUntil({ ...asked, reference: folder.graph, text: text as TextOptions }, context),
+  );
 }
+
+/** Windows that the model writes itself when nobody says how many. */
+const SELF_WINDOWS = 16;
 
 /** As `evaluate` with options that are checked, until `enough` says so for every candidate. */
 export async function evaluateUntil(
@@ -63,7 +87,7 @@ async function evaluateInputs(
   if (!('ids' in options.text)) requireText(reference, options.reference);
   if (takesVectors(reference))
     context.log.warn(
-      'The models are fed with random vectors, since no embedding is part of them: KL and top-1 compare them, NLL and perplexity say nothing.',
+      'The models have no embedding and are fed with random vectors: KL and top-1 compare them, but NLL and perplexity have no meaning.',
     );
   const exactly = fixedShapeOf(reference).length;
   const { text, window, windows: limit } = options;

@@ -10,27 +10,31 @@ import { openDecoder } from '../runtime/decoder.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
 import { inWordsOfSet } from '../set/index.js';
-import { requireText } from '../source/index.js';
+import { type AskedInputs, openInput, requireText } from '../source/index.js';
 import { bosOf, loadTokenizer } from '../text/index.js';
 import { referenceOf } from './reference.js';
 import { readTask, type TaskItem } from './task-items.js';
 import { evaluateTask, type TaskOptions, type TaskResult } from './tasks.js';
 
+/** The options of `evaluateTasks` with all defaults filled in; `EvaluateTasksInput` is what a caller passes. */
 export interface EvaluateTasksOptions {
+  /** ONNX model to compare with. */
   readonly reference: string;
+  /** ONNX models to score. */
   readonly candidates: readonly string[];
-  /** Files of items, one a line. */
+  /** Files of multiple-choice questions, one JSON object a line. */
   readonly tasks: readonly string[];
-  /** Most items of each file, from its start; all by default. */
+  /** Most questions of each file, from its start; all by default. */
   readonly limit?: number;
   /** The tokenizer.json of the models. */
   readonly tokenizer: string;
   /** First token of every text: the tokenizer's own, none, or an id. */
   readonly bos: 'auto' | 'none' | number;
+  /** Worker threads. */
   readonly threads: number;
 }
 
-/** How one model answers one task. */
+/** The score of one model on one task. */
 export interface TaskScore extends TaskResult {
   /** File name of the task without its suffix. */
   readonly task: string;
@@ -40,15 +44,23 @@ export interface TaskScore extends TaskResult {
 }
 
 /** What `evaluateTasks` takes. */
-export type EvaluateTasksInput = Input<EvaluateTasksOptions, 'candidates' | 'bos' | 'threads'>;
+export type EvaluateTasksInput = Input<EvaluateTasksOptions, 'candidates' | 'bos' | 'threads' | 'tokenizer'> &
+  Pick<AskedInputs, 'file' | 'hub'>;
 
-/** The scores of every model on every task, the reference first. */
+/** Scores every model on every task of multiple-choice questions; the reference comes first. */
 export async function evaluateTasks(
   input: EvaluateTasksInput,
   context: Context = silentContext(),
 ): Promise<readonly TaskScore[]> {
-  const options = checkOptions<EvaluateTasksOptions>('tasks', input);
-  const { reference, candidates, tasks, limit, tokenizer: path, threads } = options;
+  const options = checkOptions<Omit<EvaluateTasksOptions, 'tokenizer'> & AskedInputs & { tokenizer?: string }>(
+    'tasks',
+    input,
+  );
+  const { candidates, tasks, limit, threads } = options;
+  const folder = await openInput(options.reference, options, context);
+  const reference = folder.graph;
+  const path = options.tokenizer ?? folder.tokenizer;
+  if (path === undefined) return fail('tokenizer-missing', reference, 'There is no tokenizer.json beside the model');
   requireTaskNames(tasks);
   for (const model of [reference, ...candidates]) requireSound(model);
   requireText(importModel(reference), reference);
@@ -120,5 +132,5 @@ const agreementOf = ({ choices }: TaskResult, first: TaskResult): number =>
 function requireTaskNames(files: readonly string[]): void {
   const names = files.map(taskName);
   const twice = files.find((_, at) => names.indexOf(names[at] as string) < at);
-  if (twice !== undefined) fail('bad-usage', twice, 'Two tasks go by the same file name');
+  if (twice !== undefined) fail('bad-usage', twice, 'Two tasks have the same file name');
 }

@@ -23,10 +23,12 @@ export {
 export { evaluateModels } from './evaluate.js';
 export { type EvalInput, type EvalOptions, type EvalResult, evaluate } from './evaluate-files.js';
 export { type EvaluateTasksInput, type EvaluateTasksOptions, evaluateTasks, type TaskScore } from './evaluate-tasks.js';
-export type { CandidateResult } from './evaluate-types.js';
+export type { CandidateResult, ModelResult } from './evaluate-types.js';
 export { type Logits, logitsFor, logitsOf } from './logits.js';
 export { referenceOf } from './reference.js';
 export { type CandidateScore, type ReferenceScore, scoreCandidate, scoreReference } from './score.js';
 export { meanOf, type WindowSum } from './statistics.js';
+export type { TaskResult } from './tasks.js';
 export { verify } from './verify.js';
+export type { Finding } from './verify-digests.js';
 export type { Thresholds, VerifyInput, VerifyOptions, VerifyResult } from './verify-types.js';

@@ -1,9 +1,11 @@
 /** What `verify` takes and gives. */
 import type { Input } from '../options/index.js';
+import type { AskedInputs } from '../source/index.js';
 import type { TextInput, TextOptions } from '../text/index.js';
 import type { Check } from './budget/index.js';
 import type { Finding } from './verify-digests.js';
 
+/** Limits that `verify` checks on every model. */
 export interface Thresholds {
   /** Nats per position. */
   readonly maxKl?: number;
@@ -15,6 +17,7 @@ export interface Thresholds {
   readonly maxSize?: number;
 }
 
+/** The options of `verify` with all defaults filled in; `VerifyInput` is what a caller passes. */
 export interface VerifyOptions {
   /** The model to compare with; needed by limits on quality. */
   readonly original?: string;
@@ -48,6 +51,7 @@ export interface VerifyOptions {
   readonly overwrite?: boolean;
 }
 
+/** What was checked, and whether all of it holds. */
 export interface VerifyResult {
   readonly passed: boolean;
   readonly checks: readonly Check[];
@@ -64,6 +68,5 @@ export interface VerifyResult {
 export type VerifyInput = Input<
   Omit<VerifyOptions, 'text'>,
   'window' | 'threads' | 'memoryBytes' | 'thresholds' | 'unclear'
-> & {
-  readonly text?: TextInput | undefined;
-};
+> &
+  Pick<AskedInputs, 'file' | 'hub'> & { readonly text?: TextInput | undefined };

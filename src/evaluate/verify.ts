@@ -9,6 +9,8 @@ import { requireSound } from '../onnx/convert/check-model.js';
 import { importModel } from '../onnx/convert/import.js';
 import { checkOptions } from '../options/index.js';
 import { ortRuntime } from '../runtime/ort.js';
+import { type AskedInputs, withResolved } from '../source/index.js';
+import type { TextOptions } from '../text/index.js';
 import { readWindows } from '../text/index.js';
 import {
   type BudgetFile,
@@ -38,7 +40,20 @@ import type { VerifyInput, VerifyOptions, VerifyResult } from './verify-types.js
 
 /** Measures what the limits ask for and digests what is named; the caller turns `passed` into an exit code. */
 export async function verify(input: VerifyInput, context: Context = silentContext()): Promise<VerifyResult> {
-  const options = checkOptions<VerifyOptions>('verify', input);
+  const { text, ...asked } = checkOptions<VerifyOptions & AskedInputs>('verify', input);
+  if (asked.original === undefined)
+    return verifyFiles({ ...asked, ...(text && { text: text as TextOptions }) }, context);
+  const windows = typeof asked.windows === 'number' ? asked.windows : SELF_WINDOWS;
+  const need = { part: 'evaluation', window: asked.window, tokens: asked.window * windows } as const;
+  return withResolved(asked.original, { ...asked, text }, need, context, ({ folder, text: files }) =>
+    verifyFiles({ ...asked, original: folder.graph, ...(files && { text: files }) }, context),
+  );
+}
+
+/** Windows that the model writes itself when nobody says how many. */
+const SELF_WINDOWS = 16;
+
+async function verifyFiles(options: VerifyOptions, context: Context): Promise<VerifyResult> {
   const { thresholds, candidate, digests: named = [] } = options;
   const hasLimits = Object.keys(thresholds).length > 0 || options.budget !== undefined;
   if (!hasLimits && named.length === 0) fail('bad-usage', 'thresholds', '`thresholds` takes at least one threshold');

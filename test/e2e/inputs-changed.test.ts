@@ -185,7 +185,7 @@ describe('with system calls that transfer little at a time', () => {
 
   it('rows of activations come back from their file', async () => {
     const code = `
-      const { RowStore } = await import('${project}dist/src/calibrate/train/rows.js');
+      const { RowStore } = await import('${project}dist/src/train/blocks/rows.js');
       const store = new RowStore(3000, 2, '${join(root, 'rows.bin')}', 0);
       store.append(Float32Array.from({ length: 9000 }, (_, at) => at));
       const [first, last] = [store.gather([2, 0]).at(2999), store.gather([1])[2999]];

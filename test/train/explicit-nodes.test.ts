@@ -74,7 +74,7 @@ async function valuesOf(path: string, name: string): Promise<Float32Array> {
   const value = [...nodesOf(model.graph)]
     .flatMap(({ outputs }) => outputs)
     .find((each) => each?.name === name) as Value;
-  const runner = new SegmentRunner(model, analyse(model), windows, ortRuntime, { threads: 1, targets: [value] });
+  const runner = new SegmentRunner(model, analyse(model), windows, ortRuntime, { targets: [value] });
   const stream = runner.stream();
   const found: number[] = [];
   for (const segment of runner.segments)
@@ -132,9 +132,9 @@ describe('explicit nodes', () => {
   it.each([
     [{ learn: ['clip', 'shift'] }, {}, /train.explicit/],
     [{ learn: ['shift'], explicit: true }, { decode: 'ab', distill: {} }, /original graph/],
-    [{ learn: ['shift'], explicit: true, prefix: 'quantized' }, {}, /weights alone/],
-    [{ learn: ['clip'], explicit: true }, {}, /nodes to be explicit/],
-    [{ learn: ['tables'], explicit: true }, { method: 'best', decode: 'ab' }, /no transform/],
+    [{ learn: ['shift'], explicit: true, prefix: 'quantized' }, {}, /supports no shifts/],
+    [{ learn: ['clip'], explicit: true }, {}, /train.explicit needs/],
+    [{ learn: ['tables'], explicit: true }, { method: 'best', decode: 'ab' }, /no effect on solved codes/],
   ] as const)('are refused where they cannot be: %j', (train, recipe, message) => {
     expect(() => parseRecipe({ method: 'matquant', decode: 'tied', ...recipe, train }, 'here')).toThrow(message);
   });

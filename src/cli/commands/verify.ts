@@ -3,7 +3,7 @@ import { fail } from '../../diagnostics.js';
 import type { Check, Thresholds, VerifyInput, VerifyResult } from '../../evaluate/index.js';
 import { describeOption as help } from '../../options/index.js';
 import { type Command, defineCommand, type OptionTable, type Values } from '../command.js';
-import { machineFlags, machineOf, overwriteFlag, textFlags, textOf, windowFlags } from '../options.js';
+import { fileFlag, machineFlags, machineOf, overwriteFlag, textFlags, textOf, windowFlags } from '../options.js';
 import { paragraphs, right, table } from '../render.js';
 import { byteCount, decimalNumber, given, wholeNumber } from '../values.js';
 
@@ -21,6 +21,7 @@ const options = {
   'min-top1': { type: 'string', describe: help('verify', 'thresholds', 'minTop1'), group },
   'max-size': { type: 'string', describe: help('verify', 'thresholds', 'maxSize'), group },
   digests: { type: 'array', describe: help('verify', 'digests') },
+  ...fileFlag,
   unclear: {
     type: 'string',
     describe: help('verify', 'unclear'),
@@ -47,14 +48,14 @@ type Flags = Values<typeof positionals & typeof options>;
 
 export const verifyCommand: Command = defineCommand({
   usage: 'verify [original] [candidate]',
-  summary: 'Check budgets, thresholds and digests: exit code 3 when one is missed',
+  summary: 'Check budgets, thresholds and digests; exit code 3 if a check fails',
   positionals,
   options,
   examples: [
     ['verify model.onnx out/model_int4.onnx --max-kl 0.1 --ids windows.jsonl', 'quality, on token ids'],
     ['verify model.onnx out --budget matquant.budget.json --ids w.jsonl --windows auto', 'all models of a set'],
     ['verify model.onnx out/model_int2.onnx --max-size 820MB', 'size alone needs no text'],
-    ['verify --digests out/model.json', 'are all files of the set what was written?'],
+    ['verify --digests out/model.json', 'checks all files of the set'],
   ],
   async run(values, context) {
     const input = inputOf(values);
@@ -89,6 +90,7 @@ function inputOf(values: Flags): VerifyInput {
     fail('bad-usage', '--text', 'Quality thresholds need --text with --tokenizer, or --ids');
   return {
     ...given('original', original, String),
+    ...given('file', values.file, String),
     ...given('candidate', candidate, String),
     ...given('budget', budget, String),
     ...(digests && { digests }),
