@@ -32,8 +32,13 @@ export {
   type RefusalCode,
 } from './diagnostics.js';
 export {
+  budgetJsonSchema,
   type CandidateResult,
   type Check,
+  type CompareInput,
+  type CompareOptions,
+  type CompareResult,
+  compare,
   type EvalInput,
   type EvalOptions,
   type EvalResult,

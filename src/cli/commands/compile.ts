@@ -33,6 +33,7 @@ export const compileCommand: Command = defineCommand({
       describe: `${help('compileFor', 'for')}; repeatable`,
       choices: ['transformers.js', 'genai', 'onnxruntime'],
     },
+    provenance: { type: 'string', describe: help('compile', 'provenance') },
     ...overwriteFlag,
     ...recipeFlags,
     ...textFlags,
@@ -70,6 +71,7 @@ export const compileCommand: Command = defineCommand({
       standalone: values.standalone,
       strict: values.strict,
       overwrite: values.overwrite,
+      ...given('provenance', values.provenance, String),
       ...given('work', values.work, String),
     };
     const result = await (values.for === undefined ? compiled(input, context) : packaged(input, values, context));
