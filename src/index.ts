@@ -117,6 +117,6 @@ export {
   type TableReport,
   type TextEvidence,
 } from './solve/index.js';
-export type { InspectedInput } from './source/index.js';
+export { type HubEnvironment, hubEnvironment, type InspectedInput, type ModelFolder } from './source/index.js';
 export type { TextInput, TextOptions } from './text/index.js';
 export type { DistillReport, Look } from './train/index.js';
