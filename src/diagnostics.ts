@@ -134,6 +134,7 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'a file of results for the report is not valid',
     remedy: 'save it again with `matquant eval … --json` or `matquant compile … --json`',
   },
+  budget: { summary: 'the budget file is not valid', remedy: 'compare it with docs/ci.md' },
   'memory-bound': {
     summary: 'the work needs more memory than the limit',
     remedy: 'raise `memoryBytes`, or use a recipe that needs less',
@@ -225,6 +226,7 @@ export type ErrorCode =
   | 'statistics'
   | 'numeric'
   | 'report-input'
+  | 'budget'
   | 'memory-bound'
   | 'memory'
   | 'no-graph'

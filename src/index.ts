@@ -32,8 +32,13 @@ export {
   type RefusalCode,
 } from './diagnostics.js';
 export {
+  budgetJsonSchema,
   type CandidateResult,
   type Check,
+  type CompareInput,
+  type CompareOptions,
+  type CompareResult,
+  compare,
   type EvalInput,
   type EvalOptions,
   type EvalResult,
@@ -74,6 +79,12 @@ export {
   sweep,
 } from './mix/index.js';
 export type { Input, MeterRequest, RecipeTaking } from './options/index.js';
+export {
+  type CompileForInput,
+  type CompileForResult,
+  compileFor,
+  type Format,
+} from './package/index.js';
 export type { Precision } from './quant/precision.js';
 export {
   type Bits,

@@ -48,6 +48,8 @@ export interface CompileOptions {
   readonly work?: string;
   /** Replace files of the same names that this tool did not write. Inputs are never replaced. */
   readonly overwrite?: boolean;
+  /** An in-toto statement to write: where the files come from. */
+  readonly provenance?: string;
 }
 
 /** One model of the set. */
@@ -120,7 +122,7 @@ export function askedOf(options: CompileOptions): Asked {
 
 /** What a compilation reads, and every file that it may write or remove. */
 function outputsOf(options: CompileOptions, stem: string): OutputCheck {
-  const { model, output, recipe, text, statistics = [], standalone, work, overwrite } = options;
+  const { model, output, recipe, text, statistics = [], standalone, work, overwrite, provenance } = options;
   const at = (file: string): string => join(output, file);
   const graphs = recipe.bits.map((bits) => at(graphName(stem, bits)));
   const old = namesIn(output).filter((name) => stemOfData(name) === stem);
@@ -131,6 +133,7 @@ function outputsOf(options: CompileOptions, stem: string): OutputCheck {
       ? graphs.map((path) => ({ path: `${path}_data`, kind: 'data' }) as const)
       : [{ path: at(`${stem}.json`), kind: 'manifest' } as const]),
     ...old.map((name) => ({ path: at(name), kind: 'set-data' }) as const),
+    ...(provenance === undefined ? [] : [{ path: provenance, kind: 'provenance' } as const]),
   ];
   const own = standalone ? {} : { own: at(`${stem}.json`) };
   const read = { models: [model], inputs: textFiles(text), inputFolders: statistics };

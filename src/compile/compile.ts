@@ -17,6 +17,7 @@ import { type Job, open } from './open.js';
 import { type Facts, factsOf, resultOf, seal } from './seal.js';
 import { prepare, solve, train } from './solve-stage.js';
 import { StagingFolder } from './staging-folder.js';
+import { writeStatement } from './statement.js';
 import { type Written, write } from './write.js';
 
 export type { CompiledPrecision, CompileInput, CompileOptions, CompileResult } from './compile-options.js';
@@ -39,13 +40,20 @@ export async function compile(input: CompileInput, context: Context = silentCont
 /** Compiles a model whose files and text are here. */
 function compileFiles(options: CompileOptions, context: Context): Promise<CompileResult> {
   const asked = askedOf(options);
+  const startedOn = new Date();
   return withInputs(inputFiles(options.model, options.text), async (inputs) => {
     const job = open(asked, inputs, context);
     const measured = await measure(job.source, { ...job.options, machine: job.machine }, context);
     job.clock.lap('capture');
     const { output: folder, standalone, recipe } = job.options;
     const target = { folder, stem: job.stem, bits: recipe.bits, standalone };
-    return publish(target, (staged) => make(staged, job, measured)).finally(measured.close);
+    const result = await publish(target, (staged) => make(staged, job, measured)).finally(measured.close);
+    const { provenance } = options;
+    if (provenance !== undefined) {
+      const { files } = result;
+      writeStatement(provenance, { options: job.options, files, startedOn, finishedOn: new Date() });
+    }
+    return result;
   });
 }
 

@@ -19,6 +19,7 @@ import {
 } from '../source/index.js';
 import { readWindows, type TextInput, type TextOptions } from '../text/index.js';
 import { evaluateModels } from './evaluate.js';
+import type { Enough } from './evaluate-group.js';
 import type { EvalResult } from './evaluate-types.js';
 import { referenceOf } from './reference.js';
 import { storedBitsOfGraph } from './stored-bits-of-graph.js';
@@ -58,19 +59,27 @@ export async function evaluate(input: EvalInput, context: Context = silentContex
   const { reference: model, window, windows = SELF_WINDOWS } = asked;
   const need = { part: 'evaluation', window, tokens: window * windows } as const;
   return withResolved(model, asked, need, context, ({ folder, text }) =>
-    evaluateFiles({ ...asked, reference: folder.graph, text: text as TextOptions }, context),
+    evaluateUntil({ ...asked, reference: folder.graph, text: text as TextOptions }, context),
   );
 }
 
 /** Windows that the model writes itself when nobody says how many. */
 const SELF_WINDOWS = 16;
 
-async function evaluateFiles(options: EvalOptions, context: Context): Promise<EvalResult> {
+/** As `evaluate` with options that are checked, until `enough` says so for every candidate. */
+export async function evaluateUntil(
+  options: EvalOptions & { readonly enough?: Enough | undefined },
+  context: Context,
+): Promise<EvalResult> {
   const files = [options.reference, ...options.candidates].flatMap((path) => inputFiles(path, options.text));
   return withInputs(files, (inputs) => evaluateInputs(options, inputs, context), { digests: false });
 }
 
-async function evaluateInputs(options: EvalOptions, inputs: InputWatch, context: Context): Promise<EvalResult> {
+async function evaluateInputs(
+  options: EvalOptions & { readonly enough?: Enough | undefined },
+  inputs: InputWatch,
+  context: Context,
+): Promise<EvalResult> {
   for (const model of [options.reference, ...options.candidates]) requireSound(model);
   for (const path of options.candidates) watchModel(inputs, importModel(path));
   const reference = importModel(options.reference);
@@ -94,6 +103,7 @@ async function evaluateInputs(options: EvalOptions, inputs: InputWatch, context:
       ...(options.memoryBytes !== undefined && { memory: options.memoryBytes }),
       ...(options.speed !== undefined && { speed: options.speed }),
       storedBitsPerWeight: storedBitsOfGraph,
+      enough: options.enough,
       progress: context.progress,
       signal: context.signal,
     });

@@ -70,6 +70,30 @@ const thresholds = z
   })
   .default({});
 
+const compileOptions = z.strictObject({
+  model: field.model,
+  ...field.input,
+  output: folder.exactOptional(),
+  name: field.stem.describe("File name stem of the set (default: the model's)").exactOptional(),
+  recipe: field.recipe,
+  targetBytes: field.targetBytes,
+  text,
+  statistics: field.statistics,
+  ...run,
+  standalone: flag('Write one self-contained model per precision instead of the set'),
+  strict: flag('Fail when a projection in scope stays float'),
+  overwrite,
+  provenance: path.describe('File to write: in-toto statement of sources and recipe').exactOptional(),
+});
+
+const packaged = {
+  for: z
+    .array(z.enum(['transformers.js', 'genai', 'onnxruntime']))
+    .min(1)
+    .describe('Write a folder that loads as it is'),
+  chunkBytes: whole(1).describe('Most bytes of a data file for transformers.js').exactOptional(),
+};
+
 /** The schema of each function. */
 export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
   inspect: z.strictObject({ model: field.model, ...field.input, recipe: field.recipe, targetBytes: field.targetBytes }),
@@ -84,20 +108,8 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     workDir: path.describe('Folder of temporary files').exactOptional(),
     overwrite,
   }),
-  compile: z.strictObject({
-    model: field.model,
-    ...field.input,
-    output: folder.exactOptional(),
-    name: field.stem.describe("File name stem of the set (default: the model's)").exactOptional(),
-    recipe: field.recipe,
-    targetBytes: field.targetBytes,
-    text,
-    statistics: field.statistics,
-    ...run,
-    standalone: flag('Write one self-contained model per precision instead of the set'),
-    strict: flag('Fail when a projection in scope stays float'),
-    overwrite,
-  }),
+  compile: compileOptions,
+  compileFor: compileOptions.extend(packaged),
   lambda: z.strictObject({
     model: field.model,
     ...field.input,
@@ -176,13 +188,37 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
   verify: z.strictObject({
     original: path.describe('ONNX model, folder or hf:ORG/NAME to compare with').exactOptional(),
     ...field.input,
-    candidate: path.describe('ONNX model to check').exactOptional(),
+    candidate: path.describe('ONNX model to check, or a set of them (.json or folder)').exactOptional(),
     thresholds,
+    budget: path.describe('File of limits by model, matquant.budget.json').exactOptional(),
     digests: paths.describe('Sets (.json or folder) or models whose digests are checked').exactOptional(),
     text,
-    ...score,
-    threads: field.threads,
+    window: field.window,
+    windows: z
+      .union([z.literal('auto'), whole(1)], { error: 'takes auto or a whole number of at least 1' })
+      .describe('Most windows to score, or auto: until verdicts are clear (default: all)')
+      .exactOptional(),
+    unclear: z
+      .enum(['value', 'pass', 'fail'])
+      .default('value')
+      .describe('What an unclear verdict counts as: the value decides, pass or fail'),
+    tasks: paths.describe('Multiple-choice questions, for limits on accuracy').exactOptional(),
+    tokenizer: field.tokenizer.exactOptional(),
+    ...machine,
     junit: path.describe('JUnit file to write').exactOptional(),
+    sarif: path.describe('SARIF file to write').exactOptional(),
+    summary: path.describe('Markdown file to write, with a picture beside it').exactOptional(),
+    overwrite,
+  }),
+  compare: z.strictObject({
+    base: path.describe('Set (.json or folder), model, or saved output of eval --json'),
+    head: path.describe('The same kind of thing, with the change'),
+    model: path.describe('Float model to compare with; needed for quality').exactOptional(),
+    text,
+    ...score,
+    speed: z.boolean().default(true).describe('Measure tokens per second too'),
+    ...machine,
+    markdown: path.describe('Markdown file to write, for a comment').exactOptional(),
     overwrite,
   }),
   report: z.strictObject({
@@ -201,6 +237,7 @@ export type Verb =
   | 'inspect'
   | 'capture'
   | 'compile'
+  | 'compileFor'
   | 'lambda'
   | 'slice'
   | 'mix'
@@ -209,4 +246,5 @@ export type Verb =
   | 'evaluate'
   | 'tasks'
   | 'verify'
+  | 'compare'
   | 'report';

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { beginningOf, listedBy, namesIn } from '../files/listed-files.js';
+import { isPackaged } from '../files/package-list.js';
 import { modelFiles } from '../onnx/convert/check-model.js';
 
 /** What a file is meant to be. `data` is the data file `GRAPH_data` of a model, `set-data` that of a set. */
@@ -17,7 +18,13 @@ export type OutputKind =
   | 'page'
   | 'junit'
   | 'statistics'
-  | 'bits';
+  | 'bits'
+  | 'packaged'
+  | 'sarif'
+  | 'summary'
+  | 'plot'
+  | 'comparison'
+  | 'provenance';
 
 const BEGINNING = 4096;
 
@@ -41,6 +48,13 @@ const OWN: Readonly<Record<OutputKind, (path: string) => boolean>> = {
   junit: (path: string): boolean => /<testsuite [\s\S]*(matquant\.verify|tests="0")/.test(beginningOf(path, BEGINNING)),
   statistics: (path: string): boolean => /"digest"[\s\S]*"firstWeight"/.test(beginningOf(path, BEGINNING)),
   bits: isBitsFile,
+  packaged: isPackaged,
+  sarif: (path: string): boolean => /"name"\s*:\s*"onnx-matquant"/.test(beginningOf(path, BEGINNING)),
+  summary: (path: string): boolean => beginningOf(path, BEGINNING).startsWith('<!-- matquant verify -->'),
+  plot: (path: string): boolean => beginningOf(path, BEGINNING).includes('<title>Measured figures as shares of'),
+  comparison: (path: string): boolean => beginningOf(path, BEGINNING).startsWith('<!-- matquant compare -->'),
+  provenance: (path: string): boolean =>
+    /^\{\s*"_type"\s*:\s*"https:\/\/in-toto\.io/.test(beginningOf(path, BEGINNING)),
 };
 
 /** True when this tool wrote the existing file at `path` for that purpose. */

@@ -91,18 +91,25 @@ function renderTasks(scores: readonly TaskScore[]): string {
 }
 
 function render({ reference, candidates }: EvalResult): string {
-  const titles = ['nll', 'perplexity', 'KL', 'top-1', 'size', 'bits/weight', 'tokens/s'];
+  const titles = ['nll', 'perplexity', 'KL', 'ΔNLL', 'top-1', 'size', 'bits/weight', 'tokens/s'];
   const columns = [{ title: 'model' }, ...titles.map(right)];
-  const first = [reference.path, significant(reference.nll, 5), significant(Math.exp(reference.nll), 4)];
+  const nll = withError(significant(reference.nll, 5), reference.nllStandardError);
+  const first = [reference.path, nll, significant(Math.exp(reference.nll), 4)];
   const rows = candidates.map((score) => [
     score.path,
-    significant(score.nll, 5),
+    withError(significant(score.nll, 5), score.nllStandardError),
     significant(Math.exp(score.nll), 4),
-    significant(score.kl),
-    `${(100 * score.top1).toFixed(1)} %`,
+    withError(significant(score.kl), score.klStandardError),
+    withError(significant(score.deltaNll), score.deltaNllStandardError),
+    `${withError((100 * score.top1).toFixed(1), 100 * score.top1StandardError)} %`,
     byteSize(score.fileBytes),
     significant(score.storedBitsPerWeight),
     significant(score.tokensPerSecond),
   ]);
-  return `${table(columns, [first, ...rows])}\n\n${reference.positions} positions scored.`;
+  const windows = reference.windows.length;
+  const note = `${reference.positions} positions in ${windows} windows scored; ± is the standard error over windows.`;
+  return `${table(columns, [first, ...rows])}\n\n${note}`;
 }
+
+/** A figure with its standard error in two digits. */
+const withError = (figure: string, error: number): string => `${figure} ± ${significant(error, 2)}`;
