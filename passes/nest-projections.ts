@@ -22,7 +22,7 @@ import { containerBits } from '../src/quant/precision.js';
 /** The declaration, for lists and pages; code that has the material calls the function. */
 export const nestProjectionsPass: Pass<NoOptions, Filling> = definePass<NoOptions, Filling>({
   name: 'nest-projections',
-  summary: 'Lets projections read their codes from the bit planes of a nested data file.',
+  summary: 'Makes projections read their codes from the bit planes of a nested data file.',
   options: noOptions,
   needs: [],
   gives: [],

@@ -34,7 +34,7 @@ const rule: Rule<Renaming> = {
 
 export const removeIdentity: Pass<NoOptions> = definePass({
   name: 'remove-identity',
-  summary: 'Lets the readers of an Identity read its input.',
+  summary: 'Removes Identity nodes.',
   options: noOptions,
   needs: [],
   gives: [noIdentity],

@@ -1,7 +1,7 @@
 /** What the runtime that models are made for cannot do, said before any work begins. */
 import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
-import { computesBfloat16 } from '../onnx/rewrite/compute-float32.js';
+import { computesIn } from '../onnx/rewrite/compute-float32.js';
 import {
   FORMS,
   type FormName,
@@ -32,11 +32,11 @@ export function requireTarget(
   const half = computesHalf({ chosen });
   for (const bits of recipe.bits.toSorted((a, b) => b - a))
     refuseForms(recipe, formsOf(recipe, bits, { half, nested }));
-  if (target !== 'genai' && computesBfloat16(model)) {
+  if (target !== 'genai' && computesIn(model, 'bfloat16')) {
     fail(
       'unsupported-target',
       path,
-      `The model computes in bfloat16, a type that the target ${target} does not have: a recipe with "compute": "float32" does without it`,
+      `The model computes in bfloat16, which the target ${target} does not support: use a recipe with "compute": "float32"`,
     );
   }
   for (const runtime of TARGETS[target].runtimes) {

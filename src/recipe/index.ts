@@ -6,6 +6,7 @@ export {
   describeRecipe,
   isDefaultLambda,
   lambdaOf,
+  type Override,
   parseRecipe,
   presetOf,
   type Recipe,
@@ -13,10 +14,11 @@ export {
   readRecipe,
   recipeJsonSchema,
 } from './recipe.js';
-export type { DistillRecipe } from './recipe-distill.js';
+export type { TeachingPair } from './recipe-codistill.js';
+export type { CodesRecipe, DistillRecipe } from './recipe-distill.js';
 export type { PrefixRecipe } from './recipe-prefix.js';
 export type { QatRecipe } from './recipe-qat.js';
-export type { TrainRecipe } from './recipe-train.js';
+export type { TrainInput, TrainRecipe } from './recipe-train.js';
 export { requireText } from './require-text.js';
 export { FACTS } from './runtime-facts.js';
 export { factOf, formsOf, type OldestRuntimes, obstacleOf, oldestRuntimes } from './runtimes.js';

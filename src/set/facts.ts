@@ -35,9 +35,9 @@ export interface CompiledDistillation {
   readonly bits: number;
   readonly steps: number;
   readonly tokens: number;
-  /** Divergence on the text that was kept back. */
+  /** Divergence on held-out text. */
   readonly kept: ErrorPair;
-  /** Along the steps: smoothed divergence of the steps' own text, and that on the text that was kept back. */
+  /** Along the steps: smoothed divergence of the steps' own text, and that on held-out text. */
   readonly looks: readonly { readonly step: number; readonly loss?: number | undefined; readonly kept: number }[];
 }
 
@@ -212,9 +212,10 @@ export function readCompiled(set: OpenSet): CompiledFacts | undefined {
   return facts;
 }
 
-/** Writes what `compile` knows of a set with these digests into the staged folder. */
-export function writeCompiled(path: string, facts: CompiledFacts, of: Parameters<typeof digestOfSet>[0]): void {
-  const file = { format: 'matquant-report', version: 1, set: digestOfSet(of), compiled: facts };
+/** Writes what `compile` knows of a set with these digests, or of self-contained models, into the staged folder. */
+export function writeCompiled(path: string, facts: CompiledFacts, of?: Parameters<typeof digestOfSet>[0]): void {
+  const set = of && { set: digestOfSet(of) };
+  const file = { format: 'matquant-report', version: 1, ...set, compiled: facts };
   writeFileSync(path, sealedJson(reportFile.parse(file)));
 }
 

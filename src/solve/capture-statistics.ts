@@ -1,8 +1,10 @@
 /** What a recipe's method learns from text, as a folder: captured, or added up from folders of several runs. */
+
 import { join } from 'node:path';
 import { saveStatistics } from '../capture/index.js';
 import { fail } from '../diagnostics.js';
 import type { InputWatch } from '../files/input-watch.js';
+import { machineOf } from '../files/machine.js';
 import { stagedFolder } from '../files/staging.js';
 import { openWorkFolder } from '../files/work-folder.js';
 import { type Context, silentContext } from '../log.js';
@@ -14,7 +16,17 @@ import { type MeasureOptions, measureText } from './measure.js';
 import { requireMemory } from './peak-memory.js';
 import { type TextEvidence, textEvidence } from './text-evidence.js';
 
-export interface CaptureStatisticsOptions extends MeasureOptions {
+/** The options of `captureStatistics` with all defaults filled in; `CaptureStatisticsInput` is what a caller passes. */
+export interface CaptureStatisticsOptions extends Omit<MeasureOptions, 'machine'> {
+  /** Worker threads. */
+  readonly threads: number;
+  /** Bytes of memory to plan for. */
+  readonly memoryBytes: number;
+  /** Folder that keeps statistics for later runs. */
+  readonly work?: string;
+  /** Where temporary folders are made; the folder of the system by default. */
+  readonly workDir?: string;
+  /** ONNX file of a float export. */
   readonly model: string;
   /** Folder of the statistics. */
   readonly output: string;
@@ -22,15 +34,17 @@ export interface CaptureStatisticsOptions extends MeasureOptions {
   readonly overwrite?: boolean;
 }
 
+/** The statistics that were written. */
 export interface CaptureStatisticsResult {
+  /** Folder of the statistics. */
   readonly folder: string;
-  /** Names this text, model and version. */
+  /** Digest of text, model and version. */
   readonly digest: string;
   readonly windows: number;
   readonly tokens: number;
-  /** How far the text goes; a compilation fills up what it leaves open. */
+  /** How much text there was and how much the widest projection needs; a compilation blends the rest with random ids. */
   readonly evidence: TextEvidence;
-  /** Inputs of projections; gate and up have one together. */
+  /** Number of different inputs of projections; gate and up share one. */
   readonly groups: number;
   readonly seconds: number;
 }
@@ -70,13 +84,13 @@ async function captureInputs(
 ): Promise<CaptureStatisticsResult> {
   const { model, output, recipe } = options;
   const started = performance.now();
+  const machine = machineOf(options);
   const source = openSource(model, recipe);
   watchModel(inputs, source.model);
-  requireMemory(source, recipe, options.memoryBytes);
+  requireMemory(source, recipe, machine.memoryBytes);
   requireFinite(source, context);
-  const { captured, projections } = await measureText(source, options, context);
-  if (captured === undefined)
-    return fail('bad-usage', model, `The method ${recipe.method} learns nothing from statistics`);
+  const { captured, projections } = await measureText(source, { ...options, machine }, context);
+  if (captured === undefined) return fail('bad-usage', model, `The method ${recipe.method} uses no statistics`);
   const { statistics, close } = captured;
   const { header, groups } = statistics;
   const write = async (folder: string): Promise<void> => {

@@ -5,14 +5,15 @@ export {
   type CaptureStatisticsResult,
   captureStatistics,
 } from './capture-statistics.js';
+export type { CaptureWindowsOptions } from './capture-windows.js';
 export { clipGroup } from './kernel/clip.js';
-export { type HeldCodes, type Nested, parentBits, type Solved } from './kernel/options.js';
+export { type HeldCodes, type Nested, type PrecisionError, parentBits, type Solved } from './kernel/options.js';
 export { solveInParts } from './kernel/parts.js';
 export { type Measured, type MeasureOptions, measure } from './measure.js';
 export { peakMemory, requireMemory } from './peak-memory.js';
 export type { ProbeText, Scored } from './probe-text.js';
-export { type CompressedTables, compressTables, shrinkFloats } from './rest.js';
-export { openPrefix, solveBehindPrefix } from './solve-prefix.js';
+export { placeTables, type SolvedTables, shrinkFloats, solveTables } from './rest.js';
+export { prefixOf, solveBehindPrefix } from './solve-prefix.js';
 export {
   gramOf,
   groupsOf,
@@ -23,6 +24,6 @@ export {
   solveProjections,
   storedWeight,
 } from './solve-projections.js';
-export type { TableReport } from './solve-tables.js';
+export type { SolvedTable, TableReport } from './solve-tables.js';
 export { SolvedFiles } from './solved-files.js';
 export type { TextEvidence } from './text-evidence.js';

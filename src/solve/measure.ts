@@ -19,11 +19,14 @@ import { madeWindows } from './made-windows.js';
 import { PROBE_WINDOWS, type ProbeText, probeText, type TextUse } from './probe-text.js';
 import { evidenceText, recipeForLittleText, type TextEvidence, textEvidence } from './text-evidence.js';
 
+/** Text, or captured statistics, and the recipe that says what of them is needed. */
 export interface MeasureOptions extends CaptureWindowsOptions {
   readonly recipe: Recipe;
+  /** Calibration text. */
   readonly text?: TextOptions;
+  /** Random seed. */
   readonly seed: number;
-  /** Folders of statistics captured before, which are added up; text is then not captured. */
+  /** Folders of captured statistics. They are added, and text is then not captured. */
   readonly statistics?: readonly string[];
 }
 
@@ -104,7 +107,7 @@ export async function measure(source: Source, options: MeasureOptions, context: 
 
 /** Windows that are as many as the model takes at a time, and some that are kept back. */
 function readText(source: Source, options: MeasureOptions, context: Context): SplitText {
-  const { recipe, text, seed, memoryBytes } = options;
+  const { recipe, text, seed, machine } = options;
   const { batch = 1, length: exactly } = fixedShapeOf(source.model);
   const whole = (windows: readonly Int32Array[]): readonly Int32Array[] =>
     windows.length < batch ? windows : windows.slice(0, windows.length - (windows.length % batch));
@@ -117,7 +120,7 @@ function readText(source: Source, options: MeasureOptions, context: Context): Sp
     return { ...split, windows: whole(split.windows) };
   }
   // Without text a model that would pass the memory bound is solved under H = I.
-  const fits = 2 * fileSizesOf(source.path).fileBytes <= memoryBytes;
+  const fits = 2 * fileSizesOf(source.path).fileBytes <= machine.memoryBytes;
   return { windows: recipe.method === 'data-free' && fits ? whole(madeWindows(source, seed)) : [], held: [] };
 }
 
@@ -137,7 +140,7 @@ async function fillUp(
   const { weightOf, ...evidence } = textEvidence(facts, projections, vocabularyOf(source) ?? 0);
   const isEnough = evidence.textWeight >= 1;
   context.log[isEnough ? 'info' : 'warn'](evidenceText(evidence));
-  if (isEnough) return { ...plain, evidence };
+  if (isEnough || !recipe.fillText) return { ...plain, evidence };
   const made = madeWindows(source, seed);
   const random =
     statistics && made.length > 0

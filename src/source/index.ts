@@ -1,4 +1,5 @@
 /** The float model that is compiled: opened once, weights read by range. */
+export { cloneSource, inFloat32 } from './clone-source.js';
 export {
   feedProblems,
   type InspectedInput,

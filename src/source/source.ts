@@ -20,7 +20,7 @@ export interface Chosen {
   readonly floor: Bits;
 }
 
-/** A float export, understood. */
+/** A float export, understood. It is opened once; stages that change a graph change a copy of it. */
 export interface Source {
   readonly path: string;
   readonly model: Model;
@@ -51,7 +51,8 @@ export function reopenSource({ path, model, analysis }: Source, recipe: Recipe):
   return choose(path, model, analysis, recipe);
 }
 
-function choose(path: string, model: Model, analysis: ModelAnalysis, recipe: Recipe): Source {
+/** Applies the recipe's scope and overrides to a model that was analysed. */
+export function choose(path: string, model: Model, analysis: ModelAnalysis, recipe: Recipe): Source {
   const chosen: Chosen[] = [];
   const left: Refusal[] = [...analysis.refusals];
   for (const projection of analysis.projections) {

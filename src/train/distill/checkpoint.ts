@@ -4,13 +4,13 @@ import { findRecord, type RecordContents, type RecordName } from '../../files/re
 import { saveRecord } from '../../files/staged-record.js';
 import type { Log } from '../../log.js';
 
-/** One look at the text that is kept back. */
+/** One evaluation on held-out text. */
 export interface Look {
   /** Steps taken. */
   readonly step: number;
-  /** Divergence on the step's own text, smoothed; absent before the first step. */
+  /** Divergence on the training text, smoothed; absent before the first step. */
   readonly loss?: number;
-  /** Divergence on the text that is kept back, with tables as they are stored. */
+  /** Divergence on held-out text, with tables as they are stored. */
   readonly kept: number;
 }
 
@@ -24,7 +24,7 @@ export interface State {
   readonly halvings: number;
   readonly smoothed: number | undefined;
   readonly looks: readonly Look[];
-  /** Columns that learn, their running means, and the columns that were best on the text that is kept back. */
+  /** Columns that learn, their running means, and the columns that were best on held-out text. */
   readonly values: readonly Float32Array[];
   readonly means: readonly Float32Array[];
   readonly squares: readonly Float32Array[];

@@ -121,7 +121,7 @@ describe('descriptions', () => {
   it('read as a page', () => {
     expect(explain(dropInitializerInputs)).toBe(
       [
-        'drop-initializer-inputs: Drops the input entries that old models list for their initializers.',
+        'drop-initializer-inputs: Removes graph inputs that have the name of an initializer.',
         'needs nothing',
         'gives nothing',
         'keeps bits: outputs stay equal to the byte',
