@@ -84,12 +84,14 @@ export {
   type CompileForResult,
   compileFor,
   type Format,
+  type PackagedModel,
 } from './package/index.js';
 export type { Precision } from './quant/precision.js';
 export {
   type Bits,
   type CodesRecipe,
   type DistillRecipe,
+  type OldestRuntimes,
   type Override,
   PRESETS,
   type PrefixRecipe,
@@ -97,7 +99,9 @@ export {
   type QatRecipe,
   type Recipe,
   type RecipeInput,
+  type RuntimeName,
   recipeJsonSchema,
+  type TargetName,
   type TeachingPair,
   type TrainInput,
   type TrainRecipe,

@@ -15,7 +15,7 @@ interface Resource {
 }
 
 /** A namespace for names of ours; nothing has to be there. */
-const NAMESPACE = 'https://www.npmjs.com/package/onnx-matquant';
+const NAMESPACE = 'urn:onnx-matquant';
 
 export interface Made {
   readonly options: CompileOptions;

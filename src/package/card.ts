@@ -9,6 +9,7 @@ import type { PackagedModel } from './transformers-js.js';
 
 /** Kinds of folder that can be written. */
 export const FORMATS = ['transformers.js', 'genai', 'onnxruntime'] as const;
+/** A kind of folder. */
 export type Format = (typeof FORMATS)[number];
 
 /** What a card says. */

@@ -29,6 +29,7 @@ export type CompileForInput = CompileInput & {
   readonly chunkBytes?: number;
 };
 
+/** What `compileFor` gives: everything of `compile`, with the files of the package. */
 export interface CompileForResult extends CompileResult {
   /** The models by format. */
   readonly models: Readonly<Partial<Record<Format, readonly PackagedModel[]>>>;

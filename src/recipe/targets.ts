@@ -5,6 +5,7 @@
 
 /** Where models can be told to run, by the names that users write. */
 export const TARGET_NAMES = ['cpu', 'browser', 'webgpu', 'genai', 'openvino'] as const;
+/** Where models will run. */
 export type TargetName = (typeof TARGET_NAMES)[number];
 
 /** A program that runs graphs. */

@@ -41,16 +41,10 @@ export function placeTables(copy: Source, solved: readonly SolvedTable[], recipe
     if (shares) runPasses(copy.model, [step(shareTiedHead)]);
     return;
   }
+  const { lookup } = TARGETS[recipe.target];
   const packed = new Map(solved.map(({ table, packed }) => [table.name, packed]));
   const targets = tokenTablesOf(copy.analysis).map(({ name, embedding, head }) => {
-    return {
-      name,
-      embedding,
-      head,
-      accuracyLevel,
-      table: packed.get(name) as PackedTable,
-      lookup: TARGETS[target].lookup,
-    };
+    return { name, embedding, head, accuracyLevel, table: packed.get(name) as PackedTable, lookup };
   });
   runPasses(copy.model, [step(quantizeEmbedding, {}, targets)]);
 }
