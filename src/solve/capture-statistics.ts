@@ -10,6 +10,7 @@ import { openWorkFolder } from '../files/work-folder.js';
 import { type Context, silentContext } from '../log.js';
 import { checkOptions, type RecipeTaking, recipeOf } from '../options/index.js';
 import { guardOutputs } from '../outputs/index.js';
+import type { Recipe } from '../recipe/index.js';
 import {
   type AskedInputs,
   inputFiles,
@@ -19,13 +20,21 @@ import {
   withInputs,
   withResolved,
 } from '../source/index.js';
-import { type TextInput, textFiles } from '../text/index.js';
-import { type MeasureOptions, measureText } from './measure.js';
+import { type TextInput, type TextOptions, textFiles } from '../text/index.js';
+import { measureText } from './measure.js';
 import { requireMemory } from './peak-memory.js';
 import { type TextEvidence, textEvidence } from './text-evidence.js';
 
 /** The options of `captureStatistics` with all defaults filled in; `CaptureStatisticsInput` is what a caller passes. */
-export interface CaptureStatisticsOptions extends Omit<MeasureOptions, 'machine'> {
+export interface CaptureStatisticsOptions {
+  /** The recipe, whose scope says which projections are captured. */
+  readonly recipe: Recipe;
+  /** Calibration text. */
+  readonly text?: TextOptions;
+  /** Folders of captured statistics. They are added, and text is then not captured. */
+  readonly statistics?: readonly string[];
+  /** Random seed. */
+  readonly seed: number;
   /** Worker threads. */
   readonly threads: number;
   /** Bytes of memory to plan for. */
