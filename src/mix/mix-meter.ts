@@ -14,7 +14,7 @@ import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
 import { denseWeights, type OpenTemplate, requireData, type SetReader, SetTensors } from '../set/index.js';
 import { requireText } from '../source/index.js';
-import { readWindows, requireIdsBelow, type TextInput, type TextOptions } from '../text/index.js';
+import { readWindows, requireIdsBelow, type TextInput } from '../text/index.js';
 import { DivergenceMeter } from './search/divergence.js';
 import { elasticGraph } from './search/elastic-graph.js';
 import { type ElasticOptions, ElasticRunner } from './search/elastic-runner.js';

@@ -1,6 +1,7 @@
 /** The part of a recipe that says how weights are trained end to end. */
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
+import { METHODS, type Method } from './methods.js';
 import { codistillSchema, type TeachingPair, wrongPair } from './recipe-codistill.js';
 
 /** How weights are trained; every field is described by the schema. */
@@ -39,12 +40,13 @@ export const DEFAULT_QAT: QatRecipe = qatSchema.parse({});
 
 /** Fails when weights cannot be trained in the way that is asked for. */
 export function requireQat(
-  { method, decode, scope, bits }: { method: string; decode: string; scope: string; bits: readonly number[] },
+  { method, decode, scope, bits }: { method: Method; decode: string; scope: string; bits: readonly number[] },
   { codistill }: QatRecipe,
   at: string,
 ): void {
   const refuse = (sentence: string): never => fail('recipe', at, sentence);
-  if (method !== 'qat') refuse(`The method ${method} does not train weights: qat is for the method of that name`);
+  if (METHODS[method].trains !== 'qat')
+    refuse(`The method ${method} does not train weights: qat is for the method of that name`);
   if (decode !== 'tied') refuse('Weights are trained through the grid of their parent: decode must be tied');
   if (scope !== 'ffn') refuse('Weights are trained in feed-forward blocks alone: scope must be ffn');
   const wrong = wrongPair(codistill, bits);

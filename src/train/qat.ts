@@ -46,7 +46,7 @@ export async function trainWeights(
   context: Context,
 ): Promise<TrainedWeights | undefined> {
   const { recipe } = options;
-  if (recipe.method !== 'qat' || recipe.qat === undefined) return undefined;
+  if (recipe.qat === undefined) return undefined;
   if (text === undefined) return fail('bad-usage', 'text', 'Training needs text');
   const floats = sourceInFloat32(options.model, recipe);
   const ids = new Set(source.chosen.map(({ projection }) => projection.id));

@@ -12,7 +12,7 @@ import { Rewriter } from '../onnx/rewrite/rewriter.js';
 import { codeHistogram } from '../quant/histogram.js';
 import type { Precision } from '../quant/precision.js';
 import { createRandom } from '../random.js';
-import { lambdaOf, type Recipe, type TrainRecipe } from '../recipe/index.js';
+import { lambdaOf, METHODS, type Recipe, type TrainRecipe } from '../recipe/index.js';
 import { ortRuntime } from '../runtime/ort.js';
 import type { BlockTraining } from '../set/index.js';
 import {
@@ -51,9 +51,6 @@ export interface Trained {
   close(): void;
 }
 
-/** Methods whose codes are trained. */
-const TRAINED: ReadonlySet<Recipe['method']> = new Set(['omniquant', 'matquant']);
-
 /**
  * Trains what the recipe says; undefined when it trains nothing. Learned scales are folded into the norms of the source's model,
  * which stays the same function.
@@ -67,7 +64,8 @@ export async function trainBlocks(
 ): Promise<Trained | undefined> {
   const { recipe } = options;
   // Without steps the grid is all there is, and the solver searches it without any activations.
-  if (recipe.train === undefined || recipe.train.steps === 0 || !TRAINED.has(recipe.method)) return undefined;
+  const codesLearn = METHODS[recipe.method].trains === 'train';
+  if (recipe.train === undefined || recipe.train.steps === 0 || !codesLearn) return undefined;
   const folder = temporaryFolder('trained', options.work);
   try {
     const stage = new TrainStage(source, recipe.train, measured, { ...options, folder }, pool, context);

@@ -13,7 +13,7 @@ import type { SetLayout } from '../quant/layout.js';
 import type { Precision } from '../quant/precision.js';
 import { decodeTable } from '../quant/tables.js';
 import { createRandom } from '../random.js';
-import type { Recipe, TrainRecipe } from '../recipe/index.js';
+import { METHODS, type Recipe, type TrainRecipe } from '../recipe/index.js';
 import { ortRuntime } from '../runtime/ort.js';
 import { type BlockTraining, type SetReader, SetTensors, type WrittenSet } from '../set/index.js';
 import type { Source } from '../source/index.js';
@@ -53,8 +53,7 @@ export interface Tuned {
 export async function tuneTables(stage: TuneStage, context: Context): Promise<Tuned> {
   const { recipe, written } = stage;
   const { train, method } = recipe;
-  if (train === undefined || method === 'omniquant' || method === 'matquant' || method === 'qat')
-    return { written, reports: [] };
+  if (train === undefined || METHODS[method].trains !== undefined) return { written, reports: [] };
   const folder = temporaryFolder('tuned', stage.work);
   const tuner = new Tuner(stage, train, folder, context);
   try {

@@ -19,7 +19,7 @@ const compiled = (memoryBytes: number, context: Context = silentContext()): Prom
 
 describe('a bound on memory', () => {
   it('that is too small is refused with the least that is accepted', async () => {
-    const error = await compiled(1e6).catch((reason: unknown) => reason);
+    const error = await compiled(100e6).catch((reason: unknown) => reason);
     expect(error).toMatchObject({ code: 'memory-bound' });
     expect(existsSync(join(root, 'set'))).toBe(false);
     const least = Number(/takes (\d+)MB/.exec((error as CompilerError).message)?.[1]) * 1e6;
