@@ -7,7 +7,8 @@ import { KernelPool } from '../kernels/pool.js';
 import type { Context } from '../log.js';
 import { fileSizesOf } from '../onnx/convert/file-sizes.js';
 import { filesOfModel } from '../onnx/convert/import.js';
-import { type SetLayout, storedBitsAt } from '../quant/layout.js';
+import type { SetLayout } from '../quant/layout.js';
+import { bitsPerWeight } from '../quant/layout-use.js';
 import type { Bits, Recipe } from '../recipe/index.js';
 import {
   type BlockTraining,
@@ -269,7 +270,7 @@ function compiledPrecision(
     bits,
     dataBytes: graph.bytesNeeded,
     bytes: graph.bytesNeeded + statSync(join(folder, graph.file)).size,
-    storedBitsPerWeight: storedBitsAt(layout, bits),
+    storedBitsPerWeight: bitsPerWeight(layout, () => bits, false).stored,
     ...(found !== undefined && { probe: found }),
   };
 }

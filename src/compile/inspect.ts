@@ -2,12 +2,13 @@
 import type { RefusalCode } from '../diagnostics.js';
 import { type Context, silentContext } from '../log.js';
 import { checkOptions, type RecipeTaking } from '../options/index.js';
-import { storedBitsPerWeight } from '../quant/stored-bits.js';
+import { bitsPerWeight } from '../quant/layout-use.js';
 import { parseRecipe, type Recipe } from '../recipe/index.js';
 import { UNDERSTOOD } from '../runtime/input-roles.js';
+import { planLayout } from '../set/index.js';
 import { peakMemory } from '../solve/index.js';
 import { feedProblems, type InspectedInput, inspectInputs, openSource, type Source } from '../source/index.js';
-import { type Budget, compiledBudget, floatBudget, storedShape, totalOf } from './budget.js';
+import { type Budget, compiledBudget, floatBudget, totalOf } from './budget.js';
 import { requireTarget } from './target.js';
 import { fitRest } from './target-size.js';
 
@@ -122,13 +123,13 @@ function rows(source: Source): readonly InspectedProjection[] {
 
 /** Size of each model of the set. */
 function sizesOf(source: Source, recipe: Recipe): Record<string, InspectedSize> {
+  const layout = planLayout(source.chosen, recipe);
   const entries = recipe.bits
     .toSorted((a, b) => a - b)
     .map((bits) => {
       const budget = compiledBudget(source, recipe, bits);
-      const shapes = source.chosen.map((each) => storedShape(each, bits, recipe));
-      const size = { bytes: Math.ceil(totalOf(budget)), budget, storedBitsPerWeight: storedBitsPerWeight(shapes) };
-      return [`int${bits}`, size] as const;
+      const { stored } = bitsPerWeight(layout, () => bits, false);
+      return [`int${bits}`, { bytes: Math.ceil(totalOf(budget)), budget, storedBitsPerWeight: stored }] as const;
     });
   return Object.fromEntries(entries);
 }

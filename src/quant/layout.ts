@@ -231,21 +231,3 @@ function takeColumn(entries: number, form: TableForm, coded: 'uint8' | 'int8', f
   const codes = file.take(groups * SUPER_BLOCK);
   return { dtype: coded, ...codes, supers: file.take(2 * groups) };
 }
-
-/** Stored bits per weight of the model of `bits`: every plane and table that it reads, over all quantized weights. */
-export function storedBitsAt(layout: SetLayout, bits: number): number {
-  let bytes = 0;
-  let weights = 0;
-  for (const place of layout.projections) {
-    const own = effectiveBits(place, bits);
-    const table = tableAt(place, own, layout.decode);
-    const columns = [table.scale, table.offset].filter((column) => column !== undefined);
-    bytes += place.planes.reduce((sum, plane) => sum + (plane.precision <= own ? plane.length : 0), 0);
-    bytes += columns.reduce(
-      (sum, column) => sum + column.length + (column.supers?.length ?? 0),
-      (table.zero?.length ?? 0) + (table.bias?.length ?? 0),
-    );
-    weights += place.n * place.k;
-  }
-  return weights === 0 ? 0 : (8 * bytes) / weights;
-}

@@ -19,6 +19,7 @@ export {
 } from './facts.js';
 export { requireFoldable } from './foldable.js';
 export { centredTable, codesAt, type SetReader, storedBias } from './packed.js';
+export { planLayout } from './plan.js';
 export { graphName, publish } from './publish.js';
 export { examineSet, requireData } from './set-digests.js';
 export { writeSetGraph } from './set-graph.js';

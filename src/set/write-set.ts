@@ -4,12 +4,13 @@ import { type Entry, enterProjections } from '../emit/entry.js';
 import { abstractProjections } from '../emit/sites.js';
 import { digestOfWhole } from '../files/range-digests.js';
 import { Rewriter } from '../onnx/rewrite/rewriter.js';
-import { bytesNeeded, type ProjectionPlace, planSet, type SetLayout } from '../quant/layout.js';
+import { bytesNeeded, type ProjectionPlace, type SetLayout } from '../quant/layout.js';
 import type { Bits, Recipe } from '../recipe/index.js';
 import { type SolvedProjection, shrinkFloats } from '../solve/index.js';
 import type { Chosen, Source } from '../source/index.js';
 import { TOOL } from '../version.js';
 import { partsOf } from './parts.js';
+import { planLayout } from './plan.js';
 import { digestsFor } from './set-digests.js';
 import { restOf, type SetTemplate, writeSetGraph } from './set-graph.js';
 import { dataName, idOf } from './set-identity.js';
@@ -36,20 +37,10 @@ export function makeTemplate(
   enterProjections(rw, entries);
   shrinkFloats(source.model, source.analysis, recipe);
   const rest = restOf(source.model);
-  const planned = source.chosen.map(({ projection: { id, layer, role, k, n }, floor }) => ({
-    id,
-    layer,
-    role,
-    k,
-    n,
-    minBits: floor,
-  }));
-  const { bits, block, decode, tables, symmetric, distill } = recipe;
-  const biased = distill?.learn.includes('bias') ? distill.bits : [];
-  const layout = planSet(
-    planned,
+  const layout = planLayout(
+    source.chosen,
+    recipe,
     rest.map((tensor) => tensor.byteLength),
-    { bits, block, decode, tables, symmetric, biased },
   );
   return { model: source.model, rest, layout };
 }
