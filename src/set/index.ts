@@ -39,4 +39,5 @@ export { type OpenTemplate, openTemplate } from './set-template.js';
 export { originOf, SetTensors } from './set-tensors.js';
 export { type ProjectionParts, SetWriter, type WrittenSet } from './set-writer.js';
 export { type SliceInput, type SliceOptions, type SliceResult, slice } from './slice.js';
+export { storedBitsOfGraph } from './stored-bits-of-graph.js';
 export { makeTemplate, type Solve, type Template, writeData, writeGraph, writeSetManifest } from './write-set.js';

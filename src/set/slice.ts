@@ -5,7 +5,7 @@ import { fail } from '../diagnostics.js';
 import { type Context, silentContext } from '../log.js';
 import { checkOptions, type Input } from '../options/index.js';
 import { bytesNeeded } from '../quant/layout.js';
-import { type BitsPerWeight, bitsPerWeight, prefixRead } from '../quant/layout-use.js';
+import { bitsPerWeight, prefixRead } from '../quant/layout-use.js';
 import type { Precision } from '../quant/precision.js';
 import { codeBits } from '../quant/slice.js';
 import { packColumns, packSlice } from './packed.js';
@@ -20,6 +20,7 @@ import {
 } from './set-output.js';
 import { guardSetOutput } from './set-outputs.js';
 import { type OpenTemplate, openTemplate } from './set-template.js';
+import { storedBitsOfGraph } from './stored-bits-of-graph.js';
 
 export interface SliceOptions {
   /** The .json of a set. */
@@ -67,7 +68,8 @@ export async function slice(input: SliceInput, context: Context = silentContext(
   const files = standalone
     ? writeStandalone(open, selection, output, ...(format === 'qdq' ? [fillQdq] : []))
     : writeSelection(open, selection, output);
-  return { files, ...shares(bitsPerWeight(layout, selection.bitsOf, standalone)) };
+  const { average, stored } = bitsPerWeight(layout, selection.bitsOf, standalone);
+  return { files, averageBits: average, storedBitsPerWeight: stored };
 }
 
 const fillQdq: Fill = (rw, filling, reader) => {
@@ -89,10 +91,7 @@ function sliceParent(
     packProjections(rw, filling, (place, own) => packSlice(reader, place, own, kind));
   };
   const files = writeStandalone(open, { ...selection, name: `int${bits}-${kind}` }, output, fill);
-  return { files, ...shares(bitsPerWeight(layout, () => codeBits(kind, bits), true)) };
+  // Their tables are plain float32, which no place of the set has.
+  const { average } = bitsPerWeight(layout, () => codeBits(kind, bits), true);
+  return { files, averageBits: average, storedBitsPerWeight: storedBitsOfGraph(output) };
 }
-
-const shares = ({ average, stored }: BitsPerWeight): Omit<SliceResult, 'files'> => ({
-  averageBits: average,
-  storedBitsPerWeight: stored,
-});

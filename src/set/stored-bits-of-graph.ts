@@ -1,7 +1,7 @@
 /** Bits per quantized weight that a graph keeps on disk, read from the graph alone, whoever wrote it. */
 import { SHARED } from '../emit/emitter.js';
 import { importModel } from '../onnx/convert/import.js';
-import { type Graph, intAttribute, type Model, type Node, nodesOf, type Value } from '../onnx/ir/graph.js';
+import { type Graph, intAttribute, type Node, nodesOf, type Value } from '../onnx/ir/graph.js';
 
 /**
  * Bytes of every constant behind the weight inputs of MatMulNBits (planes and tables included, however they are joined), and
@@ -9,11 +9,7 @@ import { type Graph, intAttribute, type Model, type Node, nodesOf, type Value } 
  * of a set's graph share is not counted: the look-up tables that planes are joined by, shapes, factors.
  */
 export function storedBitsOfGraph(path: string): number {
-  return storedBitsOf(importModel(path));
-}
-
-/** As `storedBitsOfGraph`, for a model that is open. */
-export function storedBitsOf(model: Model): number {
+  const model = importModel(path);
   const counted = new Map<object, number>();
   const weights = new Map<Value, number>();
   for (const node of nodesOf(model.graph)) {
