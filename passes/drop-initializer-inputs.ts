@@ -26,10 +26,7 @@ export const dropInitializerInputs: Pass<DropInitializerInputsOptions> = defineP
   name: 'drop-initializer-inputs',
   summary: 'Drops the input entries that old models list for their initializers.',
   options,
-  needs: [],
-  gives: [],
   keeps: 'bits',
-  idempotent: true,
   run(rw, { overridable }) {
     if (rw.model.irVersion >= FIRST_OPTIONAL && !overridable) return;
     for (const graph of graphsOf(rw.model.graph)) {

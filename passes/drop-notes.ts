@@ -13,10 +13,7 @@ export const dropNotes: Pass<NoOptions> = definePass({
   name: 'drop-notes',
   summary: 'Removes what exporters note in graphs, nodes and values: stack traces, class names.',
   options: noOptions,
-  needs: [],
-  gives: [],
   keeps: 'bits',
-  idempotent: true,
   run(rw) {
     for (const target of annotated(rw.model)) rw.dropMetadata(target, (key) => !key.startsWith('matquant.'));
   },

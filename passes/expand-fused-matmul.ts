@@ -35,10 +35,7 @@ export const expandFusedMatmul: Pass<NoOptions> = definePass({
   name: 'expand-fused-matmul',
   summary: 'Takes transposes and factors out of fused products.',
   options: noOptions,
-  needs: [],
-  gives: [],
   keeps: 'values',
-  idempotent: true,
   run(rw) {
     applyRule(rw, rule);
   },

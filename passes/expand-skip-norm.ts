@@ -40,10 +40,7 @@ export const expandSkipNorm: Pass<NoOptions> = definePass({
   name: 'expand-skip-norm',
   summary: 'Takes the sum out of normalizations that add a residual.',
   options: noOptions,
-  needs: [],
-  gives: [],
   keeps: 'values',
-  idempotent: true,
   run(rw) {
     applyRule(rw, rule);
   },

@@ -49,6 +49,8 @@ export interface InspectResult {
   readonly layers: number;
   readonly activation: string | null;
   readonly embedding: { readonly vocabulary: number; readonly hidden: number; readonly head: string } | null;
+  /** Passes that changed the graph when it was read, with the number of changes. */
+  readonly passes: readonly { readonly name: string; readonly changes: number }[];
   readonly projections: readonly InspectedProjection[];
   /** What each input is fed with. */
   readonly inputs: readonly InspectedInput[];
@@ -89,6 +91,7 @@ export async function inspect(input: InspectInput, context: Context = silentCont
             hidden: analysis.embedding.hidden,
             head: analysis.embedding.head,
           },
+    passes: source.rewrites.flatMap(({ name, changes: { length } }) => (length > 0 ? [{ name, changes: length }] : [])),
     projections: rows(source),
     inputs: inspectInputs(model),
     problems: feedProblems(model),

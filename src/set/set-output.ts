@@ -9,7 +9,7 @@ import { exportModel } from '../onnx/convert/export.js';
 import { cloneModel } from '../onnx/ir/clone.js';
 import type { Model } from '../onnx/ir/graph.js';
 import { fitIr } from '../onnx/rewrite/fitting-ir.js';
-import { Rewriter } from '../onnx/rewrite/rewriter.js';
+import { type PassStep, runPasses, step } from '../onnx/rewrite/run-passes.js';
 import { isCutOf } from '../outputs/index.js';
 import { type BitsOf, prefixRead } from '../quant/layout-use.js';
 import type { Precision } from '../quant/precision.js';
@@ -98,12 +98,11 @@ export function metadataOf({ name, bits }: Pick<Selection, 'name' | 'bits'>): Re
   };
 }
 
-/** Fills the template of a self-contained model. */
-export type Fill = (rw: Rewriter, filling: Filling, reader: SetReader) => void;
+/** The pass that fills the template of a self-contained model. */
+export type Fill = (filling: Filling, reader: SetReader) => PassStep;
 
-const fillPrefix: Fill = (rw, filling, reader) => {
-  packProjections(rw, filling, (place, bits) => packPrefix(reader, place, bits));
-};
+const fillPrefix: Fill = (filling, reader) =>
+  step(packProjections, {}, { ...filling, pack: (place, bits) => packPrefix(reader, place, bits) });
 
 /** A self-contained model: graph and data file as the runtime reads them, streamed. By default MatMulNBits over prefixes. */
 export function writeStandalone(
@@ -116,8 +115,8 @@ export function writeStandalone(
   const { model } = cloneModel(open.template);
   const tensors = new SetTensors(set.manifest.data, set.dataPath);
   const reader: SetReader = { layout, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) };
-  const rw = new Rewriter(model);
-  fill(rw, { ...reader, bitsOf: selection.bitsOf, accuracyLevel: set.manifest.accuracyLevel }, reader);
+  const { bitsOf } = selection;
+  runPasses(model, [fill({ ...reader, bitsOf, accuracyLevel: set.manifest.accuracyLevel }, reader)]);
   fitIr(model);
   const record = { metadata: metadataOf(selection), data: 'own' } as const;
   const manifest = manifestBeside(output);

@@ -3,6 +3,7 @@ import { packProjections } from '../../passes/pack-projections.js';
 import { qdqProjections } from '../../passes/qdq-projections.js';
 import { fail } from '../diagnostics.js';
 import { type Context, silentContext } from '../log.js';
+import { step } from '../onnx/rewrite/run-passes.js';
 import { checkOptions, type Input } from '../options/index.js';
 import { bytesNeeded } from '../quant/layout.js';
 import { bitsPerWeight, prefixRead } from '../quant/layout-use.js';
@@ -72,9 +73,8 @@ export async function slice(input: SliceInput, context: Context = silentContext(
   return { files, averageBits: average, storedBitsPerWeight: stored };
 }
 
-const fillQdq: Fill = (rw, filling, reader) => {
-  qdqProjections(rw, filling, (place, bits, dtype) => packColumns(reader, place, bits, dtype));
-};
+const fillQdq: Fill = (filling, reader) =>
+  step(qdqProjections, {}, { ...filling, pack: (place, bits, dtype) => packColumns(reader, place, bits, dtype) });
 
 /** Slices that round: cut from the int8 codes, so all bytes must be there. */
 function sliceParent(
@@ -87,9 +87,8 @@ function sliceParent(
   if (format === 'qdq') fail('bad-usage', 'slice', `${kind} slices are written for MatMulNBits only`);
   const { layout } = open.set.manifest;
   requireData(open.set, bytesNeeded(layout, layout.bits.at(-1) as number));
-  const fill: Fill = (rw, filling, reader) => {
-    packProjections(rw, filling, (place, own) => packSlice(reader, place, own, kind));
-  };
+  const fill: Fill = (filling, reader) =>
+    step(packProjections, {}, { ...filling, pack: (place, own) => packSlice(reader, place, own, kind) });
   const files = writeStandalone(open, { ...selection, name: `int${bits}-${kind}` }, output, fill);
   // Their tables are plain float32, which no place of the set has.
   const { average } = bitsPerWeight(layout, () => codeBits(kind, bits), true);

@@ -37,6 +37,7 @@ function render(result: InspectResult): string {
   ];
   return paragraphs(
     header(result),
+    rewriting(result),
     feeding(result),
     table(columns, rows),
     table(
@@ -53,6 +54,12 @@ function render(result: InspectResult): string {
       : '',
     `Memory of a compilation: about ${byteSize(result.peakMemoryBytes)}; activations and the check of the graphs take up to --memory more`,
   );
+}
+
+/** What reading the model changed in its graph. */
+function rewriting({ passes }: InspectResult): string {
+  const said = passes.map(({ name, changes }) => `${name} (${changes} ${changes === 1 ? 'change' : 'changes'})`);
+  return said.length === 0 ? '' : `Rewritten by ${said.join(', ')}; matquant explain PASS says how`;
 }
 
 /** What stands in the way of a compilation, and what is made up in one. */
