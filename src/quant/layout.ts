@@ -150,13 +150,13 @@ export function tableBlocks(place: Pick<ProjectionPlace, 'k' | 'block' | 'column
 /** The table that decodes a projection at one of its own precisions. */
 export function tableAt(place: ProjectionPlace, bits: Precision, decode: DecodeKind): TablePlace {
   const found = decode === 'tied' ? place.tables[0] : place.tables.find((table) => table.bits === bits);
-  return found ?? fail('precision-missing', place.id, `the set has no int${bits} table of this projection`);
+  return found ?? fail('no-precision', place.id, `The set has no int${bits} table of this projection`);
 }
 
 /** Bytes of the file that the model of `bits` needs. */
 export function bytesNeeded(layout: SetLayout, bits: number): number {
   const section = layout.sections.find((each) => each.bits === bits);
-  return section?.end ?? fail('precision-missing', `int${bits}`, `the set has int${layout.bits.join(', int')} only`);
+  return section?.end ?? fail('no-precision', 'bits', `The set has int${layout.bits.join(', int')}, not int${bits}`);
 }
 
 /** Block of the container: the recipe's, not wider than K needs; rows with one scale run in blocks of 128 or less. */

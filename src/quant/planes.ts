@@ -65,7 +65,7 @@ export function planesFor(planes: readonly Plane[], bits: Precision): readonly P
   const needed = planes.filter((plane) => plane.precision <= bits);
   const last = needed.at(-1);
   if (last === undefined || last.above + last.width !== bits) {
-    fail('precision-missing', `int${bits}`, `the planes of this set have no boundary at ${bits} bits`);
+    fail('no-precision', `int${bits}`, `the planes of this set have no boundary at ${bits} bits`);
   }
   return needed;
 }

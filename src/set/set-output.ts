@@ -135,7 +135,7 @@ export function writeStandalone(
 export function precisionOf({ set }: OpenTemplate, bits: number, at: string): Precision {
   const found = set.manifest.layout.bits.find((each) => each === bits);
   return (
-    found ?? fail('precision-missing', at, `The set has int${set.manifest.layout.bits.join(', int')}, not int${bits}`)
+    found ?? fail('no-precision', at, `The set has int${set.manifest.layout.bits.join(', int')}, not int${bits}`)
   );
 }
 

@@ -63,7 +63,7 @@ describe('planPlanes', () => {
   });
 
   it('refuses a precision between two boundaries, and an empty chain', () => {
-    const missing = expect.objectContaining({ code: 'precision-missing' });
+    const missing = expect.objectContaining({ code: 'no-precision' });
     expect(() => planesFor(planPlanes([2, 4, 8]), 3)).toThrow(missing);
     expect(() => planesFor(planPlanes([4, 8]), 2)).toThrow(missing);
     expect(() => planesFor(planPlanes([2, 4]), 8)).toThrow(missing);
@@ -102,7 +102,7 @@ describe('planes', () => {
     const stored = splitPlanes(codes, numpy.rows, blocks, planPlanes([2, 3, 4, 6, 8]));
     expect([...joinPlanes(stored.slice(0, 2), numpy.rows, blocks, 3)]).toEqual(numpy.containers[3]);
     expect(() => joinPlanes(stored.slice(0, 2), numpy.rows, blocks, 4)).toThrow(
-      expect.objectContaining({ code: 'precision-missing' }),
+      expect.objectContaining({ code: 'no-precision' }),
     );
   });
 
