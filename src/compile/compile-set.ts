@@ -12,6 +12,7 @@ import { bitsPerWeight } from '../quant/layout-use.js';
 import type { Bits, Recipe } from '../recipe/index.js';
 import {
   type BlockTraining,
+  type CompiledDistillation,
   dataName,
   idOf,
   makeTemplate,
@@ -40,7 +41,6 @@ import {
 import type { Source } from '../source/index.js';
 import type { TextOptions } from '../text/index.js';
 import {
-  type DistillReport,
   distill,
   type Trained,
   type TrainedWeights,
@@ -107,7 +107,7 @@ export interface WrittenFolder {
   readonly precisions: readonly CompiledPrecision[];
   readonly projections: readonly ProjectionReport[];
   readonly tables: readonly TableReport[];
-  readonly distilled: readonly DistillReport[];
+  readonly distilled: readonly CompiledDistillation[];
 }
 
 /** Writes the set into `folder`. */
@@ -166,7 +166,7 @@ interface SolvedData {
   readonly projections: readonly ProjectionReport[];
   readonly tables: readonly TableReport[];
   readonly training: readonly BlockTraining[];
-  readonly distilled: readonly DistillReport[];
+  readonly distilled: readonly CompiledDistillation[];
   /** How weights were trained end to end, when they were. */
   readonly weights: TrainedWeights['report'] | undefined;
   close(): void;

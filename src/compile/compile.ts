@@ -10,7 +10,7 @@ import { type Context, silentContext } from '../log.js';
 import { calibratedRecipeOf, checkOptions, type RecipeTaking } from '../options/index.js';
 import { guardOutputs, type Output, type OutputCheck } from '../outputs/index.js';
 import type { Recipe } from '../recipe/index.js';
-import { graphName, publish, slice, stemOfData } from '../set/index.js';
+import { type CompiledDistillation, graphName, publish, type Refusal, slice, stemOfData } from '../set/index.js';
 import { measure, requireMemory, type TableReport, type TextEvidence } from '../solve/index.js';
 import {
   inputFiles,
@@ -23,7 +23,6 @@ import {
   withInputs,
 } from '../source/index.js';
 import { textFiles } from '../text/index.js';
-import type { DistillReport } from '../train/index.js';
 import { Clock } from './clock.js';
 import {
   type Compilation,
@@ -45,12 +44,12 @@ export interface CompileResult {
   readonly files: readonly { readonly path: string; readonly bytes: number }[];
   readonly precisions: readonly CompiledPrecision[];
   readonly quantized: number;
-  readonly refused: readonly { readonly at: string; readonly code: string; readonly reason: string }[];
+  readonly refused: readonly Refusal[];
   readonly projections: readonly ProjectionReport[];
   /** Embedding and head, where they were quantized. */
   readonly tables: readonly TableReport[];
   /** Precisions whose tables were distilled. */
-  readonly distilled: readonly DistillReport[];
+  readonly distilled: readonly CompiledDistillation[];
   readonly calibrationTokens: number;
   /** What the text has beside what the widest projection needs; undefined where nothing was learnt from text. */
   readonly calibration: TextEvidence | undefined;

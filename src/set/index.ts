@@ -8,7 +8,6 @@ export {
   type CompiledFacts,
   type CompiledProjection,
   type CompiledTable,
-  type ErrorPair,
   isFile,
   openSetOf,
   type Refusal,

@@ -134,9 +134,7 @@ export function writeStandalone(
 /** Checks that the set has this precision. */
 export function precisionOf({ set }: OpenTemplate, bits: number, at: string): Precision {
   const found = set.manifest.layout.bits.find((each) => each === bits);
-  return (
-    found ?? fail('no-precision', at, `The set has int${set.manifest.layout.bits.join(', int')}, not int${bits}`)
-  );
+  return found ?? fail('no-precision', at, `The set has int${set.manifest.layout.bits.join(', int')}, not int${bits}`);
 }
 
 const qualityOf = ({ quality }: SetManifest, name: string): SetManifest['quality'] =>

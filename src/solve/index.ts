@@ -6,7 +6,7 @@ export {
   captureStatistics,
 } from './capture-statistics.js';
 export { clipGroup } from './kernel/clip.js';
-export { type HeldCodes, type Nested, parentBits, type Solved } from './kernel/options.js';
+export { type HeldCodes, type Nested, type PrecisionError, parentBits, type Solved } from './kernel/options.js';
 export { solveInParts } from './kernel/parts.js';
 export { type Measured, type MeasureOptions, measure } from './measure.js';
 export { peakMemory, requireMemory } from './peak-memory.js';

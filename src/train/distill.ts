@@ -9,13 +9,12 @@ import { createRandom } from '../random.js';
 import type { DistillRecipe, Recipe } from '../recipe/index.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
-import { type SetReader, SetTensors, SetWriter, type WrittenSet } from '../set/index.js';
+import { type CompiledDistillation, type SetReader, SetTensors, SetWriter, type WrittenSet } from '../set/index.js';
 import type { Solver } from '../solve/index.js';
 import type { Source } from '../source/index.js';
 import type { TextOptions } from '../text/index.js';
 import { TOOL } from '../version.js';
 import { Chain } from './distill/chain.js';
-import type { Look } from './distill/checkpoint.js';
 import { Mixture } from './distill/mixture.js';
 import type { StudentProjection, Tables } from './distill/student.js';
 import { vocabularyOf } from './distill/text.js';
@@ -43,21 +42,11 @@ export interface DistillStage {
   readonly solver: Solver;
 }
 
-/** What became of one precision. */
-export interface DistillReport {
-  readonly bits: number;
-  readonly steps: number;
-  readonly tokens: number;
-  /** Divergence on the text that was kept back, at the start and of the tables that were chosen. */
-  readonly kept: { readonly before: number; readonly after: number };
-  readonly looks: readonly Look[];
-}
-
 /** Distils the precisions that the recipe names, one after another; the data file holds the new tables afterwards. */
 export async function distill(
   stage: DistillStage,
   context: Context,
-): Promise<{ readonly written: WrittenSet; readonly reports: readonly DistillReport[] }> {
+): Promise<{ readonly written: WrittenSet; readonly reports: readonly CompiledDistillation[] }> {
   const settings = stage.recipe.distill as DistillRecipe;
   const { written, recipe } = stage;
   const wanted = [...recipe.bits].sort((a, b) => a - b).filter((bits) => settings.bits.includes(bits));
@@ -66,7 +55,7 @@ export async function distill(
     fail('recipe', 'distill', 'Tied tables belong to the parent alone: there is nothing to distil for one precision');
   const source = sourceInFloat32(stage.model, recipe);
   const lessons = await openLessons(stage, settings, source, context);
-  const reports: DistillReport[] = [];
+  const reports: CompiledDistillation[] = [];
   let current = written;
   try {
     for (const bits of wanted) {
@@ -86,7 +75,7 @@ async function distillPrecision(
   bits: Precision,
   one: Omit<Surroundings, 'reader'>,
   context: Context,
-): Promise<{ readonly written: WrittenSet; readonly report: DistillReport | undefined }> {
+): Promise<{ readonly written: WrittenSet; readonly report: CompiledDistillation | undefined }> {
   const { stage, settings, source } = one;
   const { data, written } = stage;
   const { layout } = written;
@@ -126,7 +115,7 @@ async function distillOne(
   student: readonly StudentProjection[],
   surroundings: Surroundings,
   context: Context,
-): Promise<DistillReport & { readonly tables: Tables }> {
+): Promise<CompiledDistillation & { readonly tables: Tables }> {
   const { stage, settings, lessons } = surroundings;
   const { text, teacher, rows, kept, batch } = lessons;
   const tables: Tables = new Map(

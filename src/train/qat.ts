@@ -10,6 +10,7 @@ import { createRandom } from '../random.js';
 import { lambdaOf, type QatRecipe, type Recipe } from '../recipe/index.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
+import type { CompiledDistillation } from '../set/index.js';
 import type { Solved } from '../solve/index.js';
 import type { Source } from '../source/index.js';
 import type { TextOptions } from '../text/index.js';
@@ -22,7 +23,6 @@ import { Mixture, type MixtureTerm } from './distill/mixture.js';
 import type { Learning } from './distill/student.js';
 import { distillTables } from './distill/train.js';
 import { rowsOf, type WeightStudent } from './distill/weight-student.js';
-import type { DistillReport } from './distill.js';
 import { type LessonOptions, type Lessons, openLessons, sourceInFloat32 } from './lessons.js';
 import { studentPlan } from './student-plan.js';
 
@@ -35,7 +35,7 @@ export interface QatOptions extends Omit<LessonOptions, 'text'> {
 
 /** Trained weights, frozen. */
 export interface TrainedWeights {
-  readonly report: DistillReport;
+  readonly report: CompiledDistillation;
   find(id: string): Solved | undefined;
 }
 
@@ -75,7 +75,7 @@ async function run(
   lessons: Lessons,
   { recipe, qat, work, seed }: RunOptions,
   context: Context,
-): Promise<DistillReport & { readonly tables: Weights }> {
+): Promise<CompiledDistillation & { readonly tables: Weights }> {
   const weights: Weights = new Map(
     projections.map(({ id, weight: { tensor } }) => [id, { weight: toFloat32(tensor.bytes(), tensor.dtype).slice() }]),
   );

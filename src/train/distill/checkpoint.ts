@@ -3,16 +3,10 @@ import { basename } from 'node:path';
 import { findRecord, type RecordContents, type RecordName } from '../../files/record.js';
 import { saveRecord } from '../../files/staged-record.js';
 import type { Log } from '../../log.js';
+import type { CompiledDistillation } from '../../set/index.js';
 
-/** One look at the text that is kept back. */
-export interface Look {
-  /** Steps taken. */
-  readonly step: number;
-  /** Divergence on the step's own text, smoothed; absent before the first step. */
-  readonly loss?: number;
-  /** Divergence on the text that is kept back, with tables as they are stored. */
-  readonly kept: number;
-}
+/** One evaluation on held-out text. */
+export type Look = CompiledDistillation['looks'][number];
 
 export interface State {
   /** Steps taken. */
