@@ -17,7 +17,7 @@ import {
   type SetLayout,
   type TablePlace,
 } from '../quant/layout.js';
-import { simpleLayout } from '../quant/planes.js';
+import { packPlane } from '../quant/planes.js';
 
 /** What a solved projection brings. */
 export interface ProjectionParts {
@@ -82,7 +82,7 @@ export class SetWriter {
     if (place === undefined || parts.codes.length !== place.n * place.k)
       throw new Error(`${id} does not fit the layout`);
     const blocks = placeBlocks(place);
-    for (const plane of place.planes) this.#write(simpleLayout.pack(parts.codes, place.n, blocks, plane), plane);
+    for (const plane of place.planes) this.#write(packPlane(parts.codes, place.n, blocks, plane), plane);
     const tables = place.tables.map((table) => this.#writeTable(place, table, parts));
     this.#places.set(id, { ...place, tables });
     this.#missing.delete(id);
@@ -93,7 +93,7 @@ export class SetWriter {
     const place = this.#places.get(id);
     if (place === undefined || codes.length !== place.n * place.k) throw new Error(`${id} does not fit the layout`);
     const blocks = placeBlocks(place);
-    for (const plane of place.planes) this.#write(simpleLayout.pack(codes, place.n, blocks, plane), plane);
+    for (const plane of place.planes) this.#write(packPlane(codes, place.n, blocks, plane), plane);
   }
 
   /** Writes other tables over those of a projection; the codes stay. */
