@@ -2,7 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { codeHistogram, entropyBits, meanLevel, sliceHistogram } from '../../src/quant/histogram.js';
 import { PRECISIONS } from '../../src/quant/precision.js';
-import { SLICE_KINDS, sliceCodes } from '../../src/quant/slice.js';
+import { sliceCodes } from '../../src/quant/slice.js';
+import { SLICE_KINDS } from '../support/fit-tables.js';
 
 describe('histogram', () => {
   it('counts codes and adds to what was counted before', () => {

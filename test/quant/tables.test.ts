@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { blocksOf, decode, encode, gridOf, minMax } from '../../src/quant/grid.js';
 import { containerBits, PRECISIONS, type Precision } from '../../src/quant/precision.js';
-import { codeBits, SLICE_KINDS, type SliceKind, sliceCodes } from '../../src/quant/slice.js';
+import { codeBits, type SliceKind, sliceCodes } from '../../src/quant/slice.js';
 import {
   centre,
   type DecodeKind,
@@ -12,7 +12,7 @@ import {
   tiedTable,
   uncentre,
 } from '../../src/quant/tables.js';
-import { containerCodes, type Fit, fitTable } from '../support/fit-tables.js';
+import { containerCodes, type Fit, fitTable, SLICE_KINDS } from '../support/fit-tables.js';
 import { oracle, weightSamples } from './support.js';
 
 interface GridOracle {

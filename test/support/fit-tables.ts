@@ -4,6 +4,8 @@ import { containerBits, type Precision } from '../../src/quant/precision.js';
 import { codeBits, type SliceKind, sliceTable } from '../../src/quant/slice.js';
 import { type DecodeKind, type DecodeTable, tiedTable } from '../../src/quant/tables.js';
 
+export const SLICE_KINDS: readonly SliceKind[] = ['paper', 'extra', 'prefix'];
+
 /** What a fit is made of: weights and parent codes [rows, K], and the grid the codes were made with. */
 export interface Fit {
   readonly weights: Float32Array;
