@@ -24,7 +24,7 @@ const options: z.ZodType<DropInitializerInputsOptions> = z.strictObject({
 
 export const dropInitializerInputs: Pass<DropInitializerInputsOptions> = definePass({
   name: 'drop-initializer-inputs',
-  summary: 'Drops the input entries that old models list for their initializers.',
+  summary: 'Removes graph inputs that have the name of an initializer.',
   options,
   keeps: 'bits',
   run(rw, { overridable }) {

@@ -11,7 +11,7 @@ import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/re
 
 export const dropNotes: Pass<NoOptions> = definePass({
   name: 'drop-notes',
-  summary: 'Removes what exporters note in graphs, nodes and values: stack traces, class names.',
+  summary: 'Removes debugging metadata of exporters, such as stack traces and class names.',
   options: noOptions,
   keeps: 'bits',
   run(rw) {

@@ -33,7 +33,7 @@ const rule: Rule<Fused> = { ops: ['com.microsoft::FusedMatMul'], match, apply: e
 
 export const expandFusedMatmul: Pass<NoOptions> = definePass({
   name: 'expand-fused-matmul',
-  summary: 'Takes transposes and factors out of fused products.',
+  summary: 'Splits fused products into transposes, factors and a product.',
   options: noOptions,
   keeps: 'values',
   run(rw) {

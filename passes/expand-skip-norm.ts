@@ -38,7 +38,7 @@ const rule: Rule<SkipNorm> = {
 
 export const expandSkipNorm: Pass<NoOptions> = definePass({
   name: 'expand-skip-norm',
-  summary: 'Takes the sum out of normalizations that add a residual.',
+  summary: 'Splits normalizations that add a residual into a sum and a normalization.',
   options: noOptions,
   keeps: 'values',
   run(rw) {

@@ -21,7 +21,7 @@ import { containerBits } from '../src/quant/precision.js';
 
 export const nestProjections: Pass<NoOptions, Filling> = definePass<NoOptions, Filling>({
   name: 'nest-projections',
-  summary: 'Lets projections read their codes from the bit planes of a nested data file.',
+  summary: 'Makes projections read their codes from the bit planes of a nested data file.',
   options: noOptions,
   keeps: 'interface',
   material: 'the layout of the set and the precision of each projection',

@@ -123,7 +123,7 @@ class Parts {
       fail(
         'unsupported-target',
         this.#target.name,
-        `MatMulNBits and GatherBlockQuantized do not compute in ${dtype} everywhere; a recipe with "compute": "float32" does without it`,
+        `MatMulNBits and GatherBlockQuantized do not support ${dtype} on every processor: use a recipe with "compute": "float32"`,
       );
     }
     const { scales, supers } = this.#target.table;

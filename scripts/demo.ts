@@ -36,7 +36,7 @@ async function main(): Promise<void> {
     { model: MODEL, output: OUT, name: 'model', recipe, text: text(CALIBRATION), ...machine },
     context,
   );
-  console.log(`done in ${compiled.seconds.toFixed(1)} s. Scoring every model on stories that no step has seen…\n`);
+  console.log(`done in ${compiled.seconds.toFixed(1)} s. Evaluating every model on held-out stories…\n`);
   const candidates = [...compiled.precisions].reverse().map(({ bits }) => join(OUT, `model_int${bits}.onnx`));
   const scores = await evaluate(
     { reference: MODEL, candidates, text: text(HELD), window: 256, windows: 40, threads: THREADS },

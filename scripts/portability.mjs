@@ -21,7 +21,7 @@ import { countTests, summaryOf } from './test-counts.mjs';
 
 /** Tests of our kernels, of the graphs that ONNX Runtime runs, and of small compilations. */
 const SHORT =
-  '(smoke|kernels/[^/]+|quant/solve/(solve|clip)|runtime/(ort|decoder)|passes/nest-projections|pipeline/(reference|compile-models))\\.test\\.js$';
+  '(smoke|kernels/[^/]+|solve/kernel/(solve|clip)|runtime/(ort|decoder)|passes/nest-projections|(evaluate/reference|compile/compile-models))\\.test\\.js$';
 /** QEMU takes about ten times as long, so it runs the short form unless told otherwise. */
 const TIMEOUT = { cpuid: 240_000, qemu: 1_200_000 };
 

@@ -1,8 +1,9 @@
-/** Renews the expected text of every golden file, and docs/recipes.md. Read the difference before committing it. */
+/** Renews the expected text of every golden file, docs/recipes.md and docs/api.md. Read the difference before committing it. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { goldenCases, renewed, rewritten } from '../test/support/golden.js';
 import { root } from '../test/support/paths.js';
+import { apiPage } from './api-page.js';
 import { recipePage } from './recipe-page.js';
 
 for (const golden of goldenCases()) {
@@ -12,3 +13,4 @@ for (const golden of goldenCases()) {
   console.log(`renewed ${golden.title}`);
 }
 writeFileSync(join(root, 'docs/recipes.md'), recipePage());
+writeFileSync(join(root, 'docs/api.md'), apiPage(join(root, 'dist')).text);

@@ -3,13 +3,13 @@
  * Tests assert codes, users search for them, the README never lists them by hand.
  */
 
-/** What a code means and how a user gets past it. */
+/** What a code means and what to do about it. */
 export interface DiagnosticKind {
   readonly summary: string;
   readonly remedy: string;
 }
 
-/** Errors: the input or the call cannot be carried out. One row per code. */
+/** Errors: the input or the call cannot be processed. */
 export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
   'bad-usage': { summary: 'an option is not valid', remedy: 'see the accepted form in its description' },
   'file-missing': { summary: 'a file cannot be opened', remedy: 'check the path and its permissions' },
@@ -23,11 +23,11 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
   },
   'work-folder': {
     summary: 'the folder of reusable results cannot be used',
-    remedy: 'pass a folder that can be written with --work',
+    remedy: 'pass a writable folder as `work`',
   },
   'not-onnx': { summary: 'the file is not an ONNX model', remedy: 'pass a .onnx file exported from the model' },
   truncated: { summary: 'the file ends before its contents do', remedy: 'copy or export the file again' },
-  'too-deep': { summary: 'messages are nested deeper than any exporter writes', remedy: 'export the model again' },
+  'too-deep': { summary: 'messages are nested too deeply', remedy: 'export the model again' },
   'message-too-large': {
     summary: 'a protobuf message would pass its 2 GiB limit',
     remedy: 'store the weights as external data',
@@ -38,7 +38,7 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     remedy: 'copy or export the data file again',
   },
   'external-path': {
-    summary: 'an external data location leaves the folder of the model',
+    summary: 'an external data location is outside the folder of the model',
     remedy: 'store the data beside the model under a plain file name',
   },
   'external-range': {
@@ -46,17 +46,20 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     remedy: 'export the model again',
   },
   'external-overlap': { summary: 'two tensors share part of a byte range', remedy: 'export the model again' },
-  'tensor-size': { summary: 'the bytes of a tensor do not fit its shape and type', remedy: 'export the model again' },
+  'tensor-size': {
+    summary: 'the size of a tensor does not match its shape and type',
+    remedy: 'export the model again',
+  },
   'unknown-dtype': {
     summary: 'a tensor has an element type this version does not know',
     remedy: 'export the model with ordinary element types',
   },
   'duplicate-name': { summary: 'two values of one graph have the same name', remedy: 'export the model again' },
-  'unknown-value': { summary: 'a node reads a value that nothing makes', remedy: 'export the model again' },
+  'unknown-value': { summary: 'a node reads a value that does not exist', remedy: 'export the model again' },
   'cyclic-graph': { summary: 'the nodes of a graph form a cycle', remedy: 'export the model again' },
   'invalid-graph': { summary: 'the graph breaks a rule of the ONNX format', remedy: 'export the model again' },
   'local-function': {
-    summary: 'a local function of the model cannot be put in the place of its calls',
+    summary: 'a local function of the model cannot be inlined',
     remedy: 'inline the functions when exporting, or with onnx.inliner.inline_local_functions, and try again',
   },
   'not-finite': { summary: 'a weight is NaN or infinite', remedy: 'repair the checkpoint and export it again' },
@@ -70,29 +73,29 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
   },
   'already-quantized': { summary: 'the model is quantized already', remedy: 'start from the float export' },
   'strict-skipped': {
-    summary: 'something in scope was skipped although `strict` is on',
-    remedy: 'drop `strict` or narrow the scope',
+    summary: 'a projection in scope stays float and `strict` is set',
+    remedy: 'remove `strict` or narrow the scope',
   },
   recipe: { summary: 'the recipe is not valid', remedy: 'compare it with docs/recipes.md' },
   'bits-file': {
     summary: 'the bits file is not valid',
-    remedy: 'give one of the precisions of the set to every layer',
+    remedy: 'give every layer one of the precisions of the set',
   },
   'not-a-set': { summary: 'the file is not a nested set', remedy: 'pass the .json written by `matquant compile`' },
   damaged: {
-    summary: 'a file is not what was written',
-    remedy: 'copy it again from where it came, or run the command that wrote it again',
+    summary: 'a file does not have the digest that it was written with',
+    remedy: 'copy the file again from its source, or run the command that wrote it again',
   },
   'precision-missing': {
     summary: 'the data file is too short for the precision',
-    remedy: 'append the missing bytes with `matquant append`',
+    remedy: 'choose a precision of the set, or append the missing bytes with `matquant append`',
   },
   'no-precision': {
     summary: 'the set has no model of this precision',
     remedy: 'ask for a precision that it has, or compile it with `--bits`',
   },
   'scale-range': {
-    summary: 'a scale or offset is beyond the range of float16, in which tables are stored',
+    summary: 'a scale or offset is outside the range of float16, in which tables are stored',
     remedy: 'leave the projection float by an override of the recipe: { "match": "^ID$", "exclude": true }',
   },
   'empty-text': { summary: 'the text has too few tokens', remedy: 'give more text' },
@@ -102,46 +105,47 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
   },
   'bad-tokenizer': { summary: 'the tokenizer cannot be read', remedy: 'pass the tokenizer.json of the model' },
   'unsupported-model': {
-    summary: 'the model has an input or output this tool cannot feed',
+    summary: 'the model has an input or output that this tool does not support',
     remedy: 'export a decoder with input_ids and logits',
   },
   'internal-graph': {
-    summary: 'ONNX Runtime refused or failed to run a graph that this tool made of the model',
+    summary: 'ONNX Runtime cannot run a graph that this tool made from the model',
     remedy: 'check that the original model runs in ONNX Runtime; if it does, please report this with the model',
   },
   'runtime-failed': {
-    summary: 'ONNX Runtime refused or failed to run a model',
+    summary: 'ONNX Runtime cannot run a model',
     remedy: 'check that this model runs in ONNX Runtime by itself',
   },
-  parity: { summary: 'an emitted file does not compute what it should', remedy: 'please report this with the model' },
+  parity: { summary: 'an emitted graph gives wrong results', remedy: 'please report this with the model' },
   'levels-differ': {
-    summary: 'a graph computes something else when the runtime does not optimize it',
+    summary: 'a graph gives other results at another graph optimization level',
     remedy: 'do not use the file; slice or compile it again with this version, and report it if that does not help',
   },
   'not-folded': {
-    summary: 'ONNX Runtime leaves work in a graph that it should do once, when a session is made',
+    summary: 'ONNX Runtime does not fold constants of a graph when it creates a session',
     remedy:
-      'write the model with --standalone, which joins no codes at load, or raise the session option optimization.constant_folding_max_output_size_in_bytes (1 GiB by default)',
+      'write the model with `standalone`, which needs no folding, or raise the session option optimization.constant_folding_max_output_size_in_bytes (1 GiB by default)',
   },
   'output-exists': { summary: 'the output cannot be written there', remedy: 'choose another output path' },
-  'disk-full': { summary: 'the disk has no room for the output', remedy: 'free some space or choose another disk' },
+  'disk-full': { summary: 'the disk is full', remedy: 'free space or choose another disk' },
   'unsupported-target': {
     summary: 'the target runtime cannot run the requested form',
     remedy: 'choose other bits or another target',
   },
   statistics: { summary: 'the statistics do not belong to this model', remedy: 'capture them again' },
-  numeric: { summary: 'a computation lost its footing', remedy: 'use more calibration text or larger damping' },
+  numeric: { summary: 'a numeric computation failed', remedy: 'use more calibration text or larger damping' },
   'report-input': {
     summary: 'a file of results for the report is not valid',
     remedy: 'save it again with `matquant eval … --json` or `matquant compile … --json`',
   },
   'memory-bound': {
-    summary: 'the work takes more memory than it may',
-    remedy: 'raise --memory, or use a recipe that needs less',
+    summary: 'the work needs more memory than the limit',
+    remedy: 'raise `memoryBytes`, or use a recipe that needs less',
   },
   memory: { summary: 'a projection is too large for the kernels', remedy: 'use the data-free method for it' },
 };
 
+/** Codes of errors; `ERRORS` has a sentence and a remedy for each. */
 export type ErrorCode =
   | 'bad-usage'
   | 'file-missing'
@@ -194,7 +198,7 @@ export type ErrorCode =
   | 'memory-bound'
   | 'memory';
 
-/** Refusals: a projection or tensor stays as it is, and the report says why. One row per code. */
+/** Refusals: a projection or tensor stays as it is, and the report says why. */
 export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
   'weight-not-constant': { summary: 'the weight is computed at run time', remedy: 'export with constant folding' },
   'weight-overridable': {
@@ -211,7 +215,7 @@ export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
   },
   'gemm-form': { summary: 'the Gemm is not a plain product: transA, alpha or beta', remedy: 'none' },
   'graph-output': { summary: 'a value inside the projection is a graph output', remedy: 'export without that output' },
-  'product-form': { summary: 'the operator multiplies by a weight in a form that is left as it is', remedy: 'none' },
+  'product-form': { summary: 'the operator multiplies by a weight in a form that is not quantized', remedy: 'none' },
   'already-quantized': { summary: 'the projection is quantized already', remedy: 'start from the float export' },
   'no-gated-ffn': { summary: 'the product is not part of a gated feed-forward block', remedy: 'none' },
   'out-of-scope': { summary: 'the projection is outside the requested scope', remedy: 'widen `scope`' },
@@ -221,6 +225,7 @@ export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
   excluded: { summary: 'an override of the recipe excludes it', remedy: 'change the override' },
 };
 
+/** Codes of refusals; `REFUSALS` has a sentence and a remedy for each. */
 export type RefusalCode =
   | 'weight-not-constant'
   | 'weight-overridable'
@@ -240,14 +245,14 @@ export type RefusalCode =
   | 'expert-weights'
   | 'excluded';
 
-/** A finding with a code, a place and a sentence. */
+/** A problem with a code, a place and a sentence. */
 export interface Diagnostic {
   readonly code: ErrorCode;
   readonly at: string;
   readonly message: string;
 }
 
-/** The one error class of the compiler: bad input, exit code 2. Anything else thrown is a bug, exit code 1. */
+/** Error for bad input; the command line exits with code 2. Any other error is a bug of this tool, exit code 1. */
 export class CompilerError extends Error implements Diagnostic {
   override readonly name = 'CompilerError';
   readonly code: ErrorCode;

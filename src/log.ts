@@ -3,13 +3,13 @@
  * program that uses the package passes its own, and tests pass `silentContext()`.
  */
 
-/** Sentences for people. `info` is the course of things, `warn` is something a user should look at. */
+/** Messages for people. `info` reports the course of the work, `warn` something a user should look at. */
 export interface Log {
   info(text: string): void;
   warn(text: string): void;
 }
 
-/** How far one stage of the work is. */
+/** Progress of one stage. */
 export interface ProgressUpdate {
   /** A verb or noun a user understands: `capture`, `solve`, `write`. */
   readonly stage: string;
@@ -24,15 +24,15 @@ export interface Progress {
   update(update: ProgressUpdate): void;
 }
 
-/** What every step of the pipeline is given besides its options. */
+/** Where messages and progress go, and how a run is stopped. */
 export interface Context {
   readonly log: Log;
   readonly progress: Progress;
-  /** Aborted when the user interrupts; steps that take long call `signal.throwIfAborted()` between units of work. */
+  /** Aborted to stop the run; long steps check it between units of work. */
   readonly signal: AbortSignal;
 }
 
-/** A context that says nothing and never stops. */
+/** A context that prints nothing. Without `signal` it never stops. */
 export function silentContext(signal: AbortSignal = new AbortController().signal): Context {
   return { log: { info: () => {}, warn: () => {} }, progress: { update: () => {} }, signal };
 }

@@ -14,6 +14,7 @@ import { createRandom } from '../../src/random.js';
 import { openDecoder } from '../../src/runtime/decoder.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
 import { solveGroup } from '../../src/solve/kernel/solve.js';
+import { dataIn } from '../../test/support/set-files.js';
 
 const model = fileURLToPath(new URL('../../../fixtures/models/mistral-656k/model.onnx', import.meta.url));
 const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =>
@@ -61,7 +62,7 @@ try {
   const recipe = parseRecipe({ method: 'rtn', decode: 'tied', bits: [8, 4], block: 32 }, 'probe');
   const machine = { threads: 1, memoryBytes: 1e9, seed: 0, standalone: false, strict: false };
   await compile({ model, output: folder, name: 'm', recipe, ...machine }, silentContext());
-  const own = createHash('sha256').update(readFileSync(join(folder, 'm.data')));
+  const own = createHash('sha256').update(readFileSync(dataIn(folder)));
   await hashSolved(own);
   const [float, int4] = [await logitsDigest(model), await logitsDigest(join(folder, 'm_int4.onnx'))];
   console.log(JSON.stringify({ own: short(own), float, int4 }));

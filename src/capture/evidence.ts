@@ -3,7 +3,7 @@
  * alone do not count those: one sentence a thousand times over has thousands of tokens, random characters have few different ones.
  */
 
-/** What there is of different activations in windows of token ids. */
+/** Counts of different activations in windows of token ids. */
 export interface TextCounts {
   /** Different runs of an id with the two before it. */
   readonly contexts: number;
@@ -11,7 +11,7 @@ export interface TextCounts {
   readonly ids: number;
 }
 
-/** Counts that are enough for inputs of some width. */
+/** Counts that are enough for inputs of a width. */
 export type TextNeed = TextCounts;
 
 /**

@@ -35,7 +35,7 @@ const POSITIONALS: ReadonlySet<string> = new Set(['model', 'set', 'folder']);
 /** Options that a command line can name at all. */
 const NAMED: ReadonlySet<string> = new Set(
   (
-    'name recipe preset text tokenizer ids bos statistics threads seed work workDir window windows tokens skip limit ' +
+    'name recipe preset overwrite text tokenizer ids bos statistics threads seed work workDir window windows tokens skip limit ' +
     'standalone strict bits block scope attentionBits embeddingBits floatStorage compute target initializerInputs steps minutes prefix ' +
     'method methods shape per maxKl maxNllIncrease minTop1 maxSize bitsFile saveBits original score kept slice format ' +
     'from run junit goal search measure thresholds'

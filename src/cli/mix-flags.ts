@@ -68,7 +68,7 @@ export const searchFlags: SearchFlags = {
 export function searchOf(values: Values<SearchFlags>): NonNullable<MixInput['search']> {
   const text = textOf(values);
   if (text === undefined && values.original !== undefined)
-    fail('bad-usage', '--original', 'A model to compare with is of no use without --text or --ids');
+    fail('bad-usage', '--original', '--original has no effect without --text or --ids');
   const measure = text && {
     text,
     window: wholeNumber('--window', values.window, 2),

@@ -72,7 +72,7 @@ export const statisticsFlag: { readonly statistics: ListFlag } = {
 export function textOf(values: Values<TextFlags>): TextOptions | undefined {
   const { text, ids, tokenizer } = values;
   if (text === undefined && ids === undefined) {
-    if (tokenizer !== undefined) fail('bad-usage', '--tokenizer', 'A tokenizer is of no use without --text');
+    if (tokenizer !== undefined) fail('bad-usage', '--tokenizer', '--tokenizer has no effect without --text');
     return undefined;
   }
   if (text !== undefined && ids !== undefined) fail('bad-usage', '--ids', 'Give --text or --ids, not both');

@@ -87,13 +87,13 @@ export const recipeFlags: RecipeFlags = {
   window: { type: 'string', describe: help('window'), group: 'Recipe:' },
   steps: {
     type: 'string',
-    describe: 'Steps of distillation for each precision, or of training for each block where nothing is distilled',
+    describe: 'Steps of distillation per precision, or of training per block',
     group: 'Recipe:',
   },
   prefix: {
     type: 'string',
     choices: ['float', 'quantized'],
-    describe: 'What feeds the solver, or the blocks that are trained: float layers before them, or quantized ones',
+    describe: 'Inputs of the solver or of trained blocks: from float or from quantized layers',
     group: 'Recipe:',
   },
   minutes: {

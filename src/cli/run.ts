@@ -110,7 +110,7 @@ function createParser(args: readonly string[], { version, commands }: Program): 
     .version(version)
     .help()
     .strict()
-    .demandCommand(1, 'A verb is needed')
+    .demandCommand(1, 'A command is needed')
     .wrap(COLUMNS)
     .exitProcess(false)
     .fail((message, error: Error | undefined) => {

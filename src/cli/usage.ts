@@ -23,7 +23,7 @@ function sentence(
   const [, unknown] = /^Unknown arguments?: ([^,]+)/.exec(message) ?? [];
   if (unknown !== undefined) return unknownWord(unknown, args, words, command, commands);
   if (/^Not enough non-option/.test(message) && command !== undefined) {
-    return `Something is missing: the form is matquant ${command.usage}`;
+    return `An argument is missing: the usage is matquant ${command.usage}`;
   }
   const [, hungry] = /^Not enough arguments following: (.+)/.exec(message) ?? [];
   if (hungry !== undefined) return `The option ${hungry.length === 1 ? '-' : '--'}${hungry} needs a value`;
@@ -43,10 +43,10 @@ function unknownWord(
   const verb = words[0];
   if (command === undefined && verb !== undefined) {
     const verbs = commands.map((candidate) => candidate.verb);
-    return `There is no verb ${verb}${didYouMean(nearest(verb, verbs)) ?? `; the verbs are ${verbs.join(', ')}`}`;
+    return `There is no command ${verb}${didYouMean(nearest(verb, verbs)) ?? `; the commands are ${verbs.join(', ')}`}`;
   }
   const isOption = args.some((arg) => arg === `-${word}` || arg.startsWith(`--${word}`));
-  if (!isOption) return `The argument ${word} is one too many`;
+  if (!isOption) return `Unexpected argument ${word}`;
   const dashes = args.includes(`-${word}`) ? '-' : '--';
   const close = nearest(word, [...(command?.optionNames ?? []), ...EVERYWHERE]);
   return `There is no option ${dashes}${word}${didYouMean(close && `--${close}`) ?? ''}`;

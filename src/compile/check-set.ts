@@ -11,16 +11,19 @@ import type { SetGraph } from '../set/index.js';
 import type { ProbeText, Scored } from '../solve/index.js';
 import { type Source, vocabularyOf } from '../source/index.js';
 
-/** What the probe found of one graph. */
+/** Comparison of one graph with the source after compiling. */
 export interface Probe {
   /** KL to the source over the probe windows, nats per position. */
   readonly kl: number;
+  /** Share of positions with the same most likely token. */
   readonly top1: number;
+  /** NLL minus that of the source, nats per position; meaningless for random ids. */
   readonly deltaNll: number;
+  /** Scored positions. */
   readonly positions: number;
-  /** Text that nothing was learnt from, text that was, or ids that were made up, since no text was left. */
+  /** Held-out text, text that was used for calibration, or random ids if no text was left. */
   readonly scored: Scored;
-  /** On token ids that were made up: this shows that a graph works, not how good it is. */
+  /** True for random ids: the check then shows that a graph works, not how good it is. */
   readonly isRandom: boolean;
 }
 
@@ -65,7 +68,7 @@ export async function checkSet(set: SetToCheck, context: Context): Promise<Reado
   const need = checkMemory(model, source);
   if (need > memoryBytes) {
     context.log.warn(
-      `To compare the graphs with the source takes ${Math.ceil(need / 1e6)} MB, so this was not done: allow more memory to do so.`,
+      `The graphs were not compared with the source, because this needs ${Math.ceil(need / 1e6)} MB: raise the memory limit.`,
     );
     return {};
   }
@@ -98,7 +101,7 @@ export async function checkGraphs(options: CheckOptions, context: Context): Prom
   }).catch((error: unknown) => rethrow(error));
   const probes = result.candidates.map((score, at) => [graphs[at]?.name ?? '', probeOf(score, text.scored)] as const);
   for (const [name, probe] of probes) {
-    if (!Number.isFinite(probe.kl)) fail('parity', name, `The ${name} graph gives numbers that are not finite`);
+    if (!Number.isFinite(probe.kl)) fail('parity', name, `The logits of the ${name} graph are not finite`);
   }
   const ids = (windows[0] as Int32Array).slice(0, options.exactly ?? LEVEL_TOKENS);
   for (const { name, file } of graphs) {

@@ -53,20 +53,27 @@ import { checkSet, type Probe } from './check-set.js';
 import type { Clock } from './clock.js';
 import { type ProjectionReport, projectionReport } from './projection-report.js';
 
+/** The options of `compile` with all defaults filled in; `CompileInput` is what a caller passes. */
 export interface CompileOptions {
+  /** ONNX file of a float export. */
   readonly model: string;
   /** Folder of the set. */
   readonly output: string;
   /** File name stem of the set; the model's by default. */
   readonly name?: string;
+  /** How the model is compiled. */
   readonly recipe: Recipe;
-  /** Bytes that the smallest model may take: the rest is stored as small as this needs. */
+  /** Most bytes of the smallest model with its graph. Attention, embedding, head and floats get the bits that fit. */
   readonly targetBytes?: number;
+  /** Calibration text. */
   readonly text?: TextOptions;
-  /** Folders of statistics captured before, which are added up and stand in for text in the solver. */
+  /** Folders of captured statistics. They are added and replace text in the solver. */
   readonly statistics?: readonly string[];
+  /** Worker threads. Results are the same for any number. */
   readonly threads: number;
+  /** Bytes of memory to plan for. */
   readonly memoryBytes: number;
+  /** Random seed. The same seed and input give the same bytes. */
   readonly seed: number;
   /** Write self-contained models, one per precision, instead of the nested set. */
   readonly standalone: boolean;

@@ -38,25 +38,33 @@ import { fitRest } from './target-size.js';
 
 export type { CompiledPrecision, CompileOptions } from './compile-set.js';
 
+/** What `compile` wrote, as `matquant compile --json` prints it. */
 export interface CompileResult {
-  /** The recipe, fitted to the target size where one was given. */
+  /** The recipe with all defaults, fitted to `targetBytes` if that was given. */
   readonly recipe: Recipe;
+  /** Written files, with their sizes in bytes. */
   readonly files: readonly { readonly path: string; readonly bytes: number }[];
+  /** The models of the set, one per precision. */
   readonly precisions: readonly CompiledPrecision[];
+  /** Number of quantized projections. */
   readonly quantized: number;
+  /** Projections and tensors that stay float, with a code of `REFUSALS` and a reason. */
   readonly refused: readonly Refusal[];
+  /** Shape, errors and code histograms of each projection. */
   readonly projections: readonly ProjectionReport[];
   /** Embedding and head, where they were quantized. */
   readonly tables: readonly TableReport[];
   /** Precisions whose tables were distilled. */
   readonly distilled: readonly CompiledDistillation[];
+  /** How much text there was and how much the widest projection needs; undefined without text. */
   readonly calibrationTokens: number;
   /** What the text has beside what the widest projection needs; undefined where nothing was learnt from text. */
   readonly calibration: TextEvidence | undefined;
+  /** Wall time. */
   readonly seconds: number;
-  /** Seconds by stage. */
+  /** Wall time of each stage in seconds. */
   readonly stages: Readonly<Record<string, number>>;
-  /** Most memory that this process has held so far. */
+  /** Largest resident memory of the process so far. */
   readonly peakMemoryBytes: number;
 }
 

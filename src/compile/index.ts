@@ -1,7 +1,23 @@
 /** The road from a float export to a set. */
-export { type CompileInput, type CompileOptions, type CompileResult, compile } from './compile.js';
-export { type InspectInput, type InspectOptions, type InspectResult, inspect } from './inspect.js';
+export type { Budget } from './budget.js';
+export type { Probe } from './check-set.js';
 export {
+  type CompiledPrecision,
+  type CompileInput,
+  type CompileOptions,
+  type CompileResult,
+  compile,
+} from './compile.js';
+export {
+  type InspectedProjection,
+  type InspectedSize,
+  type InspectInput,
+  type InspectOptions,
+  type InspectResult,
+  inspect,
+} from './inspect.js';
+export {
+  type LambdaRow,
   type LambdaSearchInput,
   type LambdaSearchOptions,
   type LambdaSearchResult,
@@ -9,3 +25,4 @@ export {
 } from './lambda-search.js';
 export type { PassPage } from './passes.js';
 export { explainPass, listPasses } from './passes.js';
+export type { ProjectionReport } from './projection-report.js';

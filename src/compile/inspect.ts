@@ -12,10 +12,13 @@ import { type Budget, compiledBudget, floatBudget, totalOf } from './budget.js';
 import { requireTarget } from './target.js';
 import { fitRest } from './target-size.js';
 
+/** The options of `inspect` with all defaults filled in; `InspectInput` is what a caller passes. */
 export interface InspectOptions {
+  /** ONNX file of a float export. */
   readonly model: string;
+  /** How the model would be compiled. */
   readonly recipe: Recipe;
-  /** Bytes that the smallest model may take: the rest is stored as small as this needs. */
+  /** Most bytes of the smallest model with its graph. */
   readonly targetBytes?: number;
 }
 
@@ -40,35 +43,47 @@ export interface InspectedSize {
   readonly storedBitsPerWeight: number;
 }
 
+/** What is in a model, what would be quantized, what not and why. */
 export interface InspectResult {
   readonly path: string;
   /** The recipe, fitted to the target size where one was given. */
   readonly recipe: Recipe;
+  /** Name and version of the exporter, as the model has them. */
   readonly producer: string;
+  /** Version of the default operator set. */
   readonly opset: number;
+  /** Number of decoder layers with a feed-forward block. */
   readonly layers: number;
+  /** Activation of the feed-forward blocks; null if none was found. */
   readonly activation: string | null;
+  /** Token embedding and head; null if none was found. */
   readonly embedding: { readonly vocabulary: number; readonly hidden: number; readonly head: string } | null;
   /** Passes that changed the graph when it was read, with the number of changes. */
   readonly passes: readonly { readonly name: string; readonly changes: number }[];
   readonly projections: readonly InspectedProjection[];
   /** What each input is fed with. */
   readonly inputs: readonly InspectedInput[];
-  /** Why `compile` refuses the model whatever the recipe: sentences, mostly none. */
+  /** Reasons why `compile` refuses the model with any recipe; usually empty. */
   readonly problems: readonly string[];
-  /** The inputs that can be fed, for people. */
+  /** The inputs that can be fed, as a sentence. */
   readonly understood: string;
+  /** Bytes of the float model. */
   readonly floatBytes: number;
   /** Bytes by part as they are stored now; the head's may repeat the embedding (`embedding.head` is copy). */
   readonly budget: Budget;
+  /** Size of each precision, by name such as `int4`. */
   readonly sizes: Readonly<Record<string, InspectedSize>>;
-  /** Beside activations and the check of the graphs, which take what they are allowed. */
+  /** Estimated memory of a compilation, without activations and the check of the graphs, which use up to `memoryBytes` more. */
   readonly peakMemoryBytes: number;
 }
 
 /** What `inspect` takes; the recipe is `best` by default. */
 export type InspectInput = RecipeTaking<InspectOptions, 'targetBytes'>;
 
+/**
+ * Reads a model and reports what `compile` would do with it. Writes nothing. Fails with the code of whatever makes the model
+ * unreadable.
+ */
 export async function inspect(input: InspectInput, context: Context = silentContext()): Promise<InspectResult> {
   const options = checkOptions<InspectOptions>('inspect', input);
   const asked = parseRecipe(options.recipe ?? { preset: 'best' });

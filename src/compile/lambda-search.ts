@@ -1,6 +1,6 @@
 /**
  * The weights of the precisions, chosen as MatQuant does: each candidate is compiled on part of the calibration text and scored on
- * the part that is kept back for it.
+ * the held-out part.
  */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,32 +15,41 @@ import { slice } from '../set/index.js';
 import { readWindows, type TextInput, type TextOptions, textFiles } from '../text/index.js';
 import { compile } from './compile.js';
 
+/** The options of `searchLambda` with all defaults filled in; `LambdaSearchInput` is what a caller passes. */
 export interface LambdaSearchOptions {
+  /** ONNX file of a float export. */
   readonly model: string;
+  /** How each candidate is compiled. */
   readonly recipe: Recipe;
-  /** Weights by precision: one map a candidate. */
+  /** Weights by precision, one object per candidate. */
   readonly candidates: readonly Readonly<Record<number, number>>[];
+  /** Calibration text; windows after the calibration windows are held out for scoring. */
   readonly text: TextOptions;
-  /** Windows behind the calibration windows that candidates are scored on. */
+  /** Number of held-out windows that candidates are scored on. */
   readonly kept: number;
+  /** Worker threads. */
   readonly threads: number;
+  /** Bytes of memory to plan for. */
   readonly memoryBytes: number;
+  /** Random seed. */
   readonly seed: number;
   /** Folder of results that a later run reuses. */
   readonly work?: string;
 }
 
+/** The score of one candidate. */
 export interface LambdaRow {
   readonly lambda: Readonly<Record<number, number>>;
-  /** Divergence from the float model on the text that was kept back, by precision. */
+  /** KL to the float model on held-out text, nats per position, by precision. */
   readonly kl: Readonly<Record<number, number>>;
-  /** Over the precisions. */
+  /** Sum of the KL over the precisions. */
   readonly sum: number;
   /** No other candidate is at least as good at every precision. */
   readonly isFront: boolean;
   readonly seconds: number;
 }
 
+/** The scores of all candidates. */
 export interface LambdaSearchResult {
   readonly windows: number;
   readonly kept: number;
@@ -56,6 +65,10 @@ export type LambdaSearchInput = RecipeTaking<
   'kept' | 'threads' | 'memoryBytes' | 'seed'
 > & { readonly text: TextInput };
 
+/**
+ * Compiles the model with each candidate for the weights of the precisions and scores it on held-out calibration text. Fails
+ * with `bad-usage` for invalid options.
+ */
 export async function searchLambda(
   input: LambdaSearchInput,
   context: Context = silentContext(),
@@ -67,7 +80,7 @@ export async function searchLambda(
   const wanted = Math.ceil(recipe.tokens / recipe.window) + kept;
   const windows = readWindows(options.text, { window: recipe.window, limit: wanted });
   if (windows.length <= kept)
-    fail('empty-text', 'text', `The text has ${windows.length} windows, of which ${kept} are to be kept back`);
+    fail('empty-text', 'text', `The text has ${windows.length} windows, of which ${kept} are to be held out`);
   const folder = temporaryFolder('lambda');
   try {
     const write = (name: string, list: readonly Int32Array[]): TextOptions => {

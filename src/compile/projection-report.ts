@@ -5,7 +5,7 @@ import type { ProjectionPlace } from '../quant/layout.js';
 import type { CompiledProjection, ProjectionParts } from '../set/index.js';
 import type { SolvedProjection } from '../solve/index.js';
 
-/** With the time it took, which the facts of a set leave out. */
+/** A quantized projection: shape, errors, code histogram, and the time it took, which the facts of a set leave out. */
 export interface ProjectionReport extends CompiledProjection {
   readonly seconds: number;
 }

@@ -40,7 +40,7 @@ export function fitRest(source: Source, recipe: Recipe, target: number | undefin
   return fail(
     'bad-usage',
     'targetBytes',
-    `The int${lowest} model takes ${inMegabytes(least)} at least, more than ${inMegabytes(target)}`,
+    `The int${lowest} model needs at least ${inMegabytes(least)}, more than ${inMegabytes(target)}`,
   );
 }
 

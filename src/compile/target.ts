@@ -16,14 +16,14 @@ export function requireTarget({ model, path }: Source, recipe: Recipe, { log }: 
     fail(
       'unsupported-target',
       'recipe.embeddingBits',
-      'GatherBlockQuantized looks up rows of 4 or 8 bits on WebGPU, not of 2: take 4 or 8 bits for the embedding and the head',
+      'GatherBlockQuantized looks up rows of 4 or 8 bits on WebGPU, not of 2 bits: use 4 or 8 bits for the embedding and the head',
     );
   }
   if (computesBfloat16(model)) {
     fail(
       'unsupported-target',
       path,
-      'The model computes in bfloat16, a type that WebGPU does not have: a recipe with "compute": "float32" does without it',
+      'The model computes in bfloat16, which WebGPU does not support: use a recipe with "compute": "float32"',
     );
   }
   if (recipe.bits.includes(2)) log.warn('Projections of 2 bits run on WebGPU from onnxruntime-web 1.26 on.');

@@ -112,7 +112,7 @@ function requireFolded(path: string, name: string, executed: readonly ExecutedNo
   fail(
     'not-folded',
     path,
-    `ONNX Runtime computes ${left.length} constants of ${name} at every run instead of once, the largest at ${largest.name} (${byteSize(largest.outputBytes)})`,
+    `ONNX Runtime computes ${left.length} constants of ${name} at every run instead of at load, the largest at ${largest.name} (${byteSize(largest.outputBytes)})`,
   );
 }
 

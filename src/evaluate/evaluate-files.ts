@@ -16,14 +16,19 @@ import { referenceOf } from './reference.js';
 
 export type { CandidateResult, EvalResult, ModelResult } from './evaluate-types.js';
 
+/** The options of `evaluate` with all defaults filled in; `EvalInput` is what a caller passes. */
 export interface EvalOptions {
+  /** ONNX model to compare with. */
   readonly reference: string;
+  /** ONNX models to score. */
   readonly candidates: readonly string[];
+  /** Text to score on. */
   readonly text: TextOptions;
   /** Tokens in a window. */
   readonly window: number;
   /** Most windows to score; all of the text by default. */
   readonly windows?: number;
+  /** Worker threads. */
   readonly threads: number;
   /** Bytes that open models may take together; default 4 GiB. */
   readonly memoryBytes?: number;
@@ -36,6 +41,10 @@ export type EvalInput = Input<Omit<EvalOptions, 'text'>, 'candidates' | 'window'
   readonly text: TextInput;
 };
 
+/**
+ * Scores the reference and every candidate on the same windows of text. Fails with `bad-ids` if token ids do not fit a model,
+ * and `runtime-failed` if ONNX Runtime cannot run it.
+ */
 export async function evaluate(input: EvalInput, context: Context = silentContext()): Promise<EvalResult> {
   const options = checkOptions<EvalOptions>('evaluate', input);
   const files = [options.reference, ...options.candidates].flatMap((path) => inputFiles(path, options.text));
@@ -50,7 +59,7 @@ async function evaluateInputs(options: EvalOptions, inputs: InputWatch, context:
   if (!('ids' in options.text)) requireText(reference, options.reference);
   if (takesVectors(reference))
     context.log.warn(
-      'The models are fed with random vectors, since no embedding is part of them: KL and top-1 compare them, NLL and perplexity say nothing.',
+      'The models have no embedding and are fed with random vectors: KL and top-1 compare them, but NLL and perplexity have no meaning.',
     );
   const exactly = fixedShapeOf(reference).length;
   const { text, window, windows: limit } = options;

@@ -16,21 +16,25 @@ import { referenceOf } from './reference.js';
 import { readTask, type TaskItem } from './task-items.js';
 import { evaluateTask, type TaskOptions, type TaskResult } from './tasks.js';
 
+/** The options of `evaluateTasks` with all defaults filled in; `EvaluateTasksInput` is what a caller passes. */
 export interface EvaluateTasksOptions {
+  /** ONNX model to compare with. */
   readonly reference: string;
+  /** ONNX models to score. */
   readonly candidates: readonly string[];
-  /** Files of items, one a line. */
+  /** Files of multiple-choice questions, one JSON object a line. */
   readonly tasks: readonly string[];
-  /** Most items of each file, from its start; all by default. */
+  /** Most questions of each file, from its start; all by default. */
   readonly limit?: number;
   /** The tokenizer.json of the models. */
   readonly tokenizer: string;
   /** First token of every text: the tokenizer's own, none, or an id. */
   readonly bos: 'auto' | 'none' | number;
+  /** Worker threads. */
   readonly threads: number;
 }
 
-/** How one model answers one task. */
+/** The score of one model on one task. */
 export interface TaskScore extends TaskResult {
   /** File name of the task without its suffix. */
   readonly task: string;
@@ -42,7 +46,7 @@ export interface TaskScore extends TaskResult {
 /** What `evaluateTasks` takes. */
 export type EvaluateTasksInput = Input<EvaluateTasksOptions, 'candidates' | 'bos' | 'threads'>;
 
-/** The scores of every model on every task, the reference first. */
+/** Scores every model on every task of multiple-choice questions; the reference comes first. */
 export async function evaluateTasks(
   input: EvaluateTasksInput,
   context: Context = silentContext(),
@@ -120,5 +124,5 @@ const agreementOf = ({ choices }: TaskResult, first: TaskResult): number =>
 function requireTaskNames(files: readonly string[]): void {
   const names = files.map(taskName);
   const twice = files.find((_, at) => names.indexOf(names[at] as string) < at);
-  if (twice !== undefined) fail('bad-usage', twice, 'Two tasks go by the same file name');
+  if (twice !== undefined) fail('bad-usage', twice, 'Two tasks have the same file name');
 }

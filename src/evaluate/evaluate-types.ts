@@ -1,6 +1,7 @@
 /** The result of an evaluation, as `matquant eval --json` prints it. Losses are means per position, in nats. */
 import type { WindowSum } from './statistics.js';
 
+/** The scores of one model. */
 export interface ModelResult {
   readonly path: string;
   /** Mean −log p of the next token. */
@@ -25,11 +26,12 @@ export interface ModelResult {
   readonly windows: readonly WindowSum[];
 }
 
+/** The scores of one model compared with the reference. */
 export interface CandidateResult extends ModelResult {
   /** Mean KL(reference ‖ candidate). */
   readonly kl: number;
   readonly klStandardError: number;
-  /** Share of positions at which both models find the same token likeliest. */
+  /** Share of positions at which both models have the same most likely token. */
   readonly top1: number;
   readonly top1StandardError: number;
   /** nll − nll of the reference; its error is that of the paired differences, far below that of either nll. */
@@ -40,6 +42,7 @@ export interface CandidateResult extends ModelResult {
   readonly klWindows: readonly WindowSum[];
 }
 
+/** The scores of all models, as `matquant eval --json` prints them. */
 export interface EvalResult {
   readonly reference: ModelResult;
   readonly candidates: readonly CandidateResult[];

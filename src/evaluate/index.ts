@@ -3,9 +3,18 @@ export { checkLevels, LEVEL_TOKENS } from './check-levels.js';
 export { evaluateModels } from './evaluate.js';
 export { type EvalInput, type EvalOptions, type EvalResult, evaluate } from './evaluate-files.js';
 export { type EvaluateTasksInput, type EvaluateTasksOptions, evaluateTasks, type TaskScore } from './evaluate-tasks.js';
-export type { CandidateResult } from './evaluate-types.js';
+export type { CandidateResult, ModelResult } from './evaluate-types.js';
 export { type Logits, logitsFor, logitsOf } from './logits.js';
 export { referenceOf } from './reference.js';
 export { type CandidateScore, type ReferenceScore, scoreCandidate, scoreReference } from './score.js';
 export { meanOf, type WindowSum } from './statistics.js';
-export { type Thresholds, type VerifyInput, type VerifyOptions, type VerifyResult, verify } from './verify.js';
+export type { TaskResult } from './tasks.js';
+export {
+  type Check,
+  type Thresholds,
+  type VerifyInput,
+  type VerifyOptions,
+  type VerifyResult,
+  verify,
+} from './verify.js';
+export type { Finding } from './verify-digests.js';

@@ -23,6 +23,7 @@ export interface TaskOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Accuracies as shares from 0 to 1, with their standard errors. */
 export interface TaskResult {
   readonly items: number;
   readonly accuracy: number;

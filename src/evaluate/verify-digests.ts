@@ -17,7 +17,7 @@ const RESULTS = ['report.json', 'sensitivity.json', 'sweep.json'];
  */
 export function examine(path: string): readonly Finding[] {
   if (/\.onnx$/i.test(path))
-    return examineModel(path) ?? fail('bad-usage', path, 'The model carries no digests: this tool did not write it');
+    return examineModel(path) ?? fail('bad-usage', path, 'The model has no digests: this tool did not write it');
   try {
     const set = openSetOf(path);
     return [...examineSet(set), ...examineResults(set)];

@@ -17,28 +17,35 @@ import { evaluate } from './evaluate-files.js';
 import type { CandidateResult } from './evaluate-types.js';
 import { examine, type Finding } from './verify-digests.js';
 
+/** Limits that `verify` checks; at least one, or `digests`. */
 export interface Thresholds {
-  /** Nats per position. */
+  /** Most KL to the original, nats per position. */
   readonly maxKl?: number;
-  /** Nats per token that the candidate may be worse. */
+  /** Most increase of negative log-likelihood, nats per token. */
   readonly maxNllIncrease?: number;
-  /** Share of equal likeliest tokens, 0 to 1. */
+  /** Least share of positions with the same most likely token, 0 to 1. */
   readonly minTop1?: number;
-  /** Bytes of all files of the candidate. */
+  /** Most bytes of all files of the candidate. */
   readonly maxSize?: number;
 }
 
+/** The options of `verify` with all defaults filled in; `VerifyInput` is what a caller passes. */
 export interface VerifyOptions {
   /** The model to compare with; needed by thresholds on quality. */
   readonly original?: string;
   /** The model to check; needed by every threshold. */
   readonly candidate?: string;
+  /** Limits to check. */
   readonly thresholds: Thresholds;
   /** Sets (.json or folder) and models (.onnx) whose files are checked against all their digests. */
   readonly digests?: readonly string[];
+  /** Text to measure on; needed by thresholds on quality. */
   readonly text?: TextOptions;
+  /** Tokens in a window. */
   readonly window: number;
+  /** Most windows to score; all of the text by default. */
   readonly windows?: number;
+  /** Worker threads. */
   readonly threads: number;
   /** A JUnit file to write. */
   readonly junit?: string;
@@ -46,7 +53,7 @@ export interface VerifyOptions {
   readonly overwrite?: boolean;
 }
 
-/** One threshold and what was measured against it. */
+/** One threshold and the measured value. */
 export interface Check {
   readonly name: string;
   readonly value: number;
@@ -54,6 +61,7 @@ export interface Check {
   readonly passed: boolean;
 }
 
+/** What was checked, and whether all of it holds. */
 export interface VerifyResult {
   readonly passed: boolean;
   readonly checks: readonly Check[];
@@ -69,7 +77,10 @@ export type VerifyInput = Input<Omit<VerifyOptions, 'text'>, 'window' | 'threads
   readonly text?: TextInput | undefined;
 };
 
-/** Measures what the thresholds ask for and digests what is named; the caller turns `passed` into an exit code. */
+/**
+ * Measures what the thresholds need and checks the digests that are asked for. The result says whether all of it holds; a
+ * missed threshold is not an error.
+ */
 export async function verify(input: VerifyInput, context: Context = silentContext()): Promise<VerifyResult> {
   const options = checkOptions<VerifyOptions>('verify', input);
   const { thresholds, candidate, digests: named = [], junit } = options;
@@ -77,6 +88,7 @@ export async function verify(input: VerifyInput, context: Context = silentContex
   if (!hasThresholds && named.length === 0)
     fail('bad-usage', 'thresholds', '`thresholds` takes at least one threshold');
   if (hasThresholds && candidate === undefined) fail('bad-usage', 'candidate', 'A threshold needs a model to check');
+  requireMeasurable(options);
   guardJunit(options);
   const findings = named.flatMap(examine);
   const checks = hasThresholds && candidate !== undefined ? await checksOf({ ...options, candidate }, context) : [];
@@ -104,6 +116,17 @@ function guardJunit({ junit, original, candidate, text, digests = [], overwrite 
   });
 }
 
+const asksQuality = ({ thresholds: { maxKl, maxNllIncrease, minTop1 } }: VerifyOptions): boolean =>
+  [maxKl, maxNllIncrease, minTop1].some((limit) => limit !== undefined);
+
+/** A threshold on quality needs text and a model to compare with. */
+function requireMeasurable(options: VerifyOptions): void {
+  if (!asksQuality(options)) return;
+  if (options.text === undefined) fail('bad-usage', 'text', 'A threshold on quality needs text to measure it on');
+  if (options.original === undefined)
+    fail('bad-usage', 'original', 'A threshold on quality needs a model to compare with');
+}
+
 async function checksOf(options: Measured, context: Context): Promise<readonly Check[]> {
   requireSound(options.candidate);
   return [...(await qualityChecks(options, context)), ...sizeChecks(options)];
@@ -111,10 +134,8 @@ async function checksOf(options: Measured, context: Context): Promise<readonly C
 
 async function qualityChecks(options: Measured, context: Context): Promise<Check[]> {
   const { maxKl, maxNllIncrease, minTop1 } = options.thresholds;
-  if (maxKl === undefined && maxNllIncrease === undefined && minTop1 === undefined) return [];
-  if (options.text === undefined) fail('bad-usage', 'text', 'A threshold on quality needs text to measure it on');
   const { original, candidate, text, window, windows, threads } = options;
-  if (original === undefined) fail('bad-usage', 'verify', 'A threshold on quality needs a model to compare with');
+  if (!asksQuality(options) || text === undefined || original === undefined) return [];
   await requireLevels({ ...options, original }, text, context);
   const limits = { ...(windows !== undefined && { windows }) };
   const result = await evaluate(

@@ -173,7 +173,7 @@ function scan(
     }
     if (hash.digest('hex') !== header.sha256) damaged(path);
     if (header.kind !== name.kind || header.key !== name.key)
-      fail('damaged-file', path, 'The file belongs to something else than its name says');
+      fail('damaged-file', path, 'The contents of the file do not match its name');
     return { ...header, start };
   } finally {
     closeSync(descriptor);
@@ -195,7 +195,7 @@ function readHeader(
   hash: Hash,
 ): { readonly header: RecordHeader; readonly start: number } {
   const stats = fstatSync(descriptor);
-  if (!stats.isFile()) fail('damaged-file', path, 'This is no file');
+  if (!stats.isFile()) fail('damaged-file', path, 'This is not a file');
   const length = Buffer.alloc(8);
   if (readFully(descriptor, length, 0) < 8) damaged(path);
   const start = 8 + Number(length.readBigUInt64LE());

@@ -11,5 +11,5 @@ export function readSavedJson(path: string): unknown {
   } catch {
     return fail('report-input', path, 'The file is not JSON');
   }
-  return isDamaged(text) ? fail('damaged', path, 'The file does not have the digest it was written with') : value;
+  return isDamaged(text) ? fail('damaged', path, 'The file does not have the digest that it was written with') : value;
 }

@@ -23,7 +23,7 @@ export function readBitsFile(path: string, layout: SetLayout): BitsTable {
   checkKeys(keys, layout, path);
   const entries = layout.projections.map((place) => {
     const bits =
-      keys[longestKey(keys, place) ?? fail('bits-file', path, `Nothing in the file fits ${place.id}; add a "*"`)];
+      keys[longestKey(keys, place) ?? fail('bits-file', path, `No entry of the file matches ${place.id}; add a "*"`)];
     return [place.id, effectiveBits(place, bits as number)] as const;
   });
   return Object.fromEntries(entries);
@@ -50,7 +50,7 @@ const layerOf = (id: string): string => /^layers\.\d+/.exec(id)?.[0] ?? id;
 function layerKeys(list: readonly number[], layout: SetLayout, path: string): Readonly<Record<string, number>> {
   const layers = new Set(layout.projections.map(({ layer }) => layer).filter((layer) => layer >= 0));
   if (list.length !== layers.size)
-    fail('bits-file', path, `The list has ${list.length} entries, the set ${layers.size} layers`);
+    fail('bits-file', path, `The list has ${list.length} entries, but the set has ${layers.size} layers`);
   return Object.fromEntries(list.map((bits, at) => [`layers.${[...layers][at]}`, bits]));
 }
 

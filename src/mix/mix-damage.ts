@@ -39,7 +39,7 @@ export function damageOf(layout: SetLayout, measured: MeasuredDamage, error: Err
   };
 }
 
-/** The solver's errors as damages. */
+/** The solver's errors as sensitivities. */
 class Estimate {
   readonly parent: number;
   readonly #layout: SetLayout;

@@ -57,7 +57,7 @@ async function choose(chooser: MixChooser, { goal, shape, plan }: FitOptions, bu
   if ('maxKl' in goal) {
     if (shape !== undefined) fail('bad-usage', 'search.shape', 'A shape needs `averageBits` or `targetBytes`');
     const found = await chooser.under(goal.maxKl);
-    return found ?? fail('bad-usage', 'goal.maxKl', `No mix of the set comes below ${goal.maxKl}`);
+    return found ?? fail('bad-usage', 'goal.maxKl', `No mix of the set has a KL of at most ${goal.maxKl}`);
   }
   const found = await (shape === undefined ? chooser.within(budget) : chooser.shaped(shape, budget));
   return found ?? tooSmall(plan, chooser.range[0] + (plan.targetBytes ?? 0) - plan.budget);

@@ -8,7 +8,7 @@ import type { BitsOf } from '../quant/layout-use.js';
 import type { OpenTemplate } from '../set/index.js';
 import { type CostOf, codeCost, type StoredForm, storedCost } from './mix-units.js';
 
-/** What the mix is to reach. */
+/** The goal of a mix: exactly one of these. */
 export type MixGoal =
   /** Bits of a code on average, as they are stored; tables come on top. */
   | { readonly averageBits: number }

@@ -20,7 +20,7 @@ import { elasticGraph } from './search/elastic-graph.js';
 import { type ElasticOptions, ElasticRunner } from './search/elastic-runner.js';
 import type { Mix } from './search/types.js';
 
-/** The same as users write it. */
+/** Text and reference for measurements, with defaults left out. */
 export type MeterInput = Input<Omit<MeterRequest, 'text'>, 'window' | 'tokens' | 'threads' | 'memoryBytes'> & {
   readonly text: TextInput;
 };
@@ -98,5 +98,5 @@ function windowsOf({ text, window, tokens, skip = 0 }: MeterRequest): readonly I
     seen += each.length;
   }
   const where = 'ids' in text ? text.ids : text.files.join(', ');
-  return windows.length > 0 ? windows : fail('empty-text', where, 'There are no windows to measure on');
+  return windows.length > 0 ? windows : fail('empty-text', where, 'The text has no windows to measure on');
 }

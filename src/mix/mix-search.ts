@@ -15,6 +15,7 @@ import { SHAPES, type Shape, shapeMix } from './search/shapes.js';
 import { tie } from './search/tied.js';
 import { costOf, type Mix, mixOf, type Picks, damageOf as sumDamage, type Unit } from './search/types.js';
 
+/** Search methods: exact knapsack (`dp`), greedy, local moves on measured mixes, evolution. */
 export type Method = 'dp' | 'greedy' | 'local' | 'evolution';
 
 export interface ChooserOptions {
@@ -37,7 +38,7 @@ export interface Chosen {
   readonly table: BitsTable;
   /** What the budget counts, fixed projections included. */
   readonly cost: number;
-  /** Sum of the estimated damages. */
+  /** Sum of the estimated sensitivities. */
   readonly estimate: number;
   /** Measured on the text of the search, in nats per position; absent without a model. */
   readonly kl?: number;

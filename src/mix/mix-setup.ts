@@ -12,7 +12,7 @@ import type { Mix, Unit } from './search/types.js';
 import { measureSensitivity } from './sensitivity.js';
 import { measuredDamage, readSensitivity, sensitivityPath } from './sensitivity-file.js';
 
-/** Projections whose ids match are not chosen for. */
+/** Projections whose id matches a pattern keep these bits. */
 export interface FixedBits {
   /** A regular expression over projection ids. */
   readonly match: string;
@@ -48,7 +48,7 @@ export async function setUp(open: OpenTemplate, request: SetupRequest, context: 
     ...request.sensitivities.flatMap((path) => readNamed(path, open)),
   ];
   if (plan.option === 'goal.maxKl' && entries.length === 0)
-    fail('bad-usage', plan.option, 'A bound on KL needs text, or a file of sensitivities beside the set');
+    fail('bad-usage', plan.option, 'A bound on KL needs text, or a sensitivity file next to the set');
   const damage = damageOf(layout, measuredDamage(entries), solvedErrors(readCompiled(set)));
   return { units: unitsOf({ ...base, damage }), sensitivityEvaluations: measured?.evaluations ?? 0 };
 }

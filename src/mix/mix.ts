@@ -31,8 +31,9 @@ import { sensitivityBeside } from './sensitivity-file.js';
 export type { MixGoal } from './mix-goal.js';
 export type { FixedBits } from './mix-setup.js';
 
-/** How to choose. Without text the choice follows saved sensitivities, or else what the solver reported. */
+/** How precisions are chosen. Without text the choice uses saved sensitivities, or else the errors that the solver reported. */
 export interface MixSearch {
+  /** What gets a precision of its own; default `layer`. */
   readonly per?: Granularity;
   /** Default: `local` with text, `dp` without. */
   readonly method?: Method;
@@ -40,23 +41,29 @@ export interface MixSearch {
   readonly shape?: Shape;
   /** Precisions to choose from; default those of the set. */
   readonly bits?: readonly number[];
+  /** Projections that keep given bits. */
   readonly fixed?: readonly FixedBits[];
   /** Most mixes that a search runs; default 200. */
   readonly evaluations?: number;
-  /** Where to measure. */
+  /** Text to measure on. */
   readonly measure?: MeterRequest;
   /** More files of sensitivities, beside NAME.sensitivity.json. */
   readonly sensitivities?: readonly string[];
+  /** Random seed. */
   readonly seed?: number;
 }
 
+/** The options of `mix` with all defaults filled in; `MixInput` is what a caller passes. */
 export interface MixOptions {
   /** The .json of a set. */
   readonly set: string;
+  /** What to reach. */
   readonly goal: MixGoal;
+  /** How to search; not used with a bits file. */
   readonly search?: MixSearch;
   /** The .onnx file to write; beside the set by default. */
   readonly output?: string;
+  /** Write a self-contained model instead of a graph on the data file of the set. */
   readonly standalone: boolean;
   /** Write the precisions as a bits file too. */
   readonly saveBits?: string;
@@ -64,32 +71,38 @@ export interface MixOptions {
   readonly overwrite?: boolean;
 }
 
+/** The mix that was written. */
 export interface MixResult {
   /** What the model is called in the set. */
   readonly name: string;
   readonly files: readonly WrittenFile[];
   /** The graph and the bytes it reads. */
   readonly totalBytes: number;
+  /** Bits of a code on average, as stored; tables not included. */
   readonly averageBits: number;
+  /** Bits per quantized weight with tables and biases. */
   readonly storedBitsPerWeight: number;
+  /** Average bits of each layer. */
   readonly layers: readonly { readonly layer: number; readonly bits: number }[];
+  /** Precision of each projection. */
   readonly bits: BitsTable;
   /** How it was found; absent for a bits file. */
   readonly search?: SearchReport;
 }
 
+/** How a mix was found. */
 export interface SearchReport {
   readonly method: Method | Shape;
   readonly per: Granularity;
   /** KL on the text of the search to its reference; absent without text. */
   readonly kl?: number;
-  /** Sum of the estimated damages. */
+  /** Sum of the estimated sensitivities. */
   readonly estimate: number;
   /** `parent`, or the name of the original. */
   readonly reference?: string;
   /** Digest of the text. */
   readonly text?: string;
-  /** Mixes that the search ran, and those for sensitivities before it. */
+  /** Mixes that the search ran. */
   readonly evaluations: number;
   readonly sensitivityEvaluations: number;
   readonly seconds: number;
@@ -102,6 +115,10 @@ export type MixInput = Input<Omit<MixOptions, 'search'>, 'standalone'> & {
   readonly search?: (Omit<MixSearch, 'measure'> & { readonly measure?: MeterInput | undefined }) | undefined;
 };
 
+/**
+ * Chooses or takes a precision for each layer or projection and writes one more graph on the data file of the set. Fails with
+ * `bad-usage` if no mix reaches the goal.
+ */
 export async function mix(input: MixInput, context: Context = silentContext()): Promise<MixResult> {
   const options = checkOptions<MixOptions>('mix', input);
   const { goal, search = {} } = options;
@@ -182,7 +199,7 @@ async function searched(open: OpenTemplate, options: Searching, context: Context
 
 function methodOf({ method }: MixSearch, measured: boolean): Method {
   if (!measured && (method === 'local' || method === 'evolution'))
-    fail('bad-usage', 'search.method', `The method ${method} runs the model, and needs text to do so`);
+    fail('bad-usage', 'search.method', `The method ${method} runs the model and needs text`);
   return method ?? (measured ? 'local' : 'dp');
 }
 

@@ -21,11 +21,13 @@ import { SHAPES } from './search/shapes.js';
 import type { Mix } from './search/types.js';
 import { sensitivityBeside } from './sensitivity-file.js';
 
+/** The options of `sweep` with all defaults filled in; `SweepInput` is what a caller passes. */
 export interface SweepOptions {
   /** The .json of a set. */
   readonly set: string;
   /** Bits on average of the shapes and searched mixes. */
   readonly averageBits: readonly number[];
+  /** How to search, and the text to measure on. */
   readonly search: MixSearch & { readonly measure: MeterRequest };
   /** Searches at each average; the first of them may be measured. */
   readonly methods: readonly Method[];
@@ -37,6 +39,7 @@ export interface SweepOptions {
   readonly overwrite?: boolean;
 }
 
+/** One mix of a sweep: its size and its quality. */
 export interface SweepPoint {
   /** `int4`, `pyramid 3`, `local 3`. */
   readonly name: string;
@@ -45,14 +48,14 @@ export interface SweepPoint {
   readonly storedBitsPerWeight: number;
   /** The largest graph of the set, and what the mix reads of the data. */
   readonly bytes: number;
-  /** On the text of the score. */
+  /** KL on the text of the score, nats per position. */
   readonly kl: number;
   readonly klStandardError: number;
   readonly nll: number;
   readonly deltaNll: number;
-  /** On the text of the search. */
+  /** KL on the text of the search, nats per position. */
   readonly searchKl: number;
-  /** Mixes that were run to find it. */
+  /** Mixes that the search ran. */
   readonly evaluations: number;
   readonly seconds: number;
   /** No other point has both fewer bytes and less KL. */
@@ -60,6 +63,7 @@ export interface SweepPoint {
   readonly bits: BitsTable;
 }
 
+/** The file that `sweep` writes. */
 export interface SweepResult {
   readonly format: 'matquant-sweep';
   readonly version: 1;
@@ -85,7 +89,10 @@ export type SweepInput = Input<Omit<SweepOptions, 'search' | 'score'>, 'averageB
   readonly score?: MeterInput | undefined;
 };
 
-/** Runs the sweep and saves it for the report. Returns the result and where it is. */
+/**
+ * Scores uniform precisions, named shapes and searched mixes of a set, and saves the result for `report`. Returns the result
+ * and its path.
+ */
 export async function sweep(
   input: SweepInput,
   context: Context = silentContext(),
@@ -155,7 +162,7 @@ async function drawUp(
     const { per = 'layer', evaluations = DEFAULT_EVALUATIONS, seed = 0, sensitivities = [] } = search;
     const fixed: Mix = new Map();
     const goals = averageBits.map((bits) => ({ bits, plan: planGoal({ averageBits: bits }, open, 'planes') }));
-    const plan = goals[0]?.plan ?? fail('bad-usage', 'averageBits', 'There is no average to search at');
+    const plan = goals[0]?.plan ?? fail('bad-usage', 'averageBits', 'No average bits are given');
     const setup = await setUp(open, { per, bits: search.bits, fixed, plan, model, sensitivities }, context);
     const shared = { layout, units: setup.units, fixed, cost: plan.cost, evaluations, seed, model };
     const chooserOf = (method: Method): MixChooser => new MixChooser({ ...shared, method }, context);

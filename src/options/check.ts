@@ -5,10 +5,10 @@ import { parseRecipe, type Recipe, type RecipeInput, requireText } from '../reci
 import { issueSentence, placeOf } from '../schema-issues.js';
 import { OPTIONS, type Verb } from './schemas.js';
 
-/** Options as a caller writes them: those that have a default may be left out. */
+/** Options as a caller passes them: those that have a default may be left out. */
 export type Input<T, D extends keyof T> = Omit<T, D> & { readonly [K in D]?: T[K] | undefined };
 
-/** The same with a recipe, which may be as users write it. */
+/** The same with a recipe, as users write it or complete. */
 export type RecipeTaking<T extends { readonly recipe: Recipe }, D extends keyof T> = Input<
   Omit<T, 'recipe'>,
   Exclude<D, 'recipe'>

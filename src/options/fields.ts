@@ -35,32 +35,32 @@ export const whole = (least: number, most: number = Number.MAX_SAFE_INTEGER): z.
 
 export const threads: z.ZodType<number> = whole(1, MOST_THREADS)
   .default(() => Math.min(availableParallelism(), MOST_THREADS))
-  .describe('Threads (default: all processors); results are the same for any number');
+  .describe('Number of threads (default: all processors); results do not depend on it');
 
 export const memoryBytes: z.ZodType<number> = whole(LEAST_MEMORY)
   .default(MEMORY)
-  .describe('Memory to plan for, such as 800MB or 4GiB');
+  .describe('Memory limit, such as 800MB or 4GiB');
 
-export const seed: z.ZodType<number> = whole(0).default(0).describe('Seed of everything that is drawn');
+export const seed: z.ZodType<number> = whole(0).default(0).describe('Random seed');
 
 export const work: Optional<z.ZodType<string>> = path
-  .describe('Folder of results that a later run reuses')
+  .describe('Work cache: folder of finished results that a later run reuses')
   .exactOptional();
 
-export const window: z.ZodType<number> = whole(2).default(512).describe('Tokens in a window');
+export const window: z.ZodType<number> = whole(2).default(512).describe('Tokens per window');
 
 export const windows: Optional<z.ZodType<number>> = whole(1)
-  .describe('Most windows to score (default: all)')
+  .describe('Maximum number of windows to score (default: all)')
   .exactOptional();
 
 export const targetBytes: Optional<z.ZodType<number>> = whole(1)
-  .describe('Size of the smallest model with its graph: attention, embedding, head and floats get the bits that fit')
+  .describe('Maximum size of the smallest model; sets the bits of attention, embedding and head')
   .exactOptional();
 
 export const statistics: Optional<z.ZodType<string[]>> = z
   .array(path)
   .min(1)
-  .describe('Folders of statistics captured before; several are added up')
+  .describe('Folders of captured statistics; several are added')
   .exactOptional();
 
 export const tokenizer: z.ZodType<string> = path.describe('tokenizer.json of the model');
@@ -68,7 +68,7 @@ export const tokenizer: z.ZodType<string> = path.describe('tokenizer.json of the
 export const bos: z.ZodType<'auto' | 'none' | number> = z
   .union([z.enum(['auto', 'none']), whole(0)], { error: 'takes auto, none or a token id' })
   .default('auto')
-  .describe('First token of a window: auto, none or an id');
+  .describe('First token of each window: auto, none or a token id');
 
 /** Where text comes from, field by field: the command line has a flag for each. */
 export const textFields: {
@@ -78,10 +78,10 @@ export const textFields: {
   readonly jsonlField: z.ZodDefault<z.ZodString>;
   readonly bos: z.ZodType<'auto' | 'none' | number>;
 } = {
-  ids: path.describe('Instead of text: a file with one JSON array of token ids a line').exactOptional(),
-  files: z.array(path).min(1).describe('Text file, or .jsonl with one document a line').exactOptional(),
+  ids: path.describe('File with one JSON array of token ids per line, instead of text').exactOptional(),
+  files: z.array(path).min(1).describe('Text file, or .jsonl file with one document per line').exactOptional(),
   tokenizer: tokenizer.exactOptional(),
-  jsonlField: z.string().min(1).default('text').describe('Field of a .jsonl line that holds the text'),
+  jsonlField: z.string().min(1).default('text').describe('Field of a .jsonl line with the text'),
   bos,
 };
 
@@ -99,28 +99,31 @@ export const text: z.ZodType<TextOptions> = z
 /** A recipe is checked by its own schema, which knows more than types. */
 export const recipe: Optional<z.ZodType> = z
   .looseObject({})
-  .describe('How the model is compiled; its fields, and `preset` to start from')
+  .describe('Recipe object; `preset` names the preset that it starts from')
   .exactOptional();
 
 /** Text and reference that mixes are measured with. */
 export interface MeterRequest {
+  /** Text to measure on. */
   readonly text: TextOptions;
   /** Tokens in a window. */
   readonly window: number;
-  /** Windows are taken from the beginning of the text until they have this many tokens. */
+  /** Windows are taken from the start of the text until they have this many tokens. */
   readonly tokens: number;
-  /** Tokens at the beginning of the text that are left out. */
+  /** Tokens at the start of the text to skip. */
   readonly skip?: number;
-  /** The model to compare with; by default the set at its highest precision. */
+  /** Model to compare with; the set at its highest precision by default. */
   readonly original?: string;
+  /** Worker threads. */
   readonly threads: number;
+  /** Bytes of memory to plan for. */
   readonly memoryBytes: number;
 }
 
 const meterFields = {
   text,
   window,
-  skip: whole(0).describe('Tokens at the beginning of the text that are left out').exactOptional(),
+  skip: whole(0).describe('Tokens to skip at the start of the text').exactOptional(),
   original: path.describe('Model to compare with (default: the set at its highest precision)').exactOptional(),
   threads,
   memoryBytes,

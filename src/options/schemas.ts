@@ -10,22 +10,22 @@ const { path, paths, whole, flag } = field;
 /** What every run may be told of the machine. */
 const machine = { threads: field.threads, memoryBytes: field.memoryBytes };
 const run = { ...machine, seed: field.seed, work: field.work };
-const folder = path.describe('Folder to write the set into');
+const folder = path.describe('Output folder of the set');
 const score = { window: field.window, windows: field.windows };
-const overwrite = z.boolean().describe('Replace files of the same names that this tool did not write').exactOptional();
+const overwrite = z.boolean().describe('Overwrite existing files that this tool did not write').exactOptional();
 const BITS = whole(2, 8);
 const AVERAGE = z.number().min(1).max(8);
 const text = field.text.exactOptional();
 
 const search = {
-  per: z.enum(['layer', 'projection']).default('layer').describe('What gets a precision of its own'),
+  per: z.enum(['layer', 'projection']).default('layer').describe('Choose a precision per layer or per projection'),
   method: z
     .enum(['dp', 'greedy', 'local', 'evolution'])
-    .describe('How to choose (default: local with text, else dp)')
+    .describe('Search method (default: local with text, else dp)')
     .exactOptional(),
   shape: z
     .enum(['pyramid', 'reverse', 'increasing', 'decreasing'])
-    .describe('A shape of the MatQuant paper in place of a search, for comparison')
+    .describe('Named shape of the MatQuant paper instead of a search')
     .exactOptional(),
   bits: z
     .array(BITS)
@@ -37,21 +37,21 @@ const search = {
     .array(z.strictObject({ match: z.string(), bits: BITS }))
     .describe('Projections whose id matches a pattern keep these bits')
     .exactOptional(),
-  evaluations: whole(1).default(200).describe('Most mixes that a search runs'),
-  sensitivities: paths.describe('More files of sensitivities, beside NAME.sensitivity.json').exactOptional(),
+  evaluations: whole(1).default(200).describe('Maximum number of mixes that a search evaluates'),
+  sensitivities: paths.describe('Additional sensitivity files, besides NAME.sensitivity.json').exactOptional(),
   seed: field.seed,
 };
 
 const goal = z
   .strictObject({
-    averageBits: AVERAGE.describe('Average bits of a code as it is stored, such as 2.5').exactOptional(),
-    targetBytes: whole(1).describe('Size of the graph and of all that it reads, such as 820MB').exactOptional(),
+    averageBits: AVERAGE.describe('Average stored bits per code, such as 2.5').exactOptional(),
+    targetBytes: whole(1).describe('Size of the graph and the data it reads, such as 820MB').exactOptional(),
     maxKl: z
       .number()
       .nonnegative()
-      .describe('The smallest mix with at most this KL, nats per position')
+      .describe('Find the smallest mix with at most this KL, in nats per position')
       .exactOptional(),
-    bitsFile: path.describe('JSON table from layer or projection to bits').exactOptional(),
+    bitsFile: path.describe('JSON file that maps layers or projections to bits').exactOptional(),
   })
   .refine((value) => Object.keys(value).length === 1, {
     error: 'takes exactly one of averageBits, targetBytes, maxKl and bitsFile',
@@ -59,14 +59,14 @@ const goal = z
 
 const thresholds = z
   .strictObject({
-    maxKl: z.number().nonnegative().describe('Most KL to the original, nats per position').exactOptional(),
+    maxKl: z.number().nonnegative().describe('Maximum KL to the original, in nats per position').exactOptional(),
     maxNllIncrease: z
       .number()
       .nonnegative()
-      .describe('Most added negative log-likelihood, nats per token')
+      .describe('Maximum increase of negative log-likelihood, in nats per token')
       .exactOptional(),
-    minTop1: z.number().min(0).max(1).describe('Least share of equal likeliest tokens, 0 to 1').exactOptional(),
-    maxSize: whole(1).describe('Most bytes of all files of the candidate, such as 820MB').exactOptional(),
+    minTop1: z.number().min(0).max(1).describe('Minimum top-1 agreement with the original, 0 to 1').exactOptional(),
+    maxSize: whole(1).describe('Maximum size of all files of the candidate, such as 820MB').exactOptional(),
   })
   .default({});
 
@@ -75,7 +75,7 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
   inspect: z.strictObject({ model: field.model, recipe: field.recipe, targetBytes: field.targetBytes }),
   capture: z.strictObject({
     model: field.model,
-    output: path.describe('Folder to write the statistics into'),
+    output: path.describe('Output folder of the statistics'),
     recipe: field.recipe,
     text,
     statistics: field.statistics,
@@ -102,20 +102,20 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     candidates: z
       .array(z.record(z.string().regex(/^[2-8]$/), z.number().nonnegative()))
       .min(1)
-      .describe('Weights by precision, one map a candidate'),
+      .describe('Weights by precision, one object per candidate'),
     text: field.text,
-    kept: whole(1).default(16).describe('Windows kept back to score on'),
+    kept: whole(1).default(16).describe('Number of held-out windows to score on'),
     ...run,
   }),
   slice: z.strictObject({
     set: field.set,
-    bits: BITS.describe('Precision to take, such as 4'),
+    bits: BITS.describe('Precision to extract, such as 4'),
     output: path.describe('ONNX file to write'),
-    standalone: flag('Pack the codes as the runtime wants them: no work at load'),
+    standalone: flag('Write a self-contained model with codes in the format of the runtime'),
     slice: z
       .enum(['prefix', 'paper', 'extra'])
       .default('prefix')
-      .describe('How the codes are cut; all but prefix need a standalone model'),
+      .describe('How codes are cut; paper and extra need a standalone model'),
     format: z
       .enum(['matmulnbits', 'qdq'])
       .default('matmulnbits')
@@ -127,28 +127,28 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     goal,
     search: z.strictObject({ ...search, measure: field.meter.exactOptional() }).exactOptional(),
     output: path
-      .describe('ONNX file to write (default: beside the set); in another folder it gets a data file of what it reads')
+      .describe('ONNX file to write (default: next to the set); in another folder it gets its own data file')
       .exactOptional(),
     standalone: flag('Write a self-contained model'),
-    saveBits: path.describe('Write the precisions as a bits file too').exactOptional(),
+    saveBits: path.describe('Also write the chosen precisions as a bits file').exactOptional(),
     overwrite,
   }),
   sweep: z.strictObject({
     set: field.set,
-    averageBits: z.array(AVERAGE).min(1).default([2.5, 3, 3.5, 4]).describe('Averages to search at'),
+    averageBits: z.array(AVERAGE).min(1).default([2.5, 3, 3.5, 4]).describe('Average bits to search at'),
     methods: z
       .array(z.enum(['dp', 'greedy', 'local', 'evolution']))
       .min(1)
       .default(['greedy', 'dp', 'local'])
-      .describe('Searches at each average'),
+      .describe('Search methods to run at each average'),
     search: z.strictObject({ ...search, measure: field.meter }),
-    score: field.scoreMeter.describe('Text to score on (default: the text goes on)').exactOptional(),
+    score: field.scoreMeter.describe('Text to score on (default: the text after the search text)').exactOptional(),
     output: path.describe('JSON file to write (default: NAME.sweep.json beside the set)').exactOptional(),
     overwrite,
   }),
   append: z.strictObject({
-    set: path.describe('The .json of the set whose data file is short'),
-    bits: BITS.describe('Highest precision that is to run afterwards'),
+    set: path.describe('The .json of a set with a shortened data file'),
+    bits: BITS.describe('Highest precision to run afterwards'),
     from: path.describe('A longer data file of the same set'),
   }),
   evaluate: z.strictObject({
@@ -157,13 +157,13 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     text: field.text,
     ...score,
     ...machine,
-    speed: z.boolean().default(true).describe('Measure tokens per second too'),
+    speed: z.boolean().default(true).describe('Also measure tokens per second'),
   }),
   tasks: z.strictObject({
     reference: path.describe('ONNX model to compare with'),
     candidates: paths.default([]).describe('ONNX models to score'),
-    tasks: z.array(path).min(1).describe('Files of multiple-choice questions, one a line'),
-    limit: whole(1).describe('Most questions of each task (default: all)').exactOptional(),
+    tasks: z.array(path).min(1).describe('Files of multiple-choice questions, one per line'),
+    limit: whole(1).describe('Maximum number of questions per task (default: all)').exactOptional(),
     tokenizer: field.tokenizer,
     bos: field.bos,
     ...machine,
@@ -172,9 +172,7 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     original: path.describe('ONNX model to compare with').exactOptional(),
     candidate: path.describe('ONNX model to check').exactOptional(),
     thresholds,
-    digests: paths
-      .describe('Sets (.json or folder) or models whose files are checked against their digests')
-      .exactOptional(),
+    digests: paths.describe('Sets (.json or folder) or models whose digests are checked').exactOptional(),
     text,
     ...score,
     threads: field.threads,

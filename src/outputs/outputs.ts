@@ -91,7 +91,7 @@ function refuseForeign({ path, kind }: Output, own: string | undefined): void {
   const other = listedIn(dirname(path)).find(
     ({ manifest, data, graphs }) => realPath(manifest) !== ownPath && (data === name || graphs.includes(name)),
   );
-  const say = 'choose another path or add --overwrite';
+  const say = 'choose another path or set `overwrite`';
   // A model that was cut from a set has a manifest with nothing else in it, which goes with it.
   const isCut = other !== undefined && kind === 'model' && isCutOf(other.manifest, path);
   if (other !== undefined && kind !== 'set-data' && !isCut)

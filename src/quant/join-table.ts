@@ -1,6 +1,6 @@
 /**
  * Lookup tables that widen a byte of a bit plane to container codes. Joining planes at load time is then one Gather per plane
- * and one Add between planes: ONNX Runtime folds them with the fewest bytes written (docs/decisions.md has the figures).
+ * and one Add between planes: ONNX Runtime folds them with the fewest bytes written (docs/decisions/nested-format.md has the figures).
  */
 import { packFields } from './pack.js';
 import type { Plane } from './planes.js';

@@ -1,4 +1,5 @@
 /** Precisions of the nested set: how many leading bits of an int8 code a model reads, and the container it runs in. */
+/** Number of leading bits of the parent that a model reads. */
 export type Precision = 2 | 3 | 4 | 5 | 6 | 7 | 8;
 
 /** Widths the kernels of `com.microsoft::MatMulNBits` exist for; 3, 5, 6 and 7 are refused when a session opens. */

@@ -1,12 +1,13 @@
 /** What a user asks for: the recipe, its schema, presets and what each method needs. */
 export { nameOf } from './lambda-name.js';
-export { METHOD_NAMES, METHODS, type Method, type MethodRow, type Solving, takesStatistics } from './methods.js';
+export { METHOD_NAMES, METHODS, type MethodName, type MethodRow, type Solving, takesStatistics } from './methods.js';
 export { PRESETS } from './presets.js';
 export {
   type Bits,
   describeRecipe,
   isDefaultLambda,
   lambdaOf,
+  type Override,
   parseRecipe,
   presetOf,
   type Recipe,
@@ -14,8 +15,9 @@ export {
   readRecipe,
   recipeJsonSchema,
 } from './recipe.js';
-export type { DistillRecipe } from './recipe-distill.js';
+export type { TeachingPair } from './recipe-codistill.js';
+export type { CodesRecipe, DistillRecipe } from './recipe-distill.js';
 export type { PrefixRecipe } from './recipe-prefix.js';
 export type { QatRecipe } from './recipe-qat.js';
-export type { TrainRecipe } from './recipe-train.js';
+export type { TrainInput, TrainRecipe } from './recipe-train.js';
 export { requireText } from './require-text.js';

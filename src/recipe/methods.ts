@@ -3,7 +3,8 @@
  * combined with. The recipe's schema, its checks, the solver, the memory estimate, the command line and docs/recipes.md read this table.
  */
 
-export type Method =
+/** Name of a quantization method; docs/recipes.md has the table. */
+export type MethodName =
   | 'data-free'
   | 'best'
   | 'rtn'
@@ -36,7 +37,7 @@ export interface MethodRow {
   readonly mostBits?: number;
 }
 
-export const METHODS: Readonly<Record<Method, MethodRow>> = {
+export const METHODS: Readonly<Record<MethodName, MethodRow>> = {
   'data-free': {
     help: 'GPTQ for all precisions at once under the statistics of random token ids.',
     needs: 'random-ids',
@@ -97,7 +98,7 @@ export const METHODS: Readonly<Record<Method, MethodRow>> = {
   },
 };
 
-export const METHOD_NAMES: readonly Method[] = Object.keys(METHODS) as Method[];
+export const METHOD_NAMES: readonly MethodName[] = Object.keys(METHODS) as MethodName[];
 
 /** Methods that a predicate holds for, as a sentence lists them. */
 export function methodsThat(holds: (row: MethodRow) => boolean): string {
@@ -106,7 +107,7 @@ export function methodsThat(holds: (row: MethodRow) => boolean): string {
 }
 
 /** Whether a method works on activation statistics. */
-export const takesStatistics = (method: Method): boolean =>
+export const takesStatistics = (method: MethodName): boolean =>
   METHODS[method].needs === 'statistics' || METHODS[method].needs === 'random-ids';
 
 /** Whether a method works without text and without statistics of it. */

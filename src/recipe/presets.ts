@@ -24,7 +24,6 @@ const SEARCHED: RecipeInput = { train: { start: 'grid', steps: 0 } };
 const PAPER_QAT: RecipeInput = { ...PAPER, method: 'qat', lambda: { 8: 0.1, 4: 0.1, 2: 1 } };
 const qatAlone = (bits: Bits): RecipeInput => ({ ...paperAlone(bits), method: 'qat' });
 
-/** Each is what a recipe file could say as well. */
 /** int4 only carries attention, and is there to grow into; the blocks are solved for int2. */
 const DEPLOYED_INT2: RecipeInput = {
   ...DEPLOYED,
@@ -34,6 +33,7 @@ const DEPLOYED_INT2: RecipeInput = {
   lambda: { 4: 0.1, 2: 1 },
 };
 
+/** Recipes by name. A recipe file with `preset` starts from one of them. */
 export const PRESETS: Readonly<Record<string, RecipeInput>> = {
   'data-free': { method: 'data-free' },
   fast: { method: 'best', rounds: 0, sweeps: 0, range: 'minmax' },

@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 const precision = z.union([2, 3, 4, 5, 6, 7, 8].map((bits) => z.literal(bits)));
 
-/** `from` teaches `to`. */
+/** Precision `from` is a teacher of precision `to`. */
 export interface TeachingPair {
   readonly from: number;
   readonly to: number;
@@ -12,7 +12,7 @@ export interface TeachingPair {
 export const codistillSchema: z.ZodType<readonly TeachingPair[]> = z
   .array(z.strictObject({ from: precision, to: precision }))
   .default([])
-  .describe('More terms: the output of one precision against that of a larger one.');
+  .describe('Additional loss terms: the output of one precision against that of a larger one.');
 
 /** What is wrong with the pairs, as a sentence; undefined when nothing is. */
 export function wrongPair(pairs: readonly TeachingPair[], bits: readonly number[]): string | undefined {

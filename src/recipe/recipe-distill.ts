@@ -1,11 +1,12 @@
 /** The part of a recipe that says how tables are distilled end to end. */
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
-import { type Method, takesStatistics } from './methods.js';
+import { type MethodName, takesStatistics } from './methods.js';
 import { codistillSchema, type TeachingPair, wrongPair } from './recipe-codistill.js';
 
 const BITS = [2, 3, 4, 5, 6, 7, 8] as const;
 
+/** Settings of distillation; docs/recipes.md describes every field. */
 export interface DistillRecipe {
   readonly bits: readonly (typeof BITS)[number][];
   readonly steps: number;
@@ -21,7 +22,7 @@ export interface DistillRecipe {
   readonly codes: CodesRecipe;
 }
 
-/** How codes learn, where they do. */
+/** Settings of trained codes. */
 export interface CodesRecipe {
   readonly bits: readonly (typeof BITS)[number][];
   readonly near: number;
@@ -30,54 +31,69 @@ export interface CodesRecipe {
 
 /**
  * Step sizes are relative to the mean scale of a projection. Gemma 3 270M, block 128: 160 steps of 512 tokens at 6e-3 halve the
- * divergence at int2 (1.43 → .80), at 5e-3 int3 falls by a sixth (.332 → .274), and int4 gains nothing and stops by itself. Text
- * that no step saw still gains at step 400 (.643 and .225). TinyStories-656K, block 32, 600 steps: .188, .042, .0106.
+ * divergence at int2 (1.43 → .80), at 5e-3 int3 falls by a sixth (.332 → .274), and int4 gains nothing and stops by itself. Held-out
+ * text still gains at step 400 (.643 and .225). TinyStories-656K, block 32, 600 steps: .188, .042, .0106.
  */
 export const distillSchema: z.ZodType<DistillRecipe> = z.strictObject({
   bits: z
     .array(z.union(BITS.map((bits) => z.literal(bits))))
     .default([2, 3, 4])
-    .describe('Precisions whose tables are distilled; others keep the tables that were solved.'),
-  steps: z.number().int().positive().default(400).describe('Most steps for each precision.'),
+    .describe('Precisions whose tables are distilled; others keep their solved tables.'),
+  steps: z.number().int().positive().default(400).describe('Maximum number of steps for each precision.'),
   minutes: z
     .number()
     .positive()
     .optional()
-    .describe('Time for each precision instead of a number of steps, which is then told from the first steps.'),
-  batch: z.number().int().positive().default(512).describe('Tokens a step, in whole windows.'),
+    .describe('Time for each precision instead of a number of steps; the number is estimated from the first steps.'),
+  batch: z.number().int().positive().default(512).describe('Tokens per step, in whole windows.'),
   rate: z
     .union([z.number().positive(), z.record(z.string().regex(/^[2-8]$/), z.number().positive())])
     .default({ 2: 6e-3, 3: 5e-3, 4: 4e-3, 5: 2e-3, 6: 1e-3, 7: 1e-3, 8: 1e-3 })
-    .describe('Largest step, in units of the mean scale of a projection: one for all, or one per precision.'),
-  kept: z.number().int().positive().default(16).describe('Windows kept back, on which the best tables are chosen.'),
-  every: z.number().int().positive().default(20).describe('Steps between two looks at the text that is kept back.'),
-  patience: z.number().int().positive().default(5).describe('Looks without a gain after which distillation stops.'),
+    .describe('Peak learning rate, in units of the mean scale of a projection: one for all, or one per precision.'),
+  kept: z
+    .number()
+    .int()
+    .positive()
+    .default(16)
+    .describe('Number of held-out windows, on which the best tables are chosen.'),
+  every: z
+    .number()
+    .int()
+    .positive()
+    .default(20)
+    .describe('Evaluation interval: steps between two evaluations on held-out text.'),
+  patience: z
+    .number()
+    .int()
+    .positive()
+    .default(5)
+    .describe('Evaluations without improvement after which distillation stops.'),
   vocabulary: z
     .union([z.number().int().min(2), z.literal('full')])
     .default(32768)
-    .describe('Ids that the divergence is taken over: those of the text and others up to this number, or all.'),
+    .describe('Number of token ids in the divergence: those of the text, then others; full takes all.'),
   codistill: codistillSchema,
   learn: z
     .array(z.enum(['tables', 'bias', 'codes']))
     .refine((kinds) => kinds.includes('tables'), { error: 'Tables always learn' })
     .default(['tables'])
-    .describe('What learns: scales and offsets, a bias for every output of a projection, and codes.'),
+    .describe('What is trained: scales and offsets (tables), a bias per output of a projection, codes.'),
   codes: z
     .strictObject({
       bits: z
         .array(z.union(BITS.map((bits) => z.literal(bits))))
         .default([2])
-        .describe('Precisions whose codes learn; the bits below them are then solved again.'),
-      near: z.number().positive().default(8).describe('How far a code may move, in codes of the 8-bit parent.'),
-      rate: z.number().positive().default(0.25).describe('Largest step of a code, in codes of the 8-bit parent.'),
+        .describe('Precisions whose codes are trained; the bits below them are then solved again.'),
+      near: z.number().positive().default(8).describe('Maximum change of a code, in codes of the 8-bit parent.'),
+      rate: z.number().positive().default(0.25).describe('Peak learning rate of codes, in codes of the 8-bit parent.'),
     })
     .prefault({})
-    .describe('How codes learn, where they do.'),
+    .describe('Settings of trained codes.'),
 });
 
 /** Fails when tables cannot be distilled in the way that is asked for. */
 export function requireDistill(
-  { method, bits }: { readonly method: Method; readonly bits: readonly number[] },
+  { method, bits }: { readonly method: MethodName; readonly bits: readonly number[] },
   { codistill, learn }: DistillRecipe,
   at: string,
 ): void {

@@ -1,11 +1,11 @@
 /** The part of a recipe that says what feeds the solver: the float model, or what quantized projections make of its activations. */
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
-import { METHODS, type Method, methodsThat } from './methods.js';
+import { METHODS, type MethodName, methodsThat } from './methods.js';
 
 const BITS = [2, 3, 4, 5, 6, 7, 8] as const;
 
-/** How the solver takes quantized inputs; every field is described by the schema below. */
+/** Settings of a quantized prefix; docs/recipes.md describes every field. */
 export interface PrefixRecipe {
   readonly bits: readonly (typeof BITS)[number][];
   readonly share: number;
@@ -18,20 +18,20 @@ export const prefixSchema: z.ZodType<PrefixRecipe> = z.strictObject({
     .min(1)
     .default([4, 3, 2])
     .describe(
-      'Precisions of the set that are solved for inputs from their own earlier projections; others for float ones.',
+      'Precisions that are solved for the inputs that their own quantized projections give; others use float inputs.',
     ),
-  share: z.number().positive().max(1).default(1).describe('How much of the correction of the weights is made.'),
+  share: z.number().positive().max(1).default(1).describe('Share of the weight correction that is applied.'),
   damping: z
     .number()
     .positive()
     .max(1)
     .default(0.1)
-    .describe('Diagonal added to the Gram matrix of those inputs, relative to its mean.'),
+    .describe('Damping of the Gram matrix of those inputs: diagonal added, relative to its mean.'),
 });
 
 /** Fails when a recipe solves nothing for quantized inputs. */
 export function requirePrefix(
-  { method, bits }: { readonly method: Method; readonly bits: readonly number[] },
+  { method, bits }: { readonly method: MethodName; readonly bits: readonly number[] },
   prefix: PrefixRecipe,
   at: string,
 ): void {

@@ -1,11 +1,11 @@
 /** The part of a recipe that says how blocks are trained by gradient. */
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
-import { METHODS, type Method } from './methods.js';
+import { METHODS, type MethodName } from './methods.js';
 import { codistillSchema, type TeachingPair, wrongPair } from './recipe-codistill.js';
 
 const rate = (start: number, what: string): z.ZodDefault<z.ZodNumber> =>
-  z.number().nonnegative().default(start).describe(`Rate of ${what}.`);
+  z.number().nonnegative().default(start).describe(`Learning rate of ${what}.`);
 
 const shape = {
   learn: z
@@ -13,20 +13,20 @@ const shape = {
     .min(1)
     .default(['clip'])
     .describe(
-      'What learns: ranges (gamma, beta), the equivalent transform (s and its shift), codes, or scales and offsets.',
+      'What is trained: ranges (clip), the equivalent transform (scale, shift), codes (rounding), or scales and offsets (tables).',
     ),
   objective: z
     .enum(['block', 'gram'])
     .default('block')
-    .describe("What counts: the output of a block over the text, or of each projection by its inputs' Gram matrix."),
+    .describe('Training objective: the output of the block on text, or of each projection under its Gram matrix.'),
   explicit: z
     .boolean()
     .default(false)
-    .describe('Let shifts, and scales that no norm in front can take, stand in the graph as nodes of their own.'),
-  steps: z.number().int().min(0).default(150).describe('Steps per block; 0 keeps the ranges of the grid.'),
-  batch: z.number().int().positive().default(512).describe('Tokens in a step over the text.'),
-  schedule: z.enum(['constant', 'cosine']).default('cosine').describe('How the rates change over the steps.'),
-  warmUp: z.number().int().min(0).default(0).describe('Steps over which the rates rise from 0.'),
+    .describe('Add graph nodes for shifts, and for scales that no preceding norm can absorb.'),
+  steps: z.number().int().min(0).default(150).describe('Number of steps per block; 0 keeps the ranges of the grid.'),
+  batch: z.number().int().positive().default(512).describe('Tokens per step.'),
+  schedule: z.enum(['constant', 'cosine']).default('cosine').describe('Learning-rate schedule.'),
+  warmUp: z.number().int().min(0).default(0).describe('Warm-up steps, in which the rates rise from 0.'),
   rates: z
     .strictObject({
       clip: rate(0.05, 'gamma and beta'),
@@ -36,19 +36,21 @@ const shape = {
       tables: rate(0.002, 'scales and offsets, relative to the scale'),
     })
     .prefault({})
-    .describe('AdamW rates by what learns.'),
+    .describe('AdamW learning rates by trained parameter.'),
   start: z
     .union([z.number(), z.literal('grid')])
     .default(4)
-    .describe('Start of what gamma and beta are the sigmoid of, or the best ratios on a grid under the Gram matrix.'),
+    .describe('Initial logit of gamma and beta; grid takes the best ratios under the Gram matrix.'),
   prefix: z
     .enum(['float', 'quantized'])
     .default('float')
-    .describe('What feeds a block: the float layers before it, or the quantized ones at the smallest precision.'),
+    .describe(
+      'Inputs of a block: from the float layers before it, or from quantized layers at the smallest precision.',
+    ),
   codistill: codistillSchema,
 };
 
-/** How blocks are trained; every field is described by the schema above. */
+/** Settings of training blocks by gradient; docs/recipes.md describes every field. */
 export interface TrainRecipe {
   readonly learn: readonly ('clip' | 'scale' | 'shift' | 'rounding' | 'tables')[];
   readonly objective: 'block' | 'gram';
@@ -69,7 +71,7 @@ export interface TrainRecipe {
   readonly codistill: readonly TeachingPair[];
 }
 
-/** As users write it. */
+/** The same with defaults left out. */
 export type TrainInput = Partial<Omit<TrainRecipe, 'rates'>> & { readonly rates?: Partial<TrainRecipe['rates']> };
 
 export const trainSchema: z.ZodType<TrainRecipe> = z.strictObject(shape);
@@ -79,7 +81,7 @@ export const DEFAULT_TRAIN: TrainRecipe = trainSchema.parse({});
 
 /** What of a recipe decides whether it can be trained. */
 export interface TrainedRecipe {
-  readonly method: Method;
+  readonly method: MethodName;
   readonly bits: readonly number[];
   readonly decode: string;
   readonly distill?: unknown;
@@ -101,7 +103,7 @@ const learnsOther = ({ learn }: TrainRecipe, than: string): boolean => learn.som
 const wrongStart = (train: TrainRecipe): Rules => [
   [
     train.steps === 0 && (train.start !== 'grid' || learnsOther(train, 'clip')),
-    'Without steps nothing is learned: train.steps can be 0 where train.start is "grid" and "clip" alone learns',
+    'train.steps can be 0 only if train.start is "grid" and train.learn is ["clip"]',
   ],
 ];
 
@@ -124,14 +126,8 @@ const wrongShift = ({ learn, explicit, prefix }: TrainRecipe, distills: boolean)
   return [
     [shifts && !explicit, 'Shifts cannot be folded into a model: ask for their nodes with train.explicit'],
     [shifts && distills, 'Tables are distilled against the original graph, so train.learn cannot have "shift" as well'],
-    [
-      shifts && prefix === 'quantized',
-      'Behind quantized layers there are weights alone: train.learn cannot have "shift"',
-    ],
-    [
-      explicit && !shifts && !learn.includes('scale'),
-      'Only "shift" and "scale" in train.learn have nodes to be explicit',
-    ],
+    [shifts && prefix === 'quantized', 'A quantized prefix supports no shifts: train.learn cannot have "shift"'],
+    [explicit && !shifts && !learn.includes('scale'), 'train.explicit needs "shift" or "scale" in train.learn'],
   ];
 };
 
@@ -139,13 +135,10 @@ const wrongGram = ({ objective, learn, prefix }: TrainRecipe): Rules => {
   const isGram = objective === 'gram';
   const transforms = learn.includes('scale') || learn.includes('shift');
   return [
-    [
-      isGram && transforms,
-      'A transform spans a block: train.learn has "scale" and "shift" for the objective "block" alone',
-    ],
+    [isGram && transforms, '"scale" and "shift" in train.learn need the objective "block", because they span a block'],
     [
       isGram && prefix === 'quantized',
-      'Gram matrices are those of float layers: a quantized prefix needs the objective "block"',
+      'A quantized prefix needs the objective "block", because Gram matrices come from float layers',
     ],
   ];
 };
@@ -157,10 +150,16 @@ const wrongTuning = ({ method, decode }: TrainedRecipe, train: TrainRecipe): Rul
     `Codes of the method ${method} are not trained by gradient: train.learn can be "tables" alone`,
   ],
   [decode === 'tied', TIED],
-  [train.objective === 'gram', 'Tables of solved codes are the best under the Gram matrix already'],
-  [train.explicit, 'Solved codes have no transform to be explicit'],
+  [
+    train.objective === 'gram',
+    'The objective "gram" has no effect on solved codes: their tables are already optimal under the Gram matrix',
+  ],
+  [train.explicit, 'train.explicit has no effect on solved codes'],
   [train.start === 'grid', `The method ${method} has its own grid: see range`],
-  [train.codistill.length > 0, 'Tables of solved codes are trained precision by precision'],
+  [
+    train.codistill.length > 0,
+    'Co-distillation is not possible for tables of solved codes, which are trained precision by precision',
+  ],
 ];
 
-const TIED = 'Tied tables belong to the parent alone: there is nothing to learn for one precision';
+const TIED = 'Tied tables are those of the parent, so no precision has tables to train';

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
 import { schemaIssues } from '../schema-issues.js';
-import { METHOD_NAMES, METHODS, type Method, methodsThat, worksWithoutText } from './methods.js';
+import { METHOD_NAMES, METHODS, type MethodName, methodsThat, worksWithoutText } from './methods.js';
 import { PRESETS } from './presets.js';
 import { type DistillRecipe, distillSchema, requireDistill } from './recipe-distill.js';
 import { type PrefixRecipe, prefixSchema, requirePrefix } from './recipe-prefix.js';
@@ -17,7 +17,7 @@ const BITS = [2, 3, 4, 5, 6, 7, 8] as const;
 
 /**
  * Near t^(r-2) with t = 2, with less difference between the ends: the fitted table of int8 pays for int2 almost twice its weight.
- * docs/decisions.md has the figures.
+ * docs/decisions/solver.md has the figures.
  */
 const DEFAULT_LAMBDA: Readonly<Record<string, number>> = { 8: 64, 7: 34, 6: 18, 5: 9, 4: 4.5, 3: 2.2, 2: 1.8 };
 
@@ -51,19 +51,21 @@ const shape = {
     .min(2)
     .max(8)
     .default(4)
-    .describe('Lowest precision of attention projections, whatever the model.'),
+    .describe('Lowest precision of attention projections in every model of the set.'),
   embeddingBits: z
     .union([z.literal('keep'), z.literal(16), z.literal(8), z.literal(4), z.literal(2)])
     .default('keep')
-    .describe('Storage of the token embedding and the head; keep treats them like everything that stays float.'),
+    .describe('Bits of the token embedding and the head; keep stores them like other float tensors.'),
   embeddingBlock: z
     .union([z.literal(16), z.literal(32), z.literal(64), z.literal(128), z.literal(256)])
     .default(32)
-    .describe('Columns of an embedding row that share a scale, at most: halved until the hidden size is a multiple.'),
+    .describe(
+      'Maximum number of columns of an embedding row that share a scale; halved until it divides the hidden size.',
+    ),
   floatStorage: z
     .enum(['keep', 'float16'])
     .default('keep')
-    .describe('Storage of what stays float; float16 is cast back when the session loads.'),
+    .describe('Storage of float tensors; float16 is cast back when the session loads.'),
   method: z
     .enum(METHOD_NAMES)
     .default('best')
@@ -79,7 +81,7 @@ const shape = {
   tables: z
     .enum(['fp16', 'c8'])
     .default('c8')
-    .describe('Storage of scales and offsets: float16, or 8 bit with float16 super-scales.'),
+    .describe('Storage of scales and offsets: float16, or 8 bits with float16 super-scales.'),
   symmetric: z.boolean().default(false).describe('Symmetric parent grid (zero point 128).'),
   range: z
     .enum(['minmax', 'grid'])
@@ -89,18 +91,30 @@ const shape = {
     .union([z.number().positive(), z.record(z.string().regex(/^[2-8]$/), z.number().nonnegative())])
     .default(DEFAULT_LAMBDA)
     .describe('Weight of each precision in the objective: a base t for t^(r-2), or one number per precision.'),
-  damping: z.number().positive().default(0.01).describe('Diagonal added to the Gram matrix, relative to its mean.'),
+  damping: z
+    .number()
+    .positive()
+    .default(0.01)
+    .describe('Damping: diagonal added to the Gram matrix, relative to its mean.'),
   rounds: z.number().int().min(0).default(2).describe('Rounds of refit and coordinate descent.'),
   sweeps: z.number().int().min(0).default(3).describe('Coordinate-descent sweeps per round.'),
-  prefix: prefixSchema.optional().describe('Solve for the inputs that quantized projections give, not for float ones.'),
-  tokens: z.number().int().positive().default(32768).describe('Calibration tokens.'),
+  prefix: prefixSchema
+    .optional()
+    .describe('Quantized prefix: solve for the inputs that earlier quantized projections give.'),
+  tokens: z.number().int().positive().default(32768).describe('Number of calibration tokens.'),
+  fillText: z
+    .boolean()
+    .default(true)
+    .describe(
+      'Blend statistics of little text with those of random token ids, so that little text is not worse than none.',
+    ),
   window: z
     .number()
     .int()
     .min(8)
     .default(512)
-    .describe('Calibration window in tokens, with its beginning-of-sequence token.'),
-  qat: qatSchema.optional().describe('Training of feed-forward weights end to end.'),
+    .describe('Tokens per calibration window, including the beginning-of-sequence token.'),
+  qat: qatSchema.optional().describe('Quantization-aware training of feed-forward weights.'),
   train: trainSchema.optional().describe('Training of feed-forward blocks by gradient.'),
   accuracyLevel: z
     .union([z.literal(0), z.literal(4)])
@@ -109,22 +123,24 @@ const shape = {
   compute: z
     .enum(['keep', 'float32'])
     .default('keep')
-    .describe('Arithmetic of bfloat16 models: as it is, or in float32, which runs on every processor.'),
+    .describe('Arithmetic of bfloat16 models: unchanged, or float32, which runs on every processor.'),
   target: z
     .enum(['cpu', 'webgpu'])
     .default('cpu')
-    .describe('Where the models will run; what cannot run there is refused with the reason.'),
+    .describe('Target runtime; forms that it cannot run are refused with the reason.'),
   initializerInputs: z
     .enum(['keep', 'constant'])
     .default('keep')
-    .describe('Weights that are graph inputs too, which callers may replace: they stay inputs, or become constants.'),
+    .describe('Weights that are also graph inputs: keep them as inputs, or make them constants.'),
   shareTiedHead: z.boolean().default(false).describe('Store a head that repeats the embedding only once.'),
   notes: z
     .enum(['keep', 'drop'])
     .default('keep')
-    .describe('What exporters noted in the graph for debugging: stack traces, class names.'),
+    .describe('Debugging metadata of exporters, such as stack traces and class names.'),
   overrides: z.array(overrideSchema).default([]).describe('Exceptions by projection id; the last match wins.'),
-  distill: distillSchema.optional().describe('Distil tables end to end, so that the output follows the float model.'),
+  distill: distillSchema
+    .optional()
+    .describe('Distillation: train tables end to end so that the output follows the float model.'),
 };
 
 function isExpression(text: string): boolean {
@@ -135,14 +151,14 @@ function isExpression(text: string): boolean {
   }
 }
 
-/** An exception for the projections whose id matches. */
+/** An exception for projections whose id matches. */
 export interface Override {
   readonly match: string;
   readonly exclude: boolean;
   readonly minBits?: Bits | undefined;
 }
 
-/** A complete recipe; every field is described by the schema above. */
+/** A complete recipe; docs/recipes.md describes every field. */
 export interface Recipe {
   readonly bits: readonly Bits[];
   readonly block: 16 | 32 | 64 | 128 | 256 | 'channel';
@@ -151,7 +167,7 @@ export interface Recipe {
   readonly embeddingBits: 'keep' | 16 | 8 | 4 | 2;
   readonly embeddingBlock: 16 | 32 | 64 | 128 | 256;
   readonly floatStorage: 'keep' | 'float16';
-  readonly method: Method;
+  readonly method: MethodName;
   readonly slice: 'prefix' | 'paper' | 'extra';
   readonly decode: 'ab' | 'mid' | 'signed' | 'tied';
   readonly tables: 'fp16' | 'c8';
@@ -163,6 +179,7 @@ export interface Recipe {
   readonly sweeps: number;
   readonly prefix?: PrefixRecipe | undefined;
   readonly tokens: number;
+  readonly fillText: boolean;
   readonly window: number;
   readonly qat?: QatRecipe | undefined;
   readonly train?: TrainRecipe | undefined;
@@ -176,8 +193,9 @@ export interface Recipe {
   readonly distill?: DistillRecipe | undefined;
 }
 
+/** Precisions of a recipe: 2, 3, 4, 5, 6, 7 or 8. */
 export type Bits = (typeof BITS)[number];
-/** A recipe as users write it: every field may be left to its default. */
+/** A recipe as users write it: fields that are left out have their defaults. */
 export type RecipeInput = Partial<Omit<Recipe, 'overrides' | 'distill' | 'train' | 'qat' | 'prefix'>> & {
   /** Name of the preset to start from. */
   readonly preset?: string;
@@ -191,8 +209,8 @@ export type RecipeInput = Partial<Omit<Recipe, 'overrides' | 'distill' | 'train'
 const schema: z.ZodType<Recipe> = z.strictObject(shape);
 
 /**
- * Fills defaults and checks a recipe; `at` names its origin in messages. A `preset` is what the recipe starts from: its other
- * fields replace those of the preset. Fails with `recipe`.
+ * Fills in defaults and checks a recipe. `at` names its origin in messages. If the recipe names a `preset`, its other fields
+ * replace those of the preset. Fails with `recipe`.
  */
 export function parseRecipe(input: unknown, at = 'recipe'): Recipe {
   const written = startedFrom(input, at);
@@ -266,7 +284,7 @@ export const isDefaultLambda = ({ lambda }: Recipe): boolean =>
   Object.keys(lambda).length === Object.keys(DEFAULT_LAMBDA).length &&
   Object.entries(DEFAULT_LAMBDA).every(([bits, weight]) => lambda[bits] === weight);
 
-/** The published JSON Schema of recipe files. */
+/** JSON Schema of recipe files. */
 export function recipeJsonSchema(): unknown {
   return z.toJSONSchema(z.strictObject({ preset: z.enum(Object.keys(PRESETS)).optional(), ...shape }), { io: 'input' });
 }

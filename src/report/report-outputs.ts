@@ -16,7 +16,7 @@ export function guardReport(set: OpenSet, page: string, options: ReportOptions):
   // What compile wrote goes into the report, whose data then take its place; that of another set stays.
   const isOwn = realPath(json) === realPath(own);
   if (!isOwn && !overwrite && startsAsManifest(json.replace(/\.report\.json$/, '.json')))
-    fail('output-exists', json, 'The file belongs to another set: choose another path or add --overwrite');
+    fail('output-exists', json, 'The file belongs to another set: choose another path or set `overwrite`');
   const results = namesIn(folder).filter((name) => name.endsWith(EVAL_SUFFIX) || name.endsWith(SWEEP_SUFFIX));
   const beside = ['compile.json', 'sensitivity.json'].map((suffix) => `${stemOf(set)}.${suffix}`);
   const inside = [...manifest.graphs.map(({ file }) => file), ...results, ...beside].map((name) => join(folder, name));

@@ -77,7 +77,7 @@ export const evaluationFile: z.ZodType<SavedEvaluation> = z
   })
   .refine(({ reference, tasks }) => reference !== undefined || tasks !== undefined, {
     path: ['reference'],
-    message: 'The file holds neither scores nor answers',
+    message: 'The file has neither scores nor answers',
   });
 export const sweepFile: z.ZodType<SavedSweep> = z.object({
   format: z.literal('matquant-sweep'),

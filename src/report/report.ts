@@ -12,6 +12,7 @@ import { reportData } from './report-data.js';
 import { readEvaluations, readRun, readSweeps, writeReport } from './report-files.js';
 import { guardReport } from './report-outputs.js';
 
+/** The options of `report`. */
 export interface ReportOptions {
   /** Folder of a set, or its .json where a folder holds several. */
   readonly folder: string;
@@ -27,16 +28,20 @@ export interface ReportOptions {
   readonly overwrite?: boolean;
 }
 
+/** The page that was written. */
 export interface ReportResult {
   readonly path: string;
   readonly bytes: number;
-  /** The same data for machines. */
+  /** The same data as JSON. */
   readonly json: { readonly path: string; readonly bytes: number };
-  /** What the report could not say. */
+  /** What the report could not include, as sentences. */
   readonly notes: readonly string[];
 }
 
-/** Fails with `not-a-set`, `file-missing`, `report-input` or `bad-usage`. */
+/**
+ * Writes one HTML page about a set that loads nothing, and the same data as JSON. Fails with `not-a-set`, `file-missing`,
+ * `report-input` or `bad-usage`.
+ */
 export async function report(input: ReportOptions, context: Context = silentContext()): Promise<ReportResult> {
   const options = checkOptions<ReportOptions>('report', input);
   const set = openSetOf(options.folder);

@@ -44,7 +44,11 @@ function feed(decoder: Decoder, { info, role }: DecoderInput, step: Step): HostT
 function requireLength(info: TensorInfo, ids: ArrayLike<number>, decoder: Decoder): void {
   const length = info.dims[1];
   if (typeof length !== 'number' || length === ids.length) return;
-  fail('unsupported-model', decoder.session.at, `The model takes texts of exactly ${length} tokens, not ${ids.length}`);
+  fail(
+    'unsupported-model',
+    decoder.session.at,
+    `The model takes windows of exactly ${length} tokens, not ${ids.length}`,
+  );
 }
 
 function cacheFeed({ caches, session }: Decoder, info: TensorInfo, { before }: Step): HostTensor {

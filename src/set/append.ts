@@ -9,21 +9,27 @@ import { requireData } from './set-digests.js';
 import { appendData } from './set-files.js';
 import { openSet } from './set-manifest.js';
 
+/** The options of `append`. */
 export interface AppendOptions {
   /** The .json of the set whose data file is short. */
   readonly set: string;
-  /** The highest precision that is to run afterwards. */
+  /** Highest precision to run afterwards. */
   readonly bits: number;
   /** A longer data file of the same set, or a file of just the missing bytes. */
   readonly from: string;
 }
 
+/** The data file after appending. */
 export interface AppendResult {
+  /** The data file. */
   readonly path: string;
+  /** Number of bytes appended; 0 if none were missing. */
   readonly appendedBytes: number;
+  /** Size of the data file afterwards. */
   readonly bytes: number;
 }
 
+/** Appends the missing bytes to a data file that was cut. Fails with `damaged` if the result is not the data of the set. */
 export async function append(input: AppendOptions, _context: Context = silentContext()): Promise<AppendResult> {
   const options = checkOptions<AppendOptions>('append', input);
   const set = openSet(options.set);

@@ -36,9 +36,9 @@ export interface CompiledDistillation {
   readonly bits: number;
   readonly steps: number;
   readonly tokens: number;
-  /** Divergence on the text that was kept back, at the start and of the tables that were chosen. */
+  /** Divergence on held-out text, at the start and of the tables that were chosen, nats per position. */
   readonly kept: { readonly before: number; readonly after: number };
-  /** Along the steps: smoothed divergence of the steps' own text, and that on the text that was kept back. */
+  /** Along the steps: smoothed divergence of the steps' own text, and that on held-out text. */
   readonly looks: readonly { readonly step: number; readonly loss?: number | undefined; readonly kept: number }[];
 }
 
@@ -69,6 +69,7 @@ export interface Refusal {
   readonly reason: string;
 }
 
+/** A quantized projection: shape, errors, code histogram. */
 export interface CompiledProjection {
   readonly id: string;
   readonly layer: number;

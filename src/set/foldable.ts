@@ -22,7 +22,7 @@ export function requireFoldable(layout: SetLayout, bitsOf: BitsOf, opset: number
     fail(
       'not-folded',
       place.id,
-      `The codes of int${bits} take ${byteSize(largest)} when they are joined, more than ONNX Runtime computes once`,
+      `The codes of int${bits} take ${byteSize(largest)} when they are joined, more than ONNX Runtime folds`,
     );
   }
 }

@@ -31,7 +31,8 @@ export function digestsFor(set: Pick<WrittenSet, 'restSha256' | 'sections'>, nee
  */
 export function requireData({ manifest, dataPath, dataBytes }: OpenSet, needed: number): void {
   const end = digestsFor(manifest, needed).at(-1)?.end ?? needed;
-  if (dataBytes < end) fail('precision-missing', dataPath, `The data file has ${dataBytes} bytes, ${end} are needed`);
+  if (dataBytes < end)
+    fail('precision-missing', dataPath, `The data file has ${dataBytes} bytes, but ${end} are needed`);
   const parts = partsOf(manifest).filter((part) => part.end <= end);
   for (const finding of examineParts(dataPath, parts)) refuseUnsound(finding);
 }

@@ -92,7 +92,7 @@ function checkKept(set: OpenSet, bytes: number): void {
     fail(
       'damaged',
       set.dataPath,
-      `The data file has ${bytes} bytes, not even the ${restEnd} that every precision needs`,
+      `The data file has ${bytes} bytes, fewer than the ${restEnd} that every precision needs`,
     );
   requireData(set, sections.findLast(({ end }) => end <= bytes)?.end ?? restEnd);
 }

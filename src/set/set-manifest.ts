@@ -157,7 +157,7 @@ export function openSet(path: string): OpenSet {
   const folder = dirname(path);
   const dataPath = join(folder, manifest.data);
   const stats = statSync(dataPath, { throwIfNoEntry: false });
-  if (stats === undefined || !stats.isFile()) fail('file-missing', dataPath, 'The data file of the set is not there');
+  if (stats === undefined || !stats.isFile()) fail('file-missing', dataPath, 'The data file of the set does not exist');
   return { path, folder, manifest, dataPath, dataBytes: stats.size };
 }
 
@@ -172,8 +172,8 @@ export function parseManifest(text: string, at: string): SetManifest {
   const result = schema.safeParse(parsed);
   if (!result.success) fail('not-a-set', at, `The manifest is not valid: ${schemaIssues(result.error, parsed)}`);
   checkRanges(result.data.layout, at);
-  if (!isSealed(text)) fail('damaged', at, 'The manifest does not have the digest it was written with');
-  if (result.data.id !== idOf(result.data)) fail('damaged', at, 'The id of the manifest is not that of its digests');
+  if (!isSealed(text)) fail('damaged', at, 'The manifest does not have the digest that it was written with');
+  if (result.data.id !== idOf(result.data)) fail('damaged', at, 'The id of the manifest does not match its digests');
   return result.data;
 }
 
@@ -195,7 +195,7 @@ function checkRanges(set: SetLayout, at: string): void {
   ];
   for (const { offset, length } of ranges) {
     if (length < 0 || offset + length > set.byteLength) {
-      fail('not-a-set', at, 'A range of the manifest leaves the data file');
+      fail('not-a-set', at, 'A range of the manifest is outside the data file');
     }
   }
   for (const place of set.projections) checkSizes(place, at);
@@ -215,7 +215,7 @@ function checkSizes(place: ProjectionPlace, at: string): void {
     place.tables.every(({ scale, offset }) => fits(scale) && (offset === undefined || fits(offset))) &&
     place.tables.every(({ zero }) => zero === undefined || zero.length === entries) &&
     place.tables.every(({ bias }) => bias === undefined || bias.length === 2 * place.n);
-  if (!sound) fail('not-a-set', at, `The ranges of ${place.id} do not have the sizes of its shape`);
+  if (!sound) fail('not-a-set', at, `The sizes of the ranges of ${place.id} do not match its shape`);
 }
 
 function rangesOf({

@@ -25,6 +25,7 @@ import { isSameFolder, manifestBeside } from './set-outputs.js';
 import type { OpenTemplate } from './set-template.js';
 import { SetTensors } from './set-tensors.js';
 
+/** A written file and its size in bytes. */
 export interface WrittenFile {
   readonly path: string;
   readonly bytes: number;

@@ -29,7 +29,7 @@ export function openTemplate(path: string): OpenTemplate {
     ({ file, bytesNeeded }) => bytesNeeded <= set.dataBytes && existsSync(join(set.folder, file)),
   );
   if (usable === undefined) {
-    fail('precision-missing', path, 'No graph of the set is beside it whose bytes the data file holds');
+    fail('precision-missing', path, 'The folder has no graph of the set that the data file is long enough for');
   }
   requireGraph(set, usable);
   const template = importModel(join(set.folder, usable.file));

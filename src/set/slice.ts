@@ -23,14 +23,17 @@ import { guardSetOutput } from './set-outputs.js';
 import { type OpenTemplate, openTemplate } from './set-template.js';
 import { storedBitsOfGraph } from './stored-bits-of-graph.js';
 
+/** The options of `slice` with all defaults filled in; `SliceInput` is what a caller passes. */
 export interface SliceOptions {
   /** The .json of a set. */
   readonly set: string;
+  /** Precision to take. */
   readonly bits: number;
   /** The .onnx file to write. */
   readonly output: string;
-  /** Pack the codes as the runtime wants them: no work at load, nothing shared with the set. */
+  /** Write codes in the form of the runtime: no work at load, nothing shared with the set. */
   readonly standalone: boolean;
+  /** How codes are cut; `paper` and `extra` need `standalone`. */
   readonly slice: 'prefix' | 'paper' | 'extra';
   /** Operators of a self-contained model: MatMulNBits (default), or DequantizeLinear of standard ONNX. */
   readonly format?: 'matmulnbits' | 'qdq';
@@ -38,6 +41,7 @@ export interface SliceOptions {
   readonly overwrite?: boolean;
 }
 
+/** The model that was written. */
 export interface SliceResult {
   readonly files: readonly WrittenFile[];
   /** Bits of a code on average: attention may be kept above the precision asked for. */
@@ -49,12 +53,16 @@ export interface SliceResult {
 /** What `slice` takes. */
 export type SliceInput = Input<SliceOptions, 'standalone' | 'slice'>;
 
+/**
+ * Takes one precision out of a set, as a graph with a shorter data file or as a self-contained model. Fails with `not-a-set`,
+ * `damaged` or `precision-missing`.
+ */
 export async function slice(input: SliceInput, context: Context = silentContext()): Promise<SliceResult> {
   const options = checkOptions<SliceOptions>('slice', input);
   const { slice: kind, standalone, output, format = 'matmulnbits' } = options;
   if ((kind !== 'prefix' || format !== 'matmulnbits') && !standalone) {
     const what =
-      kind === 'prefix' ? 'DequantizeLinear cannot read bit planes' : `Codes of a ${kind} slice are no bit prefix`;
+      kind === 'prefix' ? 'DequantizeLinear cannot read bit planes' : `Codes of a ${kind} slice are not bit prefixes`;
     fail('bad-usage', kind === 'prefix' ? 'format' : 'slice', `${what}: write them with \`standalone\``);
   }
   const { set, overwrite } = options;

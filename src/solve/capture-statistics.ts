@@ -14,7 +14,9 @@ import { type MeasureOptions, measureText } from './measure.js';
 import { requireMemory } from './peak-memory.js';
 import { type TextEvidence, textEvidence } from './text-evidence.js';
 
+/** The options of `captureStatistics` with all defaults filled in; `CaptureStatisticsInput` is what a caller passes. */
 export interface CaptureStatisticsOptions extends MeasureOptions {
+  /** ONNX file of a float export. */
   readonly model: string;
   /** Folder of the statistics. */
   readonly output: string;
@@ -22,15 +24,17 @@ export interface CaptureStatisticsOptions extends MeasureOptions {
   readonly overwrite?: boolean;
 }
 
+/** The statistics that were written. */
 export interface CaptureStatisticsResult {
+  /** Folder of the statistics. */
   readonly folder: string;
-  /** Names this text, model and version. */
+  /** Digest of text, model and version. */
   readonly digest: string;
   readonly windows: number;
   readonly tokens: number;
-  /** How far the text goes; a compilation fills up what it leaves open. */
+  /** How much text there was and how much the widest projection needs; a compilation blends the rest with random ids. */
   readonly evidence: TextEvidence;
-  /** Inputs of projections; gate and up have one together. */
+  /** Number of different inputs of projections; gate and up share one. */
   readonly groups: number;
   readonly seconds: number;
 }
@@ -75,8 +79,7 @@ async function captureInputs(
   requireMemory(source, recipe, options.memoryBytes);
   requireFinite(source, context);
   const { captured, projections } = await measureText(source, options, context);
-  if (captured === undefined)
-    return fail('bad-usage', model, `The method ${recipe.method} learns nothing from statistics`);
+  if (captured === undefined) return fail('bad-usage', model, `The method ${recipe.method} uses no statistics`);
   const { statistics, close } = captured;
   const { header, groups } = statistics;
   const write = async (folder: string): Promise<void> => {

@@ -19,13 +19,17 @@ import { ortRuntime } from '../runtime/ort.js';
 import type { Source } from '../source/index.js';
 import { spareMemory } from './peak-memory.js';
 
+/** Machine and folders of a capture. */
 export interface CaptureWindowsOptions {
+  /** The recipe, whose scope says which projections are captured. */
   readonly recipe: Recipe;
+  /** Worker threads. */
   readonly threads: number;
+  /** Bytes of memory to plan for. */
   readonly memoryBytes: number;
   /** Folder that keeps statistics for later runs. */
   readonly work?: string;
-  /** Where temporary folders are made; default the system's. */
+  /** Where temporary folders are made; the folder of the system by default. */
   readonly workDir?: string;
 }
 

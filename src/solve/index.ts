@@ -5,6 +5,7 @@ export {
   type CaptureStatisticsResult,
   captureStatistics,
 } from './capture-statistics.js';
+export type { CaptureWindowsOptions } from './capture-windows.js';
 export { clipGroup } from './kernel/clip.js';
 export { type HeldCodes, type Nested, type PrecisionError, parentBits, type Solved } from './kernel/options.js';
 export { solveInParts } from './kernel/parts.js';

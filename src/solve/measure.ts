@@ -19,11 +19,14 @@ import { madeWindows } from './made-windows.js';
 import { PROBE_WINDOWS, type ProbeText, probeText, type TextUse } from './probe-text.js';
 import { evidenceText, recipeForLittleText, type TextEvidence, textEvidence } from './text-evidence.js';
 
+/** Text, or captured statistics, and the recipe that says what of them is needed. */
 export interface MeasureOptions extends CaptureWindowsOptions {
   readonly recipe: Recipe;
+  /** Calibration text. */
   readonly text?: TextOptions;
+  /** Random seed. */
   readonly seed: number;
-  /** Folders of statistics captured before, which are added up; text is then not captured. */
+  /** Folders of captured statistics. They are added, and text is then not captured. */
   readonly statistics?: readonly string[];
 }
 
@@ -137,7 +140,7 @@ async function fillUp(
   const { weightOf, ...evidence } = textEvidence(facts, projections, vocabularyOf(source) ?? 0);
   const isEnough = evidence.textWeight >= 1;
   context.log[isEnough ? 'info' : 'warn'](evidenceText(evidence));
-  if (isEnough) return { ...plain, evidence };
+  if (isEnough || !recipe.fillText) return { ...plain, evidence };
   const made = madeWindows(source, seed);
   const random =
     statistics && made.length > 0

@@ -34,7 +34,11 @@ export function requireMemory(source: Source, recipe: Recipe, memoryBytes: numbe
   const need = peakMemory(source, recipe);
   if (need <= memoryBytes) return;
   const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)}MB`;
-  fail('memory-bound', source.path, `The work takes ${megabytes(need)}, but --memory is ${megabytes(memoryBytes)}`);
+  fail(
+    'memory-bound',
+    source.path,
+    `The work needs ${megabytes(need)}, but \`memoryBytes\` is ${megabytes(memoryBytes)}`,
+  );
 }
 
 /** Bytes that statistics may take beside the work, and activations again as many. */

@@ -4,6 +4,7 @@ import type { Source } from '../source/index.js';
 import type { SplitText } from '../text/index.js';
 import { madeProbe } from './made-windows.js';
 
+/** What the check after a compilation was made on. */
 export type Scored = 'held-out text' | 'calibration text' | 'random ids';
 
 export interface ProbeText {

@@ -36,7 +36,7 @@ const WIDEST_FREE = 4096;
 
 /**
  * What random token ids are good for: codes that make up for each other's errors under weights that hold the higher precisions,
- * and one sweep. docs/decisions has the figures.
+ * and one sweep. docs/decisions/data-free.md has the figures.
  */
 function dataFreeOptions(k: number, recipe: Recipe): OfMethod {
   const { range, rounds, sweeps } = FREE;

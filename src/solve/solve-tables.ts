@@ -22,7 +22,7 @@ const EMBEDDING_SHARE = 0.1;
 /** Weights solved at a time. */
 export const TABLE_STAGE: number = 1 << 23;
 
-/** What the report says of a table. */
+/** Embedding or head as it was quantized. */
 export interface TableReport {
   readonly name: string;
   readonly tied: boolean;

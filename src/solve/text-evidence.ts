@@ -10,15 +10,15 @@ import {
 } from '../capture/index.js';
 import { isDefaultLambda, METHODS, type Recipe } from '../recipe/index.js';
 
-/** What a text has, beside what the widest projection needs. */
+/** How much text there was, and how much the widest projection needs. */
 export interface TextEvidence extends TextCounts {
   readonly tokens: number;
   /** Inputs of the widest projection. */
   readonly widest: number;
   readonly needed: TextNeed;
-  /** Weight of the text in the statistics of the widest projection; random token ids have the rest. */
+  /** Weight of the text in the statistics of the widest projection; statistics of random ids have the rest. */
   readonly textWeight: number;
-  /** True where the recipe is solved as without text: see `recipeForLittleText`. */
+  /** True if the recipe is solved with the options of sets without text: see `recipeForLittleText`. */
   readonly isLittle: boolean;
 }
 

@@ -5,7 +5,7 @@ import type { Model } from '../onnx/ir/graph.js';
 import { hasTokens, logitsPort, UNDERSTOOD } from '../runtime/input-roles.js';
 import type { Source } from './source.js';
 
-/** An input of the model, and what it is fed with. */
+/** An input of the model and what it is fed with. */
 export interface InspectedInput {
   readonly name: string;
   /** `ids`, `mask`, `cache` …; null when it cannot be fed. */
@@ -49,6 +49,6 @@ export function requireText(model: Model, at: string): void {
   fail(
     'unsupported-model',
     at,
-    `The input ${vectors[0]} takes the output of an embedding that is not part of the model, so text cannot be fed; it can be compiled with --preset data-free and scored with --ids, on random vectors`,
+    `The input ${vectors[0]} takes the output of an embedding that is not part of the model, so text cannot be fed; compile it with the preset data-free, and score it with \`ids\`, on random vectors`,
   );
 }

@@ -94,7 +94,7 @@ function fieldOf(line: string, field: string, at: string): string {
 function idsOf(line: string, vocabulary: number, at: string): Int32Array {
   const ids = parse(line, 'bad-ids', at);
   if (!Array.isArray(ids)) return fail('bad-ids', at, 'The line is not a JSON array of token ids');
-  if (ids.length < 2) fail('bad-ids', at, 'A window needs at least two ids: the first has nothing to predict it');
+  if (ids.length < 2) fail('bad-ids', at, 'A window needs at least two ids, because the first id is not predicted');
   const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= Math.min(vocabulary, 2 ** 31));
   if (wrong !== undefined) {
     const bound = Number.isFinite(vocabulary) ? ` below ${vocabulary}` : '';

@@ -1,4 +1,4 @@
-/** Where the tokens of a run come from. */
+/** Source of token ids. */
 export type TextOptions =
   /** A file with one JSON array of token ids a line; each line is one window. */
   | { readonly ids: string }
@@ -17,7 +17,7 @@ export function textFiles(text: TextOptions | undefined): readonly string[] {
   if (text === undefined) return [];
   return 'ids' in text ? [text.ids] : [...text.files, text.tokenizer];
 }
-/** The same as users write it: the field is `text` and the first token `auto` by default. */
+/** The same with defaults left out: `jsonlField` is `text` and `bos` is `auto`. */
 export type TextInput =
   | { readonly ids: string }
   | {

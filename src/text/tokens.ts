@@ -35,17 +35,13 @@ export interface TokenWindows {
 export function windowsOf(documents: Iterable<string>, tokenizer: TextTokenizer, options: WindowOptions): TokenWindows {
   const { length, limit = Infinity, bos } = options;
   if (!Number.isInteger(length) || length < 2)
-    fail('bad-usage', 'window', `A window of ${length} ids has nothing to predict`);
+    fail('bad-usage', 'window', `A window of ${length} ids predicts no token`);
   const result = options.perDocument
     ? alone(documents, tokenizer, options, limit)
     : joined(documents, tokenizer, options, limit);
   if (bos !== undefined) checkId(bos, options, tokenizer);
   if (result.windows.length > 0) return result;
-  return fail(
-    'empty-text',
-    tokenizer.path,
-    `The text gives ${result.dropped} tokens, too few to predict one from another`,
-  );
+  return fail('empty-text', tokenizer.path, `The text has ${result.dropped} tokens, too few to predict one`);
 }
 
 function joined(

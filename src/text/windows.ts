@@ -51,7 +51,7 @@ function readFixed(text: TextOptions, options: WindowsOptions): Read {
   const { windows: all } = readAll(text, { ...options, window: exactly });
   const windows = all.filter(({ length }) => length >= exactly);
   if (windows.length === 0)
-    fail('empty-text', 'text', `The model takes texts of exactly ${exactly} tokens, and none is as long`);
+    fail('empty-text', 'text', `The model takes windows of exactly ${exactly} tokens, and no text is that long`);
   return { windows: windows.map((window) => window.slice(0, exactly)), tail: undefined };
 }
 
@@ -67,7 +67,7 @@ function readAll(text: TextOptions, options: WindowsOptions): Read {
   const bos = bosOf(text.bos, tokenizer);
   if (bos === undefined && text.bos === 'auto')
     options.log?.info(
-      `The tokenizer names no token that texts begin with, so windows begin with the first token of the text; --bos ID gives one.`,
+      `The tokenizer has no beginning-of-sequence token, so windows begin with the first token of the text; the option bos sets one.`,
     );
   const most = limit === undefined ? Infinity : limit * window * CHARACTERS_PER_TOKEN;
   const documents = text.files

@@ -52,7 +52,7 @@ export async function distill(
   const wanted = [...recipe.bits].sort((a, b) => a - b).filter((bits) => settings.bits.includes(bits));
   if (wanted.length === 0) return { written, reports: [] };
   if (written.layout.decode === 'tied')
-    fail('recipe', 'distill', 'Tied tables belong to the parent alone: there is nothing to distil for one precision');
+    fail('recipe', 'distill', 'Tied tables are those of the parent, so no precision has tables to distil');
   const source = sourceInFloat32(stage.model, recipe);
   const lessons = await openLessons(stage, settings, source, context);
   const reports: CompiledDistillation[] = [];
@@ -144,7 +144,7 @@ async function distillOne(
           stage: `distill int${bits}`,
           done: step,
           total: steps,
-          detail: `loss ${loss.toFixed(4)}, kept back ${last.toFixed(4)}`,
+          detail: `loss ${loss.toFixed(4)}, held out ${last.toFixed(4)}`,
         }),
     });
     const before = result.looks[0]?.kept ?? 0;
@@ -202,7 +202,7 @@ const rateOf = ({ rate }: DistillRecipe, bits: number): number =>
 
 /**
  * Bytes that a step takes: a learning weight is there as code, weight and gradient in float32, in two sessions; and of every
- * activation between projections about 20 numbers are kept. Gemma 3 270M with 512 tokens: see docs/decisions.md.
+ * activation between projections about 20 numbers are kept. Gemma 3 270M with 512 tokens: see docs/decisions/distillation.md.
  */
 function boundOf(
   { memoryBytes }: DistillStage,

@@ -63,7 +63,7 @@ export async function openLessons(
   const found = all.slice(-wanted);
   const windows = found.slice(found.length % (fixed.batch ?? 1));
   if (windows.length <= kept)
-    fail('empty-text', 'distill', `The text has ${all.length} windows, of which ${kept} are to be kept back`);
+    fail('empty-text', 'distill', `The text has ${all.length} windows, of which ${kept} are to be held out`);
   const text = new DistillText(windows);
   const modelDigest = digestOfModel(source.model);
   const teacher = await openTeacher({

@@ -98,7 +98,7 @@ async function run(
     log: context.log,
     signal: context.signal,
     onStep: (done, total, loss, last) => {
-      const detail = `loss ${loss.toFixed(4)}, kept back ${last.toFixed(4)}`;
+      const detail = `loss ${loss.toFixed(4)}, held out ${last.toFixed(4)}`;
       context.progress.update({ stage: 'train', done, total, detail });
     },
   });

@@ -176,7 +176,7 @@ class TrainStage {
     for (const [id, entry] of entries) this.#entries.set(id, entry);
     this.#done.set(block, learned);
     this.#reports.push(trainingReport(block, segment, history));
-    if (history.fallback) this.#context.log.warn(`Layer ${block.layer} did not get better by training.`);
+    if (history.fallback) this.#context.log.warn(`Training did not improve layer ${block.layer}.`);
   }
 
   async #learn(pupil: Pupil, plan: StudentPlan): Promise<TrainedBlock> {

@@ -4,6 +4,7 @@
  */
 import { NestedError } from './errors.js';
 
+/** How a range of a file is downloaded. */
 export interface DownloadOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called with the number of new bytes, as they arrive. */

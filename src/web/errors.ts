@@ -3,6 +3,7 @@
 /** `http`: the server refused. `network`: the connection broke too often. `digest`: bytes are not those of the set. `manifest`: not a set. `precision`: the set has no such precision. */
 export type NestedErrorCode = 'http' | 'network' | 'digest' | 'manifest' | 'precision';
 
+/** Error of the web reader: a code and a sentence. */
 export class NestedError extends Error {
   override readonly name = 'NestedError';
   readonly code: NestedErrorCode;

@@ -9,11 +9,12 @@ import { NestedError } from './errors.js';
 import { graphOf, type Manifest, type Piece, readManifest } from './manifest.js';
 import { browserStore, type Store } from './store.js';
 
+export type { DownloadOptions } from './download.js';
 export { NestedError, type NestedErrorCode } from './errors.js';
 export type { Manifest, Piece } from './manifest.js';
 export { browserStore, noStore, type Store } from './store.js';
 
-/** What is used of an inference session of ONNX Runtime Web. */
+/** The part of an ONNX Runtime Web session that is used. */
 export interface SessionLike<T> {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
@@ -21,7 +22,7 @@ export interface SessionLike<T> {
   release(): Promise<void>;
 }
 
-/** What is used of the module `onnxruntime-web`. */
+/** The part of the module `onnxruntime-web` that is used. */
 export interface RuntimeLike<T> {
   readonly InferenceSession: {
     create(graph: Uint8Array, options: Record<string, unknown>): Promise<SessionLike<T>>;
@@ -30,6 +31,7 @@ export interface RuntimeLike<T> {
 
 /** Progress of a download, in bytes of the data file. */
 export interface Progress {
+  /** Bytes that have arrived. */
   readonly loaded: number;
   /** Bytes that the precision needs. */
   readonly total: number;
@@ -37,22 +39,25 @@ export interface Progress {
   readonly ranges: boolean;
 }
 
+/** Options of `openNested`. */
 export interface OpenOptions<T> {
   /** The module `onnxruntime-web`. */
   readonly ort: RuntimeLike<T>;
-  /** Precision in bits, or the name of a mix; default the smallest. */
+  /** Precision in bits, or the name of a mix; the smallest model by default. */
   readonly bits?: number | string;
+  /** Called while the data file is downloaded. */
   readonly onProgress?: (progress: Progress) => void;
+  /** Aborts downloads. */
   readonly signal?: AbortSignal;
   /** Options for `InferenceSession.create`, such as `executionProviders`. */
   readonly session?: Readonly<Record<string, unknown>>;
-  /** Default: Cache Storage. */
+  /** Where downloaded parts are kept; Cache Storage by default. */
   readonly store?: Store;
-  /** How broken connections are taken up. */
+  /** How interrupted downloads are retried. */
   readonly download?: Pick<DownloadOptions, 'attempts' | 'delay'>;
 }
 
-/** Opens the set whose manifest is at `url`, at the smallest precision or the one that is named. */
+/** Opens the set whose manifest is at `url`, at the smallest precision or the given one. Fails with a `NestedError`. */
 export async function openNested<T>(url: string | URL, options: OpenOptions<T>): Promise<NestedModel<T>> {
   const address = String(url);
   const response = await fetch(address, { signal: options.signal ?? null });
@@ -64,7 +69,7 @@ export async function openNested<T>(url: string | URL, options: OpenOptions<T>):
   return model;
 }
 
-/** A set with one open session, which `upgrade` exchanges for another precision while the caller keeps its cache tensors. */
+/** A set with one open session. `upgrade` changes the precision while the caller keeps its cache tensors. */
 export class NestedModel<T> {
   readonly manifest: Manifest;
   readonly #url: string;
@@ -84,7 +89,7 @@ export class NestedModel<T> {
     this.#store = options.store ?? browserStore();
   }
 
-  /** Name of the model that answers now, such as `int2`. */
+  /** Name of the current model, such as `int2`. */
   get model(): string {
     return this.#name;
   }

@@ -10,6 +10,7 @@ export interface Piece {
   readonly sha256: string;
 }
 
+/** The part of NAME.json that the reader uses. */
 export interface Manifest {
   /** Name of the data file, beside the manifest. */
   readonly data: string;

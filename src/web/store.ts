@@ -1,5 +1,6 @@
 /** Where pieces of a data file are kept between visits. */
 
+/** Where pieces of a data file are kept between visits. */
 export interface Store {
   /** The bytes under a key, or undefined. */
   read(key: string): Promise<Uint8Array | undefined>;
@@ -33,5 +34,5 @@ export function browserStore(): Store {
   };
 }
 
-/** Keeps nothing. */
+/** A store that keeps nothing. */
 export const noStore: Store = { read: async () => undefined, write: async () => undefined };

@@ -70,15 +70,15 @@ describe('runCommandLine', () => {
   });
 
   it.each([
-    [['atc', 'x'], 'There is no verb atc; did you mean act?'],
-    [['fly'], 'There is no verb fly; the verbs are act'],
-    [[], 'A verb is needed'],
-    [['act'], 'the form is matquant act <what>'],
+    [['atc', 'x'], 'There is no command atc; did you mean act?'],
+    [['fly'], 'There is no command fly; the commands are act'],
+    [[], 'A command is needed'],
+    [['act'], 'the usage is matquant act <what>'],
     [['act', 'x', '--levle', '3'], 'There is no option --levle; did you mean --level?'],
     [['act', 'x', '--level'], 'The option --level needs a value'],
     [['act', 'x', '--level', '1', '--level', '2'], 'given more than once [bad-usage] at --level'],
     [['act', 'x', '--colour', 'green'], '--colour cannot be green; the choices are red, blue'],
-    [['act', 'x', 'y'], 'The argument y is one too many'],
+    [['act', 'x', 'y'], 'Unexpected argument y'],
   ])('refuses %j', async (args, sentence) => {
     const { code, stdout, stderr } = await run(...args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

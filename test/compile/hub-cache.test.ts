@@ -1,6 +1,6 @@
 /** A model in a cache of the Hugging Face hub: model and data are links into one folder of blobs. */
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, expect, it } from '@jest/globals';
 import { compile } from '../../src/compile/compile.js';
 import { evaluate } from '../../src/evaluate/evaluate-files.js';
@@ -9,6 +9,7 @@ import { parseRecipe } from '../../src/recipe/recipe.js';
 import { slice } from '../../src/set/slice.js';
 import { COMPILE } from '../support/compile.js';
 import { temporaryFolder } from '../support/paths.js';
+import { dataIn } from '../support/set-files.js';
 import { toyModel, writeToy } from '../support/toy.js';
 
 const root = temporaryFolder();
@@ -37,7 +38,7 @@ it('is compiled and scored, and so is a set that lies in one', async () => {
   const { precisions } = await compile({ ...COMPILE, model, output, recipe, text: { ids } }, context);
   expect(precisions[1]?.probe?.kl).toBeLessThan(0.1);
 
-  const files = ['m.json', 'm.data', 'm_int8.onnx', 'm_int4.onnx'];
+  const files = ['m.json', basename(dataIn(output)), 'm_int8.onnx', 'm_int4.onnx'];
   const set = intoCache(output, files, join(root, 'published'));
   const cut = join(root, 'cut.onnx');
   await slice({ set: join(set, 'm.json'), bits: 8, output: cut, standalone: true, slice: 'prefix' }, context);

@@ -183,7 +183,7 @@ describe('what the check scores', () => {
 describe('no text', () => {
   it('is refused for methods that learn from it', async () => {
     const asked = { ...COMPILE, model: mistral, output: join(root, 'none'), recipe: recipeOf() };
-    await expect(compile(asked, silentContext())).rejects.toMatchObject({ code: 'bad-usage', at: '--text' });
+    await expect(compile(asked, silentContext())).rejects.toMatchObject({ code: 'bad-usage', at: 'text' });
     const capture = {
       model: mistral,
       output: join(root, 'none'),
@@ -194,7 +194,7 @@ describe('no text', () => {
     };
     await expect(captureStatistics(capture, silentContext())).rejects.toMatchObject({
       code: 'bad-usage',
-      at: '--text',
+      at: 'text',
     });
   });
 });
@@ -211,6 +211,6 @@ describe('the first token of windows', () => {
     const text = { ...sentence, tokenizer: path };
     const options = { recipe, text, threads: 2, memoryBytes: 2e9, seed: 0 };
     await measureText(openSource(mistral, recipe), options, context);
-    expect(said).toEqual([expect.stringContaining('no token that texts begin with')]);
+    expect(said).toEqual([expect.stringContaining('no beginning-of-sequence token')]);
   });
 });

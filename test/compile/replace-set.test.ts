@@ -26,7 +26,7 @@ afterAll(() => rmSync(root, { recursive: true }));
 const compiled = (output: string, block: number, more: object = {}) => {
   const recipe = parseRecipe({ method: 'rtn', block, bits: [8, 2] }, 'test');
   // Too little memory for the check of the graphs, which these tests can do without.
-  return compile({ ...COMPILE, model, output, recipe, threads: 1, memoryBytes: 1e5, ...more }, context);
+  return compile({ ...COMPILE, model, output, recipe, threads: 1, memoryBytes: 4e8, ...more }, context);
 };
 
 /** What a graph computes, as text. */
@@ -123,7 +123,7 @@ describe('whatever the instant of a kill, each graph is the old model or the new
   it('when a set takes the place of another', async () => {
     const script = (folder: string): string => `
       import { cpSync, readdirSync } from 'node:fs';
-      const { publish } = await import(${built('pipeline/publish.js')});
+      const { publish } = await import(${built('set/publish.js')});
       const write = async (folder) => {
         cpSync(${JSON.stringify(fresh)}, folder, { recursive: true });
         return { files: readdirSync(folder).map((path) => ({ path })) };
@@ -135,7 +135,7 @@ describe('whatever the instant of a kill, each graph is the old model or the new
 
   const sliced = (standalone: boolean) => (folder: string) =>
     `
-      const { slice } = await import(${built('pipeline/set/slice.js')});
+      const { slice } = await import(${built('set/slice.js')});
       const { silentContext } = await import(${built('log.js')});
       const set = ${JSON.stringify(join(fresh, 'm.json'))};
       const output = ${JSON.stringify(join(folder, 'q.onnx'))};

@@ -21,6 +21,7 @@ import { type Context, silentContext } from '../../src/log.js';
 import { parseRecipe } from '../../src/recipe/recipe.js';
 import { COMPILE } from '../support/compile.js';
 import { root as project, temporaryFolder } from '../support/paths.js';
+import { dataIn } from '../support/set-files.js';
 import { gemma3, heldWindows, writeIds } from '../support/stories.js';
 
 const root = temporaryFolder();
@@ -178,13 +179,13 @@ describe('with system calls that transfer little at a time', () => {
       await compile(options, silentContext());
       await compile(options, silentContext());`;
     expect(await child(SHORT, code)).toBe('0 ');
-    const data = (name: string): Buffer => readFileSync(join(root, `${name}.out`, 'm.data'));
+    const data = (name: string): Buffer => readFileSync(dataIn(join(root, `${name}.out`)));
     expect(data('short').equals(data('whole'))).toBe(true);
   });
 
   it('rows of activations come back from their file', async () => {
     const code = `
-      const { RowStore } = await import('${project}dist/src/calibrate/train/rows.js');
+      const { RowStore } = await import('${project}dist/src/train/blocks/rows.js');
       const store = new RowStore(3000, 2, '${join(root, 'rows.bin')}', 0);
       store.append(Float32Array.from({ length: 9000 }, (_, at) => at));
       const [first, last] = [store.gather([2, 0]).at(2999), store.gather([1])[2999]];

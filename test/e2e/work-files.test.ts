@@ -9,6 +9,7 @@ import { captureStatistics } from '../../src/solve/capture-statistics.js';
 import { COMPILE } from '../support/compile.js';
 import { DAMAGES, damage, filesBelow } from '../support/damage.js';
 import { temporaryFolder } from '../support/paths.js';
+import { dataIn } from '../support/set-files.js';
 import { heldWindows, mistral, writeIds } from '../support/stories.js';
 
 const root = temporaryFolder();
@@ -43,7 +44,7 @@ const run = async (name: string, folder: string): Promise<{ data: Buffer; said: 
   const recipe = RECIPES[name]?.recipe as Recipe;
   const output = join(folder, 'set');
   await compile({ ...COMPILE, model: mistral, output, recipe, text: { ids }, work: join(folder, 'work') }, context);
-  return { data: readFileSync(join(output, 'm.data')), said: said.filter((text) => text.includes('damaged-file')) };
+  return { data: readFileSync(dataIn(output)), said: said.filter((text) => text.includes('damaged-file')) };
 };
 
 jest.setTimeout(300_000);
@@ -80,7 +81,9 @@ describe('statistics that the user gives', () => {
     const recipe = RECIPES['solved']?.recipe as Recipe;
     const statistics = join(root, 'statistics');
     const options = { ...COMPILE, model: mistral, recipe };
-    await captureStatistics({ ...options, output: statistics, text: { ids } }, silentContext());
+    const { threads, memoryBytes, seed } = COMPILE;
+    const machine = { threads, memoryBytes, seed };
+    await captureStatistics({ ...machine, model: mistral, recipe, output: statistics, text: { ids } }, silentContext());
     for (const path of filesBelow(statistics, /./).slice(-3)) {
       const whole = readFileSync(path);
       for (const how of Object.keys(DAMAGES)) {
@@ -103,7 +106,10 @@ describe('a work folder that cannot be used', () => {
         { ...COMPILE, model: mistral, output: join(root, 'none'), recipe, text: { ids }, work },
         silentContext(),
       );
-      await expect(compiled).rejects.toMatchObject({ code: 'work-folder', at: work });
+      await expect(compiled).rejects.toMatchObject({
+        code: work === file ? 'output-exists' : 'work-folder',
+        at: work,
+      });
     }
   });
 });

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { compile } from '../../src/compile/compile.js';
 import { evaluate } from '../../src/evaluate/evaluate-files.js';
+import { sealedJson } from '../../src/files/seal.js';
 import { silentContext } from '../../src/log.js';
 import { type MixGoal, type MixOptions, type MixResult, type MixSearch, mix } from '../../src/mix/mix.js';
 import { openMeter } from '../../src/mix/mix-meter.js';
@@ -162,11 +163,7 @@ describe('mix on text', () => {
     expect(entries).toHaveLength(31);
     writeFileSync(
       sensitivities(),
-      JSON.stringify({
-        ...JSON.parse(readFileSync(sensitivities(), 'utf8')),
-        entries: entries.slice(0, 20),
-        sha256: undefined,
-      }),
+      sealedJson({ ...JSON.parse(readFileSync(sensitivities(), 'utf8')), entries: entries.slice(0, 20) }),
     );
     const second = await mixed({ averageBits: 3 }, { search: search() });
     expect(second.search?.sensitivityEvaluations).toBe(11);
@@ -241,7 +238,7 @@ describe('mix refuses', () => {
 
   it('sensitivities of another set', async () => {
     const path = join(root, 'other.json');
-    writeFileSync(path, JSON.stringify({ format: 'matquant-sensitivity', version: 1, set: 'x', entries: [] }));
+    writeFileSync(path, sealedJson({ format: 'matquant-sensitivity', version: 1, set: 'x', entries: [] }));
     await expect(mixed({ averageBits: 3 }, { search: { sensitivities: [path] } })).rejects.toMatchObject({
       code: 'report-input',
     });

@@ -140,7 +140,7 @@ describe('compile', () => {
   });
 
   it.each(['../x', '..', 'a/b', '', 'NUL', 'x'.repeat(300)])('refuses the name %j before it reads', async (name) => {
-    await refused(() => compiled(at('none.onnx'), { name }), { code: 'bad-usage', at: '--name' });
+    await refused(() => compiled(at('none.onnx'), { name }), { code: 'bad-usage', at: 'name' });
     expect(readdirSync(root)).not.toContain('x');
   });
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import {
   METHOD_NAMES,
   METHODS,
-  type Method,
+  type MethodName,
   parseRecipe,
   recipeJsonSchema,
   requireText,
@@ -10,13 +10,13 @@ import {
 import { codeOf } from '../onnx/proto/support.js';
 
 /** Methods for which `holds` is true, in the order of the table. */
-const those = (holds: (method: Method) => boolean): readonly Method[] => METHOD_NAMES.filter(holds);
+const those = (holds: (method: MethodName) => boolean): readonly MethodName[] => METHOD_NAMES.filter(holds);
 
 /** The recipe of a method with one precision and tied tables, which every method takes. */
-const recipeOf = (method: Method, more: object = {}): ReturnType<typeof parseRecipe> =>
+const recipeOf = (method: MethodName, more: object = {}): ReturnType<typeof parseRecipe> =>
   parseRecipe({ method, bits: [4], decode: 'tied', ...more });
 
-const accepts = (method: Method, more: object): boolean => codeOf(() => recipeOf(method, more)) === undefined;
+const accepts = (method: MethodName, more: object): boolean => codeOf(() => recipeOf(method, more)) === undefined;
 
 describe('the table of methods', () => {
   it('has the methods of the published schema, in the same order', () => {
@@ -26,7 +26,7 @@ describe('the table of methods', () => {
   });
 
   it('decides which methods work without text, and which on statistics alone', () => {
-    const runs = (hasText: boolean, isCalibrated: boolean) => (method: Method) =>
+    const runs = (hasText: boolean, isCalibrated: boolean) => (method: MethodName) =>
       codeOf(() => requireText(recipeOf(method), { hasText, isCalibrated })) === undefined;
     expect(those(runs(false, false))).toEqual(['data-free', 'rtn', 'sliced-minmax']);
     expect(those(runs(false, true))).toEqual(['data-free', 'best', 'rtn', 'gptq', 'matgptq', 'sliced-minmax']);

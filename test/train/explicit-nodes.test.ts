@@ -54,6 +54,7 @@ async function compiled(model: string, train: RecipeInput['train']): Promise<str
       tables: 'fp16',
       block: 32,
       accuracyLevel: 0,
+      fillText: false,
       // All rows in every step, so that the loss is that of the whole text.
       train: { steps: 12, batch: 1e6, explicit: true, rates: { shift: 0.1, scale: 0.02 }, ...train },
     },
@@ -131,9 +132,9 @@ describe('explicit nodes', () => {
   it.each([
     [{ learn: ['clip', 'shift'] }, {}, /train.explicit/],
     [{ learn: ['shift'], explicit: true }, { decode: 'ab', distill: {} }, /original graph/],
-    [{ learn: ['shift'], explicit: true, prefix: 'quantized' }, {}, /weights alone/],
-    [{ learn: ['clip'], explicit: true }, {}, /nodes to be explicit/],
-    [{ learn: ['tables'], explicit: true }, { method: 'best', decode: 'ab' }, /no transform/],
+    [{ learn: ['shift'], explicit: true, prefix: 'quantized' }, {}, /supports no shifts/],
+    [{ learn: ['clip'], explicit: true }, {}, /train.explicit needs/],
+    [{ learn: ['tables'], explicit: true }, { method: 'best', decode: 'ab' }, /no effect on solved codes/],
   ] as const)('are refused where they cannot be: %j', (train, recipe, message) => {
     expect(() => parseRecipe({ method: 'matquant', decode: 'tied', ...recipe, train }, 'here')).toThrow(message);
   });

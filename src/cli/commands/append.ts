@@ -5,7 +5,7 @@ import { wholeNumber } from '../values.js';
 
 export const appendCommand: Command = defineCommand({
   usage: 'append <set>',
-  summary: 'Append the missing bytes to a data file that was cut, so that a higher precision runs',
+  summary: 'Append missing bytes to a shortened data file, so that a higher precision runs',
   positionals: { set: { type: 'string', describe: help('append', 'set'), required: true } },
   options: {
     bits: { type: 'string', describe: help('append', 'bits'), required: true },

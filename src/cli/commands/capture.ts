@@ -8,7 +8,7 @@ import { given, wholeNumber } from '../values.js';
 
 export const captureCommand: Command = defineCommand({
   usage: 'capture <model>',
-  summary: 'Capture what the solver learns from text into a folder for compile --statistics; several are added up',
+  summary: 'Capture activation statistics of a text for compile --statistics, or add several',
   positionals: { model: { type: 'string', describe: help('capture', 'model'), required: true } },
   options: {
     out: { type: 'string', alias: 'o', describe: help('capture', 'output'), required: true },

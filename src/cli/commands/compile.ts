@@ -72,11 +72,11 @@ function render({ files, precisions, quantized, tables, distilled, refused, seco
     table(probed === undefined ? columns : [...columns, right('KL'), right('top-1')], rows),
     probed === undefined
       ? ''
-      : `KL to the source and agreement with it over ${probed.positions} positions of ${SCORED[probed.scored]}: a check, no score; see matquant eval.`,
+      : `KL to the source and agreement with it over ${probed.positions} positions of ${SCORED[probed.scored]}. This is a check, not a score; see matquant eval.`,
     distilled
       .map(
         ({ bits, steps, kept: { before, after } }) =>
-          `int${bits} distilled: ${significant(before)} to ${significant(after)} on the text kept back, ${steps} steps`,
+          `int${bits} distilled: ${significant(before)} to ${significant(after)} on held-out text, ${steps} steps`,
       )
       .join('\n'),
     tables
@@ -90,7 +90,7 @@ function render({ files, precisions, quantized, tables, distilled, refused, seco
 
 /** What the check was made on. */
 const SCORED = {
-  'held-out text': 'text that was held out',
+  'held-out text': 'held-out text',
   'calibration text': 'the calibration text itself',
   'random ids': 'random token ids',
 } as const;
@@ -106,5 +106,5 @@ function leftOver(refused: CompileResult['refused']): string {
     const more = places.length > 4 ? ` and ${places.length - 3} more` : '';
     return `  ${reason}: ${places.slice(0, more === '' ? 4 : 3).join(', ')}${more}`;
   });
-  return lines.length === 0 ? '' : ['Left as they are:', ...lines].join('\n');
+  return lines.length === 0 ? '' : ['Not quantized:', ...lines].join('\n');
 }

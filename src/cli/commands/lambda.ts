@@ -10,18 +10,18 @@ import { decimalNumber, given, wholeNumber } from '../values.js';
 
 export const lambdaCommand: Command = defineCommand({
   usage: 'lambda <model>',
-  summary: 'Weights of the precisions: each candidate is compiled and scored on calibration text kept back for it',
+  summary: 'Compare weights of the precisions: compile and score each candidate on held-out text',
   positionals: { model: { type: 'string', describe: help('lambda', 'model'), required: true } },
   options: {
     lambdas: {
       type: 'string',
       default: '.1,.1,1;.2,.2,1;.4,.4,1;1,1,1',
-      describe: 'Candidates: weights in the order of the precisions from the highest, candidates apart by semicolons',
+      describe: 'Candidates separated by semicolons: weights from the highest to the lowest precision',
       group: 'Search:',
     },
     grid: {
       type: 'string',
-      describe: 'Instead: weights that every precision but the smallest takes in turn; the smallest has 1',
+      describe: 'Instead of --lambdas: weights to combine for all precisions but the lowest, which has 1',
       group: 'Search:',
     },
     kept: { type: 'string', default: '16', describe: help('lambda', 'kept'), group: 'Search:' },

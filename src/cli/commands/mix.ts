@@ -11,7 +11,7 @@ const GOAL = 'Goal (one of):';
 
 export const mixCommand: Command = defineCommand({
   usage: 'mix <set>',
-  summary: 'Mixed precision by layer: one more small graph over the data file of a set',
+  summary: 'Mixed precision by layer or projection: one more graph on the data file of a set',
   positionals: { set: { type: 'string', describe: help('mix', 'set'), required: true } },
   options: {
     'avg-bits': { type: 'string', describe: help('mix', 'goal', 'averageBits'), group: GOAL },
@@ -34,8 +34,8 @@ export const mixCommand: Command = defineCommand({
     'save-bits': { type: 'string', describe: help('mix', 'saveBits') },
   },
   examples: [
-    ['mix out/model.json --avg-bits 2.5', 'a good mix for 2.5 bits on average, from what the solver reported'],
-    ['mix out/model.json --avg-bits 2.5 --ids windows.jsonl', 'the best that is found by running mixes on text'],
+    ['mix out/model.json --avg-bits 2.5', 'a mix of 2.5 bits on average, from the errors that the solver reported'],
+    ['mix out/model.json --avg-bits 2.5 --ids windows.jsonl', 'the best mix found by running mixes on text'],
     ['mix out/model.json --target-size 820MB -o small/model.onnx', 'the best model of that size'],
   ],
   async run(values, context) {

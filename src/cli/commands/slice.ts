@@ -6,7 +6,7 @@ import { wholeNumber } from '../values.js';
 
 export const sliceCommand: Command = defineCommand({
   usage: 'slice <set>',
-  summary: 'Take one precision out of a nested set; needs no calibration and no original',
+  summary: 'Extract one precision from a nested set; needs no text and no original model',
   positionals: { set: { type: 'string', describe: help('slice', 'set'), required: true } },
   options: {
     bits: { type: 'string', describe: help('slice', 'bits'), required: true },

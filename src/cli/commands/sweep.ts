@@ -12,7 +12,7 @@ const METHODS = ['dp', 'greedy', 'local', 'evolution'] as const;
 
 export const sweepCommand: Command = defineCommand({
   usage: 'sweep <set>',
-  summary: 'Size against quality: uniform precisions, named shapes and searched mixes of a set',
+  summary: 'Compare size and quality of uniform precisions, named shapes and searched mixes',
   positionals: { set: { type: 'string', describe: help('sweep', 'set'), required: true } },
   options: {
     'avg-bits': {
@@ -28,7 +28,11 @@ export const sweepCommand: Command = defineCommand({
       group: 'Search:',
     },
     ...shared,
-    'score-text': { type: 'array', describe: 'Text to score on (default: the text goes on)', group: 'Text:' },
+    'score-text': {
+      type: 'array',
+      describe: 'Text to score on (default: the text after the search text)',
+      group: 'Text:',
+    },
     'score-ids': { type: 'string', describe: 'Token ids to score on', group: 'Text:' },
     'score-tokens': { type: 'string', default: '4096', describe: 'Tokens to score on', group: 'Text:' },
     out: { type: 'string', alias: 'o', describe: help('sweep', 'output') },
@@ -62,7 +66,7 @@ export const sweepCommand: Command = defineCommand({
 
 function methodOf(name: string): (typeof METHODS)[number] {
   const found = METHODS.find((method) => method === name.trim());
-  return found ?? fail('bad-usage', '--methods', `${name} is none of ${METHODS.join(', ')}`);
+  return found ?? fail('bad-usage', '--methods', `${name} is not one of ${METHODS.join(', ')}`);
 }
 
 interface ScoreFlags {

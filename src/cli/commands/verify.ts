@@ -10,7 +10,7 @@ const group = 'Thresholds (at least one, or --digests):';
 
 export const verifyCommand: Command = defineCommand({
   usage: 'verify [original] [candidate]',
-  summary: 'Check thresholds and digests: exit code 0 when all hold, 3 when one is missed',
+  summary: 'Check thresholds and digests; exit code 3 if a check fails',
   positionals: {
     original: { type: 'string', describe: help('verify', 'original') },
     candidate: { type: 'string', describe: help('verify', 'candidate') },
@@ -30,7 +30,7 @@ export const verifyCommand: Command = defineCommand({
   examples: [
     ['verify model.onnx out/model_int4.onnx --max-kl 0.1 --ids windows.jsonl', 'quality, on token ids'],
     ['verify model.onnx out/model_int2.onnx --max-size 820MB', 'size alone needs no text'],
-    ['verify --digests out/model.json', 'are all files of the set what was written?'],
+    ['verify --digests out/model.json', 'checks all files of the set'],
   ],
   async run(values, context) {
     const { original, candidate, digests } = values;
@@ -40,8 +40,7 @@ export const verifyCommand: Command = defineCommand({
       fail('bad-usage', 'matquant verify', 'Give at least one threshold, or --digests');
     if (isMeasured && (original === undefined || candidate === undefined))
       fail('bad-usage', 'matquant verify', 'Thresholds need two models: the original and the one to check');
-    if (!isMeasured && original !== undefined)
-      fail('bad-usage', 'matquant verify', 'Models are of no use without a threshold');
+    if (!isMeasured && original !== undefined) fail('bad-usage', 'matquant verify', 'Models need a threshold to check');
     const text = textOf(values);
     const { maxSize, ...measured } = thresholds;
     if (text === undefined && Object.keys(measured).length > 0) {

@@ -215,7 +215,7 @@ function nextState(state: State, { segment }: ElasticSegment, model: SegmentMode
   const next = new Map(state);
   for (const value of segment.retired) next.delete(value);
   for (const { name, value } of model.liveOut) {
-    next.set(value, outputs[name] ?? fail('runtime-failed', name, 'The runtime left an output out'));
+    next.set(value, outputs[name] ?? fail('runtime-failed', name, 'ONNX Runtime did not return an output'));
   }
   return next;
 }

@@ -1,6 +1,6 @@
 /**
  * Evolutionary search over mixes: parents chosen by tournament, choices of a child taken from either parent, a few exchanges, and
- * a repair that brings it back to the budget by what the estimates say. The second method, for models whose damages do not add up.
+ * a repair that brings it back to the budget by what the estimates say. The second method, for models whose sensitivities do not add up.
  */
 import type { Random } from '../../random.js';
 import type { Judge } from './judge.js';

@@ -1,5 +1,5 @@
 /**
- * The exact choice of one precision per unit when damages add up: a multiple-choice knapsack, solved by dynamic programming over
+ * The exact choice of one precision per unit when sensitivities add up: a multiple-choice knapsack, solved by dynamic programming over
  * the mixes that no other mix beats in both cost and damage. One table answers every budget, and every bound on the damage.
  */
 import type { Picks, Unit } from './types.js';

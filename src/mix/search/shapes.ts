@@ -5,6 +5,7 @@
 import type { Precision } from '../../quant/precision.js';
 
 export const SHAPES = ['pyramid', 'reverse', 'increasing', 'decreasing'] as const;
+/** Named shapes of MatQuant section 4.3: pyramid, reverse, increasing, decreasing. */
 export type Shape = (typeof SHAPES)[number];
 
 export interface ShapeOptions {

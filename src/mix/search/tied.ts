@@ -7,7 +7,7 @@ export interface Tied {
   picks(tied: Picks): Picks;
 }
 
-/** Ties units of one `group` that have the same precisions to choose from. Costs and damages add up. */
+/** Ties units of one `group` that have the same precisions to choose from. Costs and sensitivities add up. */
 export function tie(units: readonly Unit[], groups: readonly number[]): Tied {
   const members = new Map<string, number[]>();
   for (const [at, { choices }] of units.entries()) {

@@ -53,7 +53,7 @@ export function errorPlot(errors: readonly LayerError[]): Promise<Html> {
 /** How much of the largest error a cell holds, as ink, per precision: where a mix should spend its bits. */
 export function heatMap(errors: readonly LayerError[]): Promise<Html> {
   const cells = errors.map(({ layer, precision, after }) => ({ layer, row: precision, value: after }));
-  const label = 'Heat map of layers and precisions: the darker, the nearer to the worst layer of that precision.';
+  const label = 'Heat map of layers and precisions: darker cells are nearer to the worst layer of that precision.';
   return heatPlot(cells, 'row', 'Where the error is', label);
 }
 

@@ -16,13 +16,13 @@ export async function sensitivityPlots(damages: readonly UnitDamage[]): Promise<
   if (layers.length > 0) {
     const cells = layers.map(({ layer, bits, kl }) => ({ layer, row: `int${bits}`, value: kl }));
     const label =
-      'Heat map of layers and precisions: the darker, the more the output loses when this layer alone is sliced.';
+      'Heat map of layers and precisions: darker cells mean a larger KL when only this layer has the lower precision.';
     figures.push(await heatPlot(cells, 'row', 'Sensitivity of the layers', label));
   }
   for (const bits of [...new Set(projections.map((each) => each.bits))].sort((a, b) => a - b)) {
     const own = projections.filter((each) => each.bits === bits);
     const cells = own.map(({ layer, role = '', kl }) => ({ layer, row: role, value: kl }));
-    const label = `Heat map of layers and roles: the darker, the more the output loses when this projection alone has ${bits} bits.`;
+    const label = `Heat map of layers and roles: darker cells mean a larger KL when only this projection has ${bits} bits.`;
     figures.push(await heatPlot(cells, 'all', `Sensitivity of the projections at int${bits}`, label));
   }
   return figures;

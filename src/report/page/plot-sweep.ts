@@ -39,6 +39,6 @@ export function sweepPlot({ per, reference, points }: ReportSweep): Promise<Html
       },
     ],
   };
-  const label = `Scatter plot of ${values.length} mixes: size in megabytes against KL; the table below holds the numbers.`;
+  const label = `Scatter plot of ${values.length} mixes: size in megabytes against KL; the table below has the numbers.`;
   return figure(`One precision per ${per}, against ${reference}`, label, spec);
 }

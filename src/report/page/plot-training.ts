@@ -7,10 +7,10 @@ import { COLORS, decades, figure } from './plot.js';
 /** Points of a curve; more cannot be told apart at this width. */
 const POINTS = 60;
 
-/** KL along the steps: of the training text, smoothed, and of the text kept back. */
+/** KL along the steps: of the training text, smoothed, and of held-out text. */
 export function distillPlot({ bits, looks, kept }: CompiledDistillation): Promise<Html> {
   const values = looks.flatMap(({ step, loss, kept: other }) => [
-    { step, kl: other, text: 'kept back' },
+    { step, kl: other, text: 'held out' },
     ...(loss === undefined ? [] : [{ step, kl: loss, text: 'trained on' }]),
   ]);
   const spec: TopLevelSpec = {
@@ -30,13 +30,13 @@ export function distillPlot({ bits, looks, kept }: CompiledDistillation): Promis
       color: {
         field: 'text',
         type: 'nominal',
-        sort: ['kept back', 'trained on'],
+        sort: ['held out', 'trained on'],
         title: null,
         scale: { range: ['var(--s5)', 'var(--s2)'] },
       },
     },
   };
-  const label = `Lines: KL along the steps of distilling int${bits}; on the text kept back from ${kept.before.toPrecision(3)} to ${kept.after.toPrecision(3)}.`;
+  const label = `Lines: KL along the steps of distilling int${bits}; on held-out text from ${kept.before.toPrecision(3)} to ${kept.after.toPrecision(3)}.`;
   return figure(`int${bits}: KL while distilling`, label, spec);
 }
 

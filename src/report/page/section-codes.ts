@@ -25,7 +25,7 @@ export async function codesSection({ histograms }: ReportData): Promise<Section 
     title: 'Codes',
     body: [
       paragraph(
-        'Every smaller model reads the leading bits of the same parent codes. The mean level is the mean code over the highest code: 50 % when codes lie evenly about the middle; a parent made for its smaller slices moves to the right. Entropy is what an ideal coder would store per code.',
+        'Every smaller model reads the leading bits of the same parent codes. The mean level is the mean code divided by the highest code: 50 % if codes are symmetric about the middle; training for the smaller slices moves the parent to the right. Entropy is the number of bits per code that an ideal coder would store.',
       ),
       table('Codes by precision', [text('precision'), number('levels'), ...levels, number('entropy, bits')], rows),
       plots(...figures),

@@ -22,7 +22,7 @@ async function sweepsOf(sweeps: readonly ReportSweep[]): Promise<Child | undefin
   for (const sweep of joined(sweeps)) figures.push(await sweepPlot(sweep));
   return [
     paragraph(
-      'Uniform precisions, shapes that follow the depth of the model, and mixes searched on other text than they are scored on. The line joins what nothing else beats in both size and KL.',
+      'Uniform precisions, shapes that follow the depth of the model, and searched mixes, scored on text that the search did not use. The line joins the points that no other point beats in both size and KL.',
     ),
     plots(...figures),
     sweeps.map((sweep) => details(`All ${sweep.points.length} mixes of ${sweep.name}`, sweepTable(sweep))),
@@ -79,7 +79,7 @@ async function damagesOf(damages: readonly UnitDamage[]): Promise<Child | undefi
   ]);
   const columns = [text('sliced alone'), ...bits.map((precision) => number(`int${precision}`))];
   return [
-    paragraph('What the output of the whole model loses when one layer or projection alone is sliced, in nats of KL.'),
+    paragraph('Increase of KL, in nats per position, when only one layer or projection has a lower precision.'),
     plots(...(await sensitivityPlots(damages))),
     details(`All ${damages.length} measurements`, table('KL of one slice alone', columns, rows)),
   ];

@@ -17,7 +17,7 @@ export async function qualitySection({ evaluations, tasks }: ReportData): Promis
     body: [
       evaluations.length > 0 &&
         paragraph(
-          'KL is the mean divergence of the next-token distribution from that of the source, NLL the mean negative log-likelihood of the next token, both in nats; top-1 is how often both find the same token likeliest. ± is one standard error.',
+          'KL is the mean divergence of the next-token distribution from that of the source, NLL the mean negative log-likelihood of the next token, both in nats; top-1 is the share of positions with the same most likely token. ± is one standard error.',
         ),
       evaluations.map(evaluationTable),
       (kl ?? loss) !== undefined && plots(kl, loss),

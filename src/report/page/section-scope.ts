@@ -25,7 +25,7 @@ export function scopeSection({ projections, compiled, rest }: ReportData): Secti
               element('code', { class: 'word' }, code),
             ]),
           )
-        : refused !== undefined && paragraph('Nothing in scope was left as it is.'),
+        : refused !== undefined && paragraph('All projections in scope are quantized.'),
       paragraph(
         `${rest.tensors} tensors (${byteSize(rest.bytes)}) lie outside the scope and are stored as the recipe says: embeddings, normalizations and whatever else is no projection in scope.`,
       ),

@@ -32,11 +32,11 @@ export async function sizesSection({ models, compiled, dataFile, rest }: ReportD
     title: 'Sizes',
     body: [
       paragraph(
-        `All models read one file, ${dataFile}. Each needs it from its first byte up to the size given here, so a smaller model is a shorter download. `,
+        `All models read one file, ${dataFile}. A model needs the bytes from the start of the file to the size given here, so a smaller model is a shorter download. `,
         `${byteSize(rest.bytes)} of it are ${rest.tensors} tensors that all models share, such as embeddings and normalizations. `,
         source !== undefined && `The source takes ${byteSize(source)}. `,
         models.some(({ bits }) => typeof bits !== 'number') &&
-          'A mix counts with what it reads, which is all that it takes along to another folder. ',
+          'The size of a mix is the size of all bytes that it reads. ',
         'Stored bits per weight count codes, scales and offsets on disk.',
       ),
       table('Sizes by model', columns, rows),

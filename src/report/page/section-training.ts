@@ -33,7 +33,7 @@ async function distillation(runs: readonly CompiledDistillation[]): Promise<Chil
   ]);
   return [
     paragraph(
-      'Scales and offsets trained so that the output of the sliced model follows that of the source. The text that was kept back chooses the tables that are stored.',
+      'Scales and offsets trained so that the output of the quantized model follows that of the source. The tables with the least KL on held-out text are stored.',
     ),
     table('Tables distilled end to end', columns, rows),
     plots(...figures),
@@ -63,10 +63,8 @@ async function blocks(training: readonly BlockTraining[]): Promise<Child> {
     fallback.length === 0 ? '–' : fallback.join(', '),
   ]);
   return [
-    paragraph(
-      'Losses of the blocks that were trained by gradient, relative to the energy of the output of the float block.',
-    ),
+    paragraph('Losses of the blocks trained by gradient, relative to the energy of the output of the float block.'),
     plots(await blocksPlot(training)),
-    details(`All ${training.length} trainings`, table('Blocks trained by gradient', columns, rows)),
+    details(`All ${training.length} trained blocks`, table('Blocks trained by gradient', columns, rows)),
   ];
 }

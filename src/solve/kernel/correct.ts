@@ -2,7 +2,7 @@
  * Weights that make up for inputs which differ from those of the float model: W + share · W Δᵀ (Ĥ + damping)⁻¹, where X̂ is what
  * reaches a projection behind quantized layers, X what reaches it in the float model, Ĥ = X̂ᵀX̂ and Δ = X̂ᵀ(X - X̂). With share 1 and
  * no damping this is the least ‖XWᵀ - X̂Ŵᵀ‖². XᵀX in the place of Ĥ would serve every precision, but where the inputs have drifted
- * far it overshoots, each layer more than the one before (docs/decisions.md).
+ * far it overshoots, each layer more than the one before (docs/decisions/quantized-prefix.md).
  */
 import type { KernelPool } from '../../kernels/pool.js';
 import { type PreparedGram, pitchOf, prepareGram, releaseGram } from './gram.js';

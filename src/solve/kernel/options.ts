@@ -34,7 +34,9 @@ export interface SolveOptions extends Nesting {
   readonly sweeps: number;
 }
 
-/** Error of a precision as tr (W - Ŵ) H (W - Ŵ)ᵀ / tr W H Wᵀ, on at most 30 rows: of rounding it alone, and as solved. */
+/**
+ * Error tr (W - Ŵ) H (W - Ŵ)ᵀ / tr W H Wᵀ of a precision on at most 30 rows: of rounding alone (before), and as solved (after).
+ */
 export interface PrecisionError {
   readonly before: number;
   readonly after: number;

@@ -18,7 +18,7 @@ export interface State {
   readonly halvings: number;
   readonly smoothed: number | undefined;
   readonly looks: readonly Look[];
-  /** Columns that learn, their running means, and the columns that were best on the text that is kept back. */
+  /** Columns that learn, their running means, and the columns that were best on held-out text. */
   readonly values: readonly Float32Array[];
   readonly means: readonly Float32Array[];
   readonly squares: readonly Float32Array[];

@@ -2,7 +2,7 @@
  * Distillation of the tables of one precision: Adam on scale and centred offset of every block, so that the sliced model's output
  * follows the float model's on text. Codes stay, so all other precisions stay as they are. What counts is the divergence on text
  * that no step sees, computed with tables as they will be stored: the best tables there are kept, which may be those at the start.
- * As long as no look was better than the start, the rate was too large: it goes back and takes half of it (Gemma 3 270M, block 32,
+ * As long as no evaluation was better than the start, the rate was too large: it goes back and takes half of it (Gemma 3 270M, block 32,
  * int3: 5e-3 turns .155 into .222, where int2 gains most at 6e-3; every block size and model has its own largest rate).
  */
 import type { Log } from '../../log.js';
@@ -22,7 +22,7 @@ export interface DistillOptions {
   readonly batch: number;
   /** Largest step in units of a projection's mean scale. */
   readonly rate: number;
-  /** Steps between two looks at the kept text, and looks without a gain after which it stops. */
+  /** Evaluation interval in steps, and evaluations without improvement after which it stops. */
   readonly every: number;
   readonly patience: number;
   /** Steps over which the rate rises from 0; default 10. */
@@ -190,7 +190,7 @@ class Run<C extends Columns> {
     return withColumns(this.#request.tables, columns);
   }
 
-  /** Where time was given, the number of steps follows from the first ones; looks take about a fifth of a step each window. */
+  /** Where time was given, the number of steps follows from the first ones; evaluations take about a fifth of a step each window. */
   #time(seconds: number): void {
     const { minutes } = this.#request.options;
     this.#times.push(seconds);
@@ -240,7 +240,7 @@ class Run<C extends Columns> {
   }
 }
 
-/** Outputs are sums of many weights: their bias moves so much more than an entry of a table. docs/decisions.md has the figures. */
+/** Outputs are sums of many weights: their bias moves so much more than an entry of a table (docs/decisions/distillation.md). */
 const BIAS_RATE = 4;
 
 /** What learns of a projection moves in units of its mean scale, or of its mean weight. */
