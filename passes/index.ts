@@ -1,4 +1,4 @@
-/** Every pass, in the order in which a pipeline may run them. The only list: commands, docs and tests read it. */
+/** Every pass of the product. The only list: commands, docs and tests read it. */
 import type { PassDescription } from '../src/onnx/rewrite/define-pass.js';
 import { dropInitializerInputs } from './drop-initializer-inputs.js';
 import { dropNotes } from './drop-notes.js';

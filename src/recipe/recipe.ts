@@ -1,6 +1,6 @@
 /**
- * A recipe says how a model is compiled: one strict schema gives the types, the defaults, the flags' help, the published JSON
- * Schema and the validation of recipe files. Presets are ordinary recipes.
+ * A recipe says how a model is compiled: one strict schema gives the defaults, the flags' help, the published JSON Schema and the
+ * validation of recipe files, and is checked against the type `Recipe`. Presets are ordinary recipes.
  */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
