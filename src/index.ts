@@ -103,7 +103,10 @@ export {
   type SliceInput,
   type SliceOptions,
   type SliceResult,
+  type SplitGraph,
+  type SplitPlanesOptions,
   slice,
+  splitPlanes,
   type WrittenFile,
 } from './set/index.js';
 export {
@@ -118,6 +121,6 @@ export {
   type TableReport,
   type TextEvidence,
 } from './solve/index.js';
-export type { InspectedInput } from './source/index.js';
+export { type HubEnvironment, hubEnvironment, type InspectedInput, type ModelFolder } from './source/index.js';
 export type { TextInput, TextOptions } from './text/index.js';
 export type { Look } from './train/index.js';

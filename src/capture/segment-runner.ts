@@ -2,12 +2,14 @@
  * Runs a model segment by segment over windows of text. A stream is the state of one run between two segments; several streams
  * go through the same segments side by side: the float model's, and that of a model whose earlier layers are quantized.
  */
+
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fixedShapeOf } from '../analysis/fixed-shape.js';
 import type { ModelAnalysis, Projection } from '../analysis/projection.js';
 import type { Segment } from '../analysis/segments.js';
 import { fail } from '../diagnostics.js';
+import type { Machine } from '../files/machine.js';
 import { temporaryFolder } from '../files/temporary.js';
 import type { Model, Value } from '../onnx/ir/graph.js';
 import type { Tensor } from '../onnx/ir/tensor.js';
@@ -26,11 +28,8 @@ import { LiveStream, type Stream } from './stream.js';
 export type { Stream } from './stream.js';
 
 export interface RunnerOptions extends PlanOptions {
-  readonly threads?: number;
-  /** Bytes of activations to hold in memory; more go to files. Default 1 GiB. */
-  readonly memoryBytes?: number;
-  /** Where the temporary folder is made; default the system's. */
-  readonly workDir?: string;
+  /** Its memory is for activations, 1 GiB by default; more go to files. */
+  readonly machine?: Machine;
   /** Windows in a batch; default as many as make 2,048 tokens. */
   readonly batch?: number;
   /** Weight of the first position of every window in the statistics; default 1. */
@@ -97,8 +96,8 @@ export class SegmentRunner {
     this.#runtime = runtime;
     this.#feeder = new GraphFeeder(model, analysis, options.hints);
     this.#options = options;
-    this.#budget = new MemoryBudget(options.memoryBytes ?? DEFAULT_MEMORY);
-    this.#folder = temporaryFolder('segments', options.workDir);
+    this.#budget = new MemoryBudget(options.machine?.memoryBytes ?? DEFAULT_MEMORY);
+    this.#folder = temporaryFolder('segments', options.machine?.temporary);
   }
 
   get segments(): readonly Segment[] {
@@ -193,7 +192,7 @@ export class SegmentRunner {
       ...part,
     });
     const path = this.#filesOf(segment).write(model.model);
-    const threads = this.#options.threads;
+    const threads = this.#options.machine?.threads;
     const session = await this.#runtime.open(path, threads === undefined ? {} : { threads });
     return { session, model, stream };
   }

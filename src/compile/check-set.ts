@@ -1,8 +1,10 @@
 /** The check before success is said: every emitted graph is loaded and compared with its source. */
+
 import { join } from 'node:path';
 import { fixedShapeOf } from '../analysis/fixed-shape.js';
 import { CompilerError, fail, isRuntimeFailure } from '../diagnostics.js';
 import { type CandidateResult, checkLevels, evaluateModels, LEVEL_TOKENS, referenceOf } from '../evaluate/index.js';
+import type { Machine } from '../files/machine.js';
 import type { Context } from '../log.js';
 import { fileSizesOf } from '../onnx/convert/file-sizes.js';
 import type { Recipe } from '../recipe/index.js';
@@ -10,6 +12,7 @@ import { ortRuntime } from '../runtime/ort.js';
 import type { SetGraph } from '../set/index.js';
 import type { ProbeText, Scored } from '../solve/index.js';
 import { type Source, vocabularyOf } from '../source/index.js';
+import type { Job } from './open.js';
 
 /** Comparison of one graph with the source after compiling. */
 export interface Probe {
@@ -37,14 +40,13 @@ export interface CheckOptions {
   readonly vocabulary: number;
   /** Tokens of a text, for a model that takes no other number. */
   readonly exactly: number | undefined;
-  readonly threads: number;
+  readonly machine: Machine;
 }
 
 const PROBE_TOKENS = 64;
 
 /** A set whose graphs are to be compared with its source. */
-export interface SetToCheck extends Pick<CheckOptions, 'folder' | 'graphs' | 'probe' | 'threads'> {
-  readonly memoryBytes: number;
+export interface SetToCheck extends Pick<CheckOptions, 'folder' | 'graphs' | 'probe' | 'machine'> {
   readonly source: Source;
   /** The float source as it was given. */
   readonly model: string;
@@ -62,11 +64,24 @@ export function checkMemory(model: string, { analysis }: Pick<Source, 'analysis'
   return BASE + LOADING * fileSizesOf(model).fileBytes + 2 * logits;
 }
 
+/** The stage that checks: models of a folder beside their source. */
+export async function check(
+  folder: string,
+  { source, machine, options, context, clock }: Job,
+  graphs: CheckOptions['graphs'],
+  probe: ProbeText,
+): Promise<Readonly<Record<string, Probe>>> {
+  const { model, recipe } = options;
+  const quality = await checkSet({ source, model, recipe, folder, graphs, probe, machine }, context);
+  clock.lap('check');
+  return quality;
+}
+
 /** Compares the graphs with the source where both fit the memory; otherwise says that this was not done. */
 export async function checkSet(set: SetToCheck, context: Context): Promise<Readonly<Record<string, Probe>>> {
-  const { source, model, recipe, memoryBytes } = set;
+  const { source, model, recipe, machine } = set;
   const need = checkMemory(model, source);
-  if (need > memoryBytes) {
+  if (need > machine.memoryBytes) {
     context.log.warn(
       `The graphs were not compared with the source, because this needs ${Math.ceil(need / 1e6)} MB: raise the memory limit.`,
     );
@@ -85,7 +100,8 @@ export async function checkSet(set: SetToCheck, context: Context): Promise<Reado
 
 /** Runs source and graphs over a short probe. A graph that does not load, or gives numbers that are not finite, is an error. */
 export async function checkGraphs(options: CheckOptions, context: Context): Promise<Readonly<Record<string, Probe>>> {
-  const { source, folder, graphs, probe: text, threads } = options;
+  const { source, folder, graphs, probe: text, machine } = options;
+  const { threads } = machine;
   const windows = probeWindows(options);
   const paths = graphs.map(({ file }) => join(folder, file));
   const result = await evaluateModels({

@@ -1,7 +1,7 @@
 /** What the runtime that models are made for cannot do, said before any work begins. */
 import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
-import { computesBfloat16 } from '../onnx/rewrite/compute-float32.js';
+import { computesIn } from '../onnx/rewrite/compute-float32.js';
 import type { Recipe } from '../recipe/index.js';
 import type { Source } from '../source/index.js';
 
@@ -19,7 +19,7 @@ export function requireTarget({ model, path }: Source, recipe: Recipe, { log }: 
       'GatherBlockQuantized looks up rows of 4 or 8 bits on WebGPU, not of 2 bits: use 4 or 8 bits for the embedding and the head',
     );
   }
-  if (computesBfloat16(model)) {
+  if (computesIn(model, 'bfloat16')) {
     fail(
       'unsupported-target',
       path,

@@ -8,7 +8,15 @@ import { checkOptions, type Input } from '../options/index.js';
 import { ortRuntime } from '../runtime/ort.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { inWordsOfSet, storedBitsOfGraph } from '../set/index.js';
-import { inputFiles, requireText, takesVectors, watchModel, withInputs } from '../source/index.js';
+import {
+  type AskedInputs,
+  inputFiles,
+  requireText,
+  takesVectors,
+  watchModel,
+  withInputs,
+  withResolved,
+} from '../source/index.js';
 import { readWindows, type TextInput, type TextOptions } from '../text/index.js';
 import { evaluateModels } from './evaluate.js';
 import type { EvalResult } from './evaluate-types.js';
@@ -37,16 +45,26 @@ export interface EvalOptions {
 }
 
 /** What `evaluate` takes. */
-export type EvalInput = Input<Omit<EvalOptions, 'text'>, 'candidates' | 'window' | 'threads'> & {
-  readonly text: TextInput;
-};
+export type EvalInput = Input<Omit<EvalOptions, 'text'>, 'candidates' | 'window' | 'threads'> &
+  Pick<AskedInputs, 'file' | 'hub'> & { readonly text: TextInput };
 
 /**
  * Scores the reference and every candidate on the same windows of text. Fails with `bad-ids` if token ids do not fit a model,
  * and `runtime-failed` if ONNX Runtime cannot run it.
  */
 export async function evaluate(input: EvalInput, context: Context = silentContext()): Promise<EvalResult> {
-  const options = checkOptions<EvalOptions>('evaluate', input);
+  const asked = checkOptions<EvalOptions & AskedInputs>('evaluate', input);
+  const { reference: model, window, windows = SELF_WINDOWS } = asked;
+  const need = { part: 'evaluation', window, tokens: window * windows } as const;
+  return withResolved(model, asked, need, context, ({ folder, text }) =>
+    evaluateFiles({ ...asked, reference: folder.graph, text: text as TextOptions }, context),
+  );
+}
+
+/** Windows that the model writes itself when nobody says how many. */
+const SELF_WINDOWS = 16;
+
+async function evaluateFiles(options: EvalOptions, context: Context): Promise<EvalResult> {
   const files = [options.reference, ...options.candidates].flatMap((path) => inputFiles(path, options.text));
   return withInputs(files, (inputs) => evaluateInputs(options, inputs, context), { digests: false });
 }

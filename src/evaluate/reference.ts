@@ -5,7 +5,7 @@ import { temporaryFolder } from '../files/temporary.js';
 import type { Context } from '../log.js';
 import { exportModel } from '../onnx/convert/export.js';
 import { importModel } from '../onnx/convert/import.js';
-import { computeInFloat32, computesBfloat16 } from '../onnx/rewrite/compute-float32.js';
+import { computeInFloat32, computesIn } from '../onnx/rewrite/compute-float32.js';
 import { Rewriter } from '../onnx/rewrite/rewriter.js';
 import type { Recipe } from '../recipe/index.js';
 
@@ -25,7 +25,7 @@ export function referenceOf(
   { log }: Context,
 ): Reference | undefined {
   const model = importModel(source, { functions: 'inline' });
-  if (!computesBfloat16(model)) return { path: source, close: () => undefined };
+  if (!computesIn(model, 'bfloat16')) return { path: source, close: () => undefined };
   if (compute === 'keep') {
     log.warn(
       'The model computes in bfloat16, which cannot be run here, so the graphs were not compared with it; a recipe with "compute": "float32" gives graphs that run on every processor.',

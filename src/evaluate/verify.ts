@@ -11,6 +11,7 @@ import { importModel } from '../onnx/convert/import.js';
 import { checkOptions, type Input } from '../options/index.js';
 import { guardOutputs } from '../outputs/index.js';
 import { ortRuntime } from '../runtime/ort.js';
+import { type AskedInputs, withResolved } from '../source/index.js';
 import { readWindows, type TextInput, type TextOptions, textFiles } from '../text/index.js';
 import { checkLevels, LEVEL_TOKENS } from './check-levels.js';
 import { evaluate } from './evaluate-files.js';
@@ -73,16 +74,24 @@ export interface VerifyResult {
 type Measured = VerifyOptions & { readonly candidate: string };
 
 /** What `verify` takes. */
-export type VerifyInput = Input<Omit<VerifyOptions, 'text'>, 'window' | 'threads' | 'thresholds'> & {
-  readonly text?: TextInput | undefined;
-};
+export type VerifyInput = Input<Omit<VerifyOptions, 'text'>, 'window' | 'threads' | 'thresholds'> &
+  Pick<AskedInputs, 'file' | 'hub'> & { readonly text?: TextInput | undefined };
 
 /**
  * Measures what the thresholds need and checks the digests that are asked for. The result says whether all of it holds; a
  * missed threshold is not an error.
  */
 export async function verify(input: VerifyInput, context: Context = silentContext()): Promise<VerifyResult> {
-  const options = checkOptions<VerifyOptions>('verify', input);
+  const { text, ...asked } = checkOptions<VerifyOptions & AskedInputs>('verify', input);
+  if (asked.original === undefined)
+    return verifyFiles({ ...asked, ...(text && { text: text as TextOptions }) }, context);
+  const need = { part: 'evaluation', window: asked.window, tokens: asked.window * (asked.windows ?? 16) } as const;
+  return withResolved(asked.original, { ...asked, text }, need, context, ({ folder, text: files }) =>
+    verifyFiles({ ...asked, original: folder.graph, ...(files && { text: files }) }, context),
+  );
+}
+
+async function verifyFiles(options: VerifyOptions, context: Context): Promise<VerifyResult> {
   const { thresholds, candidate, digests: named = [], junit } = options;
   const hasThresholds = Object.keys(thresholds).length > 0;
   if (!hasThresholds && named.length === 0)

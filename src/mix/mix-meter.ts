@@ -1,9 +1,10 @@
 /** Opens a set so that any mix of it can be run and compared with a reference, without writing a file. */
-import { tmpdir } from 'node:os';
+
 import { basename } from 'node:path';
 import { digestOfWindows } from '../capture/index.js';
 import { fail } from '../diagnostics.js';
 import { logitsFor } from '../evaluate/index.js';
+import { machineOf } from '../files/machine.js';
 import { KernelPool } from '../kernels/pool.js';
 import type { Context } from '../log.js';
 import { requireSound } from '../onnx/convert/check-model.js';
@@ -50,14 +51,14 @@ export async function openMeter(open: OpenTemplate, request: MeterRequest, conte
   const reader: SetReader = { layout, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) };
   const graph = elasticGraph(open.template, layout);
   if (!('ids' in request.text)) requireText(graph.model, open.set.path);
-  const { threads, memoryBytes } = request;
+  const machine = machineOf(request);
+  const { threads } = machine;
   const pool = new KernelPool(threads);
   if (request.original !== undefined) requireSound(request.original);
   const hints = readHints(request.original ?? open.set.path);
   const weights: ElasticOptions['weights'] = (place, bits) => denseWeights(reader, place, bits);
   const { signal } = context;
-  const machine = { runtime: ortRuntime, threads, memoryBytes, workFolder: tmpdir() };
-  const runner = new ElasticRunner({ graph, weights, windows, hints, signal, ...machine });
+  const runner = new ElasticRunner({ graph, weights, windows, runtime: ortRuntime, machine, hints, signal });
   let original: Decoder | undefined;
   const close = async (): Promise<void> => {
     await runner.close();

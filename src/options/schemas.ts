@@ -10,12 +10,12 @@ const { path, paths, whole, flag } = field;
 /** What every run may be told of the machine. */
 const machine = { threads: field.threads, memoryBytes: field.memoryBytes };
 const run = { ...machine, seed: field.seed, work: field.work };
-const folder = path.describe('Output folder of the set');
+const folder = path.describe('Output folder of the set (default: NAME-matquant beside the model)');
 const score = { window: field.window, windows: field.windows };
 const overwrite = z.boolean().describe('Overwrite existing files that this tool did not write').exactOptional();
 const BITS = whole(2, 8);
 const AVERAGE = z.number().min(1).max(8);
-const text = field.text.exactOptional();
+const text = field.modelText.exactOptional();
 
 const search = {
   per: z.enum(['layer', 'projection']).default('layer').describe('Choose a precision per layer or per projection'),
@@ -72,9 +72,10 @@ const thresholds = z
 
 /** The schema of each function. */
 export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
-  inspect: z.strictObject({ model: field.model, recipe: field.recipe, targetBytes: field.targetBytes }),
+  inspect: z.strictObject({ model: field.model, ...field.input, recipe: field.recipe, targetBytes: field.targetBytes }),
   capture: z.strictObject({
     model: field.model,
+    ...field.input,
     output: path.describe('Output folder of the statistics'),
     recipe: field.recipe,
     text,
@@ -85,7 +86,8 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
   }),
   compile: z.strictObject({
     model: field.model,
-    output: folder,
+    ...field.input,
+    output: folder.exactOptional(),
     name: field.stem.describe("File name stem of the set (default: the model's)").exactOptional(),
     recipe: field.recipe,
     targetBytes: field.targetBytes,
@@ -98,12 +100,13 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
   }),
   lambda: z.strictObject({
     model: field.model,
+    ...field.input,
     recipe: field.recipe,
     candidates: z
       .array(z.record(z.string().regex(/^[2-8]$/), z.number().nonnegative()))
       .min(1)
       .describe('Weights by precision, one object per candidate'),
-    text: field.text,
+    text: field.modelText,
     kept: whole(1).default(16).describe('Number of held-out windows to score on'),
     ...run,
   }),
@@ -152,24 +155,27 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     from: path.describe('A longer data file of the same set'),
   }),
   evaluate: z.strictObject({
-    reference: path.describe('ONNX model to compare with'),
+    reference: path.describe('ONNX model, folder or hf:ORG/NAME to compare with'),
+    ...field.input,
     candidates: paths.default([]).describe('ONNX models to score'),
-    text: field.text,
+    text: field.modelText,
     ...score,
     ...machine,
     speed: z.boolean().default(true).describe('Also measure tokens per second'),
   }),
   tasks: z.strictObject({
-    reference: path.describe('ONNX model to compare with'),
+    reference: path.describe('ONNX model, folder or hf:ORG/NAME to compare with'),
+    ...field.input,
     candidates: paths.default([]).describe('ONNX models to score'),
     tasks: z.array(path).min(1).describe('Files of multiple-choice questions, one per line'),
     limit: whole(1).describe('Maximum number of questions per task (default: all)').exactOptional(),
-    tokenizer: field.tokenizer,
+    tokenizer: field.tokenizer.exactOptional(),
     bos: field.bos,
     ...machine,
   }),
   verify: z.strictObject({
-    original: path.describe('ONNX model to compare with').exactOptional(),
+    original: path.describe('ONNX model, folder or hf:ORG/NAME to compare with').exactOptional(),
+    ...field.input,
     candidate: path.describe('ONNX model to check').exactOptional(),
     thresholds,
     digests: paths.describe('Sets (.json or folder) or models whose digests are checked').exactOptional(),

@@ -198,9 +198,10 @@ export function readCompiled(set: OpenSet): CompiledFacts | undefined {
   return facts;
 }
 
-/** Writes what `compile` knows of a set with these digests into the staged folder. */
-export function writeCompiled(path: string, facts: CompiledFacts, of: Parameters<typeof digestOfSet>[0]): void {
-  const file = { format: 'matquant-report', version: 1, set: digestOfSet(of), compiled: facts };
+/** Writes what `compile` knows of a set with these digests, or of self-contained models, into the staged folder. */
+export function writeCompiled(path: string, facts: CompiledFacts, of?: Parameters<typeof digestOfSet>[0]): void {
+  const set = of && { set: digestOfSet(of) };
+  const file = { format: 'matquant-report', version: 1, ...set, compiled: facts };
   writeFileSync(path, sealedJson(reportFile.parse(file)));
 }
 

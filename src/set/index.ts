@@ -18,6 +18,7 @@ export {
 } from './facts.js';
 export { requireFoldable } from './foldable.js';
 export { centredTable, codesAt, type SetReader, storedBias } from './packed.js';
+export { partsOf } from './parts.js';
 export { planLayout } from './plan.js';
 export { graphName, publish } from './publish.js';
 export { examineSet, requireData } from './set-digests.js';
@@ -30,13 +31,18 @@ export {
   opsetOf,
   type Selection,
   type WrittenFile,
+  writeModel,
   writeSelection,
   writeStandalone,
 } from './set-output.js';
 export { guardSetOutput, isSameFolder, type SetOutput } from './set-outputs.js';
 export { type OpenTemplate, openTemplate } from './set-template.js';
 export { originOf, SetTensors } from './set-tensors.js';
-export { type ProjectionParts, SetWriter, type WrittenSet } from './set-writer.js';
+export type { WrittenSet } from './set-writer.js';
 export { type SliceInput, type SliceOptions, type SliceResult, slice } from './slice.js';
+export { SolvedStore } from './solved-store.js';
+export { type SplitGraph, type SplitPlanesOptions, splitPlanes } from './split-planes.js';
 export { storedBitsOfGraph } from './stored-bits-of-graph.js';
-export { makeTemplate, type Solve, type Template, writeData, writeGraph, writeSetManifest } from './write-set.js';
+export { type ProjectionParts, placesOf, type StoredProjection } from './stored-pieces.js';
+export { type GraphChanges, makeTemplate, type Template } from './template.js';
+export { writeData, writeGraph, writeSetManifest } from './write-set.js';

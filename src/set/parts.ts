@@ -4,7 +4,7 @@ import { compressTable, type StoredTable } from '../quant/compress.js';
 import type { ProjectionPlace, SetLayout } from '../quant/layout.js';
 import { type CentredTable, centre } from '../quant/tables.js';
 import { type Nested, parentBits } from '../solve/index.js';
-import type { ProjectionParts } from './set-writer.js';
+import type { ProjectionParts } from './stored-pieces.js';
 
 /** Turns a solution into the parts of its place in the set. */
 export function partsOf(place: ProjectionPlace, nested: Nested, layout: SetLayout): ProjectionParts {

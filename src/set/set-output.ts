@@ -105,31 +105,54 @@ export type Fill = (filling: Filling, reader: SetReader) => PassStep;
 const fillPrefix: Fill = (filling, reader) =>
   step(packProjections, {}, { ...filling, pack: (place, bits) => packPrefix(reader, place, bits) });
 
-/** A self-contained model: graph and data file as the runtime reads them, streamed. By default MatMulNBits over prefixes. */
+/** A self-contained model out of a set, in the place of an earlier one. */
 export function writeStandalone(
   open: OpenTemplate,
   selection: Selection,
   output: string,
-  fill: Fill = fillPrefix,
+  fill?: Fill,
 ): readonly WrittenFile[] {
-  const { set, layout } = open;
-  const { model } = cloneModel(open.template);
-  const tensors = new SetTensors(set.manifest.data, set.dataPath);
+  const { set, layout, template } = open;
+  const { accuracyLevel, data } = set.manifest;
+  const tensors = new SetTensors(data, set.dataPath);
   const reader: SetReader = { layout, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) };
-  const { bitsOf } = selection;
-  runPasses(model, [fill({ ...reader, bitsOf, accuracyLevel: set.manifest.accuracyLevel }, reader)]);
-  fitIr(model);
-  const record = { metadata: metadataOf(selection), data: 'own' } as const;
   const manifest = manifestBeside(output);
   const before = oldFiles(dirname(output), manifest, [output]);
   try {
-    const { data } = exportModel(model, output, { dataFile: `${basename(output)}_data`, record });
+    const files = writeModel({ template, reader, accuracyLevel }, selection, output, fill);
     if (isCutOf(manifest, output)) rmSync(manifest, { force: true });
-    removeUnused(before, data === undefined ? [] : [data.path]);
-    return [fileOf(output), ...(data === undefined ? [] : [fileOf(data.path)])];
+    removeUnused(
+      before,
+      files.slice(1).map(({ path }) => path),
+    );
+    return files;
   } finally {
     tensors.close();
   }
+}
+
+/** What a self-contained model is made from: a template, and codes and tables of its projections, wherever they are. */
+export interface ModelParts {
+  readonly template: Model;
+  readonly reader: SetReader;
+  readonly accuracyLevel: 0 | 4;
+}
+
+/** Writes a self-contained model: graph and data file as the runtime reads them, streamed. By default MatMulNBits over prefixes. */
+export function writeModel(
+  { template, reader, accuracyLevel }: ModelParts,
+  selection: Selection,
+  output: string,
+  fill: Fill = fillPrefix,
+): readonly WrittenFile[] {
+  const { model } = cloneModel(template);
+  const { layout } = reader;
+  const tensor: SetReader['tensor'] = (range, dtype, shape) => reader.tensor(range, dtype, shape);
+  runPasses(model, [fill({ layout, tensor, bitsOf: selection.bitsOf, accuracyLevel }, reader)]);
+  fitIr(model);
+  const record = { metadata: metadataOf(selection), data: 'own' } as const;
+  const { data } = exportModel(model, output, { dataFile: `${basename(output)}_data`, record });
+  return [fileOf(output), ...(data === undefined ? [] : [fileOf(data.path)])];
 }
 
 /** Checks that the set has this precision. */

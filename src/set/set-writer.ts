@@ -7,27 +7,8 @@ import { closeSync, ftruncateSync, openSync } from 'node:fs';
 import { readExactly } from '../files/transfer.js';
 import { WriteBehind } from '../files/write-behind.js';
 import type { Tensor } from '../onnx/ir/tensor.js';
-import type { CodedColumn, StoredTable } from '../quant/compress.js';
-import {
-  type ColumnPlace,
-  type ProjectionPlace,
-  placeBlocks,
-  type Range,
-  type Section,
-  type SetLayout,
-  type TablePlace,
-} from '../quant/layout.js';
-import { packPlane } from '../quant/planes.js';
-
-/** What a solved projection brings. */
-export interface ProjectionParts {
-  /** Parent codes [n, k], 8 bits. */
-  readonly codes: Uint8Array;
-  /** By precision of the projection's chain; for `tied` one entry, the parent's α under the lowest precision. */
-  readonly tables: ReadonlyMap<number, StoredTable>;
-  /** Zero points of the parent [n, columns]; `tied` only. */
-  readonly zero?: Uint8Array;
-}
+import type { ProjectionPlace, Range, Section, SetLayout } from '../quant/layout.js';
+import { type ProjectionParts, piecesOf, typedPlace } from './stored-pieces.js';
 
 /** A section with the SHA-256 of its bytes, from the end of the one before. */
 export interface DigestedSection extends Section {
@@ -52,16 +33,15 @@ export class SetWriter {
   readonly #missing: Set<string>;
   readonly #places: Map<string, ProjectionPlace>;
 
-  /** Makes the file at its full length, or opens a complete one to exchange tables. `path` is a staged name: the caller renames it. */
-  constructor(path: string, layout: SetLayout, kind: 'new' | 'complete' = 'new') {
+  /** Makes the file at its full length. `path` is a staged name: the caller renames it. */
+  constructor(path: string, layout: SetLayout) {
     this.#layout = layout;
     this.#path = path;
     this.#places = new Map(layout.projections.map((place) => [place.id, place]));
-    const parts = [...this.#places.keys(), ...layout.rest.map((_, index) => `rest ${index}`)];
-    this.#missing = new Set(kind === 'new' ? parts : []);
-    this.#descriptor = openSync(path, kind === 'new' ? 'wx+' : 'r+');
+    this.#missing = new Set([...this.#places.keys(), ...layout.rest.map((_, index) => `rest ${index}`)]);
+    this.#descriptor = openSync(path, 'wx+');
     this.#behind = new WriteBehind(this.#descriptor);
-    if (kind === 'new') ftruncateSync(this.#descriptor, layout.byteLength);
+    ftruncateSync(this.#descriptor, layout.byteLength);
   }
 
   /** Streams a tensor that is not quantized; `index` is its position in the layout's rest. */
@@ -79,32 +59,10 @@ export class SetWriter {
   /** Writes the planes and tables of one projection. */
   writeProjection(id: string, parts: ProjectionParts): void {
     const place = this.#places.get(id);
-    if (place === undefined || parts.codes.length !== place.n * place.k)
-      throw new Error(`${id} does not fit the layout`);
-    const blocks = placeBlocks(place);
-    for (const plane of place.planes) this.#write(packPlane(parts.codes, place.n, blocks, plane), plane);
-    const tables = place.tables.map((table) => this.#writeTable(place, table, parts));
-    this.#places.set(id, { ...place, tables });
-    this.#missing.delete(id);
-  }
-
-  /** Writes other codes over those of a projection; the tables stay. */
-  writeCodes(id: string, codes: Uint8Array): void {
-    const place = this.#places.get(id);
-    if (place === undefined || codes.length !== place.n * place.k) throw new Error(`${id} does not fit the layout`);
-    const blocks = placeBlocks(place);
-    for (const plane of place.planes) this.#write(packPlane(codes, place.n, blocks, plane), plane);
-  }
-
-  /** Writes other tables over those of a projection; the codes stay. */
-  writeTables(id: string, stored: ReadonlyMap<number, StoredTable>): void {
-    const place = this.#places.get(id);
     if (place === undefined) throw new Error(`${id} does not fit the layout`);
-    const parts: ProjectionParts = { codes: new Uint8Array(0), tables: stored };
-    const tables = place.tables.map((table) =>
-      stored.has(table.bits) ? this.#writeTable(place, table, parts) : table,
-    );
-    this.#places.set(id, { ...place, tables });
+    for (const { range, bytes } of piecesOf(place, parts)) this.#write(bytes(), range);
+    this.#places.set(id, typedPlace(place, parts));
+    this.#missing.delete(id);
   }
 
   /** Checks that everything has been written, digests it and closes the file. */
@@ -129,35 +87,7 @@ export class SetWriter {
     closeSync(this.#descriptor);
   }
 
-  #writeTable(place: ProjectionPlace, table: TablePlace, parts: ProjectionParts): TablePlace {
-    const stored = parts.tables.get(table.bits);
-    if (stored === undefined) throw new Error(`${place.id} has no int${table.bits} table`);
-    const scale = this.#writeColumn(table.scale, stored.scale, place.id);
-    const offset = table.offset && this.#writeColumn(table.offset, stored.offset ?? zeroLike(stored.scale), place.id);
-    if (table.zero !== undefined) {
-      if (parts.zero === undefined) throw new Error(`${place.id} has no zero points`);
-      this.#write(parts.zero, table.zero);
-    }
-    if (table.bias !== undefined) this.#write(stored.bias ?? new Uint16Array(place.n), table.bias);
-    return { ...table, scale, ...(offset === undefined ? {} : { offset }) };
-  }
-
-  #writeColumn(column: ColumnPlace, values: Uint16Array | CodedColumn, id: string): ColumnPlace {
-    if (values instanceof Uint16Array) {
-      if (column.supers !== undefined) throw new Error(`${id} has float16 tables, the set 8-bit ones`);
-      this.#write(values, column);
-      return column;
-    }
-    if (column.supers === undefined) throw new Error(`${id} has 8-bit tables, the set float16 ones`);
-    const padded = new Uint8Array(column.length);
-    padded.set(bytesOf(values.codes));
-    this.#write(padded, column);
-    this.#write(values.supers, column.supers);
-    return { ...column, dtype: values.codes instanceof Int8Array ? 'int8' : 'uint8' };
-  }
-
-  #write(data: ArrayBufferView, range: Range): void {
-    const bytes = bytesOf(data);
+  #write(bytes: Uint8Array, range: Range): void {
     if (bytes.length !== range.length) throw new Error(`${bytes.length} bytes for a range of ${range.length}`);
     this.#behind.write(bytes, range.offset);
   }
@@ -174,12 +104,4 @@ export function digestRanges(descriptor: number, at: string, ends: readonly numb
     }
     return hash.digest('hex');
   });
-}
-
-const bytesOf = (data: ArrayBufferView): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-
-/** A table without offsets in a set that stores them: all offsets are zero. */
-function zeroLike(scale: Uint16Array | CodedColumn): Uint16Array | CodedColumn {
-  if (scale instanceof Uint16Array) return new Uint16Array(scale.length);
-  return { codes: new Int8Array(scale.codes.length), supers: new Uint16Array(scale.supers.length) };
 }

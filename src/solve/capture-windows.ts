@@ -1,6 +1,6 @@
 /** Statistics of the float model's inputs: captured over windows, or taken from folders and added up. */
+
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Projection } from '../analysis/projection.js';
 import {
   capture,
@@ -11,6 +11,7 @@ import {
   type Statistics,
 } from '../capture/index.js';
 import { fail } from '../diagnostics.js';
+import { keptIn, type Machine } from '../files/machine.js';
 import { temporaryFolder } from '../files/temporary.js';
 import type { Context } from '../log.js';
 import type { Recipe } from '../recipe/index.js';
@@ -23,14 +24,7 @@ import { spareMemory } from './peak-memory.js';
 export interface CaptureWindowsOptions {
   /** The recipe, whose scope says which projections are captured. */
   readonly recipe: Recipe;
-  /** Worker threads. */
-  readonly threads: number;
-  /** Bytes of memory to plan for. */
-  readonly memoryBytes: number;
-  /** Folder that keeps statistics for later runs. */
-  readonly work?: string;
-  /** Where temporary folders are made; the folder of the system by default. */
-  readonly workDir?: string;
+  readonly machine: Machine;
 }
 
 /** Statistics, and what removes them where no later run is to find them. */
@@ -47,13 +41,13 @@ export async function captureWindows(
   options: CaptureWindowsOptions & { readonly name: string },
   context: Context,
 ): Promise<Captured> {
-  const memoryBytes = spareMemory(source, options.recipe, options.memoryBytes);
-  const place = placeFor(projections, { ...options, memoryBytes });
+  const memoryBytes = spareMemory(source, options.recipe, options.machine.memoryBytes);
+  const machine = { ...options.machine, memoryBytes };
+  const place = placeFor(projections, machine, options.name);
   const wanted = new Set(projections);
   const of = options.name === RANDOM ? ' of random token ids' : '';
   const statistics = await capture(source.model, source.analysis, windows, ortRuntime, {
-    threads: options.threads,
-    memoryBytes,
+    machine,
     scope: (projection) => wanted.has(projection),
     hints: readHints(source.path),
     ...(place.folder !== undefined && { folder: place.folder }),
@@ -99,13 +93,15 @@ export async function statisticsOf(
 /** Where statistics are kept: in the work folder, else in memory, else, where they take more than is spare, in files until the end. */
 function placeFor(
   projections: readonly Projection[],
-  { work, workDir, memoryBytes, name }: Omit<CaptureWindowsOptions, 'recipe'> & { readonly name: string },
+  machine: Machine,
+  name: string,
 ): { readonly folder: string | undefined; close(): void } {
   const stay = (): void => undefined;
-  if (work !== undefined) return { folder: join(work, name), close: stay };
+  const kept = keptIn(machine, name);
+  if (kept !== undefined) return { folder: kept, close: stay };
   const inputs = new Map(projections.map(({ group, k }) => [group, k]));
   const bytes = [...inputs.values()].reduce((sum, k) => sum + 8 * k * k, 0);
-  if (bytes <= memoryBytes) return { folder: undefined, close: stay };
-  const folder = temporaryFolder(name, workDir);
+  if (bytes <= machine.memoryBytes) return { folder: undefined, close: stay };
+  const folder = temporaryFolder(name, machine.temporary);
   return { folder, close: () => rmSync(folder, { recursive: true, force: true }) };
 }

@@ -12,9 +12,9 @@ export { solveInParts } from './kernel/parts.js';
 export { type Measured, type MeasureOptions, measure } from './measure.js';
 export { peakMemory, requireMemory } from './peak-memory.js';
 export type { ProbeText, Scored } from './probe-text.js';
-export { type CompressedTables, compressTables, shrinkFloats } from './rest.js';
+export { placeTables, type SolvedTables, shrinkFloats, solveTables } from './rest.js';
 export { solveOptions } from './solve-options.js';
-export { openPrefix, solveBehindPrefix } from './solve-prefix.js';
+export { prefixOf, solveBehindPrefix } from './solve-prefix.js';
 export {
   gramOf,
   groupsOf,
@@ -24,6 +24,6 @@ export {
   solveProjections,
   storedWeight,
 } from './solve-projections.js';
-export type { TableReport } from './solve-tables.js';
+export type { SolvedTable, TableReport } from './solve-tables.js';
 export { SolvedFiles } from './solved-files.js';
 export type { TextEvidence } from './text-evidence.js';

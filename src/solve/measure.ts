@@ -104,7 +104,7 @@ export async function measure(source: Source, options: MeasureOptions, context: 
 
 /** Windows that are as many as the model takes at a time, and some that are kept back. */
 function readText(source: Source, options: MeasureOptions, context: Context): SplitText {
-  const { recipe, text, seed, memoryBytes } = options;
+  const { recipe, text, seed, machine } = options;
   const { batch = 1, length: exactly } = fixedShapeOf(source.model);
   const whole = (windows: readonly Int32Array[]): readonly Int32Array[] =>
     windows.length < batch ? windows : windows.slice(0, windows.length - (windows.length % batch));
@@ -117,7 +117,7 @@ function readText(source: Source, options: MeasureOptions, context: Context): Sp
     return { ...split, windows: whole(split.windows) };
   }
   // Without text a model that would pass the memory bound is solved under H = I.
-  const fits = 2 * fileSizesOf(source.path).fileBytes <= memoryBytes;
+  const fits = 2 * fileSizesOf(source.path).fileBytes <= machine.memoryBytes;
   return {
     windows: METHODS[recipe.method].needs === 'random-ids' && fits ? whole(madeWindows(source, seed)) : [],
     held: [],

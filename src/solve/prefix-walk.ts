@@ -2,9 +2,11 @@
  * What reaches each group of projections behind quantized ones: one stream of activations per precision goes through the model beside
  * the float one, and takes the projections before it as they were solved.
  */
+
 import type { Projection } from '../analysis/projection.js';
 import type { Segment } from '../analysis/segments.js';
 import { type Override, SegmentRunner, type Stream, type StreamStatistics } from '../capture/index.js';
+import { type Machine, shareOf } from '../files/machine.js';
 import type { Context } from '../log.js';
 import type { Precision } from '../quant/precision.js';
 import type { PrefixRecipe } from '../recipe/index.js';
@@ -15,17 +17,14 @@ import type { Source } from '../source/index.js';
 export interface WalkOptions {
   /** `bits` have a stream each. */
   readonly recipe: Pick<PrefixRecipe, 'bits'>;
-  readonly threads: number;
-  readonly memoryBytes: number;
-  /** Where temporary folders are made; default the system's. */
-  readonly workDir?: string | undefined;
+  readonly machine: Machine;
 }
 
 /** Weights [n, k] of a solved projection in the model of a precision. */
 export type WeightsAt = (bits: Precision) => Float32Array;
 
 /** Share of the memory for the activations of all streams. */
-const STREAM_SHARE = 4;
+const STREAM_SHARE = 1 / 4;
 
 export class PrefixWalk {
   readonly #runner: SegmentRunner;
@@ -36,23 +35,16 @@ export class PrefixWalk {
   /** The last segment that each projection runs in. */
   readonly #last: ReadonlyMap<string, number>;
 
-  constructor(
-    source: Source,
-    windows: readonly Int32Array[],
-    { recipe, threads, memoryBytes, workDir }: WalkOptions,
-    context: Context,
-  ) {
+  constructor(source: Source, windows: readonly Int32Array[], { recipe, machine }: WalkOptions, context: Context) {
     const wanted = new Set(source.chosen.map(({ projection }) => projection));
     const sizes = source.chosen.map(({ projection }) => projection.weight.tensor.byteLength);
     this.#runner = new SegmentRunner(source.model, source.analysis, windows, ortRuntime, {
-      threads,
-      memoryBytes: memoryBytes / STREAM_SHARE,
+      machine: shareOf(machine, STREAM_SHARE),
       scope: (projection) => wanted.has(projection),
       hints: readHints(source.path),
       signal: context.signal,
       // A segment is run again for each of its groups, so it shall not be long; opening very short ones would take longer still.
       maxWeightBytes: Math.max(...sizes),
-      ...(workDir !== undefined && { workDir }),
     });
     this.#float = this.#runner.stream();
     this.#streams = new Map(recipe.bits.map((each) => [each, this.#runner.stream()]));

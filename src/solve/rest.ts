@@ -1,7 +1,6 @@
 /** Everything that is no projection of a block, made small: the embedding and the head, a repeated head, what stays float. */
-import { join } from 'node:path';
 import { dropNotes } from '../../passes/drop-notes.js';
-import { quantizeEmbedding } from '../../passes/quantize-embedding.js';
+import { type PackedTable, quantizeEmbedding } from '../../passes/quantize-embedding.js';
 import { shareTiedHead } from '../../passes/share-tied-head.js';
 import { storeFloat16 } from '../../passes/store-float16.js';
 import type { ModelAnalysis } from '../analysis/projection.js';
@@ -11,43 +10,42 @@ import type { Model, Value } from '../onnx/ir/graph.js';
 import { runPasses, step } from '../onnx/rewrite/run-passes.js';
 import type { Recipe } from '../recipe/index.js';
 import { type Source, tableBits, tokenTablesOf } from '../source/index.js';
-import { type SolvedTable, solveTable, type TableReport, type TableWork } from './solve-tables.js';
+import { type SolvedTable, solveTable, type TableWork } from './solve-tables.js';
 
-/** What became of the tables. Codes can be read until they are closed. */
-export interface CompressedTables {
-  readonly reports: readonly TableReport[];
+/** The embedding and the head, solved: none where the recipe keeps them. Codes can be read until they are closed. */
+export interface SolvedTables {
+  readonly tables: readonly SolvedTable[];
   close(): void;
 }
 
-/**
- * Quantizes the embedding and the head of `source` in place, where the recipe says so, or stores a repeated head once. Codes
- * wait in a file of `folder`.
- */
-export async function compressTables(
-  source: Source,
-  folder: string,
-  work: Omit<TableWork, 'spill'>,
-): Promise<CompressedTables> {
-  if (work.recipe.notes === 'drop') runPasses(source.model, [step(dropNotes)]);
+/** Solves the embedding and the head, where the recipe says so. Codes wait in a file at `path` until they are closed. */
+export async function solveTables(source: Source, path: string, work: Omit<TableWork, 'spill'>): Promise<SolvedTables> {
   const bits = tableBits(work.recipe);
-  if (bits === undefined) {
-    if (work.recipe.shareTiedHead) runPasses(source.model, [step(shareTiedHead)]);
-    return { reports: [], close: () => {} };
-  }
-  const spill = new SpillFile(join(folder, '.tables'));
+  if (bits === undefined) return { tables: [], close: () => undefined };
+  const spill = new SpillFile(path);
   try {
-    const solved: SolvedTable[] = [];
-    for (const table of tokenTablesOf(source.analysis)) solved.push(await solveTable(table, bits, { ...work, spill }));
-    const { accuracyLevel } = work.recipe;
-    const targets = solved.map(({ table: { name, embedding, head }, packed }) => {
-      return { name, embedding, head, accuracyLevel, table: packed };
-    });
-    runPasses(source.model, [step(quantizeEmbedding, {}, targets)]);
-    return { reports: solved.map(({ report }) => report), close: () => spill.close() };
+    const tables: SolvedTable[] = [];
+    for (const table of tokenTablesOf(source.analysis)) tables.push(await solveTable(table, bits, { ...work, spill }));
+    return { tables, close: () => spill.close() };
   } catch (error) {
     spill.close();
     throw error;
   }
+}
+
+/** Puts solved tables in the place of the embedding and the head of a copy of the source, or stores a repeated head once. */
+export function placeTables(copy: Source, solved: readonly SolvedTable[], recipe: Recipe): void {
+  const { notes, shareTiedHead: shares, accuracyLevel } = recipe;
+  if (notes === 'drop') runPasses(copy.model, [step(dropNotes)]);
+  if (tableBits(recipe) === undefined) {
+    if (shares) runPasses(copy.model, [step(shareTiedHead)]);
+    return;
+  }
+  const packed = new Map(solved.map(({ table, packed }) => [table.name, packed]));
+  const targets = tokenTablesOf(copy.analysis).map(({ name, embedding, head }) => {
+    return { name, embedding, head, accuracyLevel, table: packed.get(name) as PackedTable };
+  });
+  runPasses(copy.model, [step(quantizeEmbedding, {}, targets)]);
 }
 
 /** Stores what stays float in `template` as the recipe says, in place. */

@@ -3,14 +3,16 @@
  * with a quantized prefix, codes and tables shall come near to corrected weights, whose output on those inputs is the float model's
  * on its own. The codes are shared, but every precision has a goal of its own, so that the errors of int2 do not spoil int8.
  */
+
 import { hessianOf, type StreamStatistics } from '../capture/index.js';
 import { fail } from '../diagnostics.js';
+import type { Machine } from '../files/machine.js';
 import { effectiveBits, type ProjectionPlace, tableBlocks } from '../quant/layout.js';
 import type { Precision } from '../quant/precision.js';
 import { sliceCodes } from '../quant/slice.js';
 import { type DecodeTable, decodeTable } from '../quant/tables.js';
 import type { PrefixRecipe, Recipe } from '../recipe/index.js';
-import { type Chosen, openSource, type Source } from '../source/index.js';
+import type { Chosen, Source } from '../source/index.js';
 import { correctWeights, type Shift } from './kernel/correct.js';
 import { type Nested, parentBits } from './kernel/options.js';
 import { solveInParts } from './kernel/parts.js';
@@ -30,29 +32,23 @@ import {
 /** What feeds the solver. */
 export interface Prefix {
   readonly recipe: PrefixRecipe;
-  /** The float original, opened for this alone. */
   readonly source: Source;
   readonly windows: readonly Int32Array[];
-  readonly threads: number;
-  readonly memoryBytes: number;
-  readonly workDir?: string | undefined;
+  readonly machine: Machine;
 }
 
 /** What a compilation brings to it. */
-interface PrefixOptions extends Pick<Prefix, 'threads' | 'memoryBytes'> {
+interface PrefixOptions extends Pick<Prefix, 'machine'> {
   readonly recipe: Recipe;
-  readonly model: string;
-  readonly work?: string | undefined;
 }
 
-/** The prefix that a recipe asks for, or undefined. Reads the model anew: its float graph is gone when projections are solved. */
-export function openPrefix(windows: readonly Int32Array[], options: PrefixOptions): Prefix | undefined {
-  const { recipe, model, threads, memoryBytes, work: workDir } = options;
+/** The prefix that a recipe asks for, or undefined. */
+export function prefixOf(source: Source, windows: readonly Int32Array[], options: PrefixOptions): Prefix | undefined {
+  const { recipe, machine } = options;
   if (recipe.prefix === undefined) return undefined;
   if (windows.length === 0) return fail('bad-usage', 'text', 'A quantized prefix needs text');
   const bits = recipe.prefix.bits.filter((each) => recipe.bits.includes(each));
-  const source = openSource(model, recipe);
-  return { recipe: { ...recipe.prefix, bits }, source, windows, threads, memoryBytes, workDir };
+  return { recipe: { ...recipe.prefix, bits }, source, windows, machine };
 }
 
 type PlaceOf = (id: string) => ProjectionPlace;

@@ -20,7 +20,7 @@ export interface Chosen {
   readonly floor: Bits;
 }
 
-/** A float export, understood. */
+/** A float export, understood. It is opened once; stages that change a graph change a copy of it. */
 export interface Source {
   readonly path: string;
   readonly model: Model;
@@ -53,7 +53,9 @@ export function reopenSource(source: Source, recipe: Recipe): Source {
   return choose(source, recipe);
 }
 
-function choose({ path, model, analysis, rewrites }: Omit<Source, 'chosen' | 'left'>, recipe: Recipe): Source {
+/** Applies the recipe's scope and overrides to a model that was analysed. */
+export function choose(read: Omit<Source, 'chosen' | 'left'>, recipe: Recipe): Source {
+  const { path, model, analysis, rewrites } = read;
   const chosen: Chosen[] = [];
   const left: Refusal[] = [...analysis.refusals];
   for (const projection of analysis.projections) {

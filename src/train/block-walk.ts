@@ -1,8 +1,10 @@
 /** Takes the activations that reach each feed-forward block, block by block in the order of the layers, to whoever trains it. */
+
 import { join } from 'node:path';
 import type { Projection } from '../analysis/projection.js';
 import type { Segment } from '../analysis/segments.js';
 import { type Group, type RunRequest, SegmentRunner, type Stream } from '../capture/index.js';
+import { type Machine, shareOf } from '../files/machine.js';
 import type { Context } from '../log.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
@@ -16,10 +18,9 @@ export interface WalkOptions {
   readonly prefix: 'float' | 'quantized';
   /** The weights that a projection in front of a block is run with under `quantized`. */
   readonly smallest: (projection: Projection) => Float32Array | undefined;
-  readonly threads: number;
-  readonly memoryBytes: number;
+  readonly machine: Machine;
   /** Folder of files that the walk makes. */
-  readonly work: string;
+  readonly folder: string;
 }
 
 /** A block with where it is, ready to be trained. */
@@ -30,7 +31,7 @@ export interface Stop {
 }
 
 /** Share of the memory for the activations of a block. */
-const ROW_SHARE = 4;
+const ROW_SHARE = 1 / 4;
 
 export class BlockWalk {
   readonly blocks: readonly TrainBlock[];
@@ -46,13 +47,11 @@ export class BlockWalk {
     options: WalkOptions,
     context: Context,
   ) {
-    const { threads, memoryBytes, work, prefix } = options;
+    const { machine, folder, prefix } = options;
     const wanted = new Set(projections.filter(({ role }) => role === 'gate' || role === 'up'));
     this.#options = options;
     this.#runner = new SegmentRunner(source.model, source.analysis, windows, ortRuntime, {
-      threads,
-      memoryBytes: memoryBytes / ROW_SHARE,
-      workDir: work,
+      machine: { ...shareOf(machine, ROW_SHARE), temporary: folder },
       scope: (projection) => wanted.has(projection),
       hints: readHints(source.path),
       signal: context.signal,
@@ -120,8 +119,9 @@ export class BlockWalk {
 
   /** A store of the rows of one group. */
   store({ id, k }: Group, rank: number, suffix: string): RowStore {
-    const { work, memoryBytes } = this.#options;
-    return new RowStore(k, rank, join(work, `${id}${suffix}.rows`), memoryBytes / ROW_SHARE / this.blocks.length / 2);
+    const { folder, machine } = this.#options;
+    const { memoryBytes } = shareOf(machine, ROW_SHARE / this.blocks.length / 2);
+    return new RowStore(k, rank, join(folder, `${id}${suffix}.rows`), memoryBytes);
   }
 }
 

@@ -1,4 +1,4 @@
-/** Between a set's data file and the tables that learn. */
+/** Between stored codes and tables, and those that learn. */
 
 import { float16ToFloat32, float32ToFloat16 } from '../onnx/ir/half.js';
 import { compressTable, decompressTable, type StoredTable } from '../quant/compress.js';

@@ -1,17 +1,18 @@
-/** The stage that distils tables end to end: a written data file, its float original and text in, better tables in place. */
+/** The stage that distils tables end to end: a store, the float original and text in, a store with better tables out. */
+
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { fail } from '../diagnostics.js';
+import { keptIn, type Machine } from '../files/machine.js';
 import type { Context } from '../log.js';
-import type { StoredTable } from '../quant/compress.js';
 import type { Precision } from '../quant/precision.js';
 import { createRandom } from '../random.js';
 import type { DistillRecipe, Recipe } from '../recipe/index.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
-import { type CompiledDistillation, type SetReader, SetTensors, SetWriter, type WrittenSet } from '../set/index.js';
+import type { CompiledDistillation, SolvedStore } from '../set/index.js';
 import type { Solver } from '../solve/index.js';
-import type { Source } from '../source/index.js';
+import { inFloat32, type Source } from '../source/index.js';
 import type { TextOptions } from '../text/index.js';
 import { TOOL } from '../version.js';
 import { Chain } from './distill/chain.js';
@@ -21,93 +22,75 @@ import { vocabularyOf } from './distill/text.js';
 import { distillTables, type Trainable } from './distill/train.js';
 import { storedAgain, storedTables, studentAt } from './distill-student.js';
 import { confineLatents, withLatents } from './latents.js';
-import { type Lessons, openLessons, sourceInFloat32 } from './lessons.js';
+import { type Lessons, openLessons } from './lessons.js';
 import { solveBelow } from './solve-below.js';
 
 export interface DistillStage {
   /** The float original. */
-  readonly model: string;
-  /** The same, as it is solved. */
   readonly source: Source;
-  /** The data file, complete and still staged. */
-  readonly data: string;
-  readonly written: WrittenSet;
   readonly recipe: Recipe;
   readonly text: TextOptions;
-  readonly threads: number;
-  readonly memoryBytes: number;
+  readonly machine: Machine;
   readonly seed: number;
-  readonly work?: string | undefined;
   /** Solves what lies below codes that learnt. */
   readonly solver: Solver;
 }
 
-/** Distils the precisions that the recipe names, one after another; the data file holds the new tables afterwards. */
-export async function distill(
-  stage: DistillStage,
-  context: Context,
-): Promise<{ readonly written: WrittenSet; readonly reports: readonly CompiledDistillation[] }> {
-  const settings = stage.recipe.distill as DistillRecipe;
-  const { written, recipe } = stage;
-  const wanted = [...recipe.bits].sort((a, b) => a - b).filter((bits) => settings.bits.includes(bits));
-  if (wanted.length === 0) return { written, reports: [] };
-  if (written.layout.decode === 'tied')
+/** What distillation gives. */
+export interface Distilled {
+  readonly store: SolvedStore;
+  readonly reports: readonly CompiledDistillation[];
+}
+
+/** Distils the precisions that the recipe names, one after another; nothing where it names none. */
+export async function distill(solved: SolvedStore, stage: DistillStage, context: Context): Promise<Distilled> {
+  const { recipe } = stage;
+  const settings = recipe.distill;
+  const wanted = [...recipe.bits].sort((a, b) => a - b).filter((bits) => settings?.bits.includes(bits));
+  if (settings === undefined || wanted.length === 0) return { store: solved, reports: [] };
+  if (solved.layout.decode === 'tied')
     fail('recipe', 'distill', 'Tied tables are those of the parent, so no precision has tables to distil');
-  const source = sourceInFloat32(stage.model, recipe);
+  const source = inFloat32(stage.source, recipe);
   const lessons = await openLessons(stage, settings, source, context);
   const reports: CompiledDistillation[] = [];
-  let current = written;
+  let store = solved;
   try {
     for (const bits of wanted) {
-      const one = { stage: { ...stage, written: current }, settings, source, lessons };
-      const { written: next, report } = await distillPrecision(bits, one, context);
-      current = next;
-      if (report !== undefined) reports.push(report);
+      const distilled = await distillPrecision(bits, { stage, settings, source, lessons, store }, context);
+      store = distilled.store;
+      if (distilled.report !== undefined) reports.push(distilled.report);
     }
   } finally {
     lessons.teacher.close();
   }
-  return { written: current, reports };
-}
-
-/** Distils one precision; the data file holds what it learnt afterwards. */
-async function distillPrecision(
-  bits: Precision,
-  one: Omit<Surroundings, 'reader'>,
-  context: Context,
-): Promise<{ readonly written: WrittenSet; readonly report: CompiledDistillation | undefined }> {
-  const { stage, settings, source } = one;
-  const { data, written } = stage;
-  const { layout } = written;
-  const tensors = new SetTensors(data, data);
-  try {
-    const reader: SetReader = { layout, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) };
-    const codesLearn = settings.learn.includes('codes') && settings.codes.bits.includes(bits);
-    const plain = studentAt(reader, source, bits);
-    const student = codesLearn ? withLatents(plain, reader, bits) : plain;
-    if (!student.some(({ learns }) => learns)) return { written, report: undefined };
-    const { tables, ...report } = await distillOne(bits, student, { ...one, reader }, context);
-    const writer = new SetWriter(data, layout, 'complete');
-    try {
-      if (codesLearn) await solveBelow(tables, bits, stage.source, reader, writer, stage.solver);
-      for (const [id, table] of storedTables(tables, student, bits, layout))
-        writer.writeTables(id, new Map([[bits, table]]));
-      return { written: writer.finish(), report };
-    } catch (error) {
-      writer.abandon();
-      throw error;
-    }
-  } finally {
-    tensors.close();
-  }
+  return { store, reports };
 }
 
 interface Surroundings {
   readonly stage: DistillStage;
   readonly settings: DistillRecipe;
+  /** In float32. */
   readonly source: Source;
   readonly lessons: Lessons;
-  readonly reader: SetReader;
+  readonly store: SolvedStore;
+}
+
+/** Distils one precision. */
+async function distillPrecision(
+  bits: Precision,
+  one: Surroundings,
+  context: Context,
+): Promise<{ readonly store: SolvedStore; readonly report: CompiledDistillation | undefined }> {
+  const { stage, settings, source, store } = one;
+  const codesLearn = settings.learn.includes('codes') && settings.codes.bits.includes(bits);
+  const plain = studentAt(store, source, bits);
+  const student = codesLearn ? withLatents(plain, store, bits) : plain;
+  if (!student.some(({ learns }) => learns)) return { store, report: undefined };
+  const { tables, ...report } = await distillOne(bits, student, one, context);
+  const below = codesLearn ? await solveBelow(tables, bits, stage.source, store, stage.solver) : store;
+  const stored = storedTables(tables, student, bits, store.layout);
+  const learned = [...stored].map(([id, table]) => [id, { tables: new Map([[bits, table]]) }] as const);
+  return { store: below.with(learned), report };
 }
 
 async function distillOne(
@@ -116,8 +99,9 @@ async function distillOne(
   surroundings: Surroundings,
   context: Context,
 ): Promise<CompiledDistillation & { readonly tables: Tables }> {
-  const { stage, settings, lessons } = surroundings;
+  const { stage, settings, lessons, store } = surroundings;
   const { text, teacher, rows, kept, batch } = lessons;
+  const folder = keptIn(stage.machine, 'distilled');
   const tables: Tables = new Map(
     student.filter(({ learns }) => learns).map(({ codes, columns }) => [codes.name, columns]),
   );
@@ -130,13 +114,11 @@ async function distillOne(
       rows,
       kept,
       tables,
-      stored: (some) => storedAgain(some, student, bits, stage.written.layout),
+      stored: (some) => storedAgain(some, student, bits, store.layout),
       options: { ...settings, batch, rate: rateOf(settings, bits), codeRate: settings.codes.rate / 2 ** (8 - bits) },
       confine: confineLatents(tables, { near: settings.codes.near, held: heldBelow(settings, bits) }, bits),
       random: createRandom(stage.seed).fork(`distill ${bits}`),
-      ...(stage.work !== undefined && {
-        checkpoint: join(stage.work, 'distilled', `${keyOf(bits, surroundings)}.state`),
-      }),
+      ...(folder !== undefined && { checkpoint: join(folder, `${keyOf(bits, surroundings)}.state`) }),
       log: context.log,
       signal: context.signal,
       onStep: (step, steps, loss, last) =>
@@ -160,7 +142,7 @@ async function distillOne(
 function openTrainable(
   bits: Precision,
   student: readonly StudentProjection[],
-  { stage, settings, source, lessons, reader }: Surroundings,
+  { stage, settings, source, lessons, store }: Surroundings,
 ): { readonly trainable: Trainable; close(): Promise<void> } {
   const { text, batch } = lessons;
   const { model, analysis } = source;
@@ -173,14 +155,14 @@ function openTrainable(
       student: projections,
       ids,
       runtime: ortRuntime,
-      threads: stage.threads,
-      hints: readHints(stage.model),
+      machine: stage.machine,
+      hints: readHints(source.path),
       ...boundOf(stage, projections, batch * text.length),
     });
   const chain = open(student);
   const teachers = settings.codistill
     .filter(({ to }) => to === bits)
-    .map(({ from }) => open(studentAt(reader, source, from as Precision).map((each) => ({ ...each, learns: false }))));
+    .map(({ from }) => open(studentAt(store, source, from as Precision).map((each) => ({ ...each, learns: false }))));
   const terms = [undefined, ...teachers].map((teacher) => ({ chain, weight: 1, teacher }));
   const mixture = new Mixture(terms);
   const trainable: Trainable = {
@@ -205,7 +187,7 @@ const rateOf = ({ rate }: DistillRecipe, bits: number): number =>
  * activation between projections about 20 numbers are kept. Gemma 3 270M with 512 tokens: see docs/decisions/distillation.md.
  */
 function boundOf(
-  { memoryBytes }: DistillStage,
+  { machine: { memoryBytes } }: DistillStage,
   student: readonly StudentProjection[],
   tokens: number,
 ): { readonly maxWeightBytes?: number } {
@@ -219,26 +201,8 @@ function boundOf(
 const STATE_FORMAT = 2;
 
 /** Names a distillation by all that it is made from. */
-function keyOf(bits: Precision, { stage, settings, lessons }: Surroundings): string {
-  const { sections } = stage.written;
-  const own = sections.slice(0, sections.findIndex((section) => section.bits === bits) + 1);
+function keyOf(bits: Precision, { stage, settings, lessons, store }: Surroundings): string {
   const { bits: _, ...rest } = settings;
-  const facts = [TOOL, STATE_FORMAT, bits, own.map(({ sha256 }) => sha256), lessons.digest, rest, stage.seed];
+  const facts = [TOOL, STATE_FORMAT, bits, store.digest(bits), lessons.digest, rest, stage.seed];
   return createHash('sha256').update(JSON.stringify(facts)).digest('hex');
-}
-
-/** Puts tables into a complete data file. */
-export function writeTables(
-  path: string,
-  written: WrittenSet,
-  stored: ReadonlyMap<string, ReadonlyMap<number, StoredTable>>,
-): WrittenSet {
-  const writer = new SetWriter(path, written.layout, 'complete');
-  try {
-    for (const [id, tables] of stored) writer.writeTables(id, tables);
-    return writer.finish();
-  } catch (error) {
-    writer.abandon();
-    throw error;
-  }
 }

@@ -4,4 +4,4 @@ export { distill } from './distill.js';
 export { type TrainedWeights, trainWeights } from './qat.js';
 export { type Trained, trainBlocks } from './train-blocks.js';
 export { trainedFirst } from './trained-first.js';
-export { tuneTables } from './tune-tables.js';
+export { tunesTables, tuneTables } from './tune-tables.js';

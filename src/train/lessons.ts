@@ -1,21 +1,18 @@
 /** Text that a stage learns from end to end, with what the float model makes of it. */
+
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import { fixedShapeOf } from '../analysis/fixed-shape.js';
 import { digestOfModel, digestOfWindows } from '../capture/index.js';
 import { fail } from '../diagnostics.js';
+import type { Machine } from '../files/machine.js';
 import type { Context } from '../log.js';
 import type { Recipe } from '../recipe/index.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
-import { openSource, type Source } from '../source/index.js';
+import type { Source } from '../source/index.js';
 import { readWindows, type TextOptions } from '../text/index.js';
 import { openTeacher, type Teacher } from './distill/teacher.js';
 import { DistillText } from './distill/text.js';
-
-/** Gradients are of float32, whatever the export computes in. */
-export const sourceInFloat32 = (path: string, recipe: Recipe): Source =>
-  openSource(path, recipe, ['bfloat16', 'float16']);
 
 /** Text with the teacher's states, split into what is learnt from and what is kept back. */
 export interface Lessons {
@@ -29,13 +26,9 @@ export interface Lessons {
 
 /** Where text comes from, and the machine. */
 export interface LessonOptions {
-  /** The float original. */
-  readonly model: string;
   readonly recipe: Recipe;
   readonly text: TextOptions;
-  readonly threads: number;
-  readonly memoryBytes: number;
-  readonly work?: string | undefined;
+  readonly machine: Machine;
 }
 
 /** How much text: tokens a step, steps, and windows kept back. */
@@ -47,7 +40,7 @@ export interface LessonSettings {
 
 /** Behind the windows that the statistics are from, as far as the text goes; the last ones are kept back. */
 export async function openLessons(
-  { recipe, text: options, threads, memoryBytes, work, model }: LessonOptions,
+  { recipe, text: options, machine }: LessonOptions,
   { batch: tokens, steps, kept }: LessonSettings,
   source: Source,
   context: Context,
@@ -72,10 +65,8 @@ export async function openLessons(
     modelDigest,
     text,
     runtime: ortRuntime,
-    threads,
-    memoryBytes,
-    hints: readHints(model),
-    ...(work !== undefined && { folder: join(work, 'teacher') }),
+    machine,
+    hints: readHints(source.path),
     log: context.log,
     signal: context.signal,
     onProgress: (done) => context.progress.update({ stage: 'teacher', done, total: 1 }),

@@ -1,8 +1,10 @@
 /** The stage that trains feed-forward weights end to end, through rounding and slices (quantization-aware training). */
+
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Projection } from '../analysis/projection.js';
 import { fail } from '../diagnostics.js';
+import { keptIn, type Machine } from '../files/machine.js';
 import type { Context } from '../log.js';
 import { toFloat32 } from '../onnx/ir/half.js';
 import type { Precision } from '../quant/precision.js';
@@ -12,7 +14,7 @@ import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
 import type { CompiledDistillation } from '../set/index.js';
 import type { Solved } from '../solve/index.js';
-import type { Source } from '../source/index.js';
+import { inFloat32, type Source } from '../source/index.js';
 import type { TextOptions } from '../text/index.js';
 import { TOOL } from '../version.js';
 import { freezeClipped } from './blocks/freeze.js';
@@ -23,7 +25,7 @@ import { Mixture, type MixtureTerm } from './distill/mixture.js';
 import type { Learning } from './distill/student.js';
 import { distillTables } from './distill/train.js';
 import { rowsOf, type WeightStudent } from './distill/weight-student.js';
-import { type LessonOptions, type Lessons, openLessons, sourceInFloat32 } from './lessons.js';
+import { type LessonOptions, type Lessons, openLessons } from './lessons.js';
 import { studentPlan } from './student-plan.js';
 
 type Weights = Learning<{ readonly weight: Float32Array }>;
@@ -48,13 +50,13 @@ export async function trainWeights(
   const { recipe } = options;
   if (recipe.qat === undefined) return undefined;
   if (text === undefined) return fail('bad-usage', 'text', 'Training needs text');
-  const floats = sourceInFloat32(options.model, recipe);
+  const floats = inFloat32(source, recipe);
   const ids = new Set(source.chosen.map(({ projection }) => projection.id));
   const projections = floats.analysis.projections.filter(({ id }) => ids.has(id));
   // The set decodes by the parent's grid, whose range is that of the trained weights.
   const plan = studentPlan(recipe, [], 4);
   const lessons = await openLessons({ ...options, text }, recipe.qat, floats, context);
-  const chains = new Chains(floats, projections, plan, options);
+  const chains = new Chains(floats, projections, plan, options.machine);
   try {
     const { tables, ...report } = await run(projections, chains, lessons, { ...options, qat: recipe.qat }, context);
     const found = new Map(projections.map((each) => [each.id, frozen(each, tables, plan)]));
@@ -73,7 +75,7 @@ async function run(
   projections: readonly Projection[],
   chains: Chains,
   lessons: Lessons,
-  { recipe, qat, work, seed }: RunOptions,
+  { recipe, qat, machine, seed }: RunOptions,
   context: Context,
 ): Promise<CompiledDistillation & { readonly tables: Weights }> {
   const weights: Weights = new Map(
@@ -84,6 +86,7 @@ async function run(
   const key = createHash('sha256')
     .update(JSON.stringify([TOOL, 'qat', digest, facts, seed]))
     .digest('hex');
+  const folder = keptIn(machine, 'distilled');
   const { tables, steps, looks } = await distillTables({
     chain: new Mixture(termsOf(recipe, qat, chains)),
     teacher,
@@ -94,7 +97,7 @@ async function run(
     stored: (some) => some,
     options: { ...qat, batch },
     random: createRandom(seed).fork('qat'),
-    ...(work !== undefined && { checkpoint: join(work, 'distilled', `${key}.state`) }),
+    ...(folder !== undefined && { checkpoint: join(folder, `${key}.state`) }),
     log: context.log,
     signal: context.signal,
     onStep: (done, total, loss, last) => {
@@ -136,18 +139,13 @@ class Chains {
   readonly #source: Source;
   readonly #projections: readonly Projection[];
   readonly #plan: StudentPlan;
-  readonly #options: { readonly model: string; readonly threads: number };
+  readonly #machine: Machine;
 
-  constructor(
-    source: Source,
-    projections: readonly Projection[],
-    plan: StudentPlan,
-    options: { readonly model: string; readonly threads: number },
-  ) {
+  constructor(source: Source, projections: readonly Projection[], plan: StudentPlan, machine: Machine) {
     this.#source = source;
     this.#projections = projections;
     this.#plan = plan;
-    this.#options = options;
+    this.#machine = machine;
   }
 
   at(bits: number, objective: Objective): Chain {
@@ -158,13 +156,13 @@ class Chains {
   }
 
   #make(bits: Precision, objective: Objective): Chain {
-    const { model, analysis } = this.#source;
+    const { model, analysis, path } = this.#source;
     const student = this.#projections.map(
       (projection): WeightStudent => ({ projection, learns: true, bits, plan: this.#plan }),
     );
-    const { threads } = this.#options;
-    const hints = readHints(this.#options.model);
-    return new Chain({ model, analysis, student, ids: undefined, objective, runtime: ortRuntime, threads, hints });
+    const machine = this.#machine;
+    const hints = readHints(path);
+    return new Chain({ model, analysis, student, ids: undefined, objective, runtime: ortRuntime, machine, hints });
   }
 
   async close(): Promise<void> {

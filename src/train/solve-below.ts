@@ -5,7 +5,7 @@ import { compressTable, type StoredTable } from '../quant/compress.js';
 import type { ProjectionPlace } from '../quant/layout.js';
 import type { Precision } from '../quant/precision.js';
 import { centre, uncentre } from '../quant/tables.js';
-import { centredTable, type SetReader, type SetWriter } from '../set/index.js';
+import { centredTable, placesOf, type SetReader, type SolvedStore } from '../set/index.js';
 import {
   gramOf,
   groupsOf,
@@ -20,33 +20,37 @@ import type { Chosen, Source } from '../source/index.js';
 import type { Tables } from './distill/student.js';
 import { finer, gridOfTable, mergedCodes, parentCodesOf } from './latents.js';
 
-/** Writes codes that begin as `latents` say, and the tables of the precisions above `bits` that were solved for them. */
+/** The store with codes that begin as `latents` say, and with tables of the precisions above `bits` that were solved for them. */
 export async function solveBelow(
   latents: Tables,
   bits: Precision,
   source: Source,
-  reader: SetReader,
-  writer: SetWriter,
+  store: SolvedStore,
   solver: Solver,
-): Promise<void> {
-  const places = new Map(reader.layout.projections.map((place) => [place.id, place]));
+): Promise<SolvedStore> {
+  const places = placesOf(store.layout);
   const chosen = source.chosen.filter(({ projection }) => latents.get(projection.id)?.latent !== undefined);
   let done = 0;
+  let learned = store;
   for (const group of groupsOf(chosen)) {
     solver.context.signal.throwIfAborted();
     const held = group.map(({ projection }) =>
-      heldOf(latents, bits, reader, places.get(projection.id) as ProjectionPlace),
+      heldOf(latents, bits, store, places.get(projection.id) as ProjectionPlace),
     );
     const place = places.get(group[0]?.projection.id ?? '') as ProjectionPlace;
     const above = finer(place, bits);
     const solved = above.length === 0 ? [] : await solveGroupBelow(group, held, place, above, solver);
-    group.forEach(({ projection }, at) => {
-      writer.writeCodes(projection.id, solved[at]?.codes ?? (held[at] as HeldCodes).codes);
-      if (solved[at] !== undefined) writer.writeTables(projection.id, storedAbove(solved[at], place, above, reader));
-    });
+    learned = learned.with(
+      group.map(({ projection }, at) => {
+        const own = solved[at];
+        const codes = own?.codes ?? (held[at] as HeldCodes).codes;
+        return [projection.id, { codes, tables: own && storedAbove(own, place, above, store) }] as const;
+      }),
+    );
     done += group.length;
     progress(solver.context, done, chosen.length);
   }
+  return learned;
 }
 
 const progress = ({ progress }: Context, done: number, total: number): void =>

@@ -1,14 +1,16 @@
 /** The stage that trains feed-forward blocks by gradient, one after another, on the activations that reach them. */
+
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Projection } from '../analysis/projection.js';
 import { digestOfModel, digestOfWindows } from '../capture/index.js';
 import type { Entry } from '../emit/entry.js';
+import type { Fold } from '../emit/fold-scale.js';
+import { keptIn } from '../files/machine.js';
 import { temporaryFolder } from '../files/temporary.js';
 import { loadRows } from '../kernels/load-rows.js';
 import type { KernelPool } from '../kernels/pool.js';
 import type { Context } from '../log.js';
-import { Rewriter } from '../onnx/rewrite/rewriter.js';
 import { codeHistogram } from '../quant/histogram.js';
 import type { Precision } from '../quant/precision.js';
 import { createRandom } from '../random.js';
@@ -28,7 +30,7 @@ import { blockLesson, type Pupil } from './block-lesson.js';
 import { BlockWalk } from './block-walk.js';
 import { projectionsOf, type TrainBlock } from './blocks/block.js';
 import { clipStudent } from './blocks/clip-student.js';
-import { foldPlaces, foldScale } from './blocks/fold-scale.js';
+import { foldPlaces } from './blocks/fold-scale.js';
 import { freezeClipped, frozenWeights } from './blocks/freeze.js';
 import type { Learned, StudentPlan } from './blocks/learnables.js';
 import { type Term, termsOf } from './blocks/objective.js';
@@ -48,12 +50,14 @@ export interface Trained {
   codesBefore(id: string): readonly number[] | undefined;
   /** Nodes around projections, where the recipe asks for them. */
   readonly entries: ReadonlyMap<string, Entry>;
+  /** What learned scales leave in the norms in front of blocks. */
+  readonly folds: readonly Fold[];
   close(): void;
 }
 
 /**
- * Trains what the recipe says; undefined when it trains nothing. Learned scales are folded into the norms of the source's model,
- * which stays the same function.
+ * Trains what the recipe says; undefined when it trains nothing. The source stays as it is: with the folds and entries in its graph it
+ * is the same function of what was trained.
  */
 export async function trainBlocks(
   source: Source,
@@ -64,9 +68,9 @@ export async function trainBlocks(
 ): Promise<Trained | undefined> {
   const { recipe } = options;
   // Without steps the grid is all there is, and the solver searches it without any activations.
-  const codesLearn = METHODS[recipe.method].trains === 'train';
-  if (recipe.train === undefined || recipe.train.steps === 0 || !codesLearn) return undefined;
-  const folder = temporaryFolder('trained', options.work);
+  if (recipe.train === undefined || recipe.train.steps === 0 || METHODS[recipe.method].trains !== 'train')
+    return undefined;
+  const folder = temporaryFolder('trained', options.machine.temporary);
   try {
     const stage = new TrainStage(source, recipe.train, measured, { ...options, folder }, pool, context);
     try {
@@ -112,18 +116,18 @@ class TrainStage {
     pool: KernelPool,
     context: Context,
   ) {
-    const { recipe, threads, memoryBytes, folder, work, seed } = options;
+    const { recipe, machine, folder, seed } = options;
     const lowest = Math.min(...recipe.bits);
     const projections = source.chosen.filter(({ floor }) => floor <= lowest).map(({ projection }) => projection);
     const { prefix } = train;
     const smallest = (projection: Projection): Float32Array | undefined => this.#smallest(projection);
-    const walkOptions = { prefix, smallest, threads, memoryBytes, work: folder };
+    const walkOptions = { prefix, smallest, machine, folder };
     this.#walk = new BlockWalk(source, windows, projections, walkOptions, context);
     this.#blockOf = new Map(this.#walk.blocks.flatMap((block) => projectionsOf(block).map((each) => [each, block])));
     this.#plan = studentPlan(recipe, train.learn, train.start);
     this.#terms = objectiveOf(recipe, train);
     this.#solved = new SolvedFiles(join(folder, 'solved'), context.log);
-    this.#learned = new LearnedFiles(work && join(work, 'trained'), context.log);
+    this.#learned = new LearnedFiles(keptIn(machine, 'trained'), context.log);
     const { bits, block, slice, symmetric } = recipe;
     const made = [digestOfModel(source.model), digestOfWindows(windows), statistics?.header.digest, train, seed];
     this.#facts = [...made, bits, block, slice, symmetric, lambdaOf(recipe)];
@@ -138,13 +142,13 @@ class TrainStage {
   async run(): Promise<Trained> {
     if (this.#train.objective === 'block') await this.#walk.run((stop) => this.#trainOne(stop));
     else for (const [segment, block] of this.#walk.blocks.entries()) await this.#trainOne({ block, segment });
-    this.#fold();
     const { folder } = this.#options;
     return {
       reports: this.#reports,
       find: (id) => this.#solved.find(id),
       codesBefore: (id) => this.#before.get(id),
       entries: this.#entries,
+      folds: this.#folds(),
       close: () => rmSync(folder, { recursive: true, force: true }),
     };
   }
@@ -182,7 +186,7 @@ class TrainStage {
   async #learn(pupil: Pupil, plan: StudentPlan): Promise<TrainedBlock> {
     const { block } = pupil;
     const { steps, batch, rates, schedule, warmUp } = this.#train;
-    const { threads, seed, folder } = this.#options;
+    const { machine, seed, folder } = this.#options;
     const student = clipStudent(block, plan, await this.#starts(block, plan));
     const text = { batch, random: createRandom(seed).fork(block.id) };
     const { model } = this.#source;
@@ -194,8 +198,7 @@ class TrainStage {
       rates,
       schedule,
       warmUp,
-      threads,
-      workDir: folder,
+      machine: { ...machine, temporary: folder },
       signal: this.#context.signal,
       onStep: (step) =>
         this.#context.progress.update({ stage: 'train', done: done + step / steps, total, detail: block.id }),
@@ -224,13 +227,12 @@ class TrainStage {
     return scaledWeights(weights, projection.k, inverted(factorsOf(block, projection, learned)));
   }
 
-  #fold(): void {
-    const rw = new Rewriter(this.#source.model);
-    for (const [block, learned] of this.#done) {
+  #folds(): readonly Fold[] {
+    return [...this.#done].flatMap(([block, learned]) => {
       const inverse = inverseOf(block, learned);
       const places = foldPlaces(block);
-      if (inverse !== undefined && places !== undefined) foldScale(rw, places, inverse, block.id);
-    }
+      return inverse === undefined || places === undefined ? [] : [{ id: block.id, places, inverse }];
+    });
   }
 }
 

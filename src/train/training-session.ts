@@ -8,7 +8,7 @@ import { LOSS, TrainingGraph, type TrainingRequest } from './training-graph.js';
 
 export interface TrainingOptions extends OpenOptions {
   /** Where the temporary folder with frozen weights is made; default the system's. */
-  readonly workDir?: string;
+  readonly folder?: string | undefined;
   /** Files of a part of the model that has other sessions too: they are the caller's to close. Default: a folder of its own. */
   readonly files?: SegmentFiles;
 }
@@ -48,9 +48,9 @@ export class TrainingSession {
     runtime: Runtime,
     request: TrainingRequest,
     feeds: Feeds,
-    { workDir = tmpdir(), files: shared, ...options }: TrainingOptions = {},
+    { folder = tmpdir(), files: shared, ...options }: TrainingOptions = {},
   ): Promise<TrainingSession> {
-    const own = shared === undefined ? new SegmentFiles(temporaryFolder('training', workDir)) : undefined;
+    const own = shared === undefined ? new SegmentFiles(temporaryFolder('training', folder)) : undefined;
     const files = shared ?? (own as SegmentFiles);
     try {
       const graph = new TrainingGraph(request);

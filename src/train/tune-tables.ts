@@ -1,11 +1,12 @@
 /**
- * The stage that trains scales and offsets on the output of each feed-forward block, with codes as they were solved: a written data
- * file, its float original and the calibration text in, better tables in place. The precisions are independent of each other.
+ * The stage that trains scales and offsets on the output of each feed-forward block, with codes as they were solved: a store, the
+ * float original and the calibration text in, a store with better tables out. The precisions are independent of each other.
  */
+
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Projection } from '../analysis/projection.js';
 import { digestOfModel, digestOfWindows } from '../capture/index.js';
+import { keptIn, type Machine } from '../files/machine.js';
 import { temporaryFolder } from '../files/temporary.js';
 import type { Context } from '../log.js';
 import type { StoredTable } from '../quant/compress.js';
@@ -15,54 +16,51 @@ import { decodeTable } from '../quant/tables.js';
 import { createRandom } from '../random.js';
 import { METHODS, type Recipe, type TrainRecipe } from '../recipe/index.js';
 import { ortRuntime } from '../runtime/ort.js';
-import { type BlockTraining, type SetReader, SetTensors, type WrittenSet } from '../set/index.js';
-import type { Source } from '../source/index.js';
+import type { BlockTraining, SolvedStore } from '../set/index.js';
+import { inFloat32, type Source } from '../source/index.js';
 import { BlockWalk, type Stop } from './block-walk.js';
 import { projectionsOf } from './blocks/block.js';
 import { blockRequest } from './blocks/block-graph.js';
 import { learnedTables, tableStudent } from './blocks/table-student.js';
 import { rowBatches, type TrainedBlock, trainBlock } from './blocks/train.js';
 import type { StudentProjection, Tables } from './distill/student.js';
-import { writeTables } from './distill.js';
 import { storedAgain, storedTables, studentAt } from './distill-student.js';
 import { LearnedFiles } from './learned-files.js';
-import { sourceInFloat32 } from './lessons.js';
 import { type CentredColumns, decodeColumns } from './table-parameters.js';
 import { trainingReport } from './training-report.js';
 
 export interface TuneStage {
   /** The float original. */
-  readonly model: string;
-  /** The data file, complete and still staged. */
-  readonly data: string;
-  readonly written: WrittenSet;
+  readonly source: Source;
   readonly recipe: Recipe;
   readonly windows: readonly Int32Array[];
-  readonly threads: number;
-  readonly memoryBytes: number;
+  readonly machine: Machine;
   readonly seed: number;
-  readonly work?: string | undefined;
 }
 
 export interface Tuned {
-  readonly written: WrittenSet;
+  readonly store: SolvedStore;
   readonly reports: readonly BlockTraining[];
 }
 
-/** Trains the tables of solved codes where the recipe says so; the data file holds the new ones afterwards. */
-export async function tuneTables(stage: TuneStage, context: Context): Promise<Tuned> {
-  const { recipe, written } = stage;
-  const { train, method } = recipe;
-  if (train === undefined || METHODS[method].trains !== undefined) return { written, reports: [] };
-  const folder = temporaryFolder('tuned', stage.work);
-  const tuner = new Tuner(stage, train, folder, context);
+/** Whether tables of solved codes are trained: other methods train before they solve. */
+export const tunesTables = ({ train, method }: Pick<Recipe, 'train' | 'method'>): boolean =>
+  train !== undefined && METHODS[method].trains === undefined;
+
+/** Trains the tables of solved codes where the recipe says so. */
+export async function tuneTables(store: SolvedStore, stage: TuneStage, context: Context): Promise<Tuned> {
+  const { train } = stage.recipe;
+  if (train === undefined || !tunesTables(stage.recipe)) return { store, reports: [] };
+  const folder = temporaryFolder('tuned', stage.machine.temporary);
+  const tuner = new Tuner(store, stage, train, folder, context);
   try {
     await tuner.run();
   } finally {
     tuner.close();
     rmSync(folder, { recursive: true, force: true });
   }
-  return { written: writeTables(stage.data, written, tuner.stored), reports: tuner.reports };
+  const learned = [...tuner.stored].map(([id, tables]) => [id, { tables }] as const);
+  return { store: store.with(learned), reports: tuner.reports };
 }
 
 class Tuner {
@@ -72,8 +70,7 @@ class Tuner {
   readonly #stage: TuneStage;
   readonly #train: TrainRecipe;
   readonly #source: Source;
-  readonly #tensors: SetTensors;
-  readonly #reader: SetReader;
+  readonly #store: SolvedStore;
   readonly #walk: BlockWalk;
   readonly #learned: LearnedFiles;
   readonly #facts: readonly unknown[];
@@ -83,21 +80,19 @@ class Tuner {
   readonly #tables: Map<string, CentredColumns> = new Map();
   #last = '';
 
-  constructor(stage: TuneStage, train: TrainRecipe, folder: string, context: Context) {
-    const { recipe, written, data, windows, threads, memoryBytes, work, seed } = stage;
-    const source = sourceInFloat32(stage.model, recipe);
-    const { layout } = written;
-    this.#tensors = new SetTensors(data, data);
-    this.#reader = { layout, tensor: (range, dtype, shape) => this.#tensors.tensor(range, dtype, shape) };
+  constructor(store: SolvedStore, stage: TuneStage, train: TrainRecipe, folder: string, context: Context) {
+    const { recipe, windows, machine, seed } = stage;
+    const source = inFloat32(stage.source, recipe);
+    this.#store = store;
     const lowest = Math.min(...recipe.bits);
     const ids = new Set(source.chosen.filter(({ floor }) => floor <= lowest).map(({ projection }) => projection.id));
     const projections = source.analysis.projections.filter(({ id }) => ids.has(id));
     const smallest = (projection: Projection): Float32Array | undefined => this.#smallest(projection);
-    const options = { prefix: train.prefix, smallest, threads, memoryBytes, work: folder };
+    const options = { prefix: train.prefix, smallest, machine, folder };
     this.#walk = new BlockWalk(source, windows, projections, options, context);
-    this.#learned = new LearnedFiles(work && join(work, 'trained'), context.log);
-    const sections = written.sections.map(({ sha256 }) => sha256);
-    this.#facts = [digestOfModel(source.model), digestOfWindows(windows), train, seed, sections];
+    this.#learned = new LearnedFiles(keptIn(machine, 'trained'), context.log);
+    const solved = store.digest(Math.max(...recipe.bits));
+    this.#facts = [digestOfModel(source.model), digestOfWindows(windows), train, seed, solved];
     this.#stage = stage;
     this.#train = train;
     this.#source = source;
@@ -111,17 +106,16 @@ class Tuner {
 
   close(): void {
     this.#walk.close();
-    this.#tensors.close();
   }
 
   get #layout(): SetLayout {
-    return this.#stage.written.layout;
+    return this.#store.layout;
   }
 
   async #tuneBlock(stop: Stop): Promise<void> {
     const ids = new Set(projectionsOf(stop.block).map(({ id }) => id));
     for (const bits of [...this.#stage.recipe.bits].sort((a, b) => a - b)) {
-      const student = studentAt(this.#reader, this.#source, bits, (id) => ids.has(id));
+      const student = studentAt(this.#store, this.#source, bits, (id) => ids.has(id));
       if (!student.some(({ learns }) => learns)) continue;
       const key = this.#learned.key([...this.#facts, stop.block.id, bits, this.#last]);
       const trained = this.#learned.find(key) ?? (await this.#learn(stop, student, bits));
@@ -135,7 +129,7 @@ class Tuner {
 
   async #learn({ block, rows }: Stop, student: readonly StudentProjection[], bits: Precision): Promise<TrainedBlock> {
     const { steps, batch, rates, schedule, warmUp } = this.#train;
-    const { threads, seed, recipe } = this.#stage;
+    const { machine, seed, recipe } = this.#stage;
     const own = tableStudent(student);
     const terms = [{ bits, weight: 1, target: 'float' }] as const;
     const apart = rows.student !== undefined;
@@ -148,8 +142,7 @@ class Tuner {
       rates,
       schedule,
       warmUp,
-      threads,
-      workDir: this.#folder,
+      machine: { ...machine, temporary: this.#folder },
       signal: this.#context.signal,
       onStep: (step) =>
         this.#context.progress.update({
@@ -171,7 +164,7 @@ class Tuner {
   /** The weights of a projection at the smallest precision, with the tables as they are by now. */
   #smallest({ id }: Projection): Float32Array | undefined {
     const lowest = Math.min(...this.#stage.recipe.bits) as Precision;
-    const [student] = studentAt(this.#reader, this.#source, lowest, (each) => each === id);
+    const [student] = studentAt(this.#store, this.#source, lowest, (each) => each === id);
     if (student === undefined) return undefined;
     const columns = this.#tables.get(id) ?? student.columns;
     return decodeTable(student.codes.codes, student.codes.blocks, decodeColumns(columns, student.codes));

@@ -15,6 +15,8 @@ import { COMPILE } from '../support/compile.js';
 import { fixture, temporaryFolder } from '../support/paths.js';
 import { heldWindows, mistral, stories, writeIds } from '../support/stories.js';
 
+const MACHINE = { threads: 2, memoryBytes: 2e9 };
+
 const root = temporaryFolder();
 afterAll(() => rmSync(root, { recursive: true }));
 
@@ -100,7 +102,7 @@ describe('little text', () => {
     const { evidence } = await captureStatistics({ ...options, model: mistral, output: folder }, silentContext());
     expect(evidence).toMatchObject({ isLittle: true, widest: 384 });
     const { header } = await openStatistics(folder);
-    const plain = await measureText(openSource(mistral, recipe), options, silentContext());
+    const plain = await measureText(openSource(mistral, recipe), { ...options, machine: MACHINE }, silentContext());
     expect(header.digest).toBe(plain.captured?.statistics.header.digest);
     const byStatistics = await made('by-statistics', {}, { statistics: [folder] });
     expect(byStatistics.kl).toEqual(little?.kl);
@@ -117,7 +119,7 @@ describe('little text', () => {
 
   it('goes with random ids into what is learnt from activations themselves', async () => {
     const source = openSource(mistral, recipeOf());
-    const options = { text: sentence, threads: 2, memoryBytes: 2e9, seed: 0 };
+    const options = { text: sentence, machine: MACHINE, seed: 0 };
     const prefix = await measure(source, { ...options, recipe: recipeOf({ prefix: {} }) }, silentContext());
     expect(prefix.windows.length).toBe(65);
     const trained = recipeOf({ method: 'omniquant', bits: [4], decode: 'tied', tables: 'fp16' });
@@ -130,7 +132,7 @@ describe('enough text', () => {
     const recipe = recipeOf();
     const source = openSource(mistral, recipe);
     const text = { ids: writeIds(join(root, 'enough.jsonl'), heldWindows(40)) };
-    const options = { recipe, text, threads: 2, memoryBytes: 2e9, seed: 0 };
+    const options = { recipe, text, machine: MACHINE, seed: 0 };
     const { captured, text: read } = await measureText(source, options, silentContext());
     const found = await measure(source, options, silentContext());
     expect(found.evidence).toMatchObject({ textWeight: 1, isLittle: false });
@@ -154,7 +156,7 @@ describe('recipeForLittleText', () => {
 describe('what the check scores', () => {
   const scored = async (recipe: RecipeInput, text: object | undefined, more: object = {}): Promise<unknown> => {
     const whole = recipeOf(recipe);
-    const options = { recipe: whole, threads: 2, memoryBytes: 2e9, seed: 0, ...(text && { text }), ...more };
+    const options = { recipe: whole, machine: MACHINE, seed: 0, ...(text && { text }), ...more };
     const { probe, windows } = await measure(openSource(mistral, whole), options as never, silentContext());
     const learnt = windows.map((window) => window.join());
     const own = probe.windows.some((window) => learnt.some((each) => each.startsWith(window.join())));
@@ -209,7 +211,7 @@ describe('the first token of windows', () => {
     const { context, said } = listening();
     const recipe = recipeOf();
     const text = { ...sentence, tokenizer: path };
-    const options = { recipe, text, threads: 2, memoryBytes: 2e9, seed: 0 };
+    const options = { recipe, text, machine: MACHINE, seed: 0 };
     await measureText(openSource(mistral, recipe), options, context);
     expect(said).toEqual([expect.stringContaining('no beginning-of-sequence token')]);
   });

@@ -22,13 +22,13 @@ mkdirSync(temporary);
 const windows = heldWindows(40);
 const ids = writeIds(join(root, 'ids.jsonl'), windows);
 const recipe = parseRecipe({ method: 'best', block: 64, bits: [8, 2], rounds: 0, sweeps: 0 }, 'test');
-const shared = { recipe, text: { ids }, threads: 1, seed: 0 };
 /** The Gram matrices of the fixture take 2.6 MB. */
 const TIGHT = 4e6;
 
 describe('statistics without a work folder', () => {
   it('are files when they are large, until they are closed', async () => {
-    const options: MeasureOptions = { ...shared, memoryBytes: TIGHT, workDir: temporary };
+    const machine = { threads: 1, memoryBytes: TIGHT, temporary };
+    const options: MeasureOptions = { recipe, text: { ids }, seed: 0, machine };
     const { statistics, close } = await measure(openSource(mistral, recipe), options, silentContext());
     expect(readdirSync(temporary)).toEqual([expect.stringMatching(/^matquant-statistics-/)]);
     expect(statistics?.groups.length).toBe(4);
@@ -39,7 +39,8 @@ describe('statistics without a work folder', () => {
   it('are the same wherever they are', async () => {
     const source = openSource(mistral, recipe);
     const grams = async (memoryBytes: number): Promise<readonly Float64Array[]> => {
-      const { statistics, close } = await measure(source, { ...shared, memoryBytes }, silentContext());
+      const options = { recipe, text: { ids }, seed: 0, machine: { threads: 1, memoryBytes } };
+      const { statistics, close } = await measure(source, options, silentContext());
       const groups = await Promise.all((statistics?.groups ?? []).map((group) => statistics?.load(group)));
       close();
       return groups.map((group) => group?.gram as Float64Array);

@@ -89,7 +89,12 @@ describe('PrefixWalk', () => {
   it('gives float inputs before anything is solved, and what solved weights make of them afterwards', async () => {
     const source = openSource(mistral, parseRecipe({}, 'test'));
     const pool = new KernelPool(1);
-    const walk = new PrefixWalk(source, windows, { recipe: { bits: [2] }, threads: 1, memoryBytes: 1e9 }, context);
+    const walk = new PrefixWalk(
+      source,
+      windows,
+      { recipe: { bits: [2] }, machine: { threads: 1, memoryBytes: 1e9 } },
+      context,
+    );
     const seen = new Map<string, StreamStatistics>();
     const up = source.chosen.find(({ projection }) => projection.id === 'layers.0.up')?.projection as Projection;
     const weights = await loadRows(pool, storedWeight(up));

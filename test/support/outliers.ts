@@ -5,6 +5,7 @@
  */
 import { executionOf } from '../../src/analysis/execution.js';
 import { analyse } from '../../src/analysis/projections.js';
+import { foldScale } from '../../src/emit/fold-scale.js';
 import { exportModel } from '../../src/onnx/convert/export.js';
 import { importModel } from '../../src/onnx/convert/import.js';
 import { toFloat32 } from '../../src/onnx/ir/half.js';
@@ -12,7 +13,7 @@ import { float32s } from '../../src/onnx/ir/tensor.js';
 import { Rewriter } from '../../src/onnx/rewrite/rewriter.js';
 import { transpose } from '../../src/quant/pack.js';
 import { findTrainBlocks, projectionsOf } from '../../src/train/blocks/block.js';
-import { foldPlaces, foldScale } from '../../src/train/blocks/fold-scale.js';
+import { foldPlaces } from '../../src/train/blocks/fold-scale.js';
 import { scaleNamesOf } from '../../src/train/blocks/learnables.js';
 import { factorsOf, inverseOf, scaledWeights } from '../../src/train/blocks/transform.js';
 
@@ -36,7 +37,11 @@ export function writeOutliers(from: string, to: string, factor: number): void {
       const values = weight.layout === 'NK' ? scaled : transpose(scaled, n, k);
       rw.setTensor(weight.source, float32s(values, weight.tensor.shape));
     }
-    foldScale(rw, foldPlaces(block) ?? [], inverseOf(block, scales) as Float32Array, block.id);
+    foldScale(rw, {
+      id: block.id,
+      places: foldPlaces(block) ?? [],
+      inverse: inverseOf(block, scales) as Float32Array,
+    });
   }
   exportModel(model, to);
 }

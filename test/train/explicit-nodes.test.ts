@@ -74,7 +74,7 @@ async function valuesOf(path: string, name: string): Promise<Float32Array> {
   const value = [...nodesOf(model.graph)]
     .flatMap(({ outputs }) => outputs)
     .find((each) => each?.name === name) as Value;
-  const runner = new SegmentRunner(model, analyse(model), windows, ortRuntime, { threads: 1, targets: [value] });
+  const runner = new SegmentRunner(model, analyse(model), windows, ortRuntime, { targets: [value] });
   const stream = runner.stream();
   const found: number[] = [];
   for (const segment of runner.segments)

@@ -281,7 +281,7 @@ function distance(a: Float32Array, b: Float32Array): number {
 /** What the training graph computes with at one precision, by projection. */
 async function fakeQuantized(bits: Precision): Promise<ReadonlyMap<string, Float32Array>> {
   const recipe = parseRecipe({ block: 32, accuracyLevel: 0, fillText: false, ...matquant({}) }, 'test');
-  const options = { recipe, text: { ids }, threads: 1, memoryBytes: 2e9, seed: 0 };
+  const options = { recipe, text: { ids }, machine: { threads: 1, memoryBytes: 2e9 }, seed: 0 };
   const pool = new KernelPool(1);
   const source = openSource(uneven, recipe);
   const trained = await trainBlocks(source, await measure(source, options, context), options, pool, context);

@@ -1,8 +1,8 @@
 import { fail } from '../../diagnostics.js';
-import type { EvalResult, EvaluateTasksOptions, TaskScore } from '../../evaluate/index.js';
+import type { EvalResult, EvaluateTasksInput, TaskScore } from '../../evaluate/index.js';
 import { describeOption as help } from '../../options/index.js';
 import { type Command, defineCommand } from '../command.js';
-import { bosValue, machineFlags, machineOf, textFlags, textOf, windowFlags } from '../options.js';
+import { bosValue, fileFlag, machineFlags, machineOf, textFlags, textOf, windowFlags } from '../options.js';
 import { byteSize, paragraphs, right, significant, table } from '../render.js';
 import { given, wholeNumber } from '../values.js';
 
@@ -14,6 +14,7 @@ export const evalCommand: Command = defineCommand({
     candidates: { type: 'array', describe: help('evaluate', 'candidates') },
   },
   options: {
+    ...fileFlag,
     ...textFlags,
     ...windowFlags,
     task: {
@@ -41,7 +42,7 @@ export const evalCommand: Command = defineCommand({
     const asked = files && tasksOf({ ...values, task: files });
     const window = wholeNumber('--window', values.window, 2);
     const windows = given('windows', values.windows, (value) => wholeNumber('--windows', value));
-    const machine = machineOf(values);
+    const machine = { ...machineOf(values), ...given('file', values.file, String) };
     const { evaluate } = await import('../../evaluate/index.js');
     const { evaluateTasks } = await import('../../evaluate/index.js');
     const scored = text && (await evaluate({ reference, candidates, text, window, ...windows, ...machine }, context));
@@ -65,9 +66,13 @@ function tasksOf({
   limit,
   tokenizer,
   bos,
-}: TaskFlags): Pick<EvaluateTasksOptions, 'tasks' | 'limit' | 'tokenizer' | 'bos'> {
-  if (tokenizer === undefined) return fail('bad-usage', '--tokenizer', '--task needs the tokenizer of the model');
-  return { tasks, tokenizer, bos: bosValue(bos), ...given('limit', limit, (value) => wholeNumber('--limit', value)) };
+}: TaskFlags): Pick<EvaluateTasksInput, 'tasks' | 'limit' | 'tokenizer' | 'bos'> {
+  return {
+    tasks,
+    ...given('tokenizer', tokenizer, String),
+    bos: bosValue(bos),
+    ...given('limit', limit, (value) => wholeNumber('--limit', value)),
+  };
 }
 
 function renderTasks(scores: readonly TaskScore[]): string {

@@ -2,7 +2,7 @@ import { fail } from '../../diagnostics.js';
 import type { Thresholds, VerifyResult } from '../../evaluate/index.js';
 import { describeOption as help } from '../../options/index.js';
 import { type Command, defineCommand } from '../command.js';
-import { machineFlags, overwriteFlag, textFlags, textOf, threadsOf, windowFlags } from '../options.js';
+import { fileFlag, machineFlags, overwriteFlag, textFlags, textOf, threadsOf, windowFlags } from '../options.js';
 import { byteSize, paragraphs, right, significant, table } from '../render.js';
 import { byteCount, decimalNumber, given, wholeNumber } from '../values.js';
 
@@ -21,6 +21,7 @@ export const verifyCommand: Command = defineCommand({
     'min-top1': { type: 'string', describe: help('verify', 'thresholds', 'minTop1'), group },
     'max-size': { type: 'string', describe: help('verify', 'thresholds', 'maxSize'), group },
     digests: { type: 'array', describe: help('verify', 'digests') },
+    ...fileFlag,
     junit: { type: 'string', describe: help('verify', 'junit') },
     ...overwriteFlag,
     ...textFlags,
@@ -50,6 +51,7 @@ export const verifyCommand: Command = defineCommand({
     const result = await verify(
       {
         ...given('original', values.original, String),
+        ...given('file', values.file, String),
         ...given('candidate', values.candidate, String),
         ...(values.digests && { digests: values.digests }),
         thresholds,

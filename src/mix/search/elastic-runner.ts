@@ -2,12 +2,14 @@
  * Runs a set at any mix of precisions over a few windows. Segments before the first layer that changes give what they gave for
  * the mix before, so their outputs are kept for one mix, the base, and a neighbour of it is run from where it differs.
  */
+
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fixedShapeOf } from '../../analysis/fixed-shape.js';
 import { buildSegmentModel, GraphFeeder, SegmentFiles, type SegmentModel } from '../../capture/index.js';
 import { fail } from '../../diagnostics.js';
 import { type Logits, logitsOf } from '../../evaluate/index.js';
+import type { Machine } from '../../files/machine.js';
 import { temporaryFolder } from '../../files/temporary.js';
 import type { Value } from '../../onnx/ir/graph.js';
 import type { Tensor } from '../../onnx/ir/tensor.js';
@@ -24,11 +26,8 @@ export interface ElasticOptions {
   readonly weights: WeightsAt;
   readonly windows: readonly ArrayLike<number>[];
   readonly runtime: Runtime;
-  readonly threads: number;
-  /** Bytes that sessions and decoded weights may take, half each. */
-  readonly memoryBytes: number;
-  /** A folder for the weights of the segments; removed at the end. */
-  readonly workFolder: string;
+  /** Sessions and decoded weights take half of its memory each. */
+  readonly machine: Machine;
   readonly hints: DecoderHints;
   readonly signal: AbortSignal;
 }
@@ -68,13 +67,13 @@ export class ElasticRunner {
 
   constructor(options: ElasticOptions) {
     this.#options = options;
-    this.#folder = temporaryFolder('elastic', options.workFolder);
+    this.#folder = temporaryFolder('elastic', options.machine.temporary);
     this.#feeder = new GraphFeeder(options.graph.model, options.graph.analysis, options.hints);
     this.#texts = fixedShapeOf(options.graph.model).batch ?? 1;
     const batchOf = (window: ArrayLike<number>) => Array<ArrayLike<number>>(this.#texts).fill(window);
     this.#batches = options.windows.map((each, index) => ({ index, windows: batchOf(each), length: each.length }));
-    this.#sessions = new Recent(options.memoryBytes / 2, closeSegment);
-    this.#weights = new Recent(options.memoryBytes / 2);
+    this.#sessions = new Recent(options.machine.memoryBytes / 2, closeSegment);
+    this.#weights = new Recent(options.machine.memoryBytes / 2);
   }
 
   /** Logits of a window at a mix; the base, if there is one, saves the segments before the first difference. */
@@ -181,7 +180,8 @@ export class ElasticRunner {
   #open(part: ElasticSegment): Promise<OpenSegment> {
     const { segment } = part;
     return this.#sessions.get(String(segment.index), SESSION_FACTOR * segment.weightBytes, async () => {
-      const { graph, runtime, threads } = this.#options;
+      const { graph, runtime, machine } = this.#options;
+      const { threads } = machine;
       const isLast = segment.index === graph.segments.length - 1;
       const { head } = graph;
       const replaces = this.#head !== undefined && head !== undefined && isLast;

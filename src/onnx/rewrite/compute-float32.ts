@@ -21,12 +21,12 @@ export function computeInFloat32(rw: Rewriter, from: readonly HalfType[] = ['bfl
   }
 }
 
-/** True when some value of the model is bfloat16. */
-export function computesBfloat16({ graph }: Model): boolean {
+/** True when some value of the model is of this type. */
+export function computesIn({ graph }: Model, half: HalfType): boolean {
   const inValues = [...valuesOf(graph)].some(
-    ({ type, initializer }) => type?.dtype === 'bfloat16' || initializer?.dtype === 'bfloat16',
+    ({ type, initializer }) => type?.dtype === half || initializer?.dtype === half,
   );
-  return inValues || [...nodesOf(graph)].some(({ attributes }) => [...attributes].some((each) => is('bfloat16', each)));
+  return inValues || [...nodesOf(graph)].some(({ attributes }) => [...attributes].some((each) => is(half, each)));
 }
 
 /** True for an attribute that names the type (of a Cast, of random numbers) or holds a tensor of it. */

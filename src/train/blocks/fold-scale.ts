@@ -1,12 +1,10 @@
 /**
- * The inverse of a learned scale, folded into the norm in front of a block: gate and up then read X ⊘ s without any node for it
- * (MatQuant eq. 4). Exact where nobody else reads the norm and its factor is a vector of constants.
+ * Where the inverse of a learned scale is folded: into the norm in front of a block, so that gate and up read X ⊘ s without any node
+ * for it (MatQuant eq. 4). Exact where nobody else reads the norm and its factor is a vector of constants.
  */
 import { constantOf } from '../../analysis/constants.js';
 import { elementTypeOf } from '../../analysis/element-types.js';
 import { isOp, type Node, type Use, type Value } from '../../onnx/ir/graph.js';
-import { float32s, type Tensor } from '../../onnx/ir/tensor.js';
-import type { Rewriter } from '../../onnx/rewrite/rewriter.js';
 import type { TrainBlock } from './block.js';
 
 /** Norms by operator, with the inputs that multiply or shift their result. */
@@ -70,32 +68,4 @@ function isVector(value: Value, length: number): boolean {
   if (producer === undefined || !['Add', 'Cast'].some((op) => isOp(producer, op))) return false;
   const parts = producer.inputs.map(constantOf);
   return parts.every((part) => part !== undefined) && parts.some((part) => part?.shape.at(-1) === length);
-}
-
-/** Multiplies the factors in these places by `inverse`. */
-export function foldScale(rw: Rewriter, places: readonly Use[], inverse: Float32Array, id: string): void {
-  for (const { node, slot } of places) {
-    const factor = node.inputs[slot] as Value;
-    const tensor = constantOf(factor);
-    const constant = (value: Tensor, name: string): Value => rw.initializer(node.graph, name, value);
-    const scaled =
-      tensor === undefined
-        ? rw.insert(node, {
-            op: 'Mul',
-            inputs: [factor, constant(float32s(inverse, [inverse.length]), `${id}/inverse`)],
-            name: `${id}/scaled`,
-          })
-        : constant(product(tensor, inverse), `${factor.name}/scaled`);
-    rw.replaceInput(node, slot, scaled);
-    rw.dropIfUnused(factor);
-  }
-}
-
-function product(tensor: Tensor, inverse: Float32Array): Tensor {
-  const bytes = tensor.bytes().slice();
-  const values = new Float32Array(bytes.buffer, bytes.byteOffset, inverse.length);
-  return float32s(
-    values.map((value, at) => value * (inverse[at] as number)),
-    tensor.shape,
-  );
 }

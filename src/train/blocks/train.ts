@@ -1,5 +1,5 @@
 /** Trains one block: mini-batches of its input, AdamW on what it learns, and a way back when numbers go astray. */
-
+import type { Machine } from '../../files/machine.js';
 import type { Random } from '../../random.js';
 import { type Feeds, floats, type HostTensor, type Runtime } from '../../runtime/runtime.js';
 import type { BlockTraining } from '../../set/index.js';
@@ -16,8 +16,7 @@ export interface TrainOptions {
   readonly rates: Readonly<Record<LearnKind, number>>;
   readonly schedule: 'constant' | 'cosine';
   readonly warmUp: number;
-  readonly threads?: number | undefined;
-  readonly workDir?: string | undefined;
+  readonly machine?: Machine | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onStep?: (step: number, loss: number) => void;
 }
@@ -69,10 +68,9 @@ export async function trainBlock(
   options: TrainOptions,
 ): Promise<TrainedBlock> {
   const whole = (feeds: Feeds): Feeds => ({ ...feeds, ...feedsOf(learnables) });
-  const session = await TrainingSession.open(runtime, request, whole(probes[0]?.() ?? {}), {
-    ...(options.threads !== undefined && { threads: options.threads }),
-    ...(options.workDir !== undefined && { workDir: options.workDir }),
-  });
+  const { machine } = options;
+  const open = machine && { threads: machine.threads, folder: machine.temporary };
+  const session = await TrainingSession.open(runtime, request, whole(probes[0]?.() ?? {}), open);
   try {
     const measure = async (): Promise<number> => {
       let sum = 0;

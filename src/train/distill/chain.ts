@@ -3,11 +3,13 @@
  * recomputation inside (Chen et al. 2016, "Training deep nets with sublinear memory cost", with the cuts of the calibration).
  * One segment that holds everything needs no recomputation; more segments need less memory.
  */
+
 import { elementTypeOf } from '../../analysis/element-types.js';
 import type { Execution } from '../../analysis/execution.js';
 import type { ModelAnalysis } from '../../analysis/projection.js';
 import { type Edge, GraphFeeder, type Plan, planCapture, SegmentFiles } from '../../capture/index.js';
 import { fail } from '../../diagnostics.js';
+import type { Machine } from '../../files/machine.js';
 import { temporaryFolder } from '../../files/temporary.js';
 import type { Model, Value } from '../../onnx/ir/graph.js';
 import type { DecoderHints } from '../../runtime/hints.js';
@@ -26,12 +28,10 @@ export interface ChainRequest {
   /** Default: divergence from the lesson's teacher. */
   readonly objective?: Objective;
   readonly runtime: Runtime;
-  readonly threads: number;
+  readonly machine: Machine;
   readonly hints?: DecoderHints;
   /** Weight bytes of a segment; default: all in one. */
   readonly maxWeightBytes?: number;
-  /** Where the temporary folder is made; default the system's. */
-  readonly workDir?: string;
 }
 
 /** An example with the teacher's last hidden states [windows, length, hidden]. */
@@ -61,19 +61,19 @@ export class Chain {
   readonly #objective: Objective;
 
   constructor(request: ChainRequest) {
-    const { model, analysis, student, runtime, threads, ids } = request;
+    const { model, analysis, student, runtime, machine, ids } = request;
     const { execution, segments } = planStudent(model, analysis, request.maxWeightBytes ?? Number.MAX_SAFE_INTEGER);
     const head = headOf(model, analysis, execution);
     this.#execution = execution;
     this.#objective = request.objective ?? 'divergence';
     this.#feeder = new GraphFeeder(model, analysis, request.hints);
-    this.#files = new SegmentFiles(temporaryFolder('distill', request.workDir));
+    this.#files = new SegmentFiles(temporaryFolder('distill', machine.temporary));
     let goesBack = false;
     this.#parts = segments.map((segment, at) => {
       const nodes = new Set(segment.nodes);
       const own = student.filter(({ projection }) => projection.sites.some(({ node }) => nodes.has(node)));
       const last = at === segments.length - 1 ? { head, ids, objective: this.#objective } : undefined;
-      const shared = { model, execution, runtime, files: this.#files, open: { threads } };
+      const shared = { model, execution, runtime, files: this.#files, open: { threads: machine.threads } };
       const part = new Part({ ...shared, segment, student: own, head: last, goesBack });
       goesBack ||= own.some(({ learns }) => learns);
       return part;

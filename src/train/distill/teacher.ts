@@ -1,10 +1,12 @@
 /** The teacher: last hidden states of the float model, computed once for all steps and precisions, and kept in one file. */
+
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ModelAnalysis } from '../../analysis/projection.js';
 import { digestOfWindows, planCapture, SegmentRunner } from '../../capture/index.js';
 import { fail, isRuntimeFailure } from '../../diagnostics.js';
+import { keptIn, type Machine } from '../../files/machine.js';
 import { checkRecord, type RecordName, RecordWriter, unlessDamaged } from '../../files/record.js';
 import { stagedFilesAsync } from '../../files/staging.js';
 import { temporaryFolder } from '../../files/temporary.js';
@@ -22,11 +24,9 @@ export interface TeacherRequest {
   readonly modelDigest: string;
   readonly text: DistillText;
   readonly runtime: Runtime;
-  readonly threads: number;
-  readonly memoryBytes: number;
+  /** Its work folder keeps the file, where it is found again; otherwise it lies in a temporary folder that `close` removes. */
+  readonly machine: Machine;
   readonly hints?: DecoderHints;
-  /** Where the file is kept, and found again; without it a temporary folder that `close` removes. */
-  readonly folder?: string;
   /** Told when that file is damaged. */
   readonly log?: Log;
   readonly signal?: AbortSignal;
@@ -67,8 +67,9 @@ export class Teacher {
 
 /** Runs the float model over the text, or finds what an earlier run kept. */
 export async function openTeacher(request: TeacherRequest): Promise<Teacher> {
-  const { model, analysis, modelDigest, text, folder } = request;
-  const temporary = folder === undefined ? temporaryFolder('teacher') : undefined;
+  const { model, analysis, modelDigest, text, machine } = request;
+  const folder = keptIn(machine, 'teacher');
+  const temporary = folder === undefined ? temporaryFolder('teacher', machine.temporary) : undefined;
   const { projection, hidden } = headOf(model, analysis, planCapture(model, analysis).execution);
   const name = createHash('sha256')
     .update(`${modelDigest} ${digestOfWindows(text.windows)}`)
@@ -108,12 +109,11 @@ async function capture(
   open: () => RecordWriter,
   batch: number | undefined,
 ): Promise<void> {
-  const { model, analysis, text, runtime, threads, memoryBytes, hints, signal, onProgress } = request;
+  const { model, analysis, text, runtime, machine, hints, signal, onProgress } = request;
   const runner = new SegmentRunner(model, analysis, text.windows, runtime, {
     scope: () => false,
     targets: [hidden],
-    threads,
-    memoryBytes,
+    machine,
     ...(batch !== undefined && { batch }),
     ...(hints !== undefined && { hints }),
     ...(signal !== undefined && { signal }),

@@ -48,8 +48,8 @@ function runner(memoryBytes = 1e9): ElasticRunner {
   const reader = { layout: open.layout, tensor: tensors.tensor.bind(tensors) };
   const weights = (place: (typeof open.layout.projections)[number], bits: number) => denseWeights(reader, place, bits);
   const { signal } = silentContext();
-  const shared = { runtime: ortRuntime, threads: 1, workFolder: root, hints: {}, signal };
-  return new ElasticRunner({ graph, weights, windows, memoryBytes, ...shared });
+  const machine = { threads: 1, memoryBytes, temporary: root };
+  return new ElasticRunner({ graph, weights, windows, machine, runtime: ortRuntime, hints: {}, signal });
 }
 
 const uniform = (bits: Precision): Mix => new Map(open.layout.projections.map(({ id }) => [id, bits]));

@@ -6,7 +6,7 @@ import type { Value } from '../../../src/onnx/ir/graph.js';
 import { bfloat16ToFloat32, float32ToBfloat16 } from '../../../src/onnx/ir/half.js';
 import { tensorOf } from '../../../src/onnx/ir/tensor.js';
 import { GraphBuilder } from '../../../src/onnx/rewrite/builder.js';
-import { computeInFloat32, computesBfloat16 } from '../../../src/onnx/rewrite/compute-float32.js';
+import { computeInFloat32, computesIn } from '../../../src/onnx/rewrite/compute-float32.js';
 import { floats } from '../../../src/runtime/runtime.js';
 import { noise } from '../../support/decoder.js';
 import { outputsOf } from '../../support/numeric.js';
@@ -28,9 +28,9 @@ function product(): GraphBuilder {
 describe('computeInFloat32', () => {
   it('gives the products of the widened numbers, and float32 at the edge', async () => {
     const b = product();
-    expect(computesBfloat16(b.model())).toBe(true);
+    expect(computesIn(b.model(), 'bfloat16')).toBe(true);
     computeInFloat32(b.rewriter);
-    expect(computesBfloat16(b.model())).toBe(false);
+    expect(computesIn(b.model(), 'bfloat16')).toBe(false);
     expect(b.model().graph.outputs[0]?.type).toEqual({ dtype: 'float32', shape: [2, 3] });
     const x = noise(8, 2);
     const { y } = await outputsOf(b.model(), { x: floats(x, [2, 4]) });

@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import { executionOf } from '../../../src/analysis/execution.js';
 import { analyse } from '../../../src/analysis/projections.js';
 import { SegmentRunner } from '../../../src/capture/segment-runner.js';
+import { foldScale } from '../../../src/emit/fold-scale.js';
 import { loadRows } from '../../../src/kernels/load-rows.js';
 import { KernelPool } from '../../../src/kernels/pool.js';
 import { importModel } from '../../../src/onnx/convert/import.js';
@@ -11,7 +12,7 @@ import { Rewriter } from '../../../src/onnx/rewrite/rewriter.js';
 import { ortRuntime } from '../../../src/runtime/ort.js';
 import { storedWeight } from '../../../src/solve/solve-projections.js';
 import { findTrainBlocks, projectionsOf } from '../../../src/train/blocks/block.js';
-import { foldPlaces, foldScale } from '../../../src/train/blocks/fold-scale.js';
+import { foldPlaces } from '../../../src/train/blocks/fold-scale.js';
 import { scaleNamesOf } from '../../../src/train/blocks/learnables.js';
 import { factorsOf, inverseOf, inverted, scaledWeights } from '../../../src/train/blocks/transform.js';
 import { noise } from '../../support/decoder.js';
@@ -21,7 +22,7 @@ const ids = Int32Array.from({ length: 24 }, (_, at) => 3 + ((at * 7919) % 300));
 
 async function logitsOf(model: Model, weights: ReadonlyMap<string, Float32Array>): Promise<Float32Array> {
   const logits = model.graph.outputs.find(({ name }) => name === 'logits') as Value;
-  const runner = new SegmentRunner(model, analyse(model), [ids], ortRuntime, { threads: 1, targets: [logits] });
+  const runner = new SegmentRunner(model, analyse(model), [ids], ortRuntime, { targets: [logits] });
   const stream = runner.stream();
   let found = new Float32Array(0);
   for (const segment of runner.segments)
@@ -71,7 +72,11 @@ describe.each([
       }
       const places = foldPlaces(block);
       expect(places).toHaveLength(1);
-      foldScale(new Rewriter(model), places ?? [], inverseOf(block, learned) as Float32Array, block.id);
+      foldScale(new Rewriter(model), {
+        id: block.id,
+        places: places ?? [],
+        inverse: inverseOf(block, learned) as Float32Array,
+      });
     }
     // At most one node for each norm whose factor is computed, and that on constants alone.
     expect(model.graph.nodes.length - nodes).toBeLessThanOrEqual(blocks.length);

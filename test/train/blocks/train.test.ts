@@ -66,7 +66,7 @@ const options: TrainOptions = {
   rates: { clip: made.rate, scale: 0.01, shift: 0.01, rounding: 0.005, tables: 0.005 },
   schedule: 'constant',
   warmUp: 0,
-  threads: 1,
+  machine: { threads: 1, memoryBytes: 1e9 },
 };
 
 interface Run {
@@ -103,7 +103,7 @@ describe('50 steps of MatQuant', () => {
   });
 
   it('are the same numbers with one thread and with two', async () => {
-    const [one, two] = [await trained(), await trained({ options: { threads: 2 } })];
+    const [one, two] = [await trained(), await trained({ options: { machine: { threads: 2, memoryBytes: 1e9 } } })];
     expect(two.learned).toEqual(one.learned);
   });
 });

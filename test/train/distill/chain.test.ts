@@ -34,6 +34,8 @@ const student = ['layers.0.down', 'layers.2.gate', 'layers.3.down'].map((id) =>
 );
 const tables = tablesOf(student);
 
+const machine = { threads: 1, memoryBytes: 1e8 };
+
 async function withChain<T>(
   options: { readonly maxWeightBytes?: number; readonly ids?: Int32Array },
   use: (chain: Chain, lesson: Lesson) => Promise<T>,
@@ -44,11 +46,10 @@ async function withChain<T>(
     modelDigest: 'test',
     text,
     runtime: ortRuntime,
-    threads: 1,
-    memoryBytes: 1e8,
+    machine,
   });
   const { ids, ...bound } = options;
-  const chain = new Chain({ model, analysis, student, ids, runtime: ortRuntime, threads: 1, ...bound });
+  const chain = new Chain({ model, analysis, student, ids, runtime: ortRuntime, machine, ...bound });
   try {
     const example = text.example([0, 1], 2);
     return await use(chain, { example, teacher: teacher.states(example.rows) });

@@ -38,8 +38,8 @@ describe('a decoder with coded weights has the divergence and the gradients of P
     const analysis = analyse(model);
     const text = new DistillText(windows.map((window) => Int32Array.from(window)));
     const student = Object.keys(slopes).map((id) => gridStudent(projectionOf(analysis, id), block));
-    const shared = { model, analysis, runtime: ortRuntime, threads: 1, hints };
-    const teacher = await openTeacher({ ...shared, modelDigest: name, text, memoryBytes: 1e8 });
+    const shared = { model, analysis, runtime: ortRuntime, machine: { threads: 1, memoryBytes: 1e8 }, hints };
+    const teacher = await openTeacher({ ...shared, modelDigest: name, text });
     const chain = new Chain({ ...shared, student, ids: undefined });
     try {
       const example = text.example([0, 1], 2);

@@ -38,7 +38,13 @@ async function withChain<T>(bits: Precision, use: (chain: Chain, lesson: Lesson)
     start: 4,
   };
   const student = projections.map((projection): WeightStudent => ({ projection, learns: true, bits, plan }));
-  const shared = { model, analysis, runtime: ortRuntime, threads: 1, hints: readHints(mistral) };
+  const shared = {
+    model,
+    analysis,
+    runtime: ortRuntime,
+    machine: { threads: 1, memoryBytes: 1e9 },
+    hints: readHints(mistral),
+  };
   const chain = new Chain({ ...shared, student, ids: undefined, objective: 'likelihood' });
   try {
     const example = text.example([0, 1], 2);
