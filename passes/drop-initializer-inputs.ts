@@ -26,10 +26,7 @@ export const dropInitializerInputs: Pass<DropInitializerInputsOptions> = defineP
   name: 'drop-initializer-inputs',
   summary: 'Removes graph inputs that have the name of an initializer.',
   options,
-  needs: [],
-  gives: [],
   keeps: 'bits',
-  idempotent: true,
   run(rw, { overridable }) {
     if (rw.model.irVersion >= FIRST_OPTIONAL && !overridable) return;
     for (const graph of graphsOf(rw.model.graph)) {

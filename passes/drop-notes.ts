@@ -13,10 +13,7 @@ export const dropNotes: Pass<NoOptions> = definePass({
   name: 'drop-notes',
   summary: 'Removes debugging metadata of exporters, such as stack traces and class names.',
   options: noOptions,
-  needs: [],
-  gives: [],
   keeps: 'bits',
-  idempotent: true,
   run(rw) {
     for (const target of annotated(rw.model)) rw.dropMetadata(target, (key) => !key.startsWith('matquant.'));
   },

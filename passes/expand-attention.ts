@@ -21,10 +21,7 @@ export const expandAttention: Pass<NoOptions> = definePass({
   name: 'expand-attention',
   summary: 'Writes attention from an empty cache out in elementary operators.',
   options: noOptions,
-  needs: [],
-  gives: [],
   keeps: 'values',
-  idempotent: true,
   run(rw) {
     for (const rule of [groupedRule, multiHeadRule, attentionRule]) applyRule(rw, rule);
   },

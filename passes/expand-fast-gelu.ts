@@ -53,10 +53,7 @@ export const expandFastGelu: Pass<NoOptions> = definePass({
   name: 'expand-fast-gelu',
   summary: 'Writes FastGelu in standard operators.',
   options: noOptions,
-  needs: [],
-  gives: [],
   keeps: 'values',
-  idempotent: true,
   run(rw) {
     applyRule(rw, rule);
   },

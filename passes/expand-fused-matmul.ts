@@ -35,10 +35,7 @@ export const expandFusedMatmul: Pass<NoOptions> = definePass({
   name: 'expand-fused-matmul',
   summary: 'Splits fused products into transposes, factors and a product.',
   options: noOptions,
-  needs: [],
-  gives: [],
   keeps: 'values',
-  idempotent: true,
   run(rw) {
     applyRule(rw, rule);
   },

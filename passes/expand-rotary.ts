@@ -37,10 +37,7 @@ export const expandRotary: Pass<NoOptions> = definePass({
   name: 'expand-rotary',
   summary: 'Writes rotary embeddings out in elementary operators.',
   options: noOptions,
-  needs: [],
-  gives: [],
   keeps: 'values',
-  idempotent: true,
   run(rw) {
     applyRule(rw, rule);
   },

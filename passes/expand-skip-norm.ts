@@ -40,10 +40,7 @@ export const expandSkipNorm: Pass<NoOptions> = definePass({
   name: 'expand-skip-norm',
   summary: 'Splits normalizations that add a residual into a sum and a normalization.',
   options: noOptions,
-  needs: [],
-  gives: [],
   keeps: 'values',
-  idempotent: true,
   run(rw) {
     applyRule(rw, rule);
   },

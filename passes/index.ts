@@ -1,6 +1,5 @@
-/** Every pass, in the order in which a pipeline may run them. The only list: commands, docs and tests read it. */
+/** Every pass of the product. The only list: commands, docs and tests read it. */
 import type { PassDescription } from '../src/onnx/rewrite/define-pass.js';
-import { dedupeInitializers } from './dedupe-initializers.js';
 import { dropInitializerInputs } from './drop-initializer-inputs.js';
 import { dropNotes } from './drop-notes.js';
 import { expandAttention } from './expand-attention.js';
@@ -8,12 +7,10 @@ import { expandFastGelu } from './expand-fast-gelu.js';
 import { expandFusedMatmul } from './expand-fused-matmul.js';
 import { expandRotary } from './expand-rotary.js';
 import { expandSkipNorm } from './expand-skip-norm.js';
-import { nestProjectionsPass } from './nest-projections.js';
-import { packProjectionsPass } from './pack-projections.js';
-import { qdqProjectionsPass } from './qdq-projections.js';
+import { nestProjections } from './nest-projections.js';
+import { packProjections } from './pack-projections.js';
+import { qdqProjections } from './qdq-projections.js';
 import { quantizeEmbedding } from './quantize-embedding.js';
-import { removeIdentity } from './remove-identity.js';
-import { removeUnused } from './remove-unused.js';
 import { shareTiedHead } from './share-tied-head.js';
 import { splitExperts } from './split-experts.js';
 import { storeFloat16 } from './store-float16.js';
@@ -24,9 +21,6 @@ export const PASSES: readonly PassDescription[] = [
   unstackWeights,
   splitExperts,
   dropNotes,
-  removeIdentity,
-  removeUnused,
-  dedupeInitializers,
   shareTiedHead,
   expandSkipNorm,
   expandFastGelu,
@@ -35,7 +29,7 @@ export const PASSES: readonly PassDescription[] = [
   expandRotary,
   quantizeEmbedding,
   storeFloat16,
-  nestProjectionsPass,
-  packProjectionsPass,
-  qdqProjectionsPass,
+  nestProjections,
+  packProjections,
+  qdqProjections,
 ];

@@ -1,7 +1,7 @@
 /**
  * Projections that read the nested data file.
  *
- * Matches: the placeholders of a template (`rewrite/projection/sites.ts`), each standing for Y = alpha * X . W (+ bias).
+ * Matches: the placeholders of a template (`src/emit/sites.ts`), each standing for Y = alpha * X . W (+ bias).
  * Becomes: MatMulNBits over codes that a few operators on constants join from bit planes, with scales decoded from the set's
  * tables, plus blockSum(X) . offset where the table has offsets. The joined codes stand in the main graph, so that both
  * branches of a merged decoder share them. A plane that is B as it stands goes through an Identity where its scales are decoded.
@@ -19,29 +19,25 @@ import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
 import { effectiveBits } from '../src/quant/layout.js';
 import { containerBits } from '../src/quant/precision.js';
 
-/** The declaration, for lists and pages; code that has the material calls the function. */
-export const nestProjectionsPass: Pass<NoOptions, Filling> = definePass<NoOptions, Filling>({
+export const nestProjections: Pass<NoOptions, Filling> = definePass<NoOptions, Filling>({
   name: 'nest-projections',
   summary: 'Makes projections read their codes from the bit planes of a nested data file.',
   options: noOptions,
-  needs: [],
-  gives: [],
   keeps: 'interface',
-  idempotent: true,
   material: 'the layout of the set and the precision of each projection',
   run(rw, _, filling) {
-    nestProjections(rw, filling);
+    nest(rw, filling);
   },
 });
 
-/** Fills a template with products over the nested data file. Returns how many products there are. */
-export function nestProjections(rw: Rewriter, filling: Filling): number {
+/** Fills a template with products over the nested data file. */
+function nest(rw: Rewriter, filling: Filling): void {
   const { layout, tensor, bitsOf, accuracyLevel } = filling;
   const codes = layout.projections.reduce((sum, { k, n }) => sum + elementCount([k, n]), 0);
   const step = filling.step ?? (codes < WORD_FROM ? 'byte' : 'word');
   let joiner: Joiner | undefined;
   rw.requireDomain('com.microsoft', 1);
-  return fillTemplate(rw, layout, (emitter, at) => {
+  fillTemplate(rw, layout, (emitter, at) => {
     joiner ??= new Joiner(emitter, tensor, step);
     const bits = effectiveBits(at.place, bitsOf(at.place.id));
     const table = storedTable(emitter, tensor, layout, at, bits);

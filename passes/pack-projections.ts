@@ -1,7 +1,7 @@
 /**
  * Projections of a self-contained model, packed as MatMulNBits reads them: nothing is joined when a session is made.
  *
- * Matches: the placeholders of a template (`rewrite/projection/sites.ts`).
+ * Matches: the placeholders of a template (`src/emit/sites.ts`).
  * Becomes: MatMulNBits over codes stored in their container (int3 in 4 bits, int5 to int7 in 8), plus blockSum(X) . offset
  * where the table has offsets. Tables keep the form they are stored in, or are plain float32.
  * Why it is sound: as nest-projections; only the place of the codes differs.
@@ -30,29 +30,25 @@ export interface PackedProjection {
 /** Gives the packed form of a projection at one of its own precisions. */
 export type Pack = (place: ProjectionPlace, bits: Precision) => PackedProjection;
 
-/** The declaration, for lists and pages; code that has the material calls the function. */
-export const packProjectionsPass: Pass<NoOptions, Filling & { readonly pack: Pack }> = definePass<
+export const packProjections: Pass<NoOptions, Filling & { readonly pack: Pack }> = definePass<
   NoOptions,
   Filling & { readonly pack: Pack }
 >({
   name: 'pack-projections',
   summary: 'Stores projections packed as MatMulNBits reads them, for self-contained models.',
   options: noOptions,
-  needs: [],
-  gives: [],
   keeps: 'interface',
-  idempotent: true,
   material: 'the layout of the set, the precision of each projection and its packed codes',
   run(rw, _, material) {
-    packProjections(rw, material, material.pack);
+    packAll(rw, material, material.pack);
   },
 });
 
-/** Fills a template with products over packed codes. Returns how many products there are. */
-export function packProjections(rw: Rewriter, filling: Filling, pack: Pack): number {
+/** Fills a template with products over packed codes. */
+function packAll(rw: Rewriter, filling: Filling, pack: Pack): void {
   const { layout, tensor, bitsOf, accuracyLevel } = filling;
   rw.requireDomain('com.microsoft', 1);
-  return fillTemplate(rw, layout, (emitter, at) => {
+  fillTemplate(rw, layout, (emitter, at) => {
     const bits = effectiveBits(at.place, bitsOf(at.place.id));
     const packed = pack(at.place, bits);
     const table = tableOf(emitter, tensor, layout, at, bits, packed);

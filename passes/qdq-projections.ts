@@ -1,7 +1,7 @@
 /**
  * Projections in standard ONNX: a weight behind DequantizeLinear.
  *
- * Matches: the placeholders of a template (`rewrite/projection/sites.ts`).
+ * Matches: the placeholders of a template (`src/emit/sites.ts`).
  * Becomes: MatMul(X, DequantizeLinear(codes [K, N], scales [blocks, N], axis 0)), plus blockSum(X) . offset where the table has
  * offsets. This layout straight into the MatMul is the one ONNX Runtime fuses to MatMulNBits; behind a Transpose it never does.
  * Why it is sound: signed codes C - 2^(m-1) decode with zero point 0 to what MatMulNBits computes by default; a stored zero
@@ -29,31 +29,27 @@ export type PackColumns = (place: ProjectionPlace, bits: Precision, dtype: DType
 const SIGNED: Readonly<Record<ContainerBits, DType>> = { 2: 'int2', 4: 'int4', 8: 'int8' };
 const UNSIGNED: Readonly<Record<ContainerBits, DType>> = { 2: 'uint2', 4: 'uint4', 8: 'uint8' };
 
-/** The declaration, for lists and pages; code that has the material calls the function. */
-export const qdqProjectionsPass: Pass<NoOptions, Filling & { readonly pack: PackColumns }> = definePass<
+export const qdqProjections: Pass<NoOptions, Filling & { readonly pack: PackColumns }> = definePass<
   NoOptions,
   Filling & { readonly pack: PackColumns }
 >({
   name: 'qdq-projections',
   summary: 'Stores projections as codes behind DequantizeLinear, in standard ONNX.',
   options: noOptions,
-  needs: [],
-  gives: [],
   keeps: 'interface',
-  idempotent: true,
   material: 'the layout of the set, the precision of each projection and its codes',
   run(rw, _, material) {
-    qdqProjections(rw, material, material.pack);
+    dequantize(rw, material, material.pack);
   },
 });
 
-/** Fills a template with standard products. Returns how many there are. */
-export function qdqProjections(rw: Rewriter, filling: Filling, pack: PackColumns): number {
+/** Fills a template with standard products. */
+function dequantize(rw: Rewriter, filling: Filling, pack: PackColumns): void {
   const { layout, tensor, bitsOf } = filling;
   const containers = layout.projections.map((place) => containerBits(effectiveBits(place, bitsOf(place.id))));
   if (containers.includes(2)) raiseOpset(rw, 25, 13);
   else raiseOpset(rw, 21, 10);
-  return fillTemplate(rw, layout, (emitter, at) => {
+  fillTemplate(rw, layout, (emitter, at) => {
     refuseRagged(at.place);
     const bits = effectiveBits(at.place, bitsOf(at.place.id));
     const table = storedTable(emitter, tensor, layout, at, bits);

@@ -55,10 +55,7 @@ export const quantizeEmbedding: Pass<NoOptions, readonly TableTarget[]> = define
     name: 'quantize-embedding',
     summary: 'Reads the token embedding and the head from packed codes, a tied pair from one blob.',
     options: noOptions,
-    needs: [],
-    gives: [],
     keeps: 'interface',
-    idempotent: false,
     material: 'the packed codes and scales of the tables, and who reads them',
     run: (rw, _, targets) => {
       for (const target of targets) quantize(rw, target);

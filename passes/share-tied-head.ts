@@ -21,10 +21,7 @@ export const shareTiedHead: Pass<NoOptions> = definePass({
   name: 'share-tied-head',
   summary: 'Stores a head that repeats the token embedding only once.',
   options: noOptions,
-  needs: [],
-  gives: [],
   keeps: 'values',
-  idempotent: true,
   run(rw) {
     const pair = copyIn(rw.model);
     if (pair !== undefined) share(rw, pair);

@@ -21,10 +21,7 @@ export const splitExperts: Pass<NoOptions> = definePass({
   name: 'split-experts',
   summary: 'Multiplies by the matrices of stacked experts one by one.',
   options: noOptions,
-  needs: [],
-  gives: [],
   keeps: 'values',
-  idempotent: true,
   run(rw) {
     for (const down of [...nodesOf(rw.model.graph)]) {
       const block = blockBehind(down);

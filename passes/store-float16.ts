@@ -45,10 +45,7 @@ export const storeFloat16: Pass<StoreFloat16Options, StoreOnly> = definePass<Sto
   name: 'store-float16',
   summary: 'Stores large float32 tensors as float16 and casts them back when the model is loaded.',
   options,
-  needs: [],
-  gives: [],
   keeps: 'values',
-  idempotent: true,
   run: (rw, { threshold }, only) => {
     const storages = new WeakMap<object, object>();
     for (const match of float16Candidates(rw.model, threshold)) {

@@ -18,10 +18,7 @@ export const unstackWeights: Pass<NoOptions> = definePass({
   name: 'unstack-weights',
   summary: 'Stores the matrices of a stack one by one where constant indices take it apart.',
   options: noOptions,
-  needs: [],
-  gives: [],
   keeps: 'bits',
-  idempotent: true,
   run(rw) {
     const stacks = new Set<Value>();
     for (const node of nodesOf(rw.model.graph)) {

@@ -1,5 +1,6 @@
 /** The text of docs/recipes.md, made from the recipe's own schema and presets; `npm run golden` writes it, a test compares it. */
 import { PRESETS, recipeJsonSchema } from '../src/index.js';
+import { METHOD_NAMES, METHODS, type MethodRow } from '../src/recipe/index.js';
 
 /** What of a JSON Schema the page shows. */
 interface Schema {
@@ -56,6 +57,27 @@ function tableOf(properties: Readonly<Record<string, Schema>>): string {
   return ['| field | values | default | meaning |', '| --- | --- | --- | --- |', ...rows].join('\n');
 }
 
+const NEEDS: Readonly<Record<MethodRow['needs'], string>> = {
+  weights: 'weights alone',
+  'random-ids': 'no text: statistics of random token ids, or of text where there is some',
+  statistics: 'activation statistics of text',
+  activations: 'text, block by block',
+  text: 'text, end to end',
+};
+
+/** One row per method: what it is, what it needs, and which fields may stand beside it. */
+function methodTable(): string {
+  const rows = METHOD_NAMES.map((name) => {
+    const { help, needs, trains, adapts, mostBits } = METHODS[name];
+    const trained =
+      trains === undefined ? `${code('train')} (tables alone)` : `${code(trains)} (defaults where absent)`;
+    const takes = adapts ? `${trained}, ${code('prefix')}` : trained;
+    return `| ${code(name)} | ${help} | ${NEEDS[needs]} | ${takes} | ${mostBits ?? 'any number'} |`;
+  });
+  const head = ['| method | is | needs | takes | precisions |', '| --- | --- | --- | --- | --- |'];
+  return [...head, ...rows].join('\n');
+}
+
 export function recipePage(): string {
   const { preset: _, ...fields } = (recipeJsonSchema() as Schema).properties ?? {};
   const sections = Object.entries(fields).flatMap(([name, { properties, description }]) =>
@@ -67,6 +89,7 @@ export function recipePage(): string {
     HEAD,
     `## Fields\n\n${tableOf(fields)}\n`,
     `## \`overrides\`\n\n${tableOf(overrides)}\n`,
+    `## Methods\n\n${methodTable()}\n\n\`distill\` and \`train\` for tables need a \`decode\` other than \`tied\`; \`distill\` with \`codes\` in \`learn\` needs a method with statistics.\n`,
     ...sections,
     `## Presets\n\n${['| preset | is |', '| --- | --- |', ...presets].join('\n')}\n`,
   ].join('\n');

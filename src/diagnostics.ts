@@ -90,6 +90,10 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'the data file is too short for the precision',
     remedy: 'choose a precision of the set, or append the missing bytes with `matquant append`',
   },
+  'no-precision': {
+    summary: 'the set has no model of this precision',
+    remedy: 'ask for a precision that it has, or compile it with `--bits`',
+  },
   'scale-range': {
     summary: 'a scale or offset is outside the range of float16, in which tables are stored',
     remedy: 'leave the projection float by an override of the recipe: { "match": "^ID$", "exclude": true }',
@@ -210,6 +214,7 @@ export type ErrorCode =
   | 'not-a-set'
   | 'damaged'
   | 'precision-missing'
+  | 'no-precision'
   | 'scale-range'
   | 'empty-text'
   | 'bad-ids'

@@ -91,6 +91,7 @@ export {
   type Bits,
   type CodesRecipe,
   type DistillRecipe,
+  type MethodName,
   type OldestRuntimes,
   type Override,
   PRESETS,
@@ -111,6 +112,9 @@ export {
   type AppendOptions,
   type AppendResult,
   append,
+  type CompiledDistillation,
+  type CompiledProjection,
+  type Refusal,
   type SliceInput,
   type SliceOptions,
   type SliceResult,
@@ -132,4 +136,4 @@ export {
 } from './solve/index.js';
 export { type HubEnvironment, hubEnvironment, type InspectedInput, type ModelFolder } from './source/index.js';
 export type { TextInput, TextOptions } from './text/index.js';
-export type { DistillReport, Look } from './train/index.js';
+export type { Look } from './train/index.js';

@@ -3,6 +3,7 @@ import { fail } from '../diagnostics.js';
 import { describeOption } from '../options/index.js';
 import {
   describeRecipe as help,
+  METHODS,
   PRESETS,
   parseRecipe,
   presetOf,
@@ -111,14 +112,14 @@ export function recipeOf(values: Values<RecipeFlags>, hasText: boolean): Recipe 
     ...(named !== undefined && presetOf(named, preset === undefined ? 'recipe' : '--preset')),
     ...(file !== undefined && readRecipe(file)),
   };
-  const length = start.method === 'qat' ? stepsOf(values, start) : lengthOf(values, start);
+  const length = trainedBy(start) === 'qat' ? stepsOf(values, start) : lengthOf(values, start);
   return parseRecipe(
     {
       ...start,
       ...fieldsOf(values),
       ...prefixOf(values, start),
       ...length,
-      ...(start.method !== 'qat' && trainOf(values, start)),
+      ...(trainedBy(start) !== 'qat' && trainOf(values, start)),
     },
     file ?? 'the command line',
   );
@@ -130,8 +131,11 @@ function stepsOf(values: Values<RecipeFlags>, { qat }: RecipeInput): object {
   return Object.keys(steps).length === 0 ? {} : { qat: { ...qat, ...steps } };
 }
 
-const TRAINED: ReadonlySet<string | undefined> = new Set(['omniquant', 'matquant']);
-const trains = ({ method, train }: RecipeInput): boolean => train !== undefined || TRAINED.has(method);
+/** The field by which the method of a recipe trains. A recipe file may name a method that there is not. */
+const trainedBy = ({ method }: RecipeInput): 'train' | 'qat' | undefined =>
+  method !== undefined && Object.hasOwn(METHODS, method) ? METHODS[method].trains : undefined;
+
+const trains = (start: RecipeInput): boolean => start.train !== undefined || trainedBy(start) === 'train';
 
 /** What feeds the solver, where no blocks are trained. */
 function prefixOf({ prefix }: Values<RecipeFlags>, start: RecipeInput): object {

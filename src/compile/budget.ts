@@ -2,22 +2,15 @@
  * What a compiled model will weigh, part by part, before anything is computed: from shapes, the recipe, and what each constant
  * is for. Graphs without weights come on top.
  */
-import { FFN_ROLES, type Projection } from '../analysis/projection.js';
+import { FFN_ROLES } from '../analysis/projection.js';
 import { graphsOf, nodesOf } from '../onnx/ir/graph.js';
 import type { Tensor } from '../onnx/ir/tensor.js';
 import { SUPER_BLOCK } from '../quant/compress.js';
 import { blocksOf } from '../quant/grid.js';
-import { type StoredShape, storedBytes } from '../quant/stored-bits.js';
+import { storedBytes } from '../quant/layout-use.js';
 import type { Bits, Recipe } from '../recipe/index.js';
-import {
-  type Chosen,
-  type Source,
-  type TableBits,
-  type TokenTable,
-  tableBits,
-  tableBlock,
-  tokenTablesOf,
-} from '../source/index.js';
+import { planLayout } from '../set/index.js';
+import { type Source, type TableBits, type TokenTable, tableBits, tableBlock, tokenTablesOf } from '../source/index.js';
 
 /** Bytes by part of a model. A tied head has none of its own. */
 export interface Budget {
@@ -47,9 +40,10 @@ export function constantsOf({ model, analysis }: Source): ReadonlyMap<Tensor, Pa
   return new Map([...found].map(([storage, tensor]) => [tensor, parts.get(storage) ?? 'other']));
 }
 
-function partOf(role: Projection['role']): Part {
+function partOf(role: string): Part {
   if (role === 'head') return 'head';
-  return FFN_ROLES.has(role) ? 'ffn' : 'attention';
+  const ffn: ReadonlySet<string> = FFN_ROLES;
+  return ffn.has(role) ? 'ffn' : 'attention';
 }
 
 /** Bytes of the model as it is. */
@@ -62,7 +56,8 @@ export function floatBudget(source: Source): Budget {
 /** Bytes of the model of `bits` that the recipe makes. `source` was opened with the recipe. */
 export function compiledBudget(source: Source, recipe: Recipe, bits: Bits): Budget {
   const sum = emptyBudget();
-  for (const each of source.chosen) sum[partOf(each.projection.role)] += storedBytes(storedShape(each, bits, recipe));
+  const layout = planLayout(source.chosen, recipe);
+  for (const place of layout.projections) sum[partOf(place.role)] += storedBytes(layout, place, bits, false);
   const width = tableBits(recipe);
   const tables = width === undefined ? [] : tokenTablesOf(source.analysis);
   for (const table of tables) sum[table.name] += tableBytes(table, width as TableBits, recipe);
@@ -102,13 +97,6 @@ function tableBytes(table: TokenTable, bits: TableBits, { embeddingBlock, tables
   const { rows, cols } = table;
   const blocks = blocksOf(cols, tableBlock(table, embeddingBlock));
   const isCoded = bits < 8 && tables === 'c8' && (rows * blocks.count) % SUPER_BLOCK === 0;
-  return storedBytes({ rows, blocks, bits, form: isCoded ? 'c8' : 'fp16', offset: false });
-}
-
-/** What one projection stores in the model of `bits`: at least its floor, at most what the set has. */
-export function storedShape({ projection, floor }: Chosen, bits: Bits, recipe: Recipe): StoredShape {
-  const ascending = recipe.bits.toSorted((a, b) => a - b);
-  const own = ascending.find((each) => each >= Math.max(bits, floor)) ?? (ascending.at(-1) as Bits);
-  const offset = recipe.decode === 'ab' || recipe.decode === 'mid' || recipe.decode === 'tied';
-  return { rows: projection.n, blocks: blocksOf(projection.k, recipe.block), bits: own, form: recipe.tables, offset };
+  const entries = rows * blocks.count;
+  return (entries * blocks.block * bits) / 8 + (isCoded ? entries + (2 * entries) / SUPER_BLOCK : 2 * entries);
 }

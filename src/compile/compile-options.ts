@@ -6,11 +6,10 @@ import { openWorkFolder } from '../files/work-folder.js';
 import type { RecipeTaking } from '../options/index.js';
 import { guardOutputs, type Output, type OutputCheck } from '../outputs/index.js';
 import type { Recipe } from '../recipe/index.js';
-import { graphName, stemOfData } from '../set/index.js';
+import { type CompiledDistillation, graphName, type Refusal, stemOfData } from '../set/index.js';
 import type { TableReport, TextEvidence } from '../solve/index.js';
 import type { AskedInputs, ModelFolder } from '../source/index.js';
 import { type TextInput, type TextOptions, textFiles } from '../text/index.js';
-import type { DistillReport } from '../train/index.js';
 import type { Probe } from './check-set.js';
 import type { ProjectionReport } from './projection-report.js';
 
@@ -79,13 +78,13 @@ export interface CompileResult {
   /** Number of quantized projections. */
   readonly quantized: number;
   /** Projections and tensors that stay float, with a code of `REFUSALS` and a reason. */
-  readonly refused: readonly { readonly at: string; readonly code: string; readonly reason: string }[];
+  readonly refused: readonly Refusal[];
   /** Shape, errors and code histograms of each projection. */
   readonly projections: readonly ProjectionReport[];
   /** Embedding and head, where they were quantized. */
   readonly tables: readonly TableReport[];
   /** Precisions whose tables were distilled. */
-  readonly distilled: readonly DistillReport[];
+  readonly distilled: readonly CompiledDistillation[];
   /** How much text there was and how much the widest projection needs; undefined without text. */
   readonly calibrationTokens: number;
   /** What the text has beside what the widest projection needs; undefined where nothing was learnt from text. */

@@ -2,9 +2,10 @@
 import type { RefusalCode } from '../diagnostics.js';
 import { type Context, silentContext } from '../log.js';
 import { checkOptions, type RecipeTaking } from '../options/index.js';
-import { storedBitsPerWeight } from '../quant/stored-bits.js';
+import { bitsPerWeight } from '../quant/layout-use.js';
 import { type OldestRuntimes, oldestRuntimes, parseRecipe, type Recipe } from '../recipe/index.js';
 import { UNDERSTOOD } from '../runtime/input-roles.js';
+import { planLayout } from '../set/index.js';
 import { peakMemory } from '../solve/index.js';
 import {
   type AskedInputs,
@@ -15,7 +16,7 @@ import {
   openSource,
   type Source,
 } from '../source/index.js';
-import { type Budget, compiledBudget, floatBudget, storedShape, totalOf } from './budget.js';
+import { type Budget, compiledBudget, floatBudget, totalOf } from './budget.js';
 import { computesHalf, requireTarget } from './target.js';
 import { fitRest } from './target-size.js';
 
@@ -65,6 +66,8 @@ export interface InspectResult {
   readonly activation: string | null;
   /** Token embedding and head; null if none was found. */
   readonly embedding: { readonly vocabulary: number; readonly hidden: number; readonly head: string } | null;
+  /** Passes that changed the graph when it was read, with the number of changes. */
+  readonly passes: readonly { readonly name: string; readonly changes: number }[];
   readonly projections: readonly InspectedProjection[];
   /** What each input is fed with. */
   readonly inputs: readonly InspectedInput[];
@@ -114,6 +117,7 @@ export async function inspect(input: InspectInput, context: Context = silentCont
             hidden: analysis.embedding.hidden,
             head: analysis.embedding.head,
           },
+    passes: source.rewrites.flatMap(({ name, changes: { length } }) => (length > 0 ? [{ name, changes: length }] : [])),
     projections: rows(source),
     inputs: inspectInputs(model),
     problems: feedProblems(model),
@@ -149,13 +153,13 @@ function rows(source: Source): readonly InspectedProjection[] {
 
 /** Size of each model of the set. */
 function sizesOf(source: Source, recipe: Recipe): Record<string, InspectedSize> {
+  const layout = planLayout(source.chosen, recipe);
   const entries = recipe.bits
     .toSorted((a, b) => a - b)
     .map((bits) => {
       const budget = compiledBudget(source, recipe, bits);
-      const shapes = source.chosen.map((each) => storedShape(each, bits, recipe));
-      const size = { bytes: Math.ceil(totalOf(budget)), budget, storedBitsPerWeight: storedBitsPerWeight(shapes) };
-      return [`int${bits}`, size] as const;
+      const { stored } = bitsPerWeight(layout, () => bits, false);
+      return [`int${bits}`, { bytes: Math.ceil(totalOf(budget)), budget, storedBitsPerWeight: stored }] as const;
     });
   return Object.fromEntries(entries);
 }

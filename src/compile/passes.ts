@@ -1,8 +1,7 @@
 /** The passes as the command line shows them, generated from their declarations. */
 import { PASSES } from '../../passes/index.js';
 import { fail } from '../diagnostics.js';
-import { optionsOf } from '../onnx/rewrite/define-pass.js';
-import type { Fact } from '../onnx/rewrite/facts.js';
+import { KEEPS, type Keeps, optionsOf } from '../onnx/rewrite/define-pass.js';
 
 export interface PassSummary {
   readonly name: string;
@@ -10,9 +9,11 @@ export interface PassSummary {
 }
 
 export interface PassPage extends PassSummary {
-  readonly keeps: string;
-  readonly needs: readonly string[];
-  readonly gives: readonly string[];
+  readonly keeps: Keeps;
+  /** The same in words. */
+  readonly promise: string;
+  /** What code hands in beside options. */
+  readonly material?: string;
   readonly options: readonly { readonly name: string; readonly describe: string; readonly default?: unknown }[];
 }
 
@@ -31,7 +32,7 @@ export function explainPass(name: string): PassPage {
       `There is no pass ${name}; the passes are ${PASSES.map((each) => each.name).join(', ')}`,
     );
   }
-  const names = (facts: readonly Fact[]): readonly string[] => facts.map((fact) => fact.name);
-  const { summary, keeps, needs, gives } = pass;
-  return { name, summary, keeps, needs: names(needs), gives: names(gives), options: optionsOf(pass) };
+  const { summary, keeps, material } = pass;
+  const promise = KEEPS[keeps];
+  return { name, summary, keeps, promise, ...(material !== undefined && { material }), options: optionsOf(pass) };
 }

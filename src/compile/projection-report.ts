@@ -2,27 +2,12 @@
 
 import { codeHistogram } from '../quant/histogram.js';
 import type { ProjectionPlace } from '../quant/layout.js';
-import type { ProjectionParts } from '../set/index.js';
+import type { CompiledProjection, ProjectionParts } from '../set/index.js';
 import type { SolvedProjection } from '../solve/index.js';
 
-/** A quantized projection: shape, errors, code histogram. */
-export interface ProjectionReport {
-  readonly id: string;
-  readonly layer: number;
-  readonly role: string;
-  readonly k: number;
-  readonly n: number;
-  /**
-   * Error per precision relative to the energy of the output, of plain rounding (before) and as solved (after); absent without
-   * statistics.
-   */
-  readonly error?: Readonly<Record<string, { readonly before: number; readonly after: number }>>;
-  readonly damping?: number;
+/** A quantized projection: shape, errors, code histogram, and the time it took, which the facts of a set leave out. */
+export interface ProjectionReport extends CompiledProjection {
   readonly seconds: number;
-  /** Occurrences of each parent code 0…255. */
-  readonly codes: readonly number[];
-  /** The same before training, of rounding within the extremes of each block. */
-  readonly codesBefore?: readonly number[];
 }
 
 export function projectionReport(

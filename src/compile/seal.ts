@@ -5,10 +5,15 @@ import { dataLocations } from '../onnx/convert/data-locations.js';
 import { fileSizesOf } from '../onnx/convert/file-sizes.js';
 import { filesOfModel } from '../onnx/convert/import.js';
 import { oldestRuntimes } from '../recipe/index.js';
-import { type BlockTraining, type SetManifest, writeCompiled, writeSetManifest } from '../set/index.js';
+import {
+  type BlockTraining,
+  type CompiledDistillation,
+  type SetManifest,
+  writeCompiled,
+  writeSetManifest,
+} from '../set/index.js';
 import type { Measured, TableReport } from '../solve/index.js';
 import { textFiles } from '../text/index.js';
-import type { DistillReport } from '../train/index.js';
 import type { Probe } from './check-set.js';
 import type { CompileResult } from './compile-options.js';
 import type { Job } from './open.js';
@@ -22,9 +27,9 @@ export interface Facts {
   readonly projections: readonly ProjectionReport[];
   readonly tables: readonly TableReport[];
   readonly training: readonly BlockTraining[];
-  readonly distilled: readonly DistillReport[];
+  readonly distilled: readonly CompiledDistillation[];
   /** How weights were trained end to end, when they were. */
-  readonly weights: DistillReport | undefined;
+  readonly weights: CompiledDistillation | undefined;
 }
 
 /** The facts of stages whose projections were all taken. */

@@ -8,6 +8,7 @@ import type { ProjectionPlace } from '../quant/layout.js';
 import type { Bits } from '../recipe/index.js';
 import {
   type BlockTraining,
+  type CompiledDistillation,
   makeTemplate,
   partsOf,
   placesOf,
@@ -27,7 +28,6 @@ import {
   type TableReport,
 } from '../solve/index.js';
 import {
-  type DistillReport,
   distill,
   type Trained,
   type TrainedWeights,
@@ -108,7 +108,7 @@ export function solve(job: Job, measured: Measured, prepared: Prepared): Solving
 export interface Learned {
   readonly projections: AsyncIterable<StoredProjection>;
   readonly tuned: readonly BlockTraining[];
-  readonly distilled: readonly DistillReport[];
+  readonly distilled: readonly CompiledDistillation[];
 }
 
 /** Trains tables and codes of solved projections where the recipe says so; otherwise they go on as they are solved. */

@@ -1,7 +1,6 @@
 /** The stage that writes: a data file with its graphs, or one self-contained model per precision. */
 import { renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { storedBitsAt } from '../quant/layout.js';
 import { bitsPerWeight } from '../quant/layout-use.js';
 import type { Bits } from '../recipe/index.js';
 import {
@@ -62,7 +61,7 @@ async function writeSet(
     bits: bits as Bits,
     dataBytes: bytesNeeded,
     bytes: bytesNeeded + statSync(join(staging.path, file)).size,
-    storedBitsPerWeight: storedBitsAt(template.layout, bits as Bits),
+    storedBitsPerWeight: bitsPerWeight(template.layout, () => bits as Bits, false).stored,
   }));
   clock.lap('emit');
   return { models, set: { written, graphs } };

@@ -16,6 +16,9 @@ export interface Step {
   readonly name: string;
 }
 
+/** Constants whose names begin so serve several projections: look-up tables, shapes, factors. */
+export const SHARED = 'matquant/';
+
 export class Emitter {
   readonly rw: Rewriter;
   /** Version of the default operator set. */
@@ -72,15 +75,15 @@ export class Emitter {
   }
 
   int64s(values: readonly number[]): Value {
-    return this.shared(`matquant/int64/${values.join('_')}`, () => int64s(values));
+    return this.shared(`${SHARED}int64/${values.join('_')}`, () => int64s(values));
   }
 
   float(value: number): Value {
-    return this.shared(`matquant/float/${value}`, () => tensorOf('float32', [], Float32Array.of(value)));
+    return this.shared(`${SHARED}float/${value}`, () => tensorOf('float32', [], Float32Array.of(value)));
   }
 
   floats(name: string, values: () => Float32Array, shape: readonly number[]): Value {
-    return this.shared(`matquant/${name}`, () => float32s(values(), shape));
+    return this.shared(`${SHARED}${name}`, () => float32s(values(), shape));
   }
 
   /** One initializer per name in the main graph, made when it is first asked for. */

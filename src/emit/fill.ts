@@ -26,14 +26,14 @@ export interface Filling {
 /** Makes the expansion of one projection; constants go before `at.anchor`, which stands in the main graph. */
 export type MakeExpansion = (emitter: Emitter, at: At) => Expansion;
 
-/** Fills every placeholder whose projection is in the layout. Returns their number. */
-export function fillTemplate(rw: Rewriter, layout: SetLayout, make: MakeExpansion): number {
+/** Fills every placeholder whose projection is in the layout. */
+export function fillTemplate(rw: Rewriter, layout: SetLayout, make: MakeExpansion): void {
   const emitter = new Emitter(rw);
   const expander = new Expander(emitter);
   const places = new Map(layout.projections.map((place) => [place.id, place]));
   const made = new Map<string, Expansion>();
-  const sites = placeholdersOf(rw.model);
-  for (const site of sites) {
+
+  for (const site of placeholdersOf(rw.model)) {
     const place = places.get(site.id);
     if (place === undefined) throw new Error(`the layout has no projection ${site.id}`);
     const at: At = { anchor: outermost(site.node), place, name: site.node.name };
@@ -41,7 +41,6 @@ export function fillTemplate(rw: Rewriter, layout: SetLayout, make: MakeExpansio
     made.set(site.id, expansion);
     expander.expand(site, expansion);
   }
-  return sites.length;
 }
 
 /**

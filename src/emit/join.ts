@@ -10,7 +10,7 @@ import { type Tensor, tensorOf } from '../onnx/ir/tensor.js';
 import { isWhole, type Widening, wideningOf, widenTable } from '../quant/join-table.js';
 import { type PlanePlace, type ProjectionPlace, placeBlocks, type Range } from '../quant/layout.js';
 import { containerBits, type Precision } from '../quant/precision.js';
-import type { Emitter } from './emitter.js';
+import { type Emitter, SHARED } from './emitter.js';
 
 /** Makes the tensor over a range of the set's data file. */
 export type RangeTensor = (range: Range, dtype: DType, shape: readonly number[]) => Tensor;
@@ -80,7 +80,7 @@ export class Joiner {
 
   #table(anchor: Node, widening: Widening): Value {
     const { width, lift, container } = widening;
-    const name = `matquant/widen_${width}_${lift}_${container}`;
+    const name = `${SHARED}widen_${width}_${lift}_${container}`;
     const known = this.#tables.get(name) ?? this.#typed(anchor, this.#makeTable(anchor, widening, name), name);
     this.#tables.set(name, known);
     return known;

@@ -17,7 +17,8 @@ import {
 } from '../onnx/ir/graph.js';
 import type { Rewriter } from '../onnx/rewrite/rewriter.js';
 
-const DOMAIN = 'matquant';
+/** Domain of placeholders, which no model that is written imports. */
+export const PLACEHOLDER_DOMAIN = 'matquant';
 const OP = 'Projection';
 
 /** Metadata key of every node that an expanded projection is made of: the projection's id. */
@@ -47,7 +48,7 @@ function abstractSite(rw: Rewriter, projection: Projection, site: Site): void {
   const before = site.node.inputs.filter((value) => value !== undefined);
   rw.replaceNode(site.node, {
     op: OP,
-    domain: DOMAIN,
+    domain: PLACEHOLDER_DOMAIN,
     inputs: site.bias === undefined ? [site.input] : [site.input, site.bias],
     attributes: { id: string(projection.id), alpha: float(site.alpha), dtype: string(site.dtype) },
     name: placeOf(site.node),
@@ -57,7 +58,9 @@ function abstractSite(rw: Rewriter, projection: Projection, site: Site): void {
 
 /** The placeholders of a template in graph order, those of nested graphs where their owner stands. */
 export function placeholdersOf(model: Model): readonly Placeholder[] {
-  return [...nodesOf(model.graph)].filter(({ op, domain }) => op === OP && domain === DOMAIN).map(readPlaceholder);
+  return [...nodesOf(model.graph)]
+    .filter(({ op, domain }) => op === OP && domain === PLACEHOLDER_DOMAIN)
+    .map(readPlaceholder);
 }
 
 function readPlaceholder(node: Node): Placeholder {
@@ -100,7 +103,7 @@ function collapse(rw: Rewriter, last: Node): void {
   const before = last.inputs.filter((value) => value !== undefined);
   rw.replaceNode(last, {
     op: OP,
-    domain: DOMAIN,
+    domain: PLACEHOLDER_DOMAIN,
     inputs: [input, ...bias],
     attributes: { id: string(id), alpha: float(note.alpha), dtype: string(note.dtype) },
     name: note.name,

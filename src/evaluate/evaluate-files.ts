@@ -7,7 +7,7 @@ import { importModel } from '../onnx/convert/import.js';
 import { checkOptions, type Input } from '../options/index.js';
 import { ortRuntime } from '../runtime/ort.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { inWordsOfSet } from '../set/index.js';
+import { inWordsOfSet, storedBitsOfGraph } from '../set/index.js';
 import {
   type AskedInputs,
   inputFiles,
@@ -22,7 +22,6 @@ import { evaluateModels } from './evaluate.js';
 import type { Enough } from './evaluate-group.js';
 import type { EvalResult } from './evaluate-types.js';
 import { referenceOf } from './reference.js';
-import { storedBitsOfGraph } from './stored-bits-of-graph.js';
 
 export type { CandidateResult, EvalResult, ModelResult } from './evaluate-types.js';
 

@@ -1,6 +1,7 @@
 /** What the manifests of a folder list, of any version and whether or not they are sound: files that belong to a set. */
-import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { readFully } from './transfer.js';
 
 export interface Listed {
   /** Path of the manifest. */
@@ -48,7 +49,7 @@ export function beginningOf(path: string, bytes: number): string {
   try {
     descriptor = openSync(path, 'r');
     const buffer = Buffer.alloc(bytes);
-    return buffer.toString('utf8', 0, readSync(descriptor, buffer, 0, bytes, 0));
+    return buffer.toString('utf8', 0, readFully(descriptor, buffer, 0));
   } catch {
     return '';
   } finally {

@@ -61,7 +61,7 @@ function readNamed(path: string, { set }: OpenTemplate): ReturnType<typeof readS
 function choosable(asked: readonly number[] | undefined, layout: SetLayout): readonly Precision[] {
   const missing = asked?.find((bits) => !layout.bits.some((own) => own === bits));
   if (missing !== undefined)
-    fail('precision-missing', 'search.bits', `The set has int${layout.bits.join(', int')}, not int${missing}`);
+    fail('no-precision', 'search.bits', `The set has int${layout.bits.join(', int')}, not int${missing}`);
   return layout.bits.filter((bits) => asked?.includes(bits) ?? true);
 }
 
@@ -70,7 +70,7 @@ export function fixedMix(patterns: readonly FixedBits[], layout: SetLayout): Mix
   const mix = new Map<string, Precision>();
   for (const { match, bits } of patterns) {
     if (!(isPrecision(bits) && layout.bits.includes(bits)))
-      fail('precision-missing', 'search.fixed', `The set has int${layout.bits.join(', int')}, not int${bits}`);
+      fail('no-precision', 'search.fixed', `The set has int${layout.bits.join(', int')}, not int${bits}`);
     const pattern = expression(match);
     const places = layout.projections.filter(({ id }) => pattern.test(id));
     if (places.length === 0) fail('bad-usage', 'search.fixed', `No projection matches ${match}`);

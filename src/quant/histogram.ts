@@ -40,17 +40,6 @@ export function entropyBits(counts: Float64Array): number {
   return counts.reduce((acc, count) => (count === 0 ? acc : acc - (count / total) * Math.log2(count / total)), 0);
 }
 
-/**
- * Average code bits as MatQuant counts them: r, and for `extra` one bit more for each weight in the level that r bits cannot
- * hold (2.05 for int2 in its tables 7 and 26).
- */
-export function averageCodeBits(parent: Float64Array, kind: SliceKind, bits: Precision): number {
-  const counts = sliceHistogram(parent, kind, bits);
-  const total = sum(counts);
-  const overflow = counts.length > 1 << bits ? (counts.at(-1) ?? 0) : 0;
-  return bits + (total === 0 ? 0 : overflow / total);
-}
-
 function sum(counts: Float64Array): number {
   return counts.reduce((acc, count) => acc + count, 0);
 }

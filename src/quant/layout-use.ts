@@ -43,8 +43,19 @@ export function prefixRead(layout: SetLayout, bitsOf: BitsOf): number {
 export interface BitsPerWeight {
   /** Bits of a code. */
   readonly average: number;
-  /** On disk, tables included. */
+  /**
+   * Codes, scales, offsets, zero points and learned biases on disk, with the padding of ragged blocks. Look-up tables that a graph
+   * joins planes by belong to the graph: they do not grow with the weights.
+   */
   readonly stored: number;
+}
+
+/** Bytes of a projection at `bits`; the codes of a self-contained model fill their containers. */
+export function storedBytes(layout: SetLayout, place: ProjectionPlace, bits: number, standalone: boolean): number {
+  const { planes, tables } = rangesRead(layout, place, bits);
+  const container = containerBits(effectiveBits(place, bits));
+  const codes = standalone ? place.n * rowBytes(placeBlocks(place), container) : total(planes);
+  return codes + total(tables);
 }
 
 /** Bits per weight of a graph over the set, or of a self-contained model whose codes fill their containers. */
@@ -54,11 +65,9 @@ export function bitsPerWeight(layout: SetLayout, bitsOf: BitsOf, standalone: boo
   let bytes = 0;
   for (const place of layout.projections) {
     const own = effectiveBits(place, bitsOf(place.id));
-    const { planes, tables } = rangesRead(layout, place, own);
     weights += place.k * place.n;
     codeBits += own * place.k * place.n;
-    bytes += standalone ? place.n * rowBytes(placeBlocks(place), containerBits(own)) : total(planes);
-    bytes += total(tables);
+    bytes += storedBytes(layout, place, own, standalone);
   }
   return weights === 0 ? { average: 0, stored: 0 } : { average: codeBits / weights, stored: (8 * bytes) / weights };
 }

@@ -150,13 +150,13 @@ export function tableBlocks(place: Pick<ProjectionPlace, 'k' | 'block' | 'column
 /** The table that decodes a projection at one of its own precisions. */
 export function tableAt(place: ProjectionPlace, bits: Precision, decode: DecodeKind): TablePlace {
   const found = decode === 'tied' ? place.tables[0] : place.tables.find((table) => table.bits === bits);
-  return found ?? fail('precision-missing', place.id, `the set has no int${bits} table of this projection`);
+  return found ?? fail('no-precision', place.id, `The set has no int${bits} table of this projection`);
 }
 
 /** Bytes of the file that the model of `bits` needs. */
 export function bytesNeeded(layout: SetLayout, bits: number): number {
   const section = layout.sections.find((each) => each.bits === bits);
-  return section?.end ?? fail('precision-missing', `int${bits}`, `the set has int${layout.bits.join(', int')} only`);
+  return section?.end ?? fail('no-precision', 'bits', `The set has int${layout.bits.join(', int')}, not int${bits}`);
 }
 
 /** Block of the container: the recipe's, not wider than K needs; rows with one scale run in blocks of 128 or less. */
@@ -230,22 +230,4 @@ function takeColumn(entries: number, form: TableForm, coded: 'uint8' | 'int8', f
   const groups = Math.ceil(entries / SUPER_BLOCK);
   const codes = file.take(groups * SUPER_BLOCK);
   return { dtype: coded, ...codes, supers: file.take(2 * groups) };
-}
-
-/** Stored bits per weight of the model of `bits`: every plane and table that it reads, over all quantized weights. */
-export function storedBitsAt(layout: SetLayout, bits: number): number {
-  let bytes = 0;
-  let weights = 0;
-  for (const place of layout.projections) {
-    const own = effectiveBits(place, bits);
-    const table = tableAt(place, own, layout.decode);
-    const columns = [table.scale, table.offset].filter((column) => column !== undefined);
-    bytes += place.planes.reduce((sum, plane) => sum + (plane.precision <= own ? plane.length : 0), 0);
-    bytes += columns.reduce(
-      (sum, column) => sum + column.length + (column.supers?.length ?? 0),
-      (table.zero?.length ?? 0) + (table.bias?.length ?? 0),
-    );
-    weights += place.n * place.k;
-  }
-  return weights === 0 ? 0 : (8 * bytes) / weights;
 }

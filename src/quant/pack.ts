@@ -95,26 +95,6 @@ export function unpackMatMulNBits(bytes: Uint8Array, rows: number, blocks: Block
   return unpackRows(bytes, rows, blocks, bits);
 }
 
-/** Zero points [rows, count] → packed per row, every row of whole bytes. */
-export function packZeroPoints(zero: Uint8Array, rows: number, count: number, bits: ContainerBits): Uint8Array {
-  const stride = Math.ceil((count * bits) / 8);
-  const out = new Uint8Array(rows * stride);
-  for (let row = 0; row < rows; row++) {
-    packFields(zero.subarray(row * count, (row + 1) * count), bits, out.subarray(row * stride));
-  }
-  return out;
-}
-
-/** The reverse of `packZeroPoints`. */
-export function unpackZeroPoints(bytes: Uint8Array, rows: number, count: number, bits: ContainerBits): Uint8Array {
-  const stride = Math.ceil((count * bits) / 8);
-  const out = new Uint8Array(rows * count);
-  for (let row = 0; row < rows; row++) {
-    unpackFields(bytes.subarray(row * stride), bits, out.subarray(row * count, (row + 1) * count));
-  }
-  return out;
-}
-
 /**
  * Container codes [N, K] → the [K, N] tensor of a DequantizeLinear with axis 0, packed flat. `signed` writes code − 2^(bits−1)
  * in two's complement (int2, int4, int8), which needs no zero point; otherwise the codes as they are (uint2, uint4, uint8).
@@ -126,15 +106,6 @@ export function packQdq(codes: Uint8Array, n: number, k: number, bits: Container
   const out = new Uint8Array(Math.ceil((fields.length * bits) / 8));
   packFields(fields, bits, out);
   return out;
-}
-
-/** The reverse of `packQdq`: container codes [N, K]. */
-export function unpackQdq(bytes: Uint8Array, n: number, k: number, bits: ContainerBits, signed: boolean): Uint8Array {
-  const flip = signed ? 1 << (bits - 1) : 0;
-  const fields = new Uint8Array(n * k);
-  unpackFields(bytes, bits, fields);
-  if (flip !== 0) for (let i = 0; i < fields.length; i++) fields[i] = (fields[i] as number) ^ flip;
-  return transpose(fields, k, n);
 }
 
 /** [rows, columns] → [columns, rows]; in tiles, so that both sides stay in cache. Also takes scales [N, count] to [count, N]. */

@@ -5,8 +5,8 @@
  */
 import { fail } from '../diagnostics.js';
 import type { Blocks } from './grid.js';
-import { type FieldBits, packRows, rowBytes, unpackRows } from './pack.js';
-import { containerBits, type Precision } from './precision.js';
+import { type FieldBits, rowBytes } from './pack.js';
+import type { Precision } from './precision.js';
 
 /** One plane: `width` bits of the parent code, below the `above` bits that earlier planes hold. */
 export interface Plane {
@@ -14,22 +14,6 @@ export interface Plane {
   readonly width: FieldBits;
   /** The smallest precision of the chain that reads this plane. */
   readonly precision: Precision;
-}
-
-/** How a plane's fields lie in its bytes. `join` must undo `pack`; an ONNX graph that joins the planes repeats it. */
-export interface PlaneLayout {
-  readonly name: string;
-  /** Bytes of one row of the plane. */
-  rowBytes(plane: Plane, blocks: Blocks): number;
-  /** Parent codes [rows, K] → the bytes of one plane. */
-  pack(codes: Uint8Array, rows: number, blocks: Blocks, plane: Plane): Uint8Array;
-  /** The bytes of all planes of a precision, in order → the B operand of MatMulNBits in its container. */
-  join(planes: readonly PlaneBytes[], rows: number, blocks: Blocks, bits: Precision): Uint8Array;
-}
-
-export interface PlaneBytes {
-  readonly plane: Plane;
-  readonly bytes: Uint8Array;
 }
 
 /** Padding past K is this parent code, whose every prefix is the zero point of its container. */
@@ -60,88 +44,31 @@ export function planPlanes(chain: readonly Precision[]): readonly Plane[] {
   return planes;
 }
 
-/** The planes a precision reads; an error when the chain has no boundary there. */
-export function planesFor(planes: readonly Plane[], bits: Precision): readonly Plane[] {
-  const needed = planes.filter((plane) => plane.precision <= bits);
-  const last = needed.at(-1);
-  if (last === undefined || last.above + last.width !== bits) {
-    fail('precision-missing', `int${bits}`, `the planes of this set have no boundary at ${bits} bits`);
-  }
-  return needed;
-}
-
-/** Splits parent codes [rows, K] into the bytes of every plane, in order. */
-export function splitPlanes(
-  codes: Uint8Array,
-  rows: number,
-  blocks: Blocks,
-  planes: readonly Plane[],
-  layout: PlaneLayout = simpleLayout,
-): readonly PlaneBytes[] {
-  return planes.map((plane) => ({ plane, bytes: layout.pack(codes, rows, blocks, plane) }));
-}
-
-/** Joins the planes a precision needs, out of those at hand, into the B operand of MatMulNBits. */
-export function joinPlanes(
-  stored: readonly PlaneBytes[],
-  rows: number,
-  blocks: Blocks,
-  bits: Precision,
-  layout: PlaneLayout = simpleLayout,
-): Uint8Array {
-  const needed = planesFor(
-    stored.map(({ plane }) => plane),
-    bits,
-  );
-  return layout.join(stored.slice(0, needed.length), rows, blocks, bits);
-}
-
-/** The field of one parent code in a plane. */
-export function fieldOf(code: number, { above, width }: Plane): number {
-  return (code >> (8 - above - width)) & ((1 << width) - 1);
-}
-
 /**
- * Every plane as MatMulNBits packs codes of its width: [rows, count, block · width/8], first field lowest. A first plane of
- * 2, 4 or 8 bits is then the weight of that model itself, with nothing to join.
+ * The bytes of one plane of parent codes [rows, K], as MatMulNBits packs codes of its width: [rows, count, block · width/8], first
+ * field lowest. A first plane of 2, 4 or 8 bits is then the weight of that model itself, with nothing to join.
  */
-export const simpleLayout: PlaneLayout = {
-  name: 'simple',
-  rowBytes: (plane, blocks) => rowBytes(blocks, plane.width),
-  pack(codes, rows, blocks, plane) {
-    const out = new Uint8Array(rows * rowBytes(blocks, plane.width));
-    const width = blocks.count * blocks.block;
-    if (width === blocks.k) {
-      packPlane(codes, plane, out);
-      return out;
-    }
-    const padded = new Uint8Array(width).fill(PADDING);
-    const stride = out.length / rows;
-    for (let row = 0; row < rows; row++) {
-      padded.set(codes.subarray(row * blocks.k, (row + 1) * blocks.k));
-      packPlane(padded, plane, out.subarray(row * stride, (row + 1) * stride));
-    }
+export function packPlane(codes: Uint8Array, rows: number, blocks: Blocks, plane: Plane): Uint8Array {
+  const out = new Uint8Array(rows * rowBytes(blocks, plane.width));
+  const width = blocks.count * blocks.block;
+  if (width === blocks.k) {
+    packWhole(codes, plane, out);
     return out;
-  },
-  join(planes, rows, blocks, bits) {
-    const container = containerBits(bits);
-    const [first] = planes;
-    if (first?.plane.width === container) return first.bytes; // then it is the only one
-    const codes = new Uint8Array(rows * blocks.k);
-    for (const { plane, bytes } of planes) {
-      const fields = unpackRows(bytes, rows, blocks, plane.width);
-      const lift = container - plane.above - plane.width;
-      for (let i = 0; i < codes.length; i++) codes[i] = (codes[i] as number) | ((fields[i] as number) << lift);
-    }
-    return packRows(codes, rows, blocks, container, 2 ** (container - 1));
-  },
-};
+  }
+  const padded = new Uint8Array(width).fill(PADDING);
+  const stride = out.length / rows;
+  for (let row = 0; row < rows; row++) {
+    padded.set(codes.subarray(row * blocks.k, (row + 1) * blocks.k));
+    packWhole(padded, plane, out.subarray(row * stride, (row + 1) * stride));
+  }
+  return out;
+}
 
 /**
  * The fields of whole bytes of a plane, four codes of a little-endian word at a time: 0.25 to 0.35 ns per code and plane against
  * 0.6 one by one, and 7B weights have 5 planes of 5.6 * 10^9 codes. `codes` are whole words: blocks have 16 or more.
  */
-function packPlane(codes: Uint8Array, { above, width }: Plane, out: Uint8Array): void {
+function packWhole(codes: Uint8Array, { above, width }: Plane, out: Uint8Array): void {
   if (width === 8) {
     out.set(codes);
     return;

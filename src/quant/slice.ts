@@ -11,8 +11,6 @@ import { PRECISIONS, type Precision } from './precision.js';
 
 export type SliceKind = 'paper' | 'extra' | 'prefix';
 
-export const SLICE_KINDS: readonly SliceKind[] = ['paper', 'extra', 'prefix'];
-
 /** The code of one parent code. */
 export function sliceCode(q: number, kind: SliceKind, bits: Precision): number {
   const drop = 8 - bits;

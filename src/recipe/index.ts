@@ -1,5 +1,6 @@
 /** What a user asks for: the recipe, its schema, presets and what each method needs. */
 export { nameOf } from './lambda-name.js';
+export { METHOD_NAMES, METHODS, type MethodName, type MethodRow, type Solving, takesStatistics } from './methods.js';
 export { PRESETS } from './presets.js';
 export {
   type Bits,

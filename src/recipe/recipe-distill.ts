@@ -1,6 +1,7 @@
 /** The part of a recipe that says how tables are distilled end to end. */
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
+import { type MethodName, takesStatistics } from './methods.js';
 import { codistillSchema, type TeachingPair, wrongPair } from './recipe-codistill.js';
 
 const BITS = [2, 3, 4, 5, 6, 7, 8] as const;
@@ -91,7 +92,13 @@ export const distillSchema: z.ZodType<DistillRecipe> = z.strictObject({
 });
 
 /** Fails when tables cannot be distilled in the way that is asked for. */
-export function requireDistill(bits: readonly number[], { codistill }: DistillRecipe, at: string): void {
+export function requireDistill(
+  { method, bits }: { readonly method: MethodName; readonly bits: readonly number[] },
+  { codistill, learn }: DistillRecipe,
+  at: string,
+): void {
   const wrong = wrongPair(codistill, bits);
   if (wrong !== undefined) fail('recipe', at, wrong);
+  if (learn.includes('codes') && !takesStatistics(method))
+    fail('recipe', at, `The method ${method} takes no statistics, under which the bits below learned codes are solved`);
 }

@@ -1,6 +1,7 @@
 /** The part of a recipe that says what feeds the solver: the float model, or what quantized projections make of its activations. */
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
+import { METHODS, type MethodName, methodsThat } from './methods.js';
 
 const BITS = [2, 3, 4, 5, 6, 7, 8] as const;
 
@@ -30,12 +31,12 @@ export const prefixSchema: z.ZodType<PrefixRecipe> = z.strictObject({
 
 /** Fails when a recipe solves nothing for quantized inputs. */
 export function requirePrefix(
-  { method, bits }: { readonly method: string; readonly bits: readonly number[] },
+  { method, bits }: { readonly method: MethodName; readonly bits: readonly number[] },
   prefix: PrefixRecipe,
   at: string,
 ): void {
-  if (method !== 'best' && method !== 'gptq')
-    fail('recipe', at, `The method ${method} takes no quantized prefix; best and gptq do`);
+  if (!METHODS[method].adapts)
+    fail('recipe', at, `The method ${method} takes no quantized prefix; ${methodsThat(({ adapts }) => adapts)} do`);
   if (!prefix.bits.some((each) => bits.includes(each)))
     fail('recipe', at, `prefix.bits has none of the precisions ${bits.join(', ')} of the set`);
 }

@@ -1,6 +1,7 @@
 /** The part of a recipe that says how weights are trained end to end. */
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
+import { METHODS, type MethodName } from './methods.js';
 import { codistillSchema, type TeachingPair, wrongPair } from './recipe-codistill.js';
 
 /** Settings of quantization-aware training; docs/recipes.md describes every field. */
@@ -59,12 +60,13 @@ export const DEFAULT_QAT: QatRecipe = qatSchema.parse({});
 
 /** Fails when weights cannot be trained in the way that is asked for. */
 export function requireQat(
-  { method, decode, scope, bits }: { method: string; decode: string; scope: string; bits: readonly number[] },
+  { method, decode, scope, bits }: { method: MethodName; decode: string; scope: string; bits: readonly number[] },
   { codistill }: QatRecipe,
   at: string,
 ): void {
   const refuse = (sentence: string): never => fail('recipe', at, sentence);
-  if (method !== 'qat') refuse(`The method ${method} does not train weights: qat is for the method of that name`);
+  if (METHODS[method].trains !== 'qat')
+    refuse(`The method ${method} does not train weights: qat is for the method of that name`);
   if (decode !== 'tied')
     refuse('The method qat needs the decode tied, because weights are trained through the grid of the parent');
   if (scope !== 'ffn') refuse('The method qat needs the scope ffn, because it trains feed-forward weights only');

@@ -1,6 +1,7 @@
 /** The part of a recipe that says how blocks are trained by gradient. */
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
+import { METHODS, type MethodName } from './methods.js';
 import { codistillSchema, type TeachingPair, wrongPair } from './recipe-codistill.js';
 
 const rate = (start: number, what: string): z.ZodDefault<z.ZodNumber> =>
@@ -80,7 +81,7 @@ export const DEFAULT_TRAIN: TrainRecipe = trainSchema.parse({});
 
 /** What of a recipe decides whether it can be trained. */
 export interface TrainedRecipe {
-  readonly method: string;
+  readonly method: MethodName;
   readonly bits: readonly number[];
   readonly decode: string;
   readonly distill?: unknown;
@@ -88,7 +89,7 @@ export interface TrainedRecipe {
 
 /** Fails when a method cannot be trained in the way that is asked for. */
 export function requireTrainable(recipe: TrainedRecipe, train: TrainRecipe, at: string): void {
-  const trains = recipe.method === 'omniquant' || recipe.method === 'matquant';
+  const trains = METHODS[recipe.method].trains === 'train';
   const wrong = [...wrongStart(train), ...(trains ? wrongTraining(recipe, train) : wrongTuning(recipe, train))];
   const found = wrong.find(([isWrong]) => isWrong)?.[1] ?? wrongPair(train.codistill, recipe.bits);
   if (found !== undefined) fail('recipe', at, found);
@@ -114,7 +115,10 @@ const wrongTraining = ({ method, bits, decode, distill }: TrainedRecipe, train: 
     train.learn.includes('scale') && distill !== undefined,
     'Tables are distilled against the original weights, so train.learn cannot have "scale" as well',
   ],
-  [method === 'omniquant' && bits.length > 1, 'The method omniquant trains one precision; matquant trains several'],
+  [
+    bits.length > (METHODS[method].mostBits ?? bits.length),
+    `The method ${method} trains one precision; matquant trains several`,
+  ],
 ];
 
 const wrongShift = ({ learn, explicit, prefix }: TrainRecipe, distills: boolean): Rules => {

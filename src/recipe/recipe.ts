@@ -1,11 +1,12 @@
 /**
- * A recipe says how a model is compiled: one strict schema gives the types, the defaults, the flags' help, the published JSON
- * Schema and the validation of recipe files. Presets are ordinary recipes.
+ * A recipe says how a model is compiled: one strict schema gives the defaults, the flags' help, the published JSON Schema and the
+ * validation of recipe files, and is checked against the type `Recipe`. Presets are ordinary recipes.
  */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
 import { schemaIssues } from '../schema-issues.js';
+import { METHOD_NAMES, METHODS, type MethodName, methodsThat, worksWithoutText } from './methods.js';
 import { PRESETS } from './presets.js';
 import { type DistillRecipe, distillSchema, requireDistill } from './recipe-distill.js';
 import { type PrefixRecipe, prefixSchema, requirePrefix } from './recipe-prefix.js';
@@ -67,9 +68,9 @@ const shape = {
     .default('keep')
     .describe('Storage of float tensors; float16 is cast back when the session loads.'),
   method: z
-    .enum(['data-free', 'best', 'rtn', 'gptq', 'matgptq', 'sliced-minmax', 'omniquant', 'matquant', 'qat'])
+    .enum(METHOD_NAMES)
     .default('best')
-    .describe('How codes and tables are chosen; all but data-free, rtn and sliced-minmax need calibration text.'),
+    .describe(`How codes and tables are chosen; all but ${methodsThat(worksWithoutText)} need calibration text.`),
   slice: z
     .enum(['prefix', 'paper', 'extra'])
     .default('prefix')
@@ -167,16 +168,7 @@ export interface Recipe {
   readonly embeddingBits: 'keep' | 16 | 8 | 4 | 2;
   readonly embeddingBlock: 16 | 32 | 64 | 128 | 256;
   readonly floatStorage: 'keep' | 'float16';
-  readonly method:
-    | 'data-free'
-    | 'best'
-    | 'rtn'
-    | 'gptq'
-    | 'matgptq'
-    | 'sliced-minmax'
-    | 'omniquant'
-    | 'matquant'
-    | 'qat';
+  readonly method: MethodName;
   readonly slice: 'prefix' | 'paper' | 'extra';
   readonly decode: 'ab' | 'mid' | 'signed' | 'tied';
   readonly tables: 'fp16' | 'c8';
@@ -225,9 +217,11 @@ export function parseRecipe(input: unknown, at = 'recipe'): Recipe {
   const written = startedFrom(input, at);
   const result = schema.safeParse(written);
   if (!result.success) fail('recipe', at, `The recipe is not valid: ${schemaIssues(result.error, written)}`);
-  const recipe = withQat(withTraining(result.data, at), at);
+  const recipe = withDefaults(result.data);
+  if (recipe.train !== undefined) requireTrainable(recipe, recipe.train, at);
+  if (recipe.qat !== undefined) requireQat(recipe, recipe.qat, at);
   if (recipe.prefix !== undefined) requirePrefix(recipe, recipe.prefix, at);
-  if (recipe.distill !== undefined) requireDistill(recipe.bits, recipe.distill, at);
+  if (recipe.distill !== undefined) requireDistill(recipe, recipe.distill, at);
   // Tied tables belong to the parent alone, so a nested file holds them whatever slice the codes were chosen for.
   if (recipe.slice === 'prefix' || recipe.bits.length === 1 || recipe.decode === 'tied') {
     return { ...recipe, bits: [...new Set(recipe.bits)].sort((a, b) => b - a) };
@@ -240,20 +234,10 @@ export function parseRecipe(input: unknown, at = 'recipe'): Recipe {
 }
 
 /** Methods that train do so by default values where the recipe says nothing of it. */
-function withTraining(recipe: Recipe, at: string): Recipe {
-  const trains = recipe.method === 'omniquant' || recipe.method === 'matquant';
-  const train = recipe.train ?? (trains ? DEFAULT_TRAIN : undefined);
-  if (train === undefined) return recipe;
-  requireTrainable(recipe, train, at);
-  return { ...recipe, train };
-}
-
-/** The same for the method that trains weights. */
-function withQat(recipe: Recipe, at: string): Recipe {
-  const qat = recipe.qat ?? (recipe.method === 'qat' ? DEFAULT_QAT : undefined);
-  if (qat === undefined) return recipe;
-  requireQat(recipe, qat, at);
-  return { ...recipe, qat };
+function withDefaults(recipe: Recipe): Recipe {
+  const { trains } = METHODS[recipe.method];
+  if (trains === undefined || recipe[trains] !== undefined) return recipe;
+  return { ...recipe, [trains]: { train: DEFAULT_TRAIN, qat: DEFAULT_QAT }[trains] };
 }
 
 /** Reads a recipe file (JSON); a `preset` key names the preset it starts from. */

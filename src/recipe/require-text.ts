@@ -1,9 +1,7 @@
 /** Recipes that need text. */
 import { fail } from '../diagnostics.js';
+import { METHODS, worksWithoutText } from './methods.js';
 import type { Recipe } from './recipe.js';
-
-/** Methods that look at weights only. */
-const FREE: ReadonlySet<Recipe['method']> = new Set(['data-free', 'rtn', 'sliced-minmax']);
 
 /** Fails with `bad-usage` where a recipe needs text, or statistics of it, that are not there; called before any work begins. */
 export function requireText(
@@ -14,7 +12,7 @@ export function requireText(
   if (!hasText && distill !== undefined) needs('Distillation');
   if (!hasText && (qat !== undefined || (train?.steps ?? 0) > 0)) needs('Training');
   if (!hasText && prefix !== undefined) needs('A quantized prefix');
-  if (!isCalibrated && !FREE.has(method)) {
+  if (!isCalibrated && !worksWithoutText(METHODS[method])) {
     fail('bad-usage', 'text', `The method ${method} needs calibration text; the preset data-free works without`);
   }
 }

@@ -10,6 +10,7 @@ import { startsAsManifest } from '../files/listed-files.js';
 import { readSavedJson } from '../files/saved-json.js';
 import { sealedJson } from '../files/seal.js';
 import { schemaIssues } from '../schema-issues.js';
+import type { PrecisionError, TableReport } from '../solve/index.js';
 import { digestOfSet } from './set-identity.js';
 import { type OpenSet, openSet } from './set-manifest.js';
 
@@ -35,8 +36,8 @@ export interface CompiledDistillation {
   readonly bits: number;
   readonly steps: number;
   readonly tokens: number;
-  /** Divergence on held-out text. */
-  readonly kept: ErrorPair;
+  /** Divergence on held-out text, at the start and of the tables that were chosen, nats per position. */
+  readonly kept: { readonly before: number; readonly after: number };
   /** Along the steps: smoothed divergence of the steps' own text, and that on held-out text. */
   readonly looks: readonly { readonly step: number; readonly loss?: number | undefined; readonly kept: number }[];
 }
@@ -59,18 +60,7 @@ export interface BlockTraining {
 }
 
 /** A quantized table of the vocabulary [rows, cols]. */
-export interface CompiledTable {
-  readonly name: string;
-  /** Embedding and head are the same table. */
-  readonly tied: boolean;
-  readonly bits: number;
-  readonly block: number;
-  readonly rows: number;
-  readonly cols: number;
-  /** Codes and scales. */
-  readonly bytes: number;
-  readonly error: ErrorPair;
-}
+export type CompiledTable = Omit<TableReport, 'seconds'>;
 
 /** Something that stayed as it was. */
 export interface Refusal {
@@ -79,6 +69,7 @@ export interface Refusal {
   readonly reason: string;
 }
 
+/** A quantized projection: shape, errors, code histogram. */
 export interface CompiledProjection {
   readonly id: string;
   readonly layer: number;
@@ -86,17 +77,12 @@ export interface CompiledProjection {
   readonly k: number;
   readonly n: number;
   /** By precision (`int4`): error relative to the energy of the output, of plain rounding and of what was stored. */
-  readonly error?: Readonly<Record<string, ErrorPair>> | undefined;
+  readonly error?: Readonly<Record<string, PrecisionError>> | undefined;
   readonly damping?: number | undefined;
   /** Occurrences of each parent code 0…255. */
   readonly codes: readonly number[];
   /** The same before training, where codes were trained. */
   readonly codesBefore?: readonly number[] | undefined;
-}
-
-export interface ErrorPair {
-  readonly before: number;
-  readonly after: number;
 }
 
 /** NAME.report.json: `compile` writes this much, `report` adds the rest. */

@@ -8,7 +8,6 @@ export {
   type CompiledFacts,
   type CompiledProjection,
   type CompiledTable,
-  type ErrorPair,
   isFile,
   openSetOf,
   type Refusal,
@@ -20,6 +19,7 @@ export {
 export { requireFoldable } from './foldable.js';
 export { centredTable, codesAt, type SetReader, storedBias } from './packed.js';
 export { partsOf } from './parts.js';
+export { planLayout } from './plan.js';
 export { graphName, publish } from './publish.js';
 export { examineSet, requireData } from './set-digests.js';
 export { writeSetGraph } from './set-graph.js';
@@ -42,6 +42,7 @@ export type { WrittenSet } from './set-writer.js';
 export { type SliceInput, type SliceOptions, type SliceResult, slice } from './slice.js';
 export { SolvedStore } from './solved-store.js';
 export { type SplitGraph, type SplitPlanesOptions, splitPlanes } from './split-planes.js';
+export { storedBitsOfGraph } from './stored-bits-of-graph.js';
 export { type ProjectionParts, placesOf, type StoredProjection } from './stored-pieces.js';
 export { type GraphChanges, makeTemplate, type Template } from './template.js';
 export { writeData, writeGraph, writeSetManifest } from './write-set.js';

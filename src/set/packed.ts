@@ -38,7 +38,7 @@ export function packSlice(
   kind: SliceKind,
 ): PackedProjection {
   if (place.chain.at(-1) !== 8)
-    fail('precision-missing', place.id, `A slice of kind ${kind} is cut from int8, which the set does not have`);
+    fail('no-precision', place.id, `A slice of kind ${kind} is cut from int8, which the set does not have`);
   const width = codeBits(kind, bits);
   const container = containerBits(width);
   const lift = container - width;

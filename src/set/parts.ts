@@ -1,6 +1,6 @@
 /** What a solved projection stores: its codes as an 8-bit parent, and its tables in their stored form. */
 
-import { compressTable, decompressTable, type StoredTable } from '../quant/compress.js';
+import { compressTable, type StoredTable } from '../quant/compress.js';
 import type { ProjectionPlace, SetLayout } from '../quant/layout.js';
 import { type CentredTable, centre } from '../quant/tables.js';
 import { type Nested, parentBits } from '../solve/index.js';
@@ -33,9 +33,4 @@ function centredAt(nested: Nested, bits: number, layout: SetLayout): CentredTabl
 function alignedCodes(place: ProjectionPlace, nested: Nested): Uint8Array {
   const shift = 8 - parentBits(place.chain);
   return shift === 0 ? nested.codes : nested.codes.map((code) => code << shift);
-}
-
-/** The container tables that a runtime decodes from the stored parts, by precision; for checks and reports. */
-export function storedCentred(parts: ProjectionParts): ReadonlyMap<number, CentredTable> {
-  return new Map([...parts.tables].map(([bits, table]) => [bits, decompressTable(table)]));
 }

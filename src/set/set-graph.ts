@@ -1,5 +1,6 @@
 /** Graphs over the data file of a nested set, and which tensors of a model belong there. */
 import { nestProjections } from '../../passes/nest-projections.js';
+import type { Filling } from '../emit/fill.js';
 import type { JoinStep } from '../emit/join.js';
 import { type Exported, exportModel } from '../onnx/convert/export.js';
 import type { ModelRecord } from '../onnx/convert/model-record.js';
@@ -7,7 +8,7 @@ import { cloneModel } from '../onnx/ir/clone.js';
 import { graphsOf, isOp, type Model } from '../onnx/ir/graph.js';
 import type { Tensor } from '../onnx/ir/tensor.js';
 import { fitIr } from '../onnx/rewrite/fitting-ir.js';
-import { Rewriter } from '../onnx/rewrite/rewriter.js';
+import { runPasses, step } from '../onnx/rewrite/run-passes.js';
 import type { SetLayout } from '../quant/layout.js';
 import type { BitsOf } from '../quant/layout-use.js';
 import { SetTensors } from './set-tensors.js';
@@ -38,10 +39,10 @@ export interface GraphOptions {
 /** Writes one graph without weights over the data file of a set. */
 export function writeSetGraph(path: string, template: SetTemplate, options: GraphOptions): Exported {
   const { model } = cloneModel(template.model);
-  const rw = new Rewriter(model);
   const tensors = new SetTensors(options.data);
   tensors.placeRest(template.rest, options.layout);
-  nestProjections(rw, { ...options, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) });
+  const filling: Filling = { ...options, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) };
+  runPasses(model, [step(nestProjections, {}, filling)]);
   fitIr(model);
   return exportModel(model, path, { inline: true, placements: tensors.placements, record: options.record });
 }

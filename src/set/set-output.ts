@@ -9,7 +9,7 @@ import { exportModel } from '../onnx/convert/export.js';
 import { cloneModel } from '../onnx/ir/clone.js';
 import type { Model } from '../onnx/ir/graph.js';
 import { fitIr } from '../onnx/rewrite/fitting-ir.js';
-import { Rewriter } from '../onnx/rewrite/rewriter.js';
+import { type PassStep, runPasses, step } from '../onnx/rewrite/run-passes.js';
 import { isCutOf } from '../outputs/index.js';
 import { type BitsOf, prefixRead } from '../quant/layout-use.js';
 import type { Precision } from '../quant/precision.js';
@@ -99,12 +99,11 @@ export function metadataOf({ name, bits }: Pick<Selection, 'name' | 'bits'>): Re
   };
 }
 
-/** Fills the template of a self-contained model. */
-export type Fill = (rw: Rewriter, filling: Filling, reader: SetReader) => void;
+/** The pass that fills the template of a self-contained model. */
+export type Fill = (filling: Filling, reader: SetReader) => PassStep;
 
-const fillPrefix: Fill = (rw, filling, reader) => {
-  packProjections(rw, filling, (place, bits) => packPrefix(reader, place, bits));
-};
+const fillPrefix: Fill = (filling, reader) =>
+  step(packProjections, {}, { ...filling, pack: (place, bits) => packPrefix(reader, place, bits) });
 
 /** A self-contained model out of a set, in the place of an earlier one. */
 export function writeStandalone(
@@ -149,7 +148,7 @@ export function writeModel(
   const { model } = cloneModel(template);
   const { layout } = reader;
   const tensor: SetReader['tensor'] = (range, dtype, shape) => reader.tensor(range, dtype, shape);
-  fill(new Rewriter(model), { layout, tensor, bitsOf: selection.bitsOf, accuracyLevel }, reader);
+  runPasses(model, [fill({ layout, tensor, bitsOf: selection.bitsOf, accuracyLevel }, reader)]);
   fitIr(model);
   const record = { metadata: metadataOf(selection), data: 'own' } as const;
   const { data } = exportModel(model, output, { dataFile: `${basename(output)}_data`, record });
@@ -159,9 +158,7 @@ export function writeModel(
 /** Checks that the set has this precision. */
 export function precisionOf({ set }: OpenTemplate, bits: number, at: string): Precision {
   const found = set.manifest.layout.bits.find((each) => each === bits);
-  return (
-    found ?? fail('precision-missing', at, `The set has int${set.manifest.layout.bits.join(', int')}, not int${bits}`)
-  );
+  return found ?? fail('no-precision', at, `The set has int${set.manifest.layout.bits.join(', int')}, not int${bits}`);
 }
 
 const qualityOf = ({ quality }: SetManifest, name: string): SetManifest['quality'] =>

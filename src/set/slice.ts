@@ -3,9 +3,10 @@ import { packProjections } from '../../passes/pack-projections.js';
 import { qdqProjections } from '../../passes/qdq-projections.js';
 import { fail } from '../diagnostics.js';
 import { type Context, silentContext } from '../log.js';
+import { step } from '../onnx/rewrite/run-passes.js';
 import { checkOptions, type Input } from '../options/index.js';
 import { bytesNeeded } from '../quant/layout.js';
-import { type BitsPerWeight, bitsPerWeight, prefixRead } from '../quant/layout-use.js';
+import { bitsPerWeight, prefixRead } from '../quant/layout-use.js';
 import type { Precision } from '../quant/precision.js';
 import { codeBits } from '../quant/slice.js';
 import { packColumns, packSlice } from './packed.js';
@@ -20,6 +21,7 @@ import {
 } from './set-output.js';
 import { guardSetOutput } from './set-outputs.js';
 import { type OpenTemplate, openTemplate } from './set-template.js';
+import { storedBitsOfGraph } from './stored-bits-of-graph.js';
 
 /** The options of `slice` with all defaults filled in; `SliceInput` is what a caller passes. */
 export interface SliceOptions {
@@ -75,12 +77,12 @@ export async function slice(input: SliceInput, context: Context = silentContext(
   const files = standalone
     ? writeStandalone(open, selection, output, ...(format === 'qdq' ? [fillQdq] : []))
     : writeSelection(open, selection, output);
-  return { files, ...shares(bitsPerWeight(layout, selection.bitsOf, standalone)) };
+  const { average, stored } = bitsPerWeight(layout, selection.bitsOf, standalone);
+  return { files, averageBits: average, storedBitsPerWeight: stored };
 }
 
-const fillQdq: Fill = (rw, filling, reader) => {
-  qdqProjections(rw, filling, (place, bits, dtype) => packColumns(reader, place, bits, dtype));
-};
+const fillQdq: Fill = (filling, reader) =>
+  step(qdqProjections, {}, { ...filling, pack: (place, bits, dtype) => packColumns(reader, place, bits, dtype) });
 
 /** Slices that round: cut from the int8 codes, so all bytes must be there. */
 function sliceParent(
@@ -93,14 +95,10 @@ function sliceParent(
   if (format === 'qdq') fail('bad-usage', 'slice', `${kind} slices are written for MatMulNBits only`);
   const { layout } = open.set.manifest;
   requireData(open.set, bytesNeeded(layout, layout.bits.at(-1) as number));
-  const fill: Fill = (rw, filling, reader) => {
-    packProjections(rw, filling, (place, own) => packSlice(reader, place, own, kind));
-  };
+  const fill: Fill = (filling, reader) =>
+    step(packProjections, {}, { ...filling, pack: (place, own) => packSlice(reader, place, own, kind) });
   const files = writeStandalone(open, { ...selection, name: `int${bits}-${kind}` }, output, fill);
-  return { files, ...shares(bitsPerWeight(layout, () => codeBits(kind, bits), true)) };
+  // Their tables are plain float32, which no place of the set has.
+  const { average } = bitsPerWeight(layout, () => codeBits(kind, bits), true);
+  return { files, averageBits: average, storedBitsPerWeight: storedBitsOfGraph(output) };
 }
-
-const shares = ({ average, stored }: BitsPerWeight): Omit<SliceResult, 'files'> => ({
-  averageBits: average,
-  storedBitsPerWeight: stored,
-});

@@ -9,7 +9,7 @@ import {
   type SetLayout,
   type TablePlace,
 } from '../quant/layout.js';
-import { simpleLayout } from '../quant/planes.js';
+import { packPlane } from '../quant/planes.js';
 
 /** What a projection stores. */
 export interface ProjectionParts {
@@ -43,7 +43,7 @@ export function piecesOf(place: ProjectionPlace, parts: ProjectionParts): readon
   if (parts.codes.length !== place.n * place.k) throw new Error(`${place.id} does not fit the layout`);
   const blocks = placeBlocks(place);
   const planes = place.planes.map((plane): Piece => {
-    return { range: plane, bytes: () => simpleLayout.pack(parts.codes, place.n, blocks, plane) };
+    return { range: plane, bytes: () => packPlane(parts.codes, place.n, blocks, plane) };
   });
   return [...planes, ...place.tables.flatMap((table) => tablePieces(place, table, parts))];
 }

@@ -4,10 +4,11 @@ import { type Fold, foldScale } from '../emit/fold-scale.js';
 import { abstractProjections } from '../emit/sites.js';
 import type { Node } from '../onnx/ir/graph.js';
 import { Rewriter } from '../onnx/rewrite/rewriter.js';
-import { planSet, type SetLayout } from '../quant/layout.js';
+import type { SetLayout } from '../quant/layout.js';
 import type { Recipe } from '../recipe/index.js';
 import { placeTables, type SolvedTable, shrinkFloats } from '../solve/index.js';
 import { cloneSource, type Source } from '../source/index.js';
+import { planLayout } from './plan.js';
 import { restOf, type SetTemplate } from './set-graph.js';
 
 /** A template with the layout of its set. */
@@ -42,8 +43,8 @@ export function makeTemplate(source: Source, recipe: Recipe, { entries, folds, t
   return {
     model: copy.model,
     rest,
-    layout: layoutOf(
-      copy,
+    layout: planLayout(
+      copy.chosen,
       recipe,
       rest.map((tensor) => tensor.byteLength),
     ),
@@ -56,17 +57,3 @@ const inCopy = ({ id, places, inverse }: Fold, nodes: ReadonlyMap<Node, Node>): 
   inverse,
   places: places.map(({ node, slot }) => ({ node: nodes.get(node) as Node, slot })),
 });
-
-function layoutOf({ chosen }: Source, recipe: Recipe, rest: readonly number[]): SetLayout {
-  const planned = chosen.map(({ projection: { id, layer, role, k, n }, floor }) => ({
-    id,
-    layer,
-    role,
-    k,
-    n,
-    minBits: floor,
-  }));
-  const { bits, block, decode, tables, symmetric, distill } = recipe;
-  const biased = distill?.learn.includes('bias') ? distill.bits : [];
-  return planSet(planned, rest, { bits, block, decode, tables, symmetric, biased });
-}

@@ -12,6 +12,7 @@ export { type Measured, type MeasureOptions, measure } from './measure.js';
 export { peakMemory, requireMemory } from './peak-memory.js';
 export type { ProbeText, Scored } from './probe-text.js';
 export { placeTables, type SolvedTables, shrinkFloats, solveTables } from './rest.js';
+export { solveOptions } from './solve-options.js';
 export { prefixOf, solveBehindPrefix } from './solve-prefix.js';
 export {
   gramOf,
@@ -19,7 +20,6 @@ export {
   itemsOf,
   type SolvedProjection,
   type Solver,
-  solveOptions,
   solveProjections,
   storedWeight,
 } from './solve-projections.js';

@@ -4,7 +4,7 @@ import type { Projection } from '../analysis/projection.js';
 import { blendStatistics, countText, type Statistics } from '../capture/index.js';
 import type { Context } from '../log.js';
 import { fileSizesOf } from '../onnx/convert/file-sizes.js';
-import type { Recipe } from '../recipe/index.js';
+import { METHODS, type Recipe, takesStatistics } from '../recipe/index.js';
 import { requireText, type Source, tableBits, vocabularyOf } from '../source/index.js';
 import { readSplit, type SplitText, type TextOptions } from '../text/index.js';
 import {
@@ -57,9 +57,6 @@ export interface Measured {
   close(): void;
 }
 
-/** Methods that need no statistics, unless ranges are found or trained under them: they look at weights only, or at the activations themselves. */
-const UNMEASURED: ReadonlySet<Recipe['method']> = new Set(['rtn', 'sliced-minmax', 'omniquant', 'matquant', 'qat']);
-
 /** Reads the text and captures the statistics that the recipe's method needs; nothing for methods that look at weights only. */
 export async function measureText(source: Source, options: MeasureOptions, context: Context): Promise<TextMeasured> {
   const { recipe } = options;
@@ -70,7 +67,7 @@ export async function measureText(source: Source, options: MeasureOptions, conte
     ({ id, role }) => wanted.has(id) || (takesHead && role === 'head'),
   );
   const underGram = recipe.train?.start === 'grid' || recipe.train?.objective === 'gram';
-  const isMeasured = !UNMEASURED.has(recipe.method) || underGram;
+  const isMeasured = takesStatistics(recipe.method) || underGram;
   if (isMeasured && options.statistics !== undefined) {
     const statistics = await statisticsOf(source, projections, options.statistics);
     return { text, projections, captured: { statistics, close: () => undefined } };
@@ -121,7 +118,10 @@ function readText(source: Source, options: MeasureOptions, context: Context): Sp
   }
   // Without text a model that would pass the memory bound is solved under H = I.
   const fits = 2 * fileSizesOf(source.path).fileBytes <= machine.memoryBytes;
-  return { windows: recipe.method === 'data-free' && fits ? whole(madeWindows(source, seed)) : [], held: [] };
+  return {
+    windows: METHODS[recipe.method].needs === 'random-ids' && fits ? whole(madeWindows(source, seed)) : [],
+    held: [],
+  };
 }
 
 /** What is learnt from text alone where that is enough, or with random token ids. */

@@ -2,22 +2,20 @@
 
 import type { Projection } from '../analysis/projection.js';
 import { fail } from '../diagnostics.js';
-import type { Recipe } from '../recipe/index.js';
+import { METHODS, type Recipe } from '../recipe/index.js';
 import { type Source, tableBits, tokenTablesOf } from '../source/index.js';
 import { MOST_COLS } from './kernel/parts.js';
 import { TABLE_STAGE } from './solve-tables.js';
 
 /** The process itself, ONNX Runtime and the kernels, with what was read of the model: measured 190 MB on Gemma 3 270M. */
 const BASE = 200e6;
-/** Methods that look at weights alone. */
-const WITHOUT_STATISTICS: ReadonlySet<Recipe['method']> = new Set(['rtn', 'sliced-minmax']);
 
 /**
  * Bytes at the worst moment of measuring and solving, which holds one layer and the largest projections, however many layers the
  * model has. Activations and the check of the graphs come on top: they take what --memory allows.
  */
 export function peakMemory({ chosen, analysis }: Source, recipe: Recipe): number {
-  const gram = WITHOUT_STATISTICS.has(recipe.method) ? 0 : 1;
+  const gram = METHODS[recipe.method].needs === 'weights' ? 0 : 1;
   const tables = tableBits(recipe) === undefined ? [] : tokenTablesOf(analysis);
   const solve = [
     ...groupsOf(chosen.map(({ projection }) => projection)).map((group) => solving(group.k, group.n, gram)),

@@ -5,8 +5,8 @@ import { shareTiedHead } from '../../passes/share-tied-head.js';
 import { storeFloat16 } from '../../passes/store-float16.js';
 import type { ModelAnalysis } from '../analysis/projection.js';
 import { SpillFile } from '../capture/index.js';
-import type { Model } from '../onnx/ir/graph.js';
-import { Rewriter } from '../onnx/rewrite/rewriter.js';
+import { PLACEHOLDER_DOMAIN } from '../emit/sites.js';
+import type { Model, Value } from '../onnx/ir/graph.js';
 import { runPasses, step } from '../onnx/rewrite/run-passes.js';
 import { type Recipe, TARGETS } from '../recipe/index.js';
 import { type Source, tableBits, tokenTablesOf } from '../source/index.js';
@@ -49,16 +49,13 @@ export function placeTables(copy: Source, solved: readonly SolvedTable[], recipe
   runPasses(copy.model, [step(quantizeEmbedding, {}, targets)]);
 }
 
-/**
- * Stores what stays float in `template` as the recipe says, in place. A template has placeholders, which the verifier between
- * passes does not know, so the pass runs by itself.
- */
+/** Stores what stays float in `template` as the recipe says, in place. */
 export function shrinkFloats(template: Model, { embedding, projections }: ModelAnalysis, recipe: Recipe): void {
-  const rw = new Rewriter(template);
-  const options = storeFloat16.options.parse({});
-  if (recipe.floatStorage === 'float16') storeFloat16.run(rw, options, undefined);
+  const run = (material: ReadonlySet<Value> | undefined): unknown =>
+    runPasses(template, [step(storeFloat16, {}, material)], [PLACEHOLDER_DOMAIN]);
+  if (recipe.floatStorage === 'float16') run(undefined);
   else if (recipe.embeddingBits === 16) {
     const heads = projections.filter(({ role }) => role === 'head');
-    storeFloat16.run(rw, options, new Set([embedding, ...heads].flatMap((table) => table?.weight.source ?? [])));
+    run(new Set([embedding, ...heads].flatMap((table) => table?.weight.source ?? [])));
   }
 }

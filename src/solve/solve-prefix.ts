@@ -18,13 +18,13 @@ import { type Nested, parentBits } from './kernel/options.js';
 import { solveInParts } from './kernel/parts.js';
 import type { Solved, SolveItem } from './kernel/solve.js';
 import { PrefixWalk } from './prefix-walk.js';
+import { solveOptions } from './solve-options.js';
 import {
   gramOf,
   groupsOf,
   itemsOf,
   type SolvedProjection,
   type Solver,
-  solveOptions,
   storedWeight,
   takeOrSolve,
 } from './solve-projections.js';

@@ -4,16 +4,15 @@ import { hessianOf, type Statistics } from '../capture/index.js';
 import { loadRows, type StoredWeight } from '../kernels/load-rows.js';
 import type { KernelPool } from '../kernels/pool.js';
 import type { Context } from '../log.js';
-import { type ProjectionPlace, tableBlocks } from '../quant/layout.js';
-import { lambdaOf, type Recipe } from '../recipe/index.js';
+import type { ProjectionPlace } from '../quant/layout.js';
+import type { Recipe } from '../recipe/index.js';
 import type { Chosen } from '../source/index.js';
-import { ROUNDED } from './kernel/clip.js';
 import { solveDataFree } from './kernel/data-free.js';
-import type { Nested, Nesting } from './kernel/options.js';
+import type { Nested } from './kernel/options.js';
 import { solveInParts } from './kernel/parts.js';
-import type { Solved, SolveItem, SolveOptions, SolveReport } from './kernel/solve.js';
+import type { Solved, SolveItem, SolveReport } from './kernel/solve.js';
+import { nestingOf, solveOptions } from './solve-options.js';
 import type { SolvedFiles } from './solved-files.js';
-import { FREE } from './text-evidence.js';
 
 /** A solved projection, with what the report says of it. */
 export interface SolvedProjection {
@@ -136,39 +135,4 @@ export function storedWeight({ id, weight, k, n }: Pick<Projection, 'id' | 'weig
     rows: n,
     cols: k,
   };
-}
-
-/** The shape of the parent that a recipe asks for, in the place that the set has for it. */
-export function nestingOf(place: ProjectionPlace, recipe: Recipe): Nesting {
-  const { slice, decode, symmetric } = recipe;
-  return { bits: place.chain, block: tableBlocks(place).block, slice, decode, symmetric };
-}
-
-export function solveOptions(place: ProjectionPlace, recipe: Recipe): SolveOptions {
-  const { damping } = recipe;
-  const shared = { ...nestingOf(place, recipe), lambda: lambdaOf(recipe), damping };
-  if (recipe.method === 'data-free') return { ...shared, ...dataFreeOptions(place, recipe) };
-  if (recipe.method === 'omniquant' || recipe.method === 'matquant') return { ...shared, ...ROUNDED };
-  const { range } = recipe;
-  if (recipe.method === 'matgptq') return { ...shared, range, codes: 'mean', rounds: 0, sweeps: 0 };
-  if (recipe.method === 'gptq') return { ...shared, range, codes: 'gptq', rounds: 0, sweeps: 0 };
-  return { ...shared, range, codes: 'gptq', rounds: recipe.rounds, sweeps: recipe.sweeps };
-}
-
-/** Wider inputs keep rounded codes: the factor of a Gram matrix of order 14,336 takes minutes. */
-const WIDEST_FREE = 4096;
-
-/**
- * What random token ids are good for: codes that make up for each other's errors under weights that hold the higher precisions,
- * and one sweep. docs/decisions/data-free.md has the figures.
- */
-function dataFreeOptions(
-  { k }: ProjectionPlace,
-  recipe: Recipe,
-): Pick<SolveOptions, 'range' | 'codes' | 'rounds' | 'sweeps' | 'lambda' | 'damping'> {
-  const { range, rounds, sweeps } = FREE;
-  const lambda = lambdaOf({ ...recipe, lambda: FREE.lambda });
-  const damping = Math.max(recipe.damping, FREE.damping);
-  if (k > WIDEST_FREE) return { range, codes: 'round', rounds: 0, sweeps: 0, lambda, damping };
-  return { range, codes: 'gptq', rounds, sweeps, lambda, damping };
 }

@@ -8,7 +8,7 @@ import {
   type TextNeed,
   textWeight,
 } from '../capture/index.js';
-import { isDefaultLambda, type Recipe } from '../recipe/index.js';
+import { isDefaultLambda, METHODS, type Recipe } from '../recipe/index.js';
 
 /** How much text there was, and how much the widest projection needs. */
 export interface TextEvidence extends TextCounts {
@@ -50,7 +50,7 @@ export function textEvidence(
  * that no precision gets worse than without text. Weights of precisions that the user has chosen stay.
  */
 export function recipeForLittleText(recipe: Recipe): Recipe {
-  if (recipe.method !== 'best' && recipe.method !== 'gptq') return recipe;
+  if (!METHODS[recipe.method].adapts) return recipe;
   const { damping, lambda } = recipe;
   return {
     ...recipe,

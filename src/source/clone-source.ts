@@ -15,7 +15,7 @@ export interface SourceClone {
 }
 
 /** The same source over a copy of its graph: projections, embedding and choice are those of the copy. */
-export function cloneSource({ path, model, analysis, chosen, left }: Source): SourceClone {
+export function cloneSource({ path, model, analysis, rewrites, chosen, left }: Source): SourceClone {
   const clone = cloneModel(model);
   const twins = new Map(analysis.projections.map((each) => [each, projectionIn(clone, each)]));
   const twinOf = (projection: Projection): Projection => twins.get(projection) as Projection;
@@ -27,6 +27,7 @@ export function cloneSource({ path, model, analysis, chosen, left }: Source): So
       projections: analysis.projections.map(twinOf),
       embedding: analysis.embedding && embeddingIn(clone, analysis.embedding),
     },
+    rewrites,
     chosen: chosen.map(({ projection, floor }) => ({ projection: twinOf(projection), floor })),
     left,
   };
@@ -40,7 +41,7 @@ export function inFloat32(source: Source, recipe: Recipe): Source {
   if (!HALVES.some((half) => computesIn(source.model, half))) return source;
   const { model } = cloneModel(source.model);
   computeInFloat32(new Rewriter(model), HALVES);
-  return choose(source.path, model, analyse(model), recipe);
+  return choose({ ...source, model, analysis: analyse(model) }, recipe);
 }
 
 function projectionIn(clone: Clone, projection: Projection): Projection {

@@ -9,7 +9,7 @@ import { importModel } from '../onnx/convert/import.js';
 import type { Model } from '../onnx/ir/graph.js';
 import { computeInFloat32, type HalfType } from '../onnx/rewrite/compute-float32.js';
 import { Rewriter } from '../onnx/rewrite/rewriter.js';
-import { runPasses, step } from '../onnx/rewrite/run-passes.js';
+import { type PassReport, runPasses, step } from '../onnx/rewrite/run-passes.js';
 import type { Bits, Recipe } from '../recipe/index.js';
 import { tableBits } from './token-tables.js';
 import { rangeProblem } from './weight-range.js';
@@ -25,6 +25,8 @@ export interface Source {
   readonly path: string;
   readonly model: Model;
   readonly analysis: ModelAnalysis;
+  /** What passes changed when the model was read. */
+  readonly rewrites: readonly PassReport[];
   readonly chosen: readonly Chosen[];
   /** Everything with a constant weight that stays as it is, with a reason: the finder's refusals and the recipe's. */
   readonly left: readonly Refusal[];
@@ -41,18 +43,19 @@ export function openSource(
 ): Source {
   const model = importModel(path, { functions: 'inline' });
   const constant = { overridable: recipe.initializerInputs === 'constant' };
-  runPasses(model, [step(dropInitializerInputs, constant), step(unstackWeights), step(splitExperts)]);
+  const rewrites = runPasses(model, [step(dropInitializerInputs, constant), step(unstackWeights), step(splitExperts)]);
   computeInFloat32(new Rewriter(model), widened);
-  return choose(path, model, analyse(model), recipe);
+  return choose({ path, model, analysis: analyse(model), rewrites }, recipe);
 }
 
 /** The same source under another recipe. */
-export function reopenSource({ path, model, analysis }: Source, recipe: Recipe): Source {
-  return choose(path, model, analysis, recipe);
+export function reopenSource(source: Source, recipe: Recipe): Source {
+  return choose(source, recipe);
 }
 
 /** Applies the recipe's scope and overrides to a model that was analysed. */
-export function choose(path: string, model: Model, analysis: ModelAnalysis, recipe: Recipe): Source {
+export function choose(read: Omit<Source, 'chosen' | 'left'>, recipe: Recipe): Source {
+  const { path, model, analysis, rewrites } = read;
   const chosen: Chosen[] = [];
   const left: Refusal[] = [...analysis.refusals];
   for (const projection of analysis.projections) {
@@ -63,7 +66,7 @@ export function choose(path: string, model: Model, analysis: ModelAnalysis, reci
     else if (problem !== undefined) left.push(refuse(projection, 'weight-range', problem));
     else chosen.push({ projection, floor: verdict });
   }
-  return { path, model, analysis, chosen, left };
+  return { path, model, analysis, rewrites, chosen, left };
 }
 
 /** Ids that the model knows: rows of the embedding, or of the head where the embedding is not part of the model. */

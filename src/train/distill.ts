@@ -10,13 +10,12 @@ import { createRandom } from '../random.js';
 import type { DistillRecipe, Recipe } from '../recipe/index.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
-import type { SolvedStore } from '../set/index.js';
+import type { CompiledDistillation, SolvedStore } from '../set/index.js';
 import type { Solver } from '../solve/index.js';
 import { inFloat32, type Source } from '../source/index.js';
 import type { TextOptions } from '../text/index.js';
 import { TOOL } from '../version.js';
 import { Chain } from './distill/chain.js';
-import type { Look } from './distill/checkpoint.js';
 import { Mixture } from './distill/mixture.js';
 import type { StudentProjection, Tables } from './distill/student.js';
 import { vocabularyOf } from './distill/text.js';
@@ -37,21 +36,10 @@ export interface DistillStage {
   readonly solver: Solver;
 }
 
-/** Result of distilling one precision. */
-export interface DistillReport {
-  readonly bits: number;
-  readonly steps: number;
-  readonly tokens: number;
-  /** Divergence on held-out text before and after, nats per position. */
-  readonly kept: { readonly before: number; readonly after: number };
-  /** Evaluations on held-out text. */
-  readonly looks: readonly Look[];
-}
-
 /** What distillation gives. */
 export interface Distilled {
   readonly store: SolvedStore;
-  readonly reports: readonly DistillReport[];
+  readonly reports: readonly CompiledDistillation[];
 }
 
 /** Distils the precisions that the recipe names, one after another; nothing where it names none. */
@@ -64,7 +52,7 @@ export async function distill(solved: SolvedStore, stage: DistillStage, context:
     fail('recipe', 'distill', 'Tied tables are those of the parent, so no precision has tables to distil');
   const source = inFloat32(stage.source, recipe);
   const lessons = await openLessons(stage, settings, source, context);
-  const reports: DistillReport[] = [];
+  const reports: CompiledDistillation[] = [];
   let store = solved;
   try {
     for (const bits of wanted) {
@@ -92,7 +80,7 @@ async function distillPrecision(
   bits: Precision,
   one: Surroundings,
   context: Context,
-): Promise<{ readonly store: SolvedStore; readonly report: DistillReport | undefined }> {
+): Promise<{ readonly store: SolvedStore; readonly report: CompiledDistillation | undefined }> {
   const { stage, settings, source, store } = one;
   const codesLearn = settings.learn.includes('codes') && settings.codes.bits.includes(bits);
   const plain = studentAt(store, source, bits);
@@ -110,7 +98,7 @@ async function distillOne(
   student: readonly StudentProjection[],
   surroundings: Surroundings,
   context: Context,
-): Promise<DistillReport & { readonly tables: Tables }> {
+): Promise<CompiledDistillation & { readonly tables: Tables }> {
   const { stage, settings, lessons, store } = surroundings;
   const { text, teacher, rows, kept, batch } = lessons;
   const folder = keptIn(stage.machine, 'distilled');

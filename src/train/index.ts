@@ -1,7 +1,6 @@
 /** Training: gradients, blocks, distillation of tables, quantization-aware training. */
-
 export type { Look } from './distill/checkpoint.js';
-export { type DistillReport, distill } from './distill.js';
+export { distill } from './distill.js';
 export { type TrainedWeights, trainWeights } from './qat.js';
 export { type Trained, trainBlocks } from './train-blocks.js';
 export { trainedFirst } from './trained-first.js';

@@ -12,6 +12,7 @@ import { createRandom } from '../random.js';
 import { lambdaOf, type QatRecipe, type Recipe } from '../recipe/index.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
+import type { CompiledDistillation } from '../set/index.js';
 import type { Solved } from '../solve/index.js';
 import { inFloat32, type Source } from '../source/index.js';
 import type { TextOptions } from '../text/index.js';
@@ -24,7 +25,6 @@ import { Mixture, type MixtureTerm } from './distill/mixture.js';
 import type { Learning } from './distill/student.js';
 import { distillTables } from './distill/train.js';
 import { rowsOf, type WeightStudent } from './distill/weight-student.js';
-import type { DistillReport } from './distill.js';
 import { type LessonOptions, type Lessons, openLessons } from './lessons.js';
 import { studentPlan } from './student-plan.js';
 
@@ -37,7 +37,7 @@ export interface QatOptions extends Omit<LessonOptions, 'text'> {
 
 /** Trained weights, frozen. */
 export interface TrainedWeights {
-  readonly report: DistillReport;
+  readonly report: CompiledDistillation;
   find(id: string): Solved | undefined;
 }
 
@@ -48,7 +48,7 @@ export async function trainWeights(
   context: Context,
 ): Promise<TrainedWeights | undefined> {
   const { recipe } = options;
-  if (recipe.method !== 'qat' || recipe.qat === undefined) return undefined;
+  if (recipe.qat === undefined) return undefined;
   if (text === undefined) return fail('bad-usage', 'text', 'Training needs text');
   const floats = inFloat32(source, recipe);
   const ids = new Set(source.chosen.map(({ projection }) => projection.id));
@@ -77,7 +77,7 @@ async function run(
   lessons: Lessons,
   { recipe, qat, machine, seed }: RunOptions,
   context: Context,
-): Promise<DistillReport & { readonly tables: Weights }> {
+): Promise<CompiledDistillation & { readonly tables: Weights }> {
   const weights: Weights = new Map(
     projections.map(({ id, weight: { tensor } }) => [id, { weight: toFloat32(tensor.bytes(), tensor.dtype).slice() }]),
   );

@@ -14,7 +14,7 @@ import type { Context } from '../log.js';
 import { codeHistogram } from '../quant/histogram.js';
 import type { Precision } from '../quant/precision.js';
 import { createRandom } from '../random.js';
-import { lambdaOf, type Recipe, type TrainRecipe } from '../recipe/index.js';
+import { lambdaOf, METHODS, type Recipe, type TrainRecipe } from '../recipe/index.js';
 import { ortRuntime } from '../runtime/ort.js';
 import type { BlockTraining } from '../set/index.js';
 import {
@@ -55,9 +55,6 @@ export interface Trained {
   close(): void;
 }
 
-/** Methods whose codes are trained. */
-const TRAINED: ReadonlySet<Recipe['method']> = new Set(['omniquant', 'matquant']);
-
 /**
  * Trains what the recipe says; undefined when it trains nothing. The source stays as it is: with the folds and entries in its graph it
  * is the same function of what was trained.
@@ -71,7 +68,8 @@ export async function trainBlocks(
 ): Promise<Trained | undefined> {
   const { recipe } = options;
   // Without steps the grid is all there is, and the solver searches it without any activations.
-  if (recipe.train === undefined || recipe.train.steps === 0 || !TRAINED.has(recipe.method)) return undefined;
+  if (recipe.train === undefined || recipe.train.steps === 0 || METHODS[recipe.method].trains !== 'train')
+    return undefined;
   const folder = temporaryFolder('trained', options.machine.temporary);
   try {
     const stage = new TrainStage(source, recipe.train, measured, { ...options, folder }, pool, context);

@@ -17,6 +17,7 @@ import { GraphBuilder } from '../onnx/rewrite/builder.js';
 import { extractModel } from '../onnx/rewrite/extract.js';
 import { prune } from '../onnx/rewrite/prune.js';
 import { Rewriter } from '../onnx/rewrite/rewriter.js';
+import { runPasses, step } from '../onnx/rewrite/run-passes.js';
 import type { Feeds, HostTensor, Outputs } from '../runtime/runtime.js';
 import type { GradRule } from './autodiff/emitter.js';
 import { gradients } from './autodiff/gradients.js';
@@ -144,9 +145,9 @@ export function forwardPart(
   });
   const kept = nodes.filter(({ outputs }) => !outputs.some((value) => value !== undefined && given.has(value)));
   const extraction = extractModel(model, { name, nodes: kept, inputs, resolve });
-  const rewriter = new Rewriter(extraction.model);
-  for (const pass of EXPANSIONS) pass.run(rewriter, {}, undefined);
-  return { copyOf: (value) => extraction.copyOf(value), builder: new GraphBuilder(rewriter) };
+  const steps = EXPANSIONS.map((pass) => step(pass));
+  runPasses(extraction.model, steps);
+  return { copyOf: (value) => extraction.copyOf(value), builder: new GraphBuilder(new Rewriter(extraction.model)) };
 }
 
 interface Marked {

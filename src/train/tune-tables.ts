@@ -14,7 +14,7 @@ import type { SetLayout } from '../quant/layout.js';
 import type { Precision } from '../quant/precision.js';
 import { decodeTable } from '../quant/tables.js';
 import { createRandom } from '../random.js';
-import type { Recipe, TrainRecipe } from '../recipe/index.js';
+import { METHODS, type Recipe, type TrainRecipe } from '../recipe/index.js';
 import { ortRuntime } from '../runtime/ort.js';
 import type { BlockTraining, SolvedStore } from '../set/index.js';
 import { inFloat32, type Source } from '../source/index.js';
@@ -45,7 +45,7 @@ export interface Tuned {
 
 /** Whether tables of solved codes are trained: other methods train before they solve. */
 export const tunesTables = ({ train, method }: Pick<Recipe, 'train' | 'method'>): boolean =>
-  train !== undefined && method !== 'omniquant' && method !== 'matquant' && method !== 'qat';
+  train !== undefined && METHODS[method].trains === undefined;
 
 /** Trains the tables of solved codes where the recipe says so. */
 export async function tuneTables(store: SolvedStore, stage: TuneStage, context: Context): Promise<Tuned> {

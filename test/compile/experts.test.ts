@@ -3,6 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { compile } from '../../src/compile/compile.js';
+import { inspect } from '../../src/compile/inspect.js';
 import { silentContext } from '../../src/log.js';
 import { parseRecipe } from '../../src/recipe/recipe.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
@@ -31,8 +32,21 @@ const modelOf = (name: string): string =>
   writeToy(root, name, toyModel({ block: routedBlock(storages[name] as Storage) }));
 const recipeOf = (method: string) => parseRecipe({ method, block: 32, bits: [8, 4] }, 'test');
 
+const REWRITTEN_BY: Readonly<Record<string, readonly string[]>> = {
+  separate: [],
+  gathered: ['unstack-weights'],
+  sliced: ['unstack-weights'],
+  split: ['unstack-weights'],
+};
+
 describe.each(Object.keys(storages))('experts whose weights are %s', (name) => {
   const model = modelOf(name);
+
+  it('are said by `inspect` to be rewritten where one tensor holds them all', async () => {
+    const { passes } = await inspect({ model, recipe: recipeOf('data-free') });
+    expect(passes.map((each) => each.name)).toEqual(REWRITTEN_BY[name]);
+    for (const { changes } of passes) expect(changes).toBeGreaterThan(0);
+  });
 
   it('are blocks of their layer', () => {
     const { analysis, left } = openSource(model, recipeOf('data-free'));

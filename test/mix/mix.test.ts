@@ -223,10 +223,10 @@ describe('mix on text', () => {
 describe('mix refuses', () => {
   it.each<[Partial<MixSearch>, MixGoal, string]>([
     [{ method: 'local' }, { averageBits: 3 }, 'bad-usage'],
-    [{ bits: [6] }, { averageBits: 3 }, 'precision-missing'],
+    [{ bits: [6] }, { averageBits: 3 }, 'no-precision'],
     [{ fixed: [{ match: 'nothing', bits: 4 }] }, { averageBits: 3 }, 'bad-usage'],
     [{ fixed: [{ match: '(', bits: 4 }] }, { averageBits: 3 }, 'bad-usage'],
-    [{ fixed: [{ match: '.', bits: 6 }] }, { averageBits: 3 }, 'precision-missing'],
+    [{ fixed: [{ match: '.', bits: 6 }] }, { averageBits: 3 }, 'no-precision'],
     [{}, { averageBits: 1.5 }, 'bad-usage'],
     [{ shape: 'pyramid' }, { maxKl: 0.1 }, 'bad-usage'],
     [{ sensitivities: ['nowhere.json'] }, { averageBits: 3 }, 'file-missing'],

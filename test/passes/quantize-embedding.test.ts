@@ -12,11 +12,12 @@ import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
 import { runPasses, step } from '../../src/onnx/rewrite/run-passes.js';
 import { encodeColumn } from '../../src/quant/compress.js';
 import { blocksOf } from '../../src/quant/grid.js';
-import { packMatMulNBits, packZeroPoints, transpose } from '../../src/quant/pack.js';
+import { packMatMulNBits, transpose } from '../../src/quant/pack.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
 import { type HostTensor, integers, type OpenOptions, type Outputs, withSession } from '../../src/runtime/runtime.js';
 import { tokenTablesOf } from '../../src/source/token-tables.js';
 import { noise } from '../support/decoder.js';
+import { packZeroPoints } from '../support/packing.js';
 
 const [ROWS, COLS, BLOCK] = [48, 64, 32];
 const COUNT = COLS / BLOCK;

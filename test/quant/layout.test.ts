@@ -6,13 +6,13 @@ import {
   effectiveBits,
   type LayoutOptions,
   type PlannedProjection,
+  type ProjectionPlace,
   planSet,
   type Range,
   type SetLayout,
 } from '../../src/quant/layout.js';
-import { bitsPerWeight, prefixRead, rangesRead } from '../../src/quant/layout-use.js';
+import { bitsPerWeight, prefixRead, rangesRead, storedBytes } from '../../src/quant/layout-use.js';
 import { PRECISIONS, type Precision } from '../../src/quant/precision.js';
-import { storedBits } from '../../src/quant/stored-bits.js';
 
 const options: LayoutOptions = { bits: [8, 6, 4, 3, 2], block: 128, decode: 'ab', tables: 'c8' };
 const gate = (id: string, k: number, n: number, minBits?: number): PlannedProjection => ({
@@ -89,13 +89,25 @@ describe('planSet', () => {
     );
   });
 
+  it.each([
+    ['fp16', 2 * 9],
+    ['c8', 16 + 2],
+  ] as const)('counts the padding of ragged blocks and of %s columns', (tables, column) => {
+    const layout = planSet([gate('layers.0.gate', 40, 3)], [], { ...options, block: 16, bits: [2, 3, 8], tables });
+    const place = layout.projections[0] as ProjectionPlace;
+    const padded = 3 * 48;
+    expect(storedBytes(layout, place, 3, false)).toBe((3 * padded) / 8 + 2 * column);
+    expect(storedBytes(layout, place, 3, true)).toBe((4 * padded) / 8 + 2 * column);
+    expect(bitsPerWeight({ ...layout, projections: [] }, () => 3, false)).toEqual({ average: 0, stored: 0 });
+  });
+
   it('takes the bits per weight that the formula says', () => {
     const layout = planSet([gate('layers.0.gate', 2048, 512)], [], options);
     for (const bits of layout.bits) {
-      expect(bitsPerWeight(layout, () => bits, false).stored).toBeCloseTo(storedBits(bits, 128, 'c8'), 9);
+      expect(bitsPerWeight(layout, () => bits, false).stored).toBeCloseTo(bits + 18 / 128, 9);
     }
-    expect(bitsPerWeight(layout, () => 3, true)).toEqual({ average: 3, stored: storedBits(4, 128, 'c8') });
-    expect(bitsPerWeight(layout, () => 6, true).stored).toBeCloseTo(storedBits(8, 128, 'c8'), 9);
+    expect(bitsPerWeight(layout, () => 3, true)).toEqual({ average: 3, stored: 4 + 18 / 128 });
+    expect(bitsPerWeight(layout, () => 6, true).stored).toBeCloseTo(8 + 18 / 128, 9);
   });
 
   it('orders the file: rest, then per precision the planes of all projections, then their tables', () => {

@@ -5,15 +5,13 @@ import {
   packFields,
   packMatMulNBits,
   packQdq,
-  packZeroPoints,
   rowBytes,
   transpose,
   unpackFields,
   unpackMatMulNBits,
-  unpackQdq,
-  unpackZeroPoints,
 } from '../../src/quant/pack.js';
 import type { ContainerBits } from '../../src/quant/precision.js';
+import { packZeroPoints, unpackQdq, unpackZeroPoints } from '../support/packing.js';
 import { oracle, samples } from './support.js';
 
 interface Case {

@@ -5,12 +5,12 @@ import {
   codeBits,
   decodeConstants,
   levelCount,
-  SLICE_KINDS,
   type SliceKind,
   sliceCode,
   sliceCodes,
   sliceTable,
 } from '../../src/quant/slice.js';
+import { SLICE_KINDS } from '../support/fit-tables.js';
 import { oracle } from './support.js';
 
 interface Oracle {

@@ -1,21 +1,18 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { blockSpan, blocksOf, decode, encode, gridOf, minMax } from '../../src/quant/grid.js';
+import { blocksOf, decode, encode, gridOf, minMax } from '../../src/quant/grid.js';
 import { containerBits, PRECISIONS, type Precision } from '../../src/quant/precision.js';
-import { codeBits, SLICE_KINDS, type SliceKind, sliceCodes } from '../../src/quant/slice.js';
+import { codeBits, type SliceKind, sliceCodes } from '../../src/quant/slice.js';
 import {
   centre,
-  containerCodes,
   type DecodeKind,
   decodeCentred,
   decodeTable,
-  type Fit,
-  fitTable,
   hasOffset,
-  repeatBlocks,
   tiedTable,
   uncentre,
 } from '../../src/quant/tables.js';
+import { containerCodes, type Fit, fitTable, SLICE_KINDS } from '../support/fit-tables.js';
 import { oracle, weightSamples } from './support.js';
 
 interface GridOracle {
@@ -162,34 +159,5 @@ describe('centre', () => {
     expect(int3.every((c, q) => c === ((int4[q] ?? NaN) & 0b1110))).toBe(true);
     expect([...containerCodes(all, 'prefix', 6)]).toEqual([...all].map((q) => Math.floor(q / 4) * 4));
     expect(containerCodes(all, 'extra', 2)[234]).toBe(4 << 1);
-  });
-});
-
-describe('repeatBlocks', () => {
-  it('spreads a channel over its blocks, and a block over its parts', () => {
-    expect([...repeatBlocks(Float32Array.of(1, 2), blocksOf(40, 'channel'), blocksOf(40, 16))]).toEqual([
-      1, 1, 1, 2, 2, 2,
-    ]);
-    expect([...repeatBlocks(Float32Array.of(1, 2, 3, 4), blocksOf(40, 32), blocksOf(40, 16))]).toEqual([
-      1, 1, 2, 3, 3, 4,
-    ]);
-  });
-
-  it('refuses blocks that would straddle two others', () => {
-    expect(() => repeatBlocks(Float32Array.of(1, 2), blocksOf(40, 24), blocksOf(40, 16))).toThrow(
-      expect.objectContaining({ code: 'bad-usage' }),
-    );
-  });
-
-  it('keeps the weights the same', () => {
-    const fine = blocksOf(numpy.k, 8);
-    const table = tiedTable(grid, 'prefix', 4);
-    const four = sliceCodes(codes, 'prefix', 4);
-    const repeated = {
-      scale: repeatBlocks(table.scale, blocks, fine),
-      offset: repeatBlocks(table.offset, blocks, fine),
-    };
-    expect(decodeTable(four, fine, repeated)).toEqual(decodeTable(four, blocks, table));
-    expect(blockSpan(1, fine).from).toBe(8);
   });
 });

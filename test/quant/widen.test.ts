@@ -3,10 +3,11 @@ import fc from 'fast-check';
 import { blocksOf } from '../../src/quant/grid.js';
 import { wideningOf, widenTable } from '../../src/quant/join-table.js';
 import { packMatMulNBits } from '../../src/quant/pack.js';
-import { type Plane, planesFor, planPlanes, splitPlanes } from '../../src/quant/planes.js';
+import { type Plane, planPlanes } from '../../src/quant/planes.js';
 import { containerBits, PRECISIONS } from '../../src/quant/precision.js';
-import { containerCodes } from '../../src/quant/tables.js';
 import { joinPieces } from '../../src/quant/widen.js';
+import { containerCodes } from '../support/fit-tables.js';
+import { planesFor, splitPlanes } from '../support/packing.js';
 
 describe('joinPieces', () => {
   it('equals the container codes packed directly, for every chain', () => {

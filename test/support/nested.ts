@@ -24,7 +24,7 @@ import {
 } from '../../src/quant/layout.js';
 import type { Precision } from '../../src/quant/precision.js';
 import { sliceCodes } from '../../src/quant/slice.js';
-import { centre, type DecodeKind, decodeTable, fitTable, uncentre } from '../../src/quant/tables.js';
+import { centre, type DecodeKind, decodeTable, uncentre } from '../../src/quant/tables.js';
 import { partsOf } from '../../src/set/parts.js';
 import { digestsFor } from '../../src/set/set-digests.js';
 import { type GraphOptions, restOf, type SetTemplate, writeSetGraph } from '../../src/set/set-graph.js';
@@ -34,6 +34,7 @@ import { metadataOf } from '../../src/set/set-output.js';
 import { SetWriter, type WrittenSet } from '../../src/set/set-writer.js';
 import { type Nested, parentBits } from '../../src/solve/kernel/options.js';
 import { noise } from './decoder.js';
+import { fitTable } from './fit-tables.js';
 
 export interface ProductSpec {
   readonly k: number;

@@ -8,10 +8,10 @@ import { type Context, silentContext } from '../../src/log.js';
 import { mix } from '../../src/mix/mix.js';
 import { openMeter } from '../../src/mix/mix-meter.js';
 import { parseRecipe, type RecipeInput } from '../../src/recipe/recipe.js';
+import type { CompiledDistillation } from '../../src/set/index.js';
 import { openSet } from '../../src/set/set-manifest.js';
 import { openTemplate } from '../../src/set/set-template.js';
 import { slice } from '../../src/set/slice.js';
-import type { DistillReport } from '../../src/train/distill.js';
 import { COMPILE } from '../support/compile.js';
 import { writeOutliers } from '../support/outliers.js';
 import { temporaryFolder } from '../support/paths.js';
@@ -59,9 +59,9 @@ async function compiled(recipe: RecipeInput, work?: string, own: Context = conte
   return output;
 }
 
-const reportOf = (folder: string): DistillReport =>
-  (JSON.parse(readFileSync(join(folder, 'm.report.json'), 'utf8')) as { compiled: { distill: DistillReport[] } })
-    .compiled.distill[0] as DistillReport;
+const reportOf = (folder: string): CompiledDistillation =>
+  (JSON.parse(readFileSync(join(folder, 'm.report.json'), 'utf8')) as { compiled: { distill: CompiledDistillation[] } })
+    .compiled.distill[0] as CompiledDistillation;
 
 async function klOf(...candidates: readonly string[]): Promise<readonly number[]> {
   const options = { reference: uneven, candidates, text: { ids: kept }, window: 96, threads: 1, speed: false };

@@ -6,8 +6,8 @@ import { compile } from '../../src/compile/compile.js';
 import { evaluate } from '../../src/evaluate/evaluate-files.js';
 import { type Context, silentContext } from '../../src/log.js';
 import { parseRecipe, type RecipeInput } from '../../src/recipe/recipe.js';
+import type { CompiledDistillation } from '../../src/set/index.js';
 import { openSet } from '../../src/set/set-manifest.js';
-import type { DistillReport } from '../../src/train/distill.js';
 import { writeHalf } from '../support/half-model.js';
 import { writeOutliers } from '../support/outliers.js';
 import { temporaryFolder } from '../support/paths.js';
@@ -57,9 +57,9 @@ async function compiled(
 
 const bytesOf = (folder: string, file?: string): Buffer =>
   readFileSync(file === undefined ? dataIn(folder) : join(folder, file));
-const reportOf = (folder: string): DistillReport =>
-  (JSON.parse(bytesOf(folder, 'm.report.json').toString()) as { compiled: { distill: DistillReport[] } }).compiled
-    .distill[0] as DistillReport;
+const reportOf = (folder: string): CompiledDistillation =>
+  (JSON.parse(bytesOf(folder, 'm.report.json').toString()) as { compiled: { distill: CompiledDistillation[] } })
+    .compiled.distill[0] as CompiledDistillation;
 
 async function divergences(folder: string): Promise<readonly number[]> {
   const names = ['m_int2.onnx', 'm_int4.onnx', 'm_int8.onnx'];

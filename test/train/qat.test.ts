@@ -6,7 +6,7 @@ import { compile } from '../../src/compile/compile.js';
 import { evaluate } from '../../src/evaluate/evaluate-files.js';
 import { type Context, silentContext } from '../../src/log.js';
 import { parseRecipe, type RecipeInput } from '../../src/recipe/recipe.js';
-import type { DistillReport } from '../../src/train/distill.js';
+import type { CompiledDistillation } from '../../src/set/index.js';
 import { temporaryFolder } from '../support/paths.js';
 import { dataIn } from '../support/set-files.js';
 import { heldWindows, mistral, writeIds } from '../support/stories.js';
@@ -36,9 +36,9 @@ async function compiled(recipe: RecipeInput, work?: string, context: Context = s
 }
 
 const dataOf = (folder: string): Buffer => readFileSync(dataIn(folder));
-const reportOf = (folder: string): DistillReport =>
-  (JSON.parse(readFileSync(join(folder, 'm.report.json'), 'utf8')) as { compiled: { weights: DistillReport } }).compiled
-    .weights;
+const reportOf = (folder: string): CompiledDistillation =>
+  (JSON.parse(readFileSync(join(folder, 'm.report.json'), 'utf8')) as { compiled: { weights: CompiledDistillation } })
+    .compiled.weights;
 
 async function likelihoods(folder: string, bits: readonly number[]): Promise<readonly number[]> {
   const candidates = bits.map((each) => join(folder, `m_int${each}.onnx`));

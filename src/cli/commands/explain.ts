@@ -4,7 +4,7 @@ import { paragraphs, table } from '../render.js';
 
 export const explainCommand: Command = defineCommand({
   usage: 'explain <pass>',
-  summary: 'Explain one pass: what it does, needs, gives and keeps, and its options',
+  summary: 'Explain one pass: what it does, what it keeps, and its options',
   positionals: { pass: { type: 'string', describe: 'Name of a pass; see matquant passes', required: true } },
   options: {},
   examples: [],
@@ -15,12 +15,11 @@ export const explainCommand: Command = defineCommand({
   },
 });
 
-function render({ name, summary, keeps, needs, gives, options }: PassPage): string {
-  const facts = (names: readonly string[]): string => (names.length === 0 ? 'nothing' : names.join(', '));
+function render({ name, summary, keeps, promise, material, options }: PassPage): string {
   const rows = options.map((option) => [option.name, JSON.stringify(option.default) ?? 'required', option.describe]);
   return paragraphs(
     `${name}: ${summary}`,
-    `needs ${facts(needs)}\ngives ${facts(gives)}\nkeeps ${keeps}`,
+    `keeps ${keeps}: ${promise}${material === undefined ? '' : `\ntakes ${material}`}`,
     rows.length === 0 ? '' : table([{ title: 'option' }, { title: 'default' }, { title: 'meaning' }], rows),
   );
 }

@@ -41,6 +41,7 @@ function render(result: InspectResult): string {
   ];
   return paragraphs(
     header(result),
+    rewriting(result),
     feeding(result),
     table(columns, rows),
     table(
@@ -68,6 +69,12 @@ function runtimes(result: InspectResult): string {
     ...names.map((each) => oldest[each] ?? 'no'),
   ]);
   return table([{ title: 'runs from' }, ...names.map(right)], rows);
+}
+
+/** What reading the model changed in its graph. */
+function rewriting({ passes }: InspectResult): string {
+  const said = passes.map(({ name, changes }) => `${name} (${changes} ${changes === 1 ? 'change' : 'changes'})`);
+  return said.length === 0 ? '' : `Rewritten by ${said.join(', ')}; matquant explain PASS says how`;
 }
 
 /** What stands in the way of a compilation, and what is made up in one. */

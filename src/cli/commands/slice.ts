@@ -37,7 +37,10 @@ export const sliceCommand: Command = defineCommand({
     const result = await slice(options, context);
     return {
       data: result,
-      text: paragraphs(fileList(result.files), `${significant(result.storedBitsPerWeight)} stored bits per weight.`),
+      text: paragraphs(
+        fileList(result.files),
+        `${significant(result.storedBitsPerWeight)} stored bits per weight (codes, scales and offsets).`,
+      ),
     };
   },
 });

@@ -1,9 +1,9 @@
 /** The figures that limits bound: how each is found, with its interval, and which way it is better. */
 import { fileSizesOf } from '../../onnx/convert/file-sizes.js';
+import { storedBitsOfGraph } from '../../set/index.js';
 import type { CandidateResult, ModelResult } from '../evaluate-types.js';
 import { bootstrap, type Interval, intervalOf, pairedDifferences } from '../intervals.js';
 import type { WindowSum } from '../statistics.js';
-import { storedBitsOfGraph } from '../stored-bits-of-graph.js';
 import type { Side } from '../verdict.js';
 
 /** A figure with its interval: `unknown` where there are too few windows for one, absent for a figure that is exact. */

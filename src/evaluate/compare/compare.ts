@@ -8,11 +8,10 @@ import { requireSound } from '../../onnx/convert/check-model.js';
 import { fileSizesOf } from '../../onnx/convert/file-sizes.js';
 import { checkOptions, type Input } from '../../options/index.js';
 import { guardOutputs } from '../../outputs/index.js';
-import { isFile } from '../../set/index.js';
+import { isFile, storedBitsOfGraph } from '../../set/index.js';
 import { type TextInput, type TextOptions, textFiles } from '../../text/index.js';
 import { modelsOf, type NamedModel } from '../budget/index.js';
 import { evaluateUntil } from '../evaluate-files.js';
-import { storedBitsOfGraph } from '../stored-bits-of-graph.js';
 import {
   type Change,
   type ChangeVerdict,

@@ -160,17 +160,6 @@ export function detach(node: Node): void {
   owner.graph.nodes.splice(owner.graph.nodes.indexOf(owner), 1);
 }
 
-/** Takes many nodes out of one graph in one sweep; as `detach` for each. */
-export function detachAll(graph: Graph, nodes: ReadonlySet<Node>): void {
-  const target = cell.graph(graph);
-  for (const node of nodes) {
-    truncateInputs(node, 0);
-    for (const output of cell.node(node).outputs) if (output?.producer === node) output.producer = undefined;
-    cell.node(node).outputs.length = 0;
-  }
-  target.nodes = target.nodes.filter((node) => !nodes.has(node));
-}
-
 export function setNodes(graph: Graph, nodes: readonly Node[]): void {
   cell.graph(graph).nodes = nodes.map(cell.node);
 }
@@ -196,14 +185,6 @@ export function removeInput(graph: Graph, value: Value): void {
 export function addOutput(graph: Graph, value: Value): void {
   cell.value(value).outputCount++;
   cell.graph(graph).outputs.push(cell.value(value));
-}
-
-export function setOutput(graph: Graph, slot: number, value: Value): void {
-  const outputs = cell.graph(graph).outputs;
-  const before = outputs[slot];
-  if (before !== undefined) before.outputCount--;
-  outputs[slot] = cell.value(value);
-  cell.value(value).outputCount++;
 }
 
 export function removeOutput(graph: Graph, slot: number): void {

@@ -82,18 +82,6 @@ export function float32Scalar(value: number): Tensor {
   return tensorOf('float32', [], Float32Array.of(value));
 }
 
-/** True when both tensors have the same type, shape and bytes; compares in pieces, so large tensors stay on disk. */
-export function sameTensor(a: Tensor, b: Tensor): boolean {
-  if (a === b || (a.storage === b.storage && a.dtype === b.dtype && String(a.shape) === String(b.shape))) return true;
-  if (a.dtype !== b.dtype || String(a.shape) !== String(b.shape) || a.byteLength !== b.byteLength) return false;
-  const step = 1 << 22;
-  for (let at = 0; at < a.byteLength; at += step) {
-    const end = Math.min(at + step, a.byteLength);
-    if (Buffer.compare(a.bytes(at, end), b.bytes(at, end)) !== 0) return false;
-  }
-  return (a.strings?.length ?? 0) === (b.strings?.length ?? 0);
-}
-
 /** Number of elements. */
 export function sizeOf(tensor: Tensor): number {
   return elementCount(tensor.shape);

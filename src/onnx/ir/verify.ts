@@ -9,6 +9,8 @@ import { type Graph, graphsOf, type Model, type Node, nodesOf, placeOf, subgraph
 /** One graph of a model, with what surrounds it. */
 interface Scope {
   readonly model: Model;
+  /** Domains of nodes that may be there without an import. */
+  readonly placeholders: readonly string[];
   readonly graph: Graph;
   /** Positions of the graph's own nodes. */
   readonly position: ReadonlyMap<Node, number>;
@@ -32,11 +34,11 @@ const FACTS: Readonly<Record<string, FactCheck>> = {
   'graphs know their owner': ownersAgree,
 };
 
-/** Everything that is wrong with the structure of a model; empty when it is valid. */
-export function verify(model: Model): readonly Diagnostic[] {
+/** Everything that is wrong with the structure of a model; empty when it is valid. Domains in `placeholders` need no import. */
+export function verify(model: Model, placeholders: readonly string[] = []): readonly Diagnostic[] {
   const found: Diagnostic[] = [];
   const report: Report = (code, at, message) => found.push({ code, at, message });
-  checkGraph(scopeOf(model, model.graph, undefined, countReads(model)), report);
+  checkGraph(scopeOf({ model, placeholders, reads: countReads(model) }, model.graph, undefined), report);
   return found;
 }
 
@@ -46,14 +48,17 @@ export function verifyOrFail(model: Model): void {
   if (first !== undefined) fail(first.code, first.at, first.message);
 }
 
-function scopeOf(model: Model, graph: Graph, outer: Scope | undefined, reads: Scope['reads']): Scope {
-  return { model, graph, position: new Map(graph.nodes.map((node, index) => [node, index])), outer, reads };
+type Whole = Pick<Scope, 'model' | 'placeholders' | 'reads'>;
+
+function scopeOf({ model, placeholders, reads }: Whole, graph: Graph, outer: Scope | undefined): Scope {
+  const position = new Map(graph.nodes.map((node, index) => [node, index]));
+  return { model, placeholders, reads, graph, position, outer };
 }
 
 function checkGraph(scope: Scope, report: Report): void {
   for (const check of Object.values(FACTS)) check(scope, report);
   for (const node of scope.graph.nodes) {
-    for (const inner of subgraphsOf(node)) checkGraph(scopeOf(scope.model, inner, scope, scope.reads), report);
+    for (const inner of subgraphsOf(node)) checkGraph(scopeOf(scope, inner, scope), report);
   }
 }
 
@@ -163,7 +168,7 @@ function initializersFit(scope: Scope, report: Report): void {
 
 function domainsAreDeclared(scope: Scope, report: Report): void {
   for (const node of scope.graph.nodes) {
-    if (scope.model.opsets.has(node.domain)) continue;
+    if (scope.model.opsets.has(node.domain) || scope.placeholders.includes(node.domain)) continue;
     const domain = node.domain === '' ? 'ai.onnx' : node.domain;
     report('invalid-graph', placeOf(node), `the model does not import the operator set ${domain}`);
   }

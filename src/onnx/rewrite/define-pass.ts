@@ -1,6 +1,5 @@
 /** A pass is a described value: everything the command line, the runner, the tests and the docs say about it is declared here. */
 import { z } from 'zod';
-import type { Fact } from './facts.js';
 import type { Rewriter } from './rewriter.js';
 
 /**
@@ -17,13 +16,7 @@ export interface Pass<O, M = undefined> {
   readonly summary: string;
   /** A strict object schema with a sentence for each field. */
   readonly options: z.ZodType<O>;
-  /** What must hold before. */
-  readonly needs: readonly Fact[];
-  /** What holds afterwards. */
-  readonly gives: readonly Fact[];
   readonly keeps: Keeps;
-  /** True when running it again changes nothing. */
-  readonly idempotent: boolean;
   /** What code must hand in beside options, in words; absent when options are enough. */
   readonly material?: string;
   /** Synchronous and pure to the outside: no disk, no session, no clock. */
@@ -61,27 +54,9 @@ export function optionsOf(pass: Pick<PassDescription, 'options'>): readonly Opti
   });
 }
 
-const KEEPS: Record<Keeps, string> = {
+/** What each promise means, as pages show it. */
+export const KEEPS: Readonly<Record<Keeps, string>> = {
   bits: 'outputs stay equal to the byte',
   values: 'outputs stay equal within the tolerance of its test',
   interface: 'inputs and outputs keep names, types and shapes; values change',
 };
-
-/** The page of a pass as plain text. */
-export function explain(pass: PassDescription): string {
-  const facts = (list: readonly Fact[]): string =>
-    list.map(({ name, means }) => `${name} (${means})`).join(', ') || 'nothing';
-  const options = optionsOf(pass).map(
-    ({ name, describe, default: value }) => `  ${name} = ${JSON.stringify(value) ?? 'required'}: ${describe}`,
-  );
-  return [
-    `${pass.name}: ${pass.summary}`,
-    `needs ${facts(pass.needs)}`,
-    `gives ${facts(pass.gives)}`,
-    `keeps ${pass.keeps}: ${KEEPS[pass.keeps]}`,
-    ...(pass.material === undefined ? [] : [`takes ${pass.material}`]),
-    pass.idempotent ? 'running it twice is running it once' : 'run it once',
-    ...(options.length === 0 ? ['no options'] : ['options', ...options]),
-    '',
-  ].join('\n');
-}

@@ -9,7 +9,6 @@ export type {
   CompiledFacts,
   CompiledProjection,
   CompiledTable,
-  ErrorPair,
   Refusal,
 } from '../../set/index.js';
 export type { ReportSweep, SweepScore, TaskAnswers, TaskRow, UnitDamage } from './data-mixes.js';

@@ -2,6 +2,7 @@
 import type { Machine } from '../../files/machine.js';
 import type { Random } from '../../random.js';
 import { type Feeds, floats, type HostTensor, type Runtime } from '../../runtime/runtime.js';
+import type { BlockTraining } from '../../set/index.js';
 import { AdamW, constantRate, cosineRate, type Schedule } from '../optimizer.js';
 import type { TrainingRequest } from '../training-graph.js';
 import { type Step, TrainingSession } from '../training-session.js';
@@ -21,14 +22,7 @@ export interface TrainOptions {
 }
 
 /** How a block came out. */
-export interface BlockHistory {
-  /** Loss of every step. */
-  readonly losses: readonly number[];
-  /** Mean loss over the same rows before and after. */
-  readonly start: number;
-  readonly end: number;
-  /** Steps that were taken back because a number was not finite. */
-  readonly retries: number;
+export interface BlockHistory extends Pick<BlockTraining, 'losses' | 'start' | 'end' | 'retries'> {
   /** True when training made it worse, or could not go on: the numbers are those of the start. */
   readonly fallback: boolean;
 }

@@ -3,16 +3,10 @@ import { basename } from 'node:path';
 import { findRecord, type RecordContents, type RecordName } from '../../files/record.js';
 import { saveRecord } from '../../files/staged-record.js';
 import type { Log } from '../../log.js';
+import type { CompiledDistillation } from '../../set/index.js';
 
 /** One evaluation on held-out text. */
-export interface Look {
-  /** Steps taken. */
-  readonly step: number;
-  /** Divergence on the training text, smoothed; absent before the first step. */
-  readonly loss?: number;
-  /** Divergence on held-out text, with tables as they are stored. */
-  readonly kept: number;
-}
+export type Look = CompiledDistillation['looks'][number];
 
 export interface State {
   /** Steps taken. */

@@ -1,18 +1,15 @@
 /** Bits per quantized weight that a graph keeps on disk, read from the graph alone, whoever wrote it. */
-
+import { SHARED } from '../emit/emitter.js';
 import { importModel } from '../onnx/convert/import.js';
-import { type Graph, intAttribute, type Model, type Node, nodesOf, type Value } from '../onnx/ir/graph.js';
+import { type Graph, intAttribute, type Node, nodesOf, type Value } from '../onnx/ir/graph.js';
 
 /**
  * Bytes of every constant behind the weight inputs of MatMulNBits (planes and tables included, however they are joined), and
- * behind the block-sum terms that carry a projection's name, over the weights K x N; 0 when nothing is quantized.
+ * behind the block-sum terms that carry a projection's name, over the weights K x N; 0 when nothing is quantized. What projections
+ * of a set's graph share is not counted: the look-up tables that planes are joined by, shapes, factors.
  */
 export function storedBitsOfGraph(path: string): number {
-  return storedBitsOf(importModel(path));
-}
-
-/** As `storedBitsOfGraph`, for a model that is open. */
-export function storedBitsOf(model: Model): number {
+  const model = importModel(path);
   const counted = new Map<object, number>();
   const weights = new Map<Value, number>();
   for (const node of nodesOf(model.graph)) {
@@ -39,7 +36,7 @@ function isHead(node: Node, graph: Graph): boolean {
 /** Adds the constants a value is made from, when it is made from constants alone. */
 function addConstants(value: Value | undefined, counted: Map<object, number>): void {
   if (value === undefined || !isConstant(value)) return;
-  if (value.initializer !== undefined && value.initializer.byteLength >= 64)
+  if (value.initializer !== undefined && !value.name.startsWith(SHARED))
     counted.set(value.initializer.storage, value.initializer.byteLength);
   for (const input of value.producer?.inputs ?? []) addConstants(input, counted);
 }
