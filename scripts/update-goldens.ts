@@ -1,9 +1,10 @@
-/** Renews the expected text of every golden file, docs/recipes.md, docs/runtimes.md and docs/api.md. Read the difference before committing it. */
+/** Renews the expected text of every golden file, the pages in docs that are generated, and the schema of budget files. Read the difference before committing it. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { goldenCases, renewed, rewritten } from '../test/support/golden.js';
 import { root } from '../test/support/paths.js';
 import { apiPage } from './api-page.js';
+import { budgetSchemaText } from './budget-schema.js';
 import { recipePage } from './recipe-page.js';
 import { runtimePage } from './runtime-page.js';
 
@@ -15,4 +16,5 @@ for (const golden of goldenCases()) {
 }
 writeFileSync(join(root, 'docs/recipes.md'), recipePage());
 writeFileSync(join(root, 'docs/runtimes.md'), runtimePage());
+writeFileSync(join(root, 'docs/matquant.budget.schema.json'), budgetSchemaText());
 writeFileSync(join(root, 'docs/api.md'), apiPage(join(root, 'dist')).text);

@@ -134,11 +134,47 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'a file of results for the report is not valid',
     remedy: 'save it again with `matquant eval … --json` or `matquant compile … --json`',
   },
+  budget: { summary: 'the budget file is not valid', remedy: 'compare it with docs/ci.md' },
   'memory-bound': {
     summary: 'the work needs more memory than the limit',
     remedy: 'raise `memoryBytes`, or use a recipe that needs less',
   },
   memory: { summary: 'a projection is too large for the kernels', remedy: 'use the data-free method for it' },
+  'no-graph': {
+    summary: 'no float graph was found',
+    remedy: 'name one with `file`; a model without a float ONNX graph is exported first, for example with optimum',
+  },
+  'several-graphs': { summary: 'several graphs may be meant', remedy: 'name the graph with `file`' },
+  'tokenizer-missing': {
+    summary: 'text was given and the model has no tokenizer',
+    remedy: 'give its tokenizer.json with `tokenizer`, or token ids with `ids`',
+  },
+  'licence-missing': {
+    summary: 'the model card names no licence',
+    remedy: 'find out under which licence the model may be passed on before you publish what is made of it',
+  },
+  'hub-name': { summary: 'the name on the hub is not valid', remedy: 'write hf:ORG/NAME or hf:ORG/NAME@REVISION' },
+  'hub-not-found': {
+    summary: 'the hub has no such repository, revision or file',
+    remedy: 'check the name; a private repository needs a token in HF_TOKEN',
+  },
+  'hub-access': {
+    summary: 'the hub does not let this user read the repository',
+    remedy:
+      'accept the terms on the page of the repository, or use a token that may read it, and run the command again',
+  },
+  'hub-network': {
+    summary: 'the hub cannot be reached',
+    remedy: 'check the connection and HF_ENDPOINT, and run the command again: it goes on where the download stopped',
+  },
+  'hub-damaged': {
+    summary: 'what was downloaded is not what the hub lists',
+    remedy: 'run the command again: the file was removed and is downloaded anew',
+  },
+  'hub-offline': {
+    summary: 'a file is not in the cache and nothing may be downloaded',
+    remedy: 'run the command once without HF_HUB_OFFLINE',
+  },
 };
 
 /** Codes of errors; `ERRORS` has a sentence and a remedy for each. */
@@ -190,8 +226,19 @@ export type ErrorCode =
   | 'statistics'
   | 'numeric'
   | 'report-input'
+  | 'budget'
   | 'memory-bound'
-  | 'memory';
+  | 'memory'
+  | 'no-graph'
+  | 'several-graphs'
+  | 'tokenizer-missing'
+  | 'licence-missing'
+  | 'hub-name'
+  | 'hub-not-found'
+  | 'hub-access'
+  | 'hub-network'
+  | 'hub-damaged'
+  | 'hub-offline';
 
 /** Refusals: a projection or tensor stays as it is, and the report says why. */
 export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
@@ -266,7 +313,7 @@ export class CompilerError extends Error implements Diagnostic {
 }
 
 /** Kinds of temporary folder that a run makes. */
-const KINDS = 'segments|reference|tuned|trained|lambda|statistics|elastic|training|teacher|distill';
+const KINDS = 'calibration|segments|reference|tuned|trained|lambda|statistics|elastic|training|teacher|distill';
 const TEMPORARY: RegExp = new RegExp(`[/\\\\]matquant-(${KINDS})-[A-Za-z0-9]{6}[/\\\\]?`);
 /** Outputs that are not renamed yet: `.NAME.PID.DIGITS.tmp`. */
 const STAGED = /(^|[\s'"`/\\])\.([^\s/\\]{1,255})\.\d{1,10}\.[0-9a-f]{8}\.tmp\b/g;

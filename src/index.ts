@@ -32,8 +32,13 @@ export {
   type RefusalCode,
 } from './diagnostics.js';
 export {
+  budgetJsonSchema,
   type CandidateResult,
   type Check,
+  type CompareInput,
+  type CompareOptions,
+  type CompareResult,
+  compare,
   type EvalInput,
   type EvalOptions,
   type EvalResult,
@@ -109,7 +114,10 @@ export {
   type SliceInput,
   type SliceOptions,
   type SliceResult,
+  type SplitGraph,
+  type SplitPlanesOptions,
   slice,
+  splitPlanes,
   type WrittenFile,
 } from './set/index.js';
 export {
@@ -124,6 +132,6 @@ export {
   type TableReport,
   type TextEvidence,
 } from './solve/index.js';
-export type { InspectedInput } from './source/index.js';
+export { type HubEnvironment, hubEnvironment, type InspectedInput, type ModelFolder } from './source/index.js';
 export type { TextInput, TextOptions } from './text/index.js';
 export type { DistillReport, Look } from './train/index.js';

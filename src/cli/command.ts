@@ -8,6 +8,8 @@ export interface Outcome {
   readonly data: unknown;
   readonly text: string;
   readonly exitCode?: 3;
+  /** Lines for the service that runs the command; they go to stderr, also with --quiet and --json. */
+  readonly annotations?: readonly string[];
 }
 
 /** A flag or a positional. Values that are more than text are read by `values.ts`, which reports what is wrong with them. */

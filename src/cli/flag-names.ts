@@ -29,6 +29,7 @@ const BY_VERB: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   lambda: { candidates: '--lambdas' },
   eval: { candidates: 'candidates', reference: 'reference' },
   verify: { original: 'original', candidate: 'candidate' },
+  compare: { base: 'base', head: 'head', model: '--model' },
 };
 const POSITIONALS: ReadonlySet<string> = new Set(['model', 'set', 'folder']);
 
@@ -38,7 +39,7 @@ const NAMED: ReadonlySet<string> = new Set(
     'name recipe preset overwrite text tokenizer ids bos statistics threads seed work workDir window windows tokens skip limit ' +
     'standalone strict bits block scope attentionBits embeddingBits floatStorage compute target initializerInputs steps minutes prefix ' +
     'method methods shape per maxKl maxNllIncrease minTop1 maxSize bitsFile saveBits original score kept slice format ' +
-    'from run junit goal search measure thresholds'
+    'from file run junit goal search measure thresholds budget unclear sarif summary annotate speed markdown provenance'
   ).split(' '),
 );
 

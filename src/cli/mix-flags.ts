@@ -3,7 +3,7 @@ import { fail } from '../diagnostics.js';
 import type { MixInput } from '../mix/index.js';
 import { describeOption as help } from '../options/index.js';
 import type { DefaultedFlag, Flag, ListFlag, OptionSpec, Values } from './command.js';
-import { machineFlags, machineOf, textFlags, textOf } from './options.js';
+import { machineFlags, machineOf, textFlags, textWithTokenizer } from './options.js';
 import { given, numberList, wholeNumber } from './values.js';
 
 type SearchFlags = {
@@ -66,7 +66,7 @@ export const searchFlags: SearchFlags = {
 
 /** The search that a command line asks for. */
 export function searchOf(values: Values<SearchFlags>): NonNullable<MixInput['search']> {
-  const text = textOf(values);
+  const text = textWithTokenizer(values);
   if (text === undefined && values.original !== undefined)
     fail('bad-usage', '--original', '--original has no effect without --text or --ids');
   const measure = text && {

@@ -1,7 +1,7 @@
 /** Options that several verbs share, and how their values become options of the pipeline. */
 import { fail } from '../diagnostics.js';
 import { defaultOf, describeOption as help } from '../options/index.js';
-import type { TextOptions } from '../text/index.js';
+import type { TextInput, TextOptions } from '../text/index.js';
 import type { DefaultedFlag, Flag, ListFlag, OptionSpec, Values } from './command.js';
 import { byteCount, given, wholeNumber } from './values.js';
 
@@ -26,6 +26,9 @@ export const textFlags: TextFlags = {
   'jsonl-field': { type: 'string', default: 'text', describe: helpOfText('jsonlField'), group: 'Text:' },
   bos: { type: 'string', default: 'auto', describe: helpOfText('bos'), group: 'Text:' },
 };
+
+/** Which graph of a folder or repository is meant. */
+export const fileFlag: { readonly file: Flag } = { file: { type: 'string', describe: help('compile', 'file') } };
 
 /** How text is cut for scoring. */
 export const windowFlags: { readonly window: DefaultedFlag; readonly windows: Flag } = {
@@ -68,8 +71,16 @@ export const statisticsFlag: { readonly statistics: ListFlag } = {
   },
 };
 
-/** The text a command line names, if any. */
-export function textOf(values: Values<TextFlags>): TextOptions | undefined {
+/** As `textOf`, for verbs that take a set, which has no tokenizer beside it. */
+export function textWithTokenizer(values: Values<TextFlags>): TextOptions | undefined {
+  const text = textOf(values);
+  if (text === undefined || 'ids' in text) return text;
+  if (text.tokenizer === undefined) return fail('bad-usage', '--tokenizer', '--text needs the tokenizer of the model');
+  return text as TextOptions;
+}
+
+/** The text a command line names, if any; the tokenizer may be the model's own. */
+export function textOf(values: Values<TextFlags>): TextInput | undefined {
   const { text, ids, tokenizer } = values;
   if (text === undefined && ids === undefined) {
     if (tokenizer !== undefined) fail('bad-usage', '--tokenizer', '--tokenizer has no effect without --text');
@@ -77,8 +88,8 @@ export function textOf(values: Values<TextFlags>): TextOptions | undefined {
   }
   if (text !== undefined && ids !== undefined) fail('bad-usage', '--ids', 'Give --text or --ids, not both');
   if (ids !== undefined) return { ids };
-  if (tokenizer === undefined) return fail('bad-usage', '--tokenizer', '--text needs the tokenizer of the model');
-  return { files: text ?? [], tokenizer, jsonlField: values['jsonl-field'], bos: bosValue(values.bos) };
+  const own = given('tokenizer', tokenizer, String);
+  return { files: text ?? [], ...own, jsonlField: values['jsonl-field'], bos: bosValue(values.bos) };
 }
 
 /** How texts begin, from its flag. */

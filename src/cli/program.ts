@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { appendCommand } from './commands/append.js';
 import { captureCommand } from './commands/capture.js';
+import { compareCommand } from './commands/compare.js';
 import { compileCommand } from './commands/compile.js';
 import { evalCommand } from './commands/eval.js';
 import { explainCommand } from './commands/explain.js';
@@ -35,6 +36,7 @@ export const program: Program = {
     appendCommand,
     evalCommand,
     verifyCommand,
+    compareCommand,
     reportCommand,
     passesCommand,
     explainCommand,

@@ -43,6 +43,7 @@ export async function runCommandLine(
     progress.clear();
     const text = flags.json && outcome.data !== undefined ? JSON.stringify(outcome.data) : outcome.text;
     if (text !== '') stdout.write(`${text}\n`);
+    for (const line of outcome.annotations ?? []) stderr.write(`${line}\n`);
     return outcome.exitCode ?? 0;
   } catch (error) {
     progress.clear();

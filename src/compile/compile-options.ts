@@ -3,20 +3,23 @@ import { basename, join } from 'node:path';
 import { requireName } from '../files/file-names.js';
 import { namesIn } from '../files/listed-files.js';
 import { openWorkFolder } from '../files/work-folder.js';
-import { calibratedRecipeOf, checkOptions, type RecipeTaking } from '../options/index.js';
+import type { RecipeTaking } from '../options/index.js';
 import { guardOutputs, type Output, type OutputCheck } from '../outputs/index.js';
 import type { Recipe } from '../recipe/index.js';
 import { graphName, stemOfData } from '../set/index.js';
 import type { TableReport, TextEvidence } from '../solve/index.js';
-import { type TextOptions, textFiles } from '../text/index.js';
+import type { AskedInputs, ModelFolder } from '../source/index.js';
+import { type TextInput, type TextOptions, textFiles } from '../text/index.js';
 import type { DistillReport } from '../train/index.js';
 import type { Probe } from './check-set.js';
 import type { ProjectionReport } from './projection-report.js';
 
 /** The options of `compile` with all defaults filled in; `CompileInput` is what a caller passes. */
 export interface CompileOptions {
-  /** ONNX file of a float export. */
+  /** ONNX file of the float model. */
   readonly model: string;
+  /** The model and what belongs to it. */
+  readonly folder: ModelFolder;
   /** Folder of the set. */
   readonly output: string;
   /** File name stem of the set; the model's by default. */
@@ -27,6 +30,8 @@ export interface CompileOptions {
   readonly targetBytes?: number;
   /** Calibration text. */
   readonly text?: TextOptions;
+  /** Where the text comes from, for the manifest. */
+  readonly textSource?: string;
   /** Folders of captured statistics. They are added and replace text in the solver. */
   readonly statistics?: readonly string[];
   /** Worker threads. Results are the same for any number. */
@@ -43,6 +48,8 @@ export interface CompileOptions {
   readonly work?: string;
   /** Replace files of the same names that this tool did not write. Inputs are never replaced. */
   readonly overwrite?: boolean;
+  /** An in-toto statement to write: where the files come from. */
+  readonly provenance?: string;
 }
 
 /** One model of the set. */
@@ -59,6 +66,10 @@ export interface CompiledPrecision {
 
 /** What `compile` wrote, as `matquant compile --json` prints it. */
 export interface CompileResult {
+  /** The model and what belongs to it. */
+  readonly model: ModelFolder;
+  /** Folder of the set. */
+  readonly output: string;
   /** The recipe with all defaults, fitted to `targetBytes` if that was given. */
   readonly recipe: Recipe;
   /** Written files, with their sizes in bytes. */
@@ -89,9 +100,10 @@ export interface CompileResult {
 
 /** What `compile` takes. Model and output are enough: without text the recipe is then `data-free`, with text `best`. */
 export type CompileInput = RecipeTaking<
-  CompileOptions,
-  'threads' | 'memoryBytes' | 'seed' | 'standalone' | 'strict' | 'text'
->;
+  Omit<CompileOptions, 'text' | 'output' | 'folder' | 'textSource'>,
+  'threads' | 'memoryBytes' | 'seed' | 'standalone' | 'strict'
+> &
+  Pick<AskedInputs, 'file' | 'hub'> & { readonly output?: string | undefined; readonly text?: TextInput | undefined };
 
 /** Options that were checked, and the file name stem of the set. */
 export interface Asked {
@@ -99,10 +111,8 @@ export interface Asked {
   readonly stem: string;
 }
 
-/** Checks options and every file that may be written or removed. Fails with `bad-usage` where an option is not valid. */
-export function askedOf(input: CompileInput): Asked {
-  const checked = checkOptions<CompileOptions>('compile', input);
-  const options = { ...checked, recipe: calibratedRecipeOf(checked) };
+/** Checks every file that may be written or removed. Fails with `bad-usage` where a name is not valid. */
+export function askedOf(options: CompileOptions): Asked {
   const { model, name, work } = options;
   const stem = requireName(name ?? basename(model).replace(/\.onnx$/i, ''), name === undefined ? model : 'name');
   guardOutputs(outputsOf(options, stem));
@@ -112,7 +122,7 @@ export function askedOf(input: CompileInput): Asked {
 
 /** What a compilation reads, and every file that it may write or remove. */
 function outputsOf(options: CompileOptions, stem: string): OutputCheck {
-  const { model, output, recipe, text, statistics = [], standalone, work, overwrite } = options;
+  const { model, output, recipe, text, statistics = [], standalone, work, overwrite, provenance } = options;
   const at = (file: string): string => join(output, file);
   const graphs = recipe.bits.map((bits) => at(graphName(stem, bits)));
   const old = namesIn(output).filter((name) => stemOfData(name) === stem);
@@ -123,6 +133,7 @@ function outputsOf(options: CompileOptions, stem: string): OutputCheck {
       ? graphs.map((path) => ({ path: `${path}_data`, kind: 'data' }) as const)
       : [{ path: at(`${stem}.json`), kind: 'manifest' } as const]),
     ...old.map((name) => ({ path: at(name), kind: 'set-data' }) as const),
+    ...(provenance === undefined ? [] : [{ path: provenance, kind: 'provenance' } as const]),
   ];
   const own = standalone ? {} : { own: at(`${stem}.json`) };
   const read = { models: [model], inputs: textFiles(text), inputFolders: statistics };

@@ -1,14 +1,23 @@
 /** The road from a float export to the nested set, or to one self-contained model per precision. */
 import { type Context, silentContext } from '../log.js';
+import { calibratedRecipeOf, checkOptions } from '../options/index.js';
 import { publish } from '../set/index.js';
 import { type Measured, measure } from '../solve/index.js';
-import { inputFiles, withInputs } from '../source/index.js';
+import {
+  type AskedInputs,
+  defaultOutput,
+  inputFiles,
+  warnOfLicence,
+  withInputs,
+  withResolved,
+} from '../source/index.js';
 import { check } from './check-set.js';
-import { askedOf, type CompileInput, type CompileResult } from './compile-options.js';
+import { askedOf, type CompileInput, type CompileOptions, type CompileResult } from './compile-options.js';
 import { type Job, open } from './open.js';
 import { type Facts, factsOf, resultOf, seal } from './seal.js';
 import { prepare, solve, train } from './solve-stage.js';
 import { StagingFolder } from './staging-folder.js';
+import { writeStatement } from './statement.js';
 import { type Written, write } from './write.js';
 
 export type { CompiledPrecision, CompileInput, CompileOptions, CompileResult } from './compile-options.js';
@@ -18,14 +27,33 @@ export type { CompiledPrecision, CompileInput, CompileOptions, CompileResult } f
  * where an option is not valid, or where the recipe needs text and there is none.
  */
 export async function compile(input: CompileInput, context: Context = silentContext()): Promise<CompileResult> {
-  const asked = askedOf(input);
-  return withInputs(inputFiles(asked.options.model, asked.options.text), async (inputs) => {
+  const { file, hub, text, ...checked } = checkOptions<CompileOptions & AskedInputs>('compile', input);
+  const recipe = calibratedRecipeOf({ ...checked, text });
+  const { model, output = defaultOutput(model), seed, threads } = checked;
+  const need = { part: 'calibration', ...recipe } as const;
+  return withResolved(model, { file, hub, text, seed, threads }, need, context, ({ folder, ...resolved }) => {
+    warnOfLicence(folder, context);
+    return compileFiles({ ...checked, ...resolved, folder, model: folder.graph, output, recipe }, context);
+  });
+}
+
+/** Compiles a model whose files and text are here. */
+function compileFiles(options: CompileOptions, context: Context): Promise<CompileResult> {
+  const asked = askedOf(options);
+  const startedOn = new Date();
+  return withInputs(inputFiles(options.model, options.text), async (inputs) => {
     const job = open(asked, inputs, context);
     const measured = await measure(job.source, { ...job.options, machine: job.machine }, context);
     job.clock.lap('capture');
     const { output: folder, standalone, recipe } = job.options;
     const target = { folder, stem: job.stem, bits: recipe.bits, standalone };
-    return publish(target, (staged) => make(staged, job, measured)).finally(measured.close);
+    const result = await publish(target, (staged) => make(staged, job, measured)).finally(measured.close);
+    const { provenance } = options;
+    if (provenance !== undefined) {
+      const { files } = result;
+      writeStatement(provenance, { options: job.options, files, startedOn, finishedOn: new Date() });
+    }
+    return result;
   });
 }
 

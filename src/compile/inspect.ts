@@ -6,7 +6,15 @@ import { storedBitsPerWeight } from '../quant/stored-bits.js';
 import { type OldestRuntimes, oldestRuntimes, parseRecipe, type Recipe } from '../recipe/index.js';
 import { UNDERSTOOD } from '../runtime/input-roles.js';
 import { peakMemory } from '../solve/index.js';
-import { feedProblems, type InspectedInput, inspectInputs, openSource, type Source } from '../source/index.js';
+import {
+  type AskedInputs,
+  feedProblems,
+  type InspectedInput,
+  inspectInputs,
+  openInput,
+  openSource,
+  type Source,
+} from '../source/index.js';
 import { type Budget, compiledBudget, floatBudget, storedShape, totalOf } from './budget.js';
 import { computesHalf, requireTarget } from './target.js';
 import { fitRest } from './target-size.js';
@@ -77,14 +85,15 @@ export interface InspectResult {
 }
 
 /** What `inspect` takes; the recipe is `best` by default. */
-export type InspectInput = RecipeTaking<InspectOptions, 'targetBytes'>;
+export type InspectInput = RecipeTaking<InspectOptions, 'targetBytes'> & Pick<AskedInputs, 'file' | 'hub'>;
 
 /**
  * Reads a model and reports what `compile` would do with it. Writes nothing. Fails with the code of whatever makes the model
  * unreadable.
  */
 export async function inspect(input: InspectInput, context: Context = silentContext()): Promise<InspectResult> {
-  const options = checkOptions<InspectOptions>('inspect', input);
+  const checked = checkOptions<InspectOptions & AskedInputs>('inspect', input);
+  const options = { ...checked, model: (await openInput(checked.model, checked, context)).graph };
   const asked = parseRecipe(options.recipe ?? { preset: 'best' });
   const { source, recipe } = fitRest(openSource(options.model, asked), asked, options.targetBytes);
   requireTarget(source, recipe, context, recipe.target !== 'openvino');

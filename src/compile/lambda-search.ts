@@ -12,6 +12,7 @@ import { checkOptions, type RecipeTaking, recipeOf } from '../options/index.js';
 import { guardOutputs } from '../outputs/index.js';
 import { nameOf, type Recipe } from '../recipe/index.js';
 import { slice } from '../set/index.js';
+import { type AskedInputs, withResolved } from '../source/index.js';
 import { readWindows, type TextInput, type TextOptions, textFiles } from '../text/index.js';
 import { compile } from './compile.js';
 
@@ -63,7 +64,8 @@ export interface LambdaSearchResult {
 export type LambdaSearchInput = RecipeTaking<
   Omit<LambdaSearchOptions, 'text'>,
   'kept' | 'threads' | 'memoryBytes' | 'seed'
-> & { readonly text: TextInput };
+> &
+  Pick<AskedInputs, 'file' | 'hub'> & { readonly text: TextInput };
 
 /**
  * Compiles the model with each candidate for the weights of the precisions and scores it on held-out calibration text. Fails
@@ -73,8 +75,19 @@ export async function searchLambda(
   input: LambdaSearchInput,
   context: Context = silentContext(),
 ): Promise<LambdaSearchResult> {
-  const asked = checkOptions<LambdaSearchOptions>('lambda', input);
-  const options = { ...asked, recipe: recipeOf(asked) };
+  const asked = checkOptions<LambdaSearchOptions & AskedInputs>('lambda', input);
+  const recipe = recipeOf(asked);
+  const need = {
+    part: 'calibration',
+    tokens: recipe.tokens + asked.kept * recipe.window,
+    window: recipe.window,
+  } as const;
+  return withResolved(asked.model, asked, need, context, ({ folder, text }) =>
+    searchFiles({ ...asked, text: text as TextOptions, model: folder.graph, recipe }, context),
+  );
+}
+
+async function searchFiles(options: LambdaSearchOptions, context: Context): Promise<LambdaSearchResult> {
   const { model, recipe, kept, candidates, text, work } = options;
   guardOutputs({ models: [model], inputs: textFiles(text), files: [], folders: [work] });
   const wanted = Math.ceil(recipe.tokens / recipe.window) + kept;

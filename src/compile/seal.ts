@@ -1,12 +1,13 @@
 /** What is said of models that were written and checked: the manifest, the report of the compilation, and the result. */
-
-import { readdirSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { readdirSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { dataLocations } from '../onnx/convert/data-locations.js';
 import { fileSizesOf } from '../onnx/convert/file-sizes.js';
 import { filesOfModel } from '../onnx/convert/import.js';
 import { oldestRuntimes } from '../recipe/index.js';
 import { type BlockTraining, type SetManifest, writeCompiled, writeSetManifest } from '../set/index.js';
 import type { Measured, TableReport } from '../solve/index.js';
+import { textFiles } from '../text/index.js';
 import type { DistillReport } from '../train/index.js';
 import type { Probe } from './check-set.js';
 import type { CompileResult } from './compile-options.js';
@@ -54,7 +55,7 @@ export async function seal(folder: string, job: Job, { set }: Written, sealing: 
     const { recipe } = options;
     const { quality } = sealing;
     const runtimes = oldestRuntimes(recipe, { half: computesHalf(job.source) });
-    const provenance = { ...provenanceOf(sealing), runtimes };
+    const provenance = { ...provenanceOf(sealing), runtimes, ...(await textOf(job, sealing.measured)) };
     const manifest = { source: await sourceOf(job), recipe, graphs, quality, provenance };
     writeSetManifest(join(folder, `${stem}.json`), stem, written, manifest);
   }
@@ -79,6 +80,8 @@ export function resultOf(folder: string, job: Job, { models }: Written, sealing:
   const { projections, tables, distilled } = facts;
   const files = readdirSync(folder).map((name) => ({ name, bytes: statSync(join(folder, name)).size }));
   return {
+    model: options.folder,
+    output: options.output,
     recipe: options.recipe,
     files: files.map(({ name, bytes }) => ({ path: join(options.output, name), bytes })),
     precisions: models.map(({ name, file: _, ...precision }) => {
@@ -108,6 +111,23 @@ const provenanceOf = ({ measured, facts: { distilled } }: Sealing): Readonly<Rec
 /** The source in the manifest: its graph file, and all files it was read from. */
 async function sourceOf({ source, inputs, options }: Job): Promise<SetManifest['source']> {
   const digests = await inputs.digests([...new Set([options.model, ...filesOfModel(source.model)])]);
-  const files = digests.map(({ path, bytes, sha256 }) => ({ name: basename(path), bytes, sha256 }));
+  const names = namesOf(options.model);
+  const files = digests.map(({ path, bytes, sha256 }) => ({ name: names.get(path) ?? basename(path), bytes, sha256 }));
   return { name: basename(options.model), sha256: files[0]?.sha256, files };
+}
+
+/** Files of a model under their own names: in the cache of the hub, a data file is a link to one that is named by its digest. */
+function namesOf(model: string): ReadonlyMap<string, string> {
+  const paths = [model, ...dataLocations(model).map((location) => join(dirname(model), location))];
+  return new Map(
+    paths.flatMap((path) => [[path, basename(path)] as const, [realpathSync(path), basename(path)] as const]),
+  );
+}
+
+/** The text in the manifest: where it comes from, the digests of its files, and how much of it was learnt from. */
+async function textOf({ options, inputs }: Job, measured: Measured): Promise<Readonly<Record<string, unknown>>> {
+  const { text, textSource } = options;
+  if (text === undefined) return {};
+  const digests = await inputs.digests('ids' in text ? textFiles(text) : text.files);
+  return { text: { source: textSource, sha256: digests.map(({ sha256 }) => sha256), tokens: measured.tokens } };
 }

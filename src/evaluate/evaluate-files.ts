@@ -8,9 +8,18 @@ import { checkOptions, type Input } from '../options/index.js';
 import { ortRuntime } from '../runtime/ort.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { inWordsOfSet } from '../set/index.js';
-import { inputFiles, requireText, takesVectors, watchModel, withInputs } from '../source/index.js';
+import {
+  type AskedInputs,
+  inputFiles,
+  requireText,
+  takesVectors,
+  watchModel,
+  withInputs,
+  withResolved,
+} from '../source/index.js';
 import { readWindows, type TextInput, type TextOptions } from '../text/index.js';
 import { evaluateModels } from './evaluate.js';
+import type { Enough } from './evaluate-group.js';
 import type { EvalResult } from './evaluate-types.js';
 import { referenceOf } from './reference.js';
 import { storedBitsOfGraph } from './stored-bits-of-graph.js';
@@ -38,21 +47,39 @@ export interface EvalOptions {
 }
 
 /** What `evaluate` takes. */
-export type EvalInput = Input<Omit<EvalOptions, 'text'>, 'candidates' | 'window' | 'threads'> & {
-  readonly text: TextInput;
-};
+export type EvalInput = Input<Omit<EvalOptions, 'text'>, 'candidates' | 'window' | 'threads'> &
+  Pick<AskedInputs, 'file' | 'hub'> & { readonly text: TextInput };
 
 /**
  * Scores the reference and every candidate on the same windows of text. Fails with `bad-ids` if token ids do not fit a model,
  * and `runtime-failed` if ONNX Runtime cannot run it.
  */
 export async function evaluate(input: EvalInput, context: Context = silentContext()): Promise<EvalResult> {
-  const options = checkOptions<EvalOptions>('evaluate', input);
+  const asked = checkOptions<EvalOptions & AskedInputs>('evaluate', input);
+  const { reference: model, window, windows = SELF_WINDOWS } = asked;
+  const need = { part: 'evaluation', window, tokens: window * windows } as const;
+  return withResolved(model, asked, need, context, ({ folder, text }) =>
+    evaluateUntil({ ...asked, reference: folder.graph, text: text as TextOptions }, context),
+  );
+}
+
+/** Windows that the model writes itself when nobody says how many. */
+const SELF_WINDOWS = 16;
+
+/** As `evaluate` with options that are checked, until `enough` says so for every candidate. */
+export async function evaluateUntil(
+  options: EvalOptions & { readonly enough?: Enough | undefined },
+  context: Context,
+): Promise<EvalResult> {
   const files = [options.reference, ...options.candidates].flatMap((path) => inputFiles(path, options.text));
   return withInputs(files, (inputs) => evaluateInputs(options, inputs, context), { digests: false });
 }
 
-async function evaluateInputs(options: EvalOptions, inputs: InputWatch, context: Context): Promise<EvalResult> {
+async function evaluateInputs(
+  options: EvalOptions & { readonly enough?: Enough | undefined },
+  inputs: InputWatch,
+  context: Context,
+): Promise<EvalResult> {
   for (const model of [options.reference, ...options.candidates]) requireSound(model);
   for (const path of options.candidates) watchModel(inputs, importModel(path));
   const reference = importModel(options.reference);
@@ -76,6 +103,7 @@ async function evaluateInputs(options: EvalOptions, inputs: InputWatch, context:
       ...(options.memoryBytes !== undefined && { memory: options.memoryBytes }),
       ...(options.speed !== undefined && { speed: options.speed }),
       storedBitsPerWeight: storedBitsOfGraph,
+      enough: options.enough,
       progress: context.progress,
       signal: context.signal,
     });

@@ -24,7 +24,15 @@ export interface GroupSettings {
   /** Windows done in earlier groups, and in all groups together. */
   readonly offset: number;
   readonly total: number;
+  /** Asked for every candidate after 16, 32, 64 … windows; all of them true ends the group. */
+  readonly enough?: Enough | undefined;
 }
+
+/** Whether a candidate's scores so far answer what was asked. */
+export type Enough = (path: string, scores: readonly CandidateScore[], reference: readonly WindowScore[]) => boolean;
+
+/** Windows before the first question whether they are enough; fewer give intervals that are too narrow. */
+const FIRST_LOOK = 16;
 
 /** What was found of the reference and of a group's candidates. */
 export interface GroupSums {
@@ -60,6 +68,7 @@ export async function evaluateGroup(
       settings.signal.throwIfAborted();
       await scoreWindow(settings.pool, ids, reference, candidates);
       settings.progress.update({ stage: 'score', done: settings.offset + index + 1, total: settings.total });
+      if (isEnough(index + 1, settings.enough, reference, candidates)) break;
     }
     const sums: CandidateSums[] = [];
     for (const candidate of candidates) sums.push(await finished(candidate, settings));
@@ -79,6 +88,17 @@ export async function openModel<S extends WindowScore>(path: string, settings: G
   const decoder = await openDecoder(settings.runtime, path, settings.open, settings.hints);
   const loadSeconds = (performance.now() - start) / 1000;
   return { path, decoder, loadSeconds, loadedBytes: Math.max(0, process.memoryUsage.rss() - before), scores: [] };
+}
+
+function isEnough(
+  windows: number,
+  enough: Enough | undefined,
+  reference: Opened<WindowScore>,
+  candidates: readonly Opened<CandidateScore>[],
+): boolean {
+  const isLook = windows >= FIRST_LOOK && Number.isInteger(Math.log2(windows / FIRST_LOOK));
+  if (enough === undefined || !isLook) return false;
+  return candidates.every(({ path, scores }) => enough(path, scores, reference.scores));
 }
 
 /** Runs every model on one window; at most two models' logits are alive at a time. */

@@ -47,7 +47,8 @@ export function candidateResult(
     sums.scores.map((score, window) => ({ sum: value(score, window), positions: score.positions }));
   const klWindows = of(({ kl }) => kl);
   const kl = meanOf(klWindows);
-  const top1 = meanOf(of(({ agreements }) => agreements));
+  const top1Windows = of(({ agreements }) => agreements);
+  const top1 = meanOf(top1Windows);
   const delta = meanOf(of(({ nll }, window) => nll - (reference.scores[window]?.nll ?? NaN)));
   return {
     ...referenceResult(sums, sizes),
@@ -60,5 +61,6 @@ export function candidateResult(
     deltaNllStandardError: delta.standardError,
     storedBitsPerWeight,
     klWindows,
+    top1Windows,
   };
 }

@@ -10,7 +10,7 @@ import { openDecoder } from '../runtime/decoder.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
 import { inWordsOfSet } from '../set/index.js';
-import { requireText } from '../source/index.js';
+import { type AskedInputs, openInput, requireText } from '../source/index.js';
 import { bosOf, loadTokenizer } from '../text/index.js';
 import { referenceOf } from './reference.js';
 import { readTask, type TaskItem } from './task-items.js';
@@ -44,15 +44,23 @@ export interface TaskScore extends TaskResult {
 }
 
 /** What `evaluateTasks` takes. */
-export type EvaluateTasksInput = Input<EvaluateTasksOptions, 'candidates' | 'bos' | 'threads'>;
+export type EvaluateTasksInput = Input<EvaluateTasksOptions, 'candidates' | 'bos' | 'threads' | 'tokenizer'> &
+  Pick<AskedInputs, 'file' | 'hub'>;
 
 /** Scores every model on every task of multiple-choice questions; the reference comes first. */
 export async function evaluateTasks(
   input: EvaluateTasksInput,
   context: Context = silentContext(),
 ): Promise<readonly TaskScore[]> {
-  const options = checkOptions<EvaluateTasksOptions>('tasks', input);
-  const { reference, candidates, tasks, limit, tokenizer: path, threads } = options;
+  const options = checkOptions<Omit<EvaluateTasksOptions, 'tokenizer'> & AskedInputs & { tokenizer?: string }>(
+    'tasks',
+    input,
+  );
+  const { candidates, tasks, limit, threads } = options;
+  const folder = await openInput(options.reference, options, context);
+  const reference = folder.graph;
+  const path = options.tokenizer ?? folder.tokenizer;
+  if (path === undefined) return fail('tokenizer-missing', reference, 'There is no tokenizer.json beside the model');
   requireTaskNames(tasks);
   for (const model of [reference, ...candidates]) requireSound(model);
   requireText(importModel(reference), reference);

@@ -40,6 +40,8 @@ export interface CandidateResult extends ModelResult {
   readonly storedBitsPerWeight: number;
   /** Σ KL per window. */
   readonly klWindows: readonly WindowSum[];
+  /** Positions of the same likeliest token, per window. */
+  readonly top1Windows: readonly WindowSum[];
 }
 
 /** The scores of all models, as `matquant eval --json` prints them. */

@@ -13,7 +13,7 @@ import { readHints } from '../runtime/hints.js';
 import type { OpenOptions, Runtime } from '../runtime/runtime.js';
 import { requireIdsBelow } from '../text/index.js';
 import { evaluateApart } from './evaluate-apart.js';
-import { evaluateGroup, type GroupSettings, type GroupSums } from './evaluate-group.js';
+import { type Enough, evaluateGroup, type GroupSettings, type GroupSums } from './evaluate-group.js';
 import { groupsOf } from './evaluate-groups.js';
 import { candidateResult, referenceResult } from './evaluate-result.js';
 import type { EvalResult } from './evaluate-types.js';
@@ -39,6 +39,8 @@ export interface EvaluateOptions {
   readonly storedBitsPerWeight?: (path: string) => number | Promise<number>;
   /** Size on disk; default: graph file and the external data it refers to. */
   readonly sizes?: (path: string) => FileSizes;
+  /** Ends the scoring early; see `Enough`. All windows by default. */
+  readonly enough?: Enough | undefined;
   readonly progress?: Progress;
   readonly signal?: AbortSignal;
 }
@@ -53,31 +55,46 @@ export async function evaluateModels(options: EvaluateOptions): Promise<EvalResu
   const sizes = new Map([reference, ...candidates].map((path) => [path, (options.sizes ?? fileSizesOf)(path)]));
   const size = (path: string): FileSizes => sizes.get(path) as FileSizes;
   const groups = groupsOf(candidates, reference, (path) => size(path).fileBytes, options.memory ?? DEFAULT_MEMORY);
-  const sums = await scoreGroups(groups, options);
+  const done = await scoreGroups(groups, options);
   const stored = await Promise.all(candidates.map(async (path) => (await options.storedBitsPerWeight?.(path)) ?? 0));
   return {
-    reference: referenceResult(sums.reference, size(reference)),
-    candidates: sums.candidates.map((candidate, index) =>
-      candidateResult(candidate, sums.reference, size(candidate.path), stored[index] ?? 0),
-    ),
+    reference: referenceResult(longest(done), size(reference)),
+    candidates: done
+      .flatMap(({ reference: beside, candidates: scored }) => scored.map((candidate) => ({ candidate, beside })))
+      .map(({ candidate, beside }, index) =>
+        candidateResult(candidate, beside, size(candidate.path), stored[index] ?? 0),
+      ),
   };
 }
 
-/** Scores group after group; the reference's score is that of the first. */
-async function scoreGroups(groups: readonly (readonly string[])[], options: EvaluateOptions): Promise<GroupSums> {
+/** The reference as it was scored first, with the scores of the group that read most windows. */
+function longest(groups: readonly GroupSums[]): GroupSums['reference'] {
+  const [first, ...rest] = groups.map(({ reference }) => reference);
+  const { scores } = rest.reduce(
+    (most, each) => (each.scores.length > most.scores.length ? each : most),
+    first as GroupSums['reference'],
+  );
+  return { ...(first as GroupSums['reference']), scores };
+}
+
+/** Scores group after group. */
+async function scoreGroups(
+  groups: readonly (readonly string[])[],
+  options: EvaluateOptions,
+): Promise<readonly GroupSums[]> {
   const pool = new KernelPool(options.threads ?? availableParallelism());
   const total = groups.length * options.windows.length;
   const settings = settingsOf(options, pool);
   try {
     if (options.apart)
-      return await evaluateApart(options.reference, options.candidates, { ...settings, offset: 0, total });
+      return [await evaluateApart(options.reference, options.candidates, { ...settings, offset: 0, total })];
     const done: GroupSums[] = [];
     for (const [index, group] of groups.entries()) {
       done.push(
         await evaluateGroup(options.reference, group, { ...settings, offset: index * options.windows.length, total }),
       );
     }
-    return { reference: (done[0] as GroupSums).reference, candidates: done.flatMap(({ candidates }) => candidates) };
+    return done;
   } finally {
     await pool.close();
   }
@@ -96,6 +113,7 @@ function settingsOf(options: EvaluateOptions, pool: KernelPool): Omit<GroupSetti
     open,
     hints: readHints(options.reference),
     speed: options.speed ?? true,
+    enough: options.enough,
     progress: options.progress ?? silent.progress,
     signal: silent.signal,
   };

@@ -1,5 +1,25 @@
 /** Scores, tasks, speed and thresholds. */
+
+export {
+  budgetJsonSchema,
+  type Check,
+  figureOf,
+  githubAnnotations,
+  intervalText,
+  measuredOf,
+  summaryOf,
+  verdictText,
+} from './budget/index.js';
 export { checkLevels, LEVEL_TOKENS } from './check-levels.js';
+export {
+  type CompareInput,
+  type CompareOptions,
+  type CompareResult,
+  changeFigure,
+  changeTitle,
+  compare,
+  differenceText,
+} from './compare/index.js';
 export { evaluateModels } from './evaluate.js';
 export { type EvalInput, type EvalOptions, type EvalResult, evaluate } from './evaluate-files.js';
 export { type EvaluateTasksInput, type EvaluateTasksOptions, evaluateTasks, type TaskScore } from './evaluate-tasks.js';
@@ -9,12 +29,6 @@ export { referenceOf } from './reference.js';
 export { type CandidateScore, type ReferenceScore, scoreCandidate, scoreReference } from './score.js';
 export { meanOf, type WindowSum } from './statistics.js';
 export type { TaskResult } from './tasks.js';
-export {
-  type Check,
-  type Thresholds,
-  type VerifyInput,
-  type VerifyOptions,
-  type VerifyResult,
-  verify,
-} from './verify.js';
+export { verify } from './verify.js';
 export type { Finding } from './verify-digests.js';
+export type { Thresholds, VerifyInput, VerifyOptions, VerifyResult } from './verify-types.js';

@@ -1,7 +1,7 @@
 /** Options that several functions share: what each takes, what it is by default, and a sentence that is its help too. */
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import type { TextOptions } from '../text/index.js';
+import type { TextAsked, TextOptions } from '../text/index.js';
 
 /** A field that may be left out and then stays absent. */
 export type Optional<T extends z.ZodType> = z.ZodExactOptional<T>;
@@ -26,7 +26,7 @@ export const stem: z.ZodType<string> = z.string({ error: TAKES_STEM }).refine(is
 
 export const paths: z.ZodType<string[]> = z.array(path);
 
-export const model: z.ZodType<string> = path.describe('ONNX file of a float export');
+export const model: z.ZodType<string> = path.describe('ONNX file, folder, or hf:ORG/NAME[@REVISION] of a float export');
 export const set: z.ZodType<string> = path.describe('The .json of a set');
 
 export const flag = (sentence: string): z.ZodDefault<z.ZodBoolean> => z.boolean().default(false).describe(sentence);
@@ -79,7 +79,11 @@ export const textFields: {
   readonly bos: z.ZodType<'auto' | 'none' | number>;
 } = {
   ids: path.describe('File with one JSON array of token ids per line, instead of text').exactOptional(),
-  files: z.array(path).min(1).describe('Text file, or .jsonl file with one document per line').exactOptional(),
+  files: z
+    .array(path)
+    .min(1)
+    .describe('Text file, .jsonl file with one document per line, or c4, wikitext, self')
+    .exactOptional(),
   tokenizer: tokenizer.exactOptional(),
   jsonlField: z.string().min(1).default('text').describe('Field of a .jsonl line with the text'),
   bos,
@@ -95,6 +99,31 @@ export const text: z.ZodType<TextOptions> = z
   )
   .transform(({ ids, ...rest }) => (ids === undefined ? rest : { ids }) as TextOptions)
   .describe('Text to measure on: token ids, or text files with the tokenizer of the model');
+
+/** The same for verbs that take a model, which may have its tokenizer beside it. */
+export const modelText: z.ZodType<TextAsked> = z
+  .strictObject(textFields)
+  .refine(({ ids, files }) => (ids === undefined) !== (files === undefined), { error: 'takes either ids or files' })
+  .refine(({ ids, tokenizer: own }) => ids === undefined || own === undefined, {
+    error: 'takes a tokenizer with files only',
+  })
+  .transform(({ ids, ...rest }) => (ids === undefined ? rest : { ids }) as TextAsked)
+  .describe('Text to measure on: token ids, or text with the tokenizer of the model');
+
+/** What verbs that take a model are told beside it. */
+export const input: { readonly file: Optional<z.ZodType<string>>; readonly hub: Optional<z.ZodType> } = {
+  file: path.describe('The graph, where a folder or repository has several').exactOptional(),
+  hub: z
+    .strictObject({
+      endpoint: z.url(),
+      cache: path,
+      texts: path,
+      token: z.string().min(1).exactOptional(),
+      offline: z.boolean(),
+    })
+    .describe('The Hugging Face hub (default: as HF_HOME, HF_TOKEN and the like say)')
+    .exactOptional(),
+};
 
 /** A recipe is checked by its own schema, which knows more than types. */
 export const recipe: Optional<z.ZodType> = z

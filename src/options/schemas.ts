@@ -10,12 +10,12 @@ const { path, paths, whole, flag } = field;
 /** What every run may be told of the machine. */
 const machine = { threads: field.threads, memoryBytes: field.memoryBytes };
 const run = { ...machine, seed: field.seed, work: field.work };
-const folder = path.describe('Output folder of the set');
+const folder = path.describe('Output folder of the set (default: NAME-matquant beside the model)');
 const score = { window: field.window, windows: field.windows };
 const overwrite = z.boolean().describe('Overwrite existing files that this tool did not write').exactOptional();
 const BITS = whole(2, 8);
 const AVERAGE = z.number().min(1).max(8);
-const text = field.text.exactOptional();
+const text = field.modelText.exactOptional();
 
 const search = {
   per: z.enum(['layer', 'projection']).default('layer').describe('Choose a precision per layer or per projection'),
@@ -72,7 +72,8 @@ const thresholds = z
 
 const compileOptions = z.strictObject({
   model: field.model,
-  output: folder,
+  ...field.input,
+  output: folder.exactOptional(),
   name: field.stem.describe("File name stem of the set (default: the model's)").exactOptional(),
   recipe: field.recipe,
   targetBytes: field.targetBytes,
@@ -82,6 +83,7 @@ const compileOptions = z.strictObject({
   standalone: flag('Write one self-contained model per precision instead of the set'),
   strict: flag('Fail when a projection in scope stays float'),
   overwrite,
+  provenance: path.describe('File to write: in-toto statement of sources and recipe').exactOptional(),
 });
 
 const packaged = {
@@ -94,9 +96,10 @@ const packaged = {
 
 /** The schema of each function. */
 export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
-  inspect: z.strictObject({ model: field.model, recipe: field.recipe, targetBytes: field.targetBytes }),
+  inspect: z.strictObject({ model: field.model, ...field.input, recipe: field.recipe, targetBytes: field.targetBytes }),
   capture: z.strictObject({
     model: field.model,
+    ...field.input,
     output: path.describe('Output folder of the statistics'),
     recipe: field.recipe,
     text,
@@ -109,12 +112,13 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
   compileFor: compileOptions.extend(packaged),
   lambda: z.strictObject({
     model: field.model,
+    ...field.input,
     recipe: field.recipe,
     candidates: z
       .array(z.record(z.string().regex(/^[2-8]$/), z.number().nonnegative()))
       .min(1)
       .describe('Weights by precision, one object per candidate'),
-    text: field.text,
+    text: field.modelText,
     kept: whole(1).default(16).describe('Number of held-out windows to score on'),
     ...run,
   }),
@@ -163,31 +167,58 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     from: path.describe('A longer data file of the same set'),
   }),
   evaluate: z.strictObject({
-    reference: path.describe('ONNX model to compare with'),
+    reference: path.describe('ONNX model, folder or hf:ORG/NAME to compare with'),
+    ...field.input,
     candidates: paths.default([]).describe('ONNX models to score'),
-    text: field.text,
+    text: field.modelText,
     ...score,
     ...machine,
     speed: z.boolean().default(true).describe('Also measure tokens per second'),
   }),
   tasks: z.strictObject({
-    reference: path.describe('ONNX model to compare with'),
+    reference: path.describe('ONNX model, folder or hf:ORG/NAME to compare with'),
+    ...field.input,
     candidates: paths.default([]).describe('ONNX models to score'),
     tasks: z.array(path).min(1).describe('Files of multiple-choice questions, one per line'),
     limit: whole(1).describe('Maximum number of questions per task (default: all)').exactOptional(),
-    tokenizer: field.tokenizer,
+    tokenizer: field.tokenizer.exactOptional(),
     bos: field.bos,
     ...machine,
   }),
   verify: z.strictObject({
-    original: path.describe('ONNX model to compare with').exactOptional(),
-    candidate: path.describe('ONNX model to check').exactOptional(),
+    original: path.describe('ONNX model, folder or hf:ORG/NAME to compare with').exactOptional(),
+    ...field.input,
+    candidate: path.describe('ONNX model to check, or a set of them (.json or folder)').exactOptional(),
     thresholds,
+    budget: path.describe('File of limits by model, matquant.budget.json').exactOptional(),
     digests: paths.describe('Sets (.json or folder) or models whose digests are checked').exactOptional(),
     text,
-    ...score,
-    threads: field.threads,
+    window: field.window,
+    windows: z
+      .union([z.literal('auto'), whole(1)], { error: 'takes auto or a whole number of at least 1' })
+      .describe('Most windows to score, or auto: until verdicts are clear (default: all)')
+      .exactOptional(),
+    unclear: z
+      .enum(['value', 'pass', 'fail'])
+      .default('value')
+      .describe('What an unclear verdict counts as: the value decides, pass or fail'),
+    tasks: paths.describe('Multiple-choice questions, for limits on accuracy').exactOptional(),
+    tokenizer: field.tokenizer.exactOptional(),
+    ...machine,
     junit: path.describe('JUnit file to write').exactOptional(),
+    sarif: path.describe('SARIF file to write').exactOptional(),
+    summary: path.describe('Markdown file to write, with a picture beside it').exactOptional(),
+    overwrite,
+  }),
+  compare: z.strictObject({
+    base: path.describe('Set (.json or folder), model, or saved output of eval --json'),
+    head: path.describe('The same kind of thing, with the change'),
+    model: path.describe('Float model to compare with; needed for quality').exactOptional(),
+    text,
+    ...score,
+    speed: z.boolean().default(true).describe('Measure tokens per second too'),
+    ...machine,
+    markdown: path.describe('Markdown file to write, for a comment').exactOptional(),
     overwrite,
   }),
   report: z.strictObject({
@@ -215,4 +246,5 @@ export type Verb =
   | 'evaluate'
   | 'tasks'
   | 'verify'
+  | 'compare'
   | 'report';

@@ -19,7 +19,12 @@ export type OutputKind =
   | 'junit'
   | 'statistics'
   | 'bits'
-  | 'packaged';
+  | 'packaged'
+  | 'sarif'
+  | 'summary'
+  | 'plot'
+  | 'comparison'
+  | 'provenance';
 
 const BEGINNING = 4096;
 
@@ -44,6 +49,12 @@ const OWN: Readonly<Record<OutputKind, (path: string) => boolean>> = {
   statistics: (path: string): boolean => /"digest"[\s\S]*"firstWeight"/.test(beginningOf(path, BEGINNING)),
   bits: isBitsFile,
   packaged: isPackaged,
+  sarif: (path: string): boolean => /"name"\s*:\s*"onnx-matquant"/.test(beginningOf(path, BEGINNING)),
+  summary: (path: string): boolean => beginningOf(path, BEGINNING).startsWith('<!-- matquant verify -->'),
+  plot: (path: string): boolean => beginningOf(path, BEGINNING).includes('<title>Measured figures as shares of'),
+  comparison: (path: string): boolean => beginningOf(path, BEGINNING).startsWith('<!-- matquant compare -->'),
+  provenance: (path: string): boolean =>
+    /^\{\s*"_type"\s*:\s*"https:\/\/in-toto\.io/.test(beginningOf(path, BEGINNING)),
 };
 
 /** True when this tool wrote the existing file at `path` for that purpose. */

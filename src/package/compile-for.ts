@@ -13,6 +13,7 @@ import { checkOptions } from '../options/index.js';
 import { guardOutputs } from '../outputs/index.js';
 import { parseRecipe, type Recipe } from '../recipe/index.js';
 import { type OpenSet, openSetOf } from '../set/index.js';
+import { defaultOutput, resolveModel } from '../source/index.js';
 import { textFiles } from '../text/index.js';
 import { TOOL } from '../version.js';
 import { type CardFacts, cardOf, type Format, GEMMA_TERMS, licenceOf } from './card.js';
@@ -34,6 +35,9 @@ export interface CompileForResult extends CompileResult {
   readonly models: Readonly<Partial<Record<Format, readonly PackagedModel[]>>>;
 }
 
+/** Options of `compile` with the folder that is written. */
+type PlacedInput = CompileInput & { readonly output: string };
+
 /** Precisions that have a container of their own; the others would be as large as the next one. */
 const WHOLE: ReadonlySet<number> = new Set([8, 4, 2]);
 
@@ -47,11 +51,13 @@ export async function compileFor(
   input: CompileForInput,
   context: Context = silentContext(),
 ): Promise<CompileForResult> {
-  const { for: formats, chunkBytes = CHUNK_BYTES, ...rest } = checkOptions<CompileForInput>('compileFor', input);
+  const { for: formats, chunkBytes = CHUNK_BYTES, ...asked } = checkOptions<CompileForInput>('compileFor', input);
+  const { graph } = await resolveModel(asked.model, asked, context);
+  const output = asked.output ?? defaultOutput(asked.model);
+  const rest: PlacedInput = { ...asked, model: graph, output };
   const recipe = recipeFor(formats, rest.recipe);
   const source = modelFolderOf(rest.model, tokenizerOf(rest));
   requireFiles(source, formats);
-  const { output } = rest;
   const bits = recipe === undefined ? [8, 4, 2] : recipe.bits.filter((each) => WHOLE.has(each));
   if (bits.length === 0 && formats.some((format) => format !== 'onnxruntime')) {
     fail(
@@ -105,7 +111,7 @@ function requireFiles({ config, genai, companions, graph }: ModelFolder, formats
 
 /** Fails with `output-exists` before any work where a file of the package would replace one of others, or an input. */
 function guardPackage(
-  { model, output, overwrite, text, statistics = [] }: CompileInput,
+  { model, output, overwrite, text, statistics = [] }: PlacedInput,
   source: ModelFolder,
   formats: readonly Format[],
   bits: readonly number[],
@@ -138,7 +144,7 @@ interface Package {
 
 async function writePackage(
   folder: string,
-  input: CompileInput,
+  input: PlacedInput,
   { formats, source, chunkBytes }: Package,
   context: Context,
 ): Promise<CompileForResult> {

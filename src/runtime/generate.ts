@@ -14,11 +14,23 @@ export interface Generated {
   readonly stepSeconds: readonly number[];
 }
 
-/**
- * Continues `prompt` by `count` ids, each the most likely one (the lowest id among equals). Fails with `unsupported-model` when
- * the decoder gives no caches out.
- */
-export async function generate(decoder: Decoder, prompt: ArrayLike<number>, count: number): Promise<Generated> {
+/** Chooses an id from the logits at the last position; `step` counts from 0. */
+export type Choose = (logits: HostTensor, step: number) => number;
+
+export interface GenerateOptions {
+  /** The most likely id by default (the lowest id among equals). */
+  readonly choose?: Choose;
+  /** The first id for which this holds is the last one; by default all `count` ids are made. */
+  readonly isEnd?: (id: number) => boolean;
+}
+
+/** Continues `prompt` by at most `count` ids. Fails with `unsupported-model` when the decoder gives no caches out. */
+export async function generate(
+  decoder: Decoder,
+  prompt: ArrayLike<number>,
+  count: number,
+  { choose = likeliest, isEnd = () => false }: GenerateOptions = {},
+): Promise<Generated> {
   if (!decoder.hasCache) fail('unsupported-model', decoder.session.at, 'The model has no cache to decode with');
   const fetches = stepFetches(decoder);
   const timed = async (run: () => Promise<Outputs>): Promise<{ outputs: Outputs; seconds: number }> => {
@@ -30,9 +42,10 @@ export async function generate(decoder: Decoder, prompt: ArrayLike<number>, coun
   const ids: number[] = [];
   const stepSeconds: number[] = [];
   for (;;) {
-    ids.push(likeliest(outputs[decoder.logits.name] as HostTensor));
-    if (ids.length >= count) return { ids, promptSeconds, stepSeconds };
-    const feeds = stepFeeds(decoder, ids.at(-1) as number, prompt.length + ids.length - 1, outputs);
+    const id = choose(outputs[decoder.logits.name] as HostTensor, ids.length);
+    ids.push(id);
+    if (ids.length >= count || isEnd(id)) return { ids, promptSeconds, stepSeconds };
+    const feeds = stepFeeds(decoder, id, prompt.length + ids.length - 1, outputs);
     ({ outputs, seconds } = await timed(() => decoder.session.run(feeds, fetches)));
     stepSeconds.push(seconds);
   }

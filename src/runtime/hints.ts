@@ -13,6 +13,8 @@ export interface DecoderHints {
   readonly window?: number;
   /** The token that begins a text. */
   readonly bos?: number;
+  /** Tokens that end a text. */
+  readonly eos?: readonly number[];
 }
 
 /** What the configuration files around the model at `path` say; later files only fill what earlier ones left open. */
@@ -45,10 +47,11 @@ function hintsOf(file: Json): DecoderHints {
       quotient(text, 'hidden_size', 'num_attention_heads'),
     window: numberAt(objectAt(decoder, 'sliding_window'), 'window_size') ?? numberAt(text, 'sliding_window'),
     bos: numberAt(genai, 'bos_token_id') ?? numberAt(text, 'bos_token_id'),
+    eos: idsAt(genai, 'eos_token_id') ?? idsAt(text, 'eos_token_id'),
   });
 }
 
-function known(fields: Record<string, number | undefined>): DecoderHints {
+function known(fields: Record<string, number | readonly number[] | undefined>): DecoderHints {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }
 
@@ -67,6 +70,13 @@ const objectAt = (json: Json, key: string): Json => asObject(json[key]);
 function numberAt(json: Json, key: string): number | undefined {
   const value = json[key];
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 ? value : undefined;
+}
+
+/** One id or a list of them. */
+function idsAt(json: Json, key: string): readonly number[] | undefined {
+  const value = json[key];
+  const ids = (Array.isArray(value) ? value : [value]).filter((id) => Number.isInteger(id) && id >= 0);
+  return ids.length === 0 ? undefined : ids;
 }
 
 function quotient(json: Json, key: string, by: string): number | undefined {

@@ -10,7 +10,15 @@ import { openWorkFolder } from '../files/work-folder.js';
 import { type Context, silentContext } from '../log.js';
 import { checkOptions, type RecipeTaking, recipeOf } from '../options/index.js';
 import { guardOutputs } from '../outputs/index.js';
-import { inputFiles, openSource, requireFinite, watchModel, withInputs } from '../source/index.js';
+import {
+  type AskedInputs,
+  inputFiles,
+  openSource,
+  requireFinite,
+  watchModel,
+  withInputs,
+  withResolved,
+} from '../source/index.js';
 import { type TextInput, textFiles } from '../text/index.js';
 import { type MeasureOptions, measureText } from './measure.js';
 import { requireMemory } from './peak-memory.js';
@@ -53,17 +61,25 @@ export interface CaptureStatisticsResult {
 export type CaptureStatisticsInput = RecipeTaking<
   Omit<CaptureStatisticsOptions, 'text'>,
   'threads' | 'memoryBytes' | 'seed'
-> & { readonly text?: TextInput | undefined };
+> &
+  Pick<AskedInputs, 'file' | 'hub'> & { readonly text?: TextInput | undefined };
 
 /** Writes statistics of the projections in the recipe's scope. Nothing is written unless all of it succeeds. */
 export async function captureStatistics(
   input: CaptureStatisticsInput,
   context: Context = silentContext(),
 ): Promise<CaptureStatisticsResult> {
-  const asked = checkOptions<CaptureStatisticsOptions>('capture', input);
-  const options = { ...asked, recipe: recipeOf(asked) };
-  if ((asked.text === undefined) === (asked.statistics === undefined))
+  const { text, ...asked } = checkOptions<CaptureStatisticsOptions & AskedInputs>('capture', input);
+  const recipe = recipeOf({ ...asked, text });
+  if ((text === undefined) === (asked.statistics === undefined))
     fail('bad-usage', 'text', 'Give either text to capture or `statistics` to add up');
+  const need = { part: 'calibration', ...recipe } as const;
+  return withResolved(asked.model, { ...asked, text }, need, context, ({ folder, text: files }) =>
+    captureFiles({ ...asked, ...(files && { text: files }), model: folder.graph, recipe }, context),
+  );
+}
+
+async function captureFiles(options: CaptureStatisticsOptions, context: Context): Promise<CaptureStatisticsResult> {
   const { model, output, text, statistics: added = [], work, overwrite } = options;
   guardOutputs({
     models: [model],

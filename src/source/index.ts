@@ -1,5 +1,7 @@
 /** The float model that is compiled: opened once, weights read by range. */
 export { cloneSource, inFloat32 } from './clone-source.js';
+
+export { type HubEnvironment, hubEnvironment } from './environment.js';
 export {
   feedProblems,
   type InspectedInput,
@@ -9,7 +11,10 @@ export {
   takesVectors,
 } from './feedable.js';
 export { requireFinite } from './finite-weights.js';
+export { defaultOutput, openInput, warnOfLicence } from './input.js';
 export { inputFiles, watchModel, withInputs } from './inputs.js';
+export type { ModelFolder } from './model-folder.js';
+export { type AskedInputs, type ResolvedInputs, resolveModel, type TextNeed, withResolved } from './resolve.js';
 export {
   type Chosen,
   openSource,

@@ -17,12 +17,23 @@ export function textFiles(text: TextOptions | undefined): readonly string[] {
   if (text === undefined) return [];
   return 'ids' in text ? [text.ids] : [...text.files, text.tokenizer];
 }
+/** The same before inputs are resolved: `files` may name `c4`, `wikitext` or `self`, and the tokenizer may be the model's own. */
+export type TextAsked =
+  | { readonly ids: string }
+  | {
+      readonly files: readonly string[];
+      readonly tokenizer?: string;
+      readonly jsonlField: string;
+      readonly bos: 'auto' | 'none' | number;
+    };
+
 /** The same with defaults left out: `jsonlField` is `text` and `bos` is `auto`. */
 export type TextInput =
   | { readonly ids: string }
   | {
       readonly files: readonly string[];
-      readonly tokenizer: string;
+      /** By default the tokenizer.json that lies beside the model. */
+      readonly tokenizer?: string;
       readonly jsonlField?: string;
       readonly bos?: 'auto' | 'none' | number;
     };

@@ -18,7 +18,11 @@ const windows = [5, 9, 9, 9, 5, 7].map((length, at) =>
   Int32Array.from({ length }, (_, i) => (i * 7 + at * 3 + 1) % 40),
 );
 const layerBytes = (4 * 16 * 16 + 3 * 16 * 144) * 4;
-const small: CaptureOptions = { maxWeightBytes: layerBytes * 1.05, batch: 2, machine: { threads: 1, memoryBytes: 1e9 } };
+const small: CaptureOptions = {
+  maxWeightBytes: layerBytes * 1.05,
+  batch: 2,
+  machine: { threads: 1, memoryBytes: 1e9 },
+};
 
 /** Sums over rows from the definition, on the whole model run window by window. */
 const reference = async (spec: DecoderSpec, firstWeight = 1): Promise<ReadonlyMap<string, GroupStatistics>> => {
@@ -145,7 +149,10 @@ describe('capture', () => {
   });
 
   it('is the same to the byte for any number of threads', async () => {
-    const [one, two] = [await run(decoder(spec), small), await run(decoder(spec), { ...small, machine: { threads: 2, memoryBytes: 1e9 } })];
+    const [one, two] = [
+      await run(decoder(spec), small),
+      await run(decoder(spec), { ...small, machine: { threads: 2, memoryBytes: 1e9 } }),
+    ];
     for (const group of one.groups) expect((await one.load(group)).gram).toEqual((await two.load(group)).gram);
   });
 

@@ -73,7 +73,6 @@ describe('eval --task', () => {
   });
 
   it.each([
-    ['--tokenizer', ['--task', 'a.jsonl']],
     ['--limit', ['--task', 'a.jsonl', '--tokenizer', tokenizer, '--limit', '0']],
     ['a.jsonl', ['--task', 'a.jsonl', '--tokenizer', tokenizer]],
     ['x/a.jsonl', ['--task', 'a.jsonl', '--task', 'x/a.jsonl', '--tokenizer', tokenizer]],

@@ -13,6 +13,7 @@ const VERBS = [
   'append',
   'eval',
   'verify',
+  'compare',
   'report',
   'passes',
   'explain',

@@ -1,7 +1,16 @@
 import { fail } from '../../diagnostics.js';
 import { describeOption as help } from '../../options/index.js';
 import { type Command, defineCommand } from '../command.js';
-import { machineFlags, machineOf, overwriteFlag, runFlags, statisticsFlag, textFlags, textOf } from '../options.js';
+import {
+  fileFlag,
+  machineFlags,
+  machineOf,
+  overwriteFlag,
+  runFlags,
+  statisticsFlag,
+  textFlags,
+  textOf,
+} from '../options.js';
 import { recipeFlags, recipeOf } from '../recipe-flags.js';
 import { duration } from '../render.js';
 import { given, wholeNumber } from '../values.js';
@@ -12,6 +21,7 @@ export const captureCommand: Command = defineCommand({
   positionals: { model: { type: 'string', describe: help('capture', 'model'), required: true } },
   options: {
     out: { type: 'string', alias: 'o', describe: help('capture', 'output'), required: true },
+    ...fileFlag,
     ...overwriteFlag,
     ...statisticsFlag,
     ...recipeFlags,
@@ -36,6 +46,7 @@ export const captureCommand: Command = defineCommand({
       {
         model: values.model,
         output: values.out,
+        ...given('file', values.file, String),
         recipe: recipeOf(values, true),
         ...(text !== undefined && { text }),
         ...(statistics !== undefined && { statistics }),

@@ -4,7 +4,16 @@ import type { Context } from '../../log.js';
 import { describeOption as help } from '../../options/index.js';
 import type { Format } from '../../package/index.js';
 import { type Command, defineCommand } from '../command.js';
-import { machineFlags, machineOf, overwriteFlag, runFlags, statisticsFlag, textFlags, textOf } from '../options.js';
+import {
+  fileFlag,
+  machineFlags,
+  machineOf,
+  overwriteFlag,
+  runFlags,
+  statisticsFlag,
+  textFlags,
+  textOf,
+} from '../options.js';
 import { recipeFlags, recipeOf, targetOf } from '../recipe-flags.js';
 import { byteSize, duration, fileList, paragraphs, right, significant, table } from '../render.js';
 import { given, wholeNumber } from '../values.js';
@@ -14,7 +23,8 @@ export const compileCommand: Command = defineCommand({
   summary: 'Compile a float export into one nested set: a data file and a small graph for each precision',
   positionals: { model: { type: 'string', describe: help('compile', 'model'), required: true } },
   options: {
-    out: { type: 'string', alias: 'o', describe: help('compile', 'output'), required: true },
+    out: { type: 'string', alias: 'o', describe: help('compile', 'output') },
+    ...fileFlag,
     name: { type: 'string', describe: help('compile', 'name') },
     standalone: { type: 'boolean', describe: help('compile', 'standalone') },
     strict: { type: 'boolean', describe: help('compile', 'strict') },
@@ -23,6 +33,7 @@ export const compileCommand: Command = defineCommand({
       describe: `${help('compileFor', 'for')}; repeatable`,
       choices: ['transformers.js', 'genai', 'onnxruntime'],
     },
+    provenance: { type: 'string', describe: help('compile', 'provenance') },
     ...overwriteFlag,
     ...recipeFlags,
     ...textFlags,
@@ -32,6 +43,7 @@ export const compileCommand: Command = defineCommand({
   },
   examples: [
     ['compile model.onnx -o out --preset data-free', 'without any text, in seconds'],
+    ['compile hf:ORG/NAME --text c4', 'from the hub, calibrated on C4'],
     ['compile model.onnx -o out --text c4.txt --tokenizer tokenizer.json', 'calibrated, the default recipe'],
     ['compile model.onnx -o out --for transformers.js --preset deploy-int4', 'a folder that transformers.js loads'],
     ['compile model.onnx -o out --recipe recipe.json --ids windows.jsonl', 'by a recipe file, on token ids'],
@@ -43,11 +55,12 @@ export const compileCommand: Command = defineCommand({
     const recipe = recipeOf(values, isCalibrated);
     if (!isCalibrated && values.preset === undefined && values.recipe === undefined)
       context.log.warn(
-        'No text was given, so the preset is data-free; --text and --tokenizer make int3 and int2 much better.',
+        'No text was given, so the preset is data-free; --text makes int3 and int2 much better (--text c4 downloads some).',
       );
     const input = {
       model: values.model,
-      output: values.out,
+      ...given('output', values.out, String),
+      ...given('file', values.file, String),
       ...given('name', values.name, String),
       recipe,
       ...targetOf(values),
@@ -58,6 +71,7 @@ export const compileCommand: Command = defineCommand({
       standalone: values.standalone,
       strict: values.strict,
       overwrite: values.overwrite,
+      ...given('provenance', values.provenance, String),
       ...given('work', values.work, String),
     };
     const result = await (values.for === undefined ? compiled(input, context) : packaged(input, values, context));

@@ -1,8 +1,8 @@
 import { fail } from '../../diagnostics.js';
-import type { EvalResult, EvaluateTasksOptions, TaskScore } from '../../evaluate/index.js';
+import type { EvalResult, EvaluateTasksInput, TaskScore } from '../../evaluate/index.js';
 import { describeOption as help } from '../../options/index.js';
 import { type Command, defineCommand } from '../command.js';
-import { bosValue, machineFlags, machineOf, textFlags, textOf, windowFlags } from '../options.js';
+import { bosValue, fileFlag, machineFlags, machineOf, textFlags, textOf, windowFlags } from '../options.js';
 import { byteSize, paragraphs, right, significant, table } from '../render.js';
 import { given, wholeNumber } from '../values.js';
 
@@ -14,6 +14,7 @@ export const evalCommand: Command = defineCommand({
     candidates: { type: 'array', describe: help('evaluate', 'candidates') },
   },
   options: {
+    ...fileFlag,
     ...textFlags,
     ...windowFlags,
     task: {
@@ -41,7 +42,7 @@ export const evalCommand: Command = defineCommand({
     const asked = files && tasksOf({ ...values, task: files });
     const window = wholeNumber('--window', values.window, 2);
     const windows = given('windows', values.windows, (value) => wholeNumber('--windows', value));
-    const machine = machineOf(values);
+    const machine = { ...machineOf(values), ...given('file', values.file, String) };
     const { evaluate } = await import('../../evaluate/index.js');
     const { evaluateTasks } = await import('../../evaluate/index.js');
     const scored = text && (await evaluate({ reference, candidates, text, window, ...windows, ...machine }, context));
@@ -65,9 +66,13 @@ function tasksOf({
   limit,
   tokenizer,
   bos,
-}: TaskFlags): Pick<EvaluateTasksOptions, 'tasks' | 'limit' | 'tokenizer' | 'bos'> {
-  if (tokenizer === undefined) return fail('bad-usage', '--tokenizer', '--task needs the tokenizer of the model');
-  return { tasks, tokenizer, bos: bosValue(bos), ...given('limit', limit, (value) => wholeNumber('--limit', value)) };
+}: TaskFlags): Pick<EvaluateTasksInput, 'tasks' | 'limit' | 'tokenizer' | 'bos'> {
+  return {
+    tasks,
+    ...given('tokenizer', tokenizer, String),
+    bos: bosValue(bos),
+    ...given('limit', limit, (value) => wholeNumber('--limit', value)),
+  };
 }
 
 function renderTasks(scores: readonly TaskScore[]): string {
@@ -86,18 +91,25 @@ function renderTasks(scores: readonly TaskScore[]): string {
 }
 
 function render({ reference, candidates }: EvalResult): string {
-  const titles = ['nll', 'perplexity', 'KL', 'top-1', 'size', 'bits/weight', 'tokens/s'];
+  const titles = ['nll', 'perplexity', 'KL', 'ΔNLL', 'top-1', 'size', 'bits/weight', 'tokens/s'];
   const columns = [{ title: 'model' }, ...titles.map(right)];
-  const first = [reference.path, significant(reference.nll, 5), significant(Math.exp(reference.nll), 4)];
+  const nll = withError(significant(reference.nll, 5), reference.nllStandardError);
+  const first = [reference.path, nll, significant(Math.exp(reference.nll), 4)];
   const rows = candidates.map((score) => [
     score.path,
-    significant(score.nll, 5),
+    withError(significant(score.nll, 5), score.nllStandardError),
     significant(Math.exp(score.nll), 4),
-    significant(score.kl),
-    `${(100 * score.top1).toFixed(1)} %`,
+    withError(significant(score.kl), score.klStandardError),
+    withError(significant(score.deltaNll), score.deltaNllStandardError),
+    `${withError((100 * score.top1).toFixed(1), 100 * score.top1StandardError)} %`,
     byteSize(score.fileBytes),
     significant(score.storedBitsPerWeight),
     significant(score.tokensPerSecond),
   ]);
-  return `${table(columns, [first, ...rows])}\n\n${reference.positions} positions scored.`;
+  const windows = reference.windows.length;
+  const note = `${reference.positions} positions in ${windows} windows scored; ± is the standard error over windows.`;
+  return `${table(columns, [first, ...rows])}\n\n${note}`;
 }
+
+/** A figure with its standard error in two digits. */
+const withError = (figure: string, error: number): string => `${figure} ± ${significant(error, 2)}`;

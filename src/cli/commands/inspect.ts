@@ -2,21 +2,24 @@ import type { InspectResult } from '../../compile/index.js';
 import { describeOption as help } from '../../options/index.js';
 import { RUNTIMES, type RuntimeName } from '../../recipe/index.js';
 import { type Command, defineCommand } from '../command.js';
+import { fileFlag } from '../options.js';
 import { recipeFlags, recipeOf, targetOf } from '../recipe-flags.js';
 import { byteSize, type Column, paragraphs, right, significant, table } from '../render.js';
+import { given } from '../values.js';
 
 export const inspectCommand: Command = defineCommand({
   usage: 'inspect <model>',
   summary: 'Show what would be quantized, what would not and why, and the size of each precision; writes nothing',
   positionals: { model: { type: 'string', describe: help('inspect', 'model'), required: true } },
-  options: recipeFlags,
+  options: { ...fileFlag, ...recipeFlags },
   examples: [
     ['inspect model.onnx', 'a dry run of the default recipe'],
     ['inspect model.onnx --scope ffn+attention --json', 'the same for a wider scope, for machines'],
   ],
   async run(values, context) {
     const { inspect } = await import('../../compile/index.js');
-    const result = await inspect({ model: values.model, recipe: recipeOf(values, true), ...targetOf(values) }, context);
+    const input = { model: values.model, ...given('file', values.file, String) };
+    const result = await inspect({ ...input, recipe: recipeOf(values, true), ...targetOf(values) }, context);
     return { data: result, text: render(result) };
   },
 });

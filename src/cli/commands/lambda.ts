@@ -3,7 +3,7 @@ import { fail } from '../../diagnostics.js';
 import { describeOption as help } from '../../options/index.js';
 import { nameOf } from '../../recipe/index.js';
 import { type Command, defineCommand } from '../command.js';
-import { machineFlags, machineOf, runFlags, textFlags, textOf } from '../options.js';
+import { fileFlag, machineFlags, machineOf, runFlags, textFlags, textOf } from '../options.js';
 import { recipeFlags, recipeOf } from '../recipe-flags.js';
 import { paragraphs, right, significant, table } from '../render.js';
 import { decimalNumber, given, wholeNumber } from '../values.js';
@@ -25,6 +25,7 @@ export const lambdaCommand: Command = defineCommand({
       group: 'Search:',
     },
     kept: { type: 'string', default: '16', describe: help('lambda', 'kept'), group: 'Search:' },
+    ...fileFlag,
     ...recipeFlags,
     ...textFlags,
     ...machineFlags,
@@ -43,6 +44,7 @@ export const lambdaCommand: Command = defineCommand({
     const result = await searchLambda(
       {
         model: values.model,
+        ...given('file', values.file, String),
         recipe,
         candidates,
         text,

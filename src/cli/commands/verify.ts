@@ -1,92 +1,129 @@
+import { appendFileSync } from 'node:fs';
 import { fail } from '../../diagnostics.js';
-import type { Thresholds, VerifyResult } from '../../evaluate/index.js';
+import type { Check, Thresholds, VerifyInput, VerifyResult } from '../../evaluate/index.js';
 import { describeOption as help } from '../../options/index.js';
-import { type Command, defineCommand } from '../command.js';
-import { machineFlags, overwriteFlag, textFlags, textOf, threadsOf, windowFlags } from '../options.js';
-import { byteSize, paragraphs, right, significant, table } from '../render.js';
+import { type Command, defineCommand, type OptionTable, type Values } from '../command.js';
+import { fileFlag, machineFlags, machineOf, overwriteFlag, textFlags, textOf, windowFlags } from '../options.js';
+import { paragraphs, right, table } from '../render.js';
 import { byteCount, decimalNumber, given, wholeNumber } from '../values.js';
 
-const group = 'Thresholds (at least one, or --digests):';
+const group = 'Thresholds (at least one, or --budget or --digests):';
+
+const positionals = {
+  original: { type: 'string', describe: help('verify', 'original') },
+  candidate: { type: 'string', describe: help('verify', 'candidate') },
+} as const satisfies OptionTable;
+
+const options = {
+  budget: { type: 'string', describe: help('verify', 'budget'), group },
+  'max-kl': { type: 'string', describe: help('verify', 'thresholds', 'maxKl'), group },
+  'max-nll-increase': { type: 'string', describe: help('verify', 'thresholds', 'maxNllIncrease'), group },
+  'min-top1': { type: 'string', describe: help('verify', 'thresholds', 'minTop1'), group },
+  'max-size': { type: 'string', describe: help('verify', 'thresholds', 'maxSize'), group },
+  digests: { type: 'array', describe: help('verify', 'digests') },
+  ...fileFlag,
+  unclear: {
+    type: 'string',
+    describe: help('verify', 'unclear'),
+    choices: ['value', 'pass', 'fail'],
+    default: 'value',
+  },
+  junit: { type: 'string', describe: help('verify', 'junit') },
+  sarif: { type: 'string', describe: help('verify', 'sarif') },
+  summary: { type: 'string', describe: help('verify', 'summary') },
+  annotate: {
+    type: 'string',
+    describe: 'Point at missed limits in the form of a service (default: where it runs)',
+    choices: ['github', 'none'],
+  },
+  ...overwriteFlag,
+  ...textFlags,
+  window: windowFlags.window,
+  windows: { type: 'string', describe: help('verify', 'windows'), group: 'Text:' },
+  task: { type: 'array', describe: help('verify', 'tasks'), group: 'Text:' },
+  ...machineFlags,
+} as const satisfies OptionTable;
+
+type Flags = Values<typeof positionals & typeof options>;
 
 export const verifyCommand: Command = defineCommand({
   usage: 'verify [original] [candidate]',
-  summary: 'Check thresholds and digests; exit code 3 if a check fails',
-  positionals: {
-    original: { type: 'string', describe: help('verify', 'original') },
-    candidate: { type: 'string', describe: help('verify', 'candidate') },
-  },
-  options: {
-    'max-kl': { type: 'string', describe: help('verify', 'thresholds', 'maxKl'), group },
-    'max-nll-increase': { type: 'string', describe: help('verify', 'thresholds', 'maxNllIncrease'), group },
-    'min-top1': { type: 'string', describe: help('verify', 'thresholds', 'minTop1'), group },
-    'max-size': { type: 'string', describe: help('verify', 'thresholds', 'maxSize'), group },
-    digests: { type: 'array', describe: help('verify', 'digests') },
-    junit: { type: 'string', describe: help('verify', 'junit') },
-    ...overwriteFlag,
-    ...textFlags,
-    ...windowFlags,
-    threads: machineFlags.threads,
-  },
+  summary: 'Check budgets, thresholds and digests; exit code 3 if a check fails',
+  positionals,
+  options,
   examples: [
     ['verify model.onnx out/model_int4.onnx --max-kl 0.1 --ids windows.jsonl', 'quality, on token ids'],
+    ['verify model.onnx out --budget matquant.budget.json --ids w.jsonl --windows auto', 'all models of a set'],
     ['verify model.onnx out/model_int2.onnx --max-size 820MB', 'size alone needs no text'],
     ['verify --digests out/model.json', 'checks all files of the set'],
   ],
   async run(values, context) {
-    const { original, candidate, digests } = values;
-    const thresholds = thresholdsOf(values);
-    const isMeasured = Object.keys(thresholds).length > 0;
-    if (!isMeasured && digests === undefined)
-      fail('bad-usage', 'matquant verify', 'Give at least one threshold, or --digests');
-    if (isMeasured && (original === undefined || candidate === undefined))
-      fail('bad-usage', 'matquant verify', 'Thresholds need two models: the original and the one to check');
-    if (!isMeasured && original !== undefined) fail('bad-usage', 'matquant verify', 'Models need a threshold to check');
-    const text = textOf(values);
-    const { maxSize, ...measured } = thresholds;
-    if (text === undefined && Object.keys(measured).length > 0) {
-      fail('bad-usage', '--text', 'Quality thresholds need --text with --tokenizer, or --ids');
-    }
-    const { verify } = await import('../../evaluate/index.js');
-    const result = await verify(
-      {
-        ...given('original', values.original, String),
-        ...given('candidate', values.candidate, String),
-        ...(values.digests && { digests: values.digests }),
-        thresholds,
-        ...(text !== undefined && { text }),
-        window: wholeNumber('--window', values.window, 2),
-        ...given('windows', values.windows, (count) => wholeNumber('--windows', count)),
-        ...threadsOf(values),
-        ...given('junit', values.junit, String),
-        overwrite: values.overwrite,
-      },
-      context,
-    );
-    return { data: result, text: render(result), ...(!result.passed && { exitCode: 3 }) };
+    const input = inputOf(values);
+    const { githubAnnotations, summaryOf, verify } = await import('../../evaluate/index.js');
+    const result = await verify(input, context);
+    const { checks, budget } = result;
+    const service = values.annotate ?? (process.env['GITHUB_ACTIONS'] === 'true' ? 'github' : 'none');
+    const page = process.env['GITHUB_STEP_SUMMARY'];
+    if (service === 'github' && page) appendFileSync(page, `${summaryOf(result)}\n`);
+    return {
+      data: result,
+      text: await render(result),
+      ...(service === 'github' && { annotations: githubAnnotations(checks, budget) }),
+      ...(!result.passed && { exitCode: 3 as const }),
+    };
   },
 });
 
-interface ThresholdFlags {
-  readonly 'max-kl': string | undefined;
-  readonly 'max-nll-increase': string | undefined;
-  readonly 'min-top1': string | undefined;
-  readonly 'max-size': string | undefined;
+function inputOf(values: Flags): VerifyInput {
+  const { original, candidate, digests, budget, task: tasks, tokenizer } = values;
+  const thresholds = thresholdsOf(values);
+  const isMeasured = Object.keys(thresholds).length > 0 || budget !== undefined;
+  if (!isMeasured && digests === undefined)
+    fail('bad-usage', 'matquant verify', 'Give at least one threshold, --budget or --digests');
+  if (isMeasured && (original === undefined || candidate === undefined))
+    fail('bad-usage', 'matquant verify', 'Thresholds need two models: the original and the one to check');
+  if (!isMeasured && original !== undefined)
+    fail('bad-usage', 'matquant verify', 'Models are of no use without a threshold');
+  const text = textOf(tasks === undefined || values.text !== undefined ? values : { ...values, tokenizer: undefined });
+  const { maxSize, ...onText } = thresholds;
+  if (text === undefined && Object.keys(onText).length > 0)
+    fail('bad-usage', '--text', 'Quality thresholds need --text with --tokenizer, or --ids');
+  return {
+    ...given('original', original, String),
+    ...given('file', values.file, String),
+    ...given('candidate', candidate, String),
+    ...given('budget', budget, String),
+    ...(digests && { digests }),
+    thresholds,
+    ...(text !== undefined && { text }),
+    window: wholeNumber('--window', values.window, 2),
+    ...given('windows', values.windows, (count) => (count === 'auto' ? count : wholeNumber('--windows', count))),
+    unclear: values.unclear as 'value' | 'pass' | 'fail',
+    ...(tasks && { tasks, ...given('tokenizer', tokenizer, String) }),
+    ...machineOf(values),
+    ...given('junit', values.junit, String),
+    ...given('sarif', values.sarif, String),
+    ...given('summary', values.summary, String),
+    overwrite: values.overwrite,
+  };
 }
 
-function thresholdsOf(flags: ThresholdFlags): Thresholds {
-  const thresholds = {
+function thresholdsOf(flags: Flags): Thresholds {
+  return {
     ...given('maxKl', flags['max-kl'], (text) => decimalNumber('--max-kl', text)),
     ...given('maxNllIncrease', flags['max-nll-increase'], (text) => decimalNumber('--max-nll-increase', text)),
     ...given('minTop1', flags['min-top1'], (text) => decimalNumber('--min-top1', text)),
     ...given('maxSize', flags['max-size'], (text) => byteCount('--max-size', text)),
   };
-  return thresholds;
 }
 
-function render({ passed, checks, digests }: VerifyResult): string {
+async function render(result: VerifyResult): Promise<string> {
+  const { passed, checks, digests, positions, windows } = result;
   const digested = digests && renderDigests(digests);
   if (checks.length === 0) return digested ?? '';
-  return paragraphs(renderChecks(checks), digested ?? '', passed ? 'All thresholds hold.' : 'A threshold is missed.');
+  const scored = positions === undefined ? '' : `${positions} positions in ${windows} windows scored.`;
+  const last = passed ? 'All thresholds hold.' : 'A threshold is missed.';
+  return paragraphs(await renderChecks(checks), reasonsOf(checks), scored, digested ?? '', last);
 }
 
 function renderDigests(digests: NonNullable<VerifyResult['digests']>): string {
@@ -96,15 +133,22 @@ function renderDigests(digests: NonNullable<VerifyResult['digests']>): string {
   return [...lines, rest].join('\n');
 }
 
-function renderChecks(checks: VerifyResult['checks']): string {
+async function renderChecks(checks: readonly Check[]): Promise<string> {
+  const { figureOf, intervalText, measuredOf, verdictText } = await import('../../evaluate/index.js');
   const rows = checks.map((check) => [
-    check.passed ? 'pass' : 'MISSED',
+    verdictText(check),
+    check.model,
     check.name,
-    shown(check.name, check.value),
-    shown(check.name, check.limit),
+    measuredOf(check),
+    intervalText(check),
+    figureOf(check, check.limit),
   ]);
-  const columns = [{ title: '' }, { title: 'check' }, right('value'), right('limit')];
-  return table(columns, rows);
+  const columns = [{ title: '' }, { title: 'model' }, { title: 'check' }];
+  return table([...columns, right('value'), right('95 % interval'), right('limit')], rows);
 }
 
-const shown = (name: string, value: number): string => (name === 'size' ? byteSize(value) : significant(value));
+/** Why limits that do not hold are what they are. */
+function reasonsOf(checks: readonly Check[]): string {
+  const missed = checks.filter(({ passed, reason }) => !passed && reason !== undefined);
+  return [...new Set(missed.map(({ model, reason }) => `${model}: ${reason}`))].join('\n');
+}

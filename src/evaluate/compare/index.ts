@@ -1,0 +1,4 @@
+/** Base against head. */
+export { type CompareInput, type CompareOptions, type CompareResult, compare } from './compare.js';
+export { type Change, type ChangeVerdict, isSameText, modelVerdict, qualityChanges, type Scored } from './figures.js';
+export { changeFigure, changeTitle, compareMarkdown, differenceText } from './markdown.js';
