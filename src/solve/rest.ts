@@ -41,7 +41,6 @@ export function placeTables(copy: Source, solved: readonly SolvedTable[], recipe
     if (shares) runPasses(copy.model, [step(shareTiedHead)]);
     return;
   }
-  const { lookup } = TARGETS[recipe.target];
   const packed = new Map(solved.map(({ table, packed }) => [table.name, packed]));
   const targets = tokenTablesOf(copy.analysis).map(({ name, embedding, head }) => {
     return { name, embedding, head, accuracyLevel, table: packed.get(name) as PackedTable, lookup };
