@@ -5,6 +5,7 @@
  * Becomes: GatherBlockQuantized over the blob as [V, H * bits / 8], and MatMulNBits over the blob as [V, H / block, bytes]; the two
  * initializers are the same bytes, so the file holds them once, and nothing is copied or folded when a session is made. Where
  * scales are computed, MatMulNBits reads its codes through an Identity, for the reason given at `matMulNBits`.
+ * With `lookup: 'standard'` only standard operators read the rows, for runtimes without GatherBlockQuantized (`standardLookup`).
  * Why it is sound: both operators decode (code - zero point) * scale per block of a row (com.microsoft operator
  * specifications), and a row of the table is an output column of the head.
  * Refuses when: an embedding's hidden size is not a multiple of the block, because GatherBlockQuantized would return the padding;
@@ -12,6 +13,7 @@
  */
 import type { Embedding, Projection, Site } from '../src/analysis/projection.js';
 import { fail } from '../src/diagnostics.js';
+import { standardLookup } from '../src/emit/standard-lookup.js';
 import { int } from '../src/onnx/ir/attribute.js';
 import { DTYPES, type DType } from '../src/onnx/ir/dtype.js';
 import type { Graph, Node, Value } from '../src/onnx/ir/graph.js';
@@ -42,6 +44,8 @@ export interface TableTarget {
   readonly head: Projection | undefined;
   readonly accuracyLevel: 0 | 4;
   readonly table: PackedTable;
+  /** How rows are read: GatherBlockQuantized (default), or operators of standard ONNX, without zero points. */
+  readonly lookup?: 'fused' | 'standard';
 }
 
 const MICROSOFT = 'com.microsoft';
@@ -177,9 +181,14 @@ class Parts {
   }
 }
 
-function gather(rw: Rewriter, node: Node, parts: Parts, { name, table }: TableTarget): void {
+function gather(rw: Rewriter, node: Node, parts: Parts, { name, table, lookup }: TableTarget): void {
   const [data, indices] = node.inputs;
   const dtype = node.outputs[0]?.type?.dtype ?? typeOf(data) ?? 'float32';
+  if (lookup === 'standard') {
+    const read = { node, indices: indices as Value, rows: parts.rows(), scales: parts.scales(dtype), table, name };
+    standardLookup(rw, { ...read, dtype: dtype === 'float16' ? dtype : 'float32' });
+    return;
+  }
   rw.replaceNode(node, {
     op: 'GatherBlockQuantized',
     domain: MICROSOFT,

@@ -1,4 +1,4 @@
-/** Renews the expected text of every golden file, docs/recipes.md, docs/api.md and the schema of budget files. Read the difference before committing it. */
+/** Renews the expected text of every golden file, the pages in docs that are generated, and the schema of budget files. Read the difference before committing it. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { goldenCases, renewed, rewritten } from '../test/support/golden.js';
@@ -6,6 +6,7 @@ import { root } from '../test/support/paths.js';
 import { apiPage } from './api-page.js';
 import { budgetSchemaText } from './budget-schema.js';
 import { recipePage } from './recipe-page.js';
+import { runtimePage } from './runtime-page.js';
 
 for (const golden of goldenCases()) {
   const expected = rewritten(golden);
@@ -14,5 +15,6 @@ for (const golden of goldenCases()) {
   console.log(`renewed ${golden.title}`);
 }
 writeFileSync(join(root, 'docs/recipes.md'), recipePage());
+writeFileSync(join(root, 'docs/runtimes.md'), runtimePage());
 writeFileSync(join(root, 'docs/matquant.budget.schema.json'), budgetSchemaText());
 writeFileSync(join(root, 'docs/api.md'), apiPage(join(root, 'dist')).text);

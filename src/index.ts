@@ -86,6 +86,12 @@ export {
   sweep,
 } from './mix/index.js';
 export type { Input, MeterRequest, RecipeTaking } from './options/index.js';
+export {
+  type CompileForInput,
+  type CompileForResult,
+  compileFor,
+  type Format,
+} from './package/index.js';
 export type { Precision } from './quant/precision.js';
 export {
   type Bits,
@@ -111,7 +117,10 @@ export {
   type SliceInput,
   type SliceOptions,
   type SliceResult,
+  type SplitGraph,
+  type SplitPlanesOptions,
   slice,
+  splitPlanes,
   type WrittenFile,
 } from './set/index.js';
 export {

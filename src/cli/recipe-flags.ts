@@ -9,6 +9,7 @@ import {
   type Recipe,
   type RecipeInput,
   readRecipe,
+  TARGET_NAMES,
 } from '../recipe/index.js';
 import type { Flag, Values } from './command.js';
 import { byteCount, decimalNumber, given, numberList, wholeNumber } from './values.js';
@@ -73,7 +74,7 @@ export const recipeFlags: RecipeFlags = {
   },
   target: {
     type: 'string',
-    choices: ['cpu', 'webgpu'],
+    choices: TARGET_NAMES,
     describe: help('target'),
     group: 'Recipe:',
   },

@@ -3,7 +3,7 @@ import type { RefusalCode } from '../diagnostics.js';
 import { type Context, silentContext } from '../log.js';
 import { checkOptions, type RecipeTaking } from '../options/index.js';
 import { storedBitsPerWeight } from '../quant/stored-bits.js';
-import { parseRecipe, type Recipe } from '../recipe/index.js';
+import { type OldestRuntimes, oldestRuntimes, parseRecipe, type Recipe } from '../recipe/index.js';
 import { UNDERSTOOD } from '../runtime/input-roles.js';
 import { peakMemory } from '../solve/index.js';
 import {
@@ -16,7 +16,7 @@ import {
   type Source,
 } from '../source/index.js';
 import { type Budget, compiledBudget, floatBudget, storedShape, totalOf } from './budget.js';
-import { requireTarget } from './target.js';
+import { computesHalf, requireTarget } from './target.js';
 import { fitRest } from './target-size.js';
 
 /** The options of `inspect` with all defaults filled in; `InspectInput` is what a caller passes. */
@@ -78,6 +78,8 @@ export interface InspectResult {
   readonly budget: Budget;
   /** Size of each precision, by name such as `int4`. */
   readonly sizes: Readonly<Record<string, InspectedSize>>;
+  /** Oldest versions of the runtimes that run each model of the set. */
+  readonly runtimes: Readonly<Record<string, OldestRuntimes>>;
   /** Estimated memory of a compilation, without activations and the check of the graphs, which use up to `memoryBytes` more. */
   readonly peakMemoryBytes: number;
 }
@@ -94,7 +96,7 @@ export async function inspect(input: InspectInput, context: Context = silentCont
   const options = { ...checked, model: (await openInput(checked.model, checked, context)).graph };
   const asked = parseRecipe(options.recipe ?? { preset: 'best' });
   const { source, recipe } = fitRest(openSource(options.model, asked), asked, options.targetBytes);
-  requireTarget(source, recipe, context);
+  requireTarget(source, recipe, context, recipe.target !== 'openvino');
   const { model, analysis } = source;
   const budget = floatBudget(source);
   return {
@@ -119,6 +121,7 @@ export async function inspect(input: InspectInput, context: Context = silentCont
     floatBytes: totalOf(budget),
     budget,
     sizes: sizesOf(source, recipe),
+    runtimes: oldestRuntimes(recipe, { half: computesHalf(source), nested: recipe.target !== 'openvino' }),
     peakMemoryBytes: peakMemory(source, recipe),
   };
 }

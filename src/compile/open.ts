@@ -34,7 +34,7 @@ export function open({ options: asked, stem }: Asked, inputs: InputWatch, contex
   watchModel(inputs, source.model);
   const options = { ...asked, recipe };
   const machine = machineOf(options);
-  requireTarget(source, recipe, context);
+  requireTarget(source, recipe, context, !options.standalone);
   requireFfn(source);
   requireFeedable(source);
   if (options.strict) requireComplete(source, recipe);

@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { dataLocations } from '../onnx/convert/data-locations.js';
 import { fileSizesOf } from '../onnx/convert/file-sizes.js';
 import { filesOfModel } from '../onnx/convert/import.js';
+import { oldestRuntimes } from '../recipe/index.js';
 import { type BlockTraining, type SetManifest, writeCompiled, writeSetManifest } from '../set/index.js';
 import type { Measured, TableReport } from '../solve/index.js';
 import { textFiles } from '../text/index.js';
@@ -13,6 +14,7 @@ import type { CompileResult } from './compile-options.js';
 import type { Job } from './open.js';
 import type { ProjectionReport } from './projection-report.js';
 import type { Learned, Prepared, Solving } from './solve-stage.js';
+import { computesHalf } from './target.js';
 import type { Written } from './write.js';
 
 /** What became of the parts of a model. */
@@ -52,7 +54,8 @@ export async function seal(folder: string, job: Job, { set }: Written, sealing: 
     const { graphs, written } = set;
     const { recipe } = options;
     const { quality } = sealing;
-    const provenance = { ...provenanceOf(sealing), ...(await textOf(job, sealing.measured)) };
+    const runtimes = oldestRuntimes(recipe, { half: computesHalf(job.source) });
+    const provenance = { ...provenanceOf(sealing), runtimes, ...(await textOf(job, sealing.measured)) };
     const manifest = { source: await sourceOf(job), recipe, graphs, quality, provenance };
     writeSetManifest(join(folder, `${stem}.json`), stem, written, manifest);
   }

@@ -2,31 +2,74 @@
 import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
 import { computesIn } from '../onnx/rewrite/compute-float32.js';
-import type { Recipe } from '../recipe/index.js';
+import {
+  FORMS,
+  type FormName,
+  factOf,
+  formsOf,
+  obstacleOf,
+  type Recipe,
+  RUNTIMES,
+  type RuntimeName,
+  TARGETS,
+} from '../recipe/index.js';
 import type { Source } from '../source/index.js';
 
 /**
- * Fails with `unsupported-target` where the recipe asks for a form that its target refuses. On a processor (ONNX Runtime 1.30)
- * everything this tool writes runs, but for bfloat16, of which `compile` warns. WebGPU is onnxruntime-web 1.26 to 1.30.
+ * Fails with `unsupported-target` where the recipe asks for a form that its target refuses, by the table of facts of
+ * `src/recipe/runtime-facts.ts`. On a processor everything this tool writes runs, but for bfloat16, of which `compile` warns.
+ * `nested` is false for self-contained models.
  */
-export function requireTarget({ model, path }: Source, recipe: Recipe, { log }: Pick<Context, 'log'>): void {
+export function requireTarget(
+  { model, path, chosen }: Source,
+  recipe: Recipe,
+  { log }: Pick<Context, 'log'>,
+  nested = true,
+): void {
   requireOpset(path, model.opsets.get('') ?? LOWEST, recipe);
-  if (recipe.target === 'cpu') return;
-  if (recipe.embeddingBits === 2) {
-    fail(
-      'unsupported-target',
-      'recipe.embeddingBits',
-      'GatherBlockQuantized looks up rows of 4 or 8 bits on WebGPU, not of 2 bits: use 4 or 8 bits for the embedding and the head',
-    );
-  }
-  if (computesIn(model, 'bfloat16')) {
+  const { target } = recipe;
+  if (target === 'cpu') return;
+  const half = computesHalf({ chosen });
+  for (const bits of recipe.bits.toSorted((a, b) => b - a))
+    refuseForms(recipe, formsOf(recipe, bits, { half, nested }));
+  if (target !== 'genai' && computesIn(model, 'bfloat16')) {
     fail(
       'unsupported-target',
       path,
-      'The model computes in bfloat16, which WebGPU does not support: use a recipe with "compute": "float32"',
+      `The model computes in bfloat16, which the target ${target} does not support: use a recipe with "compute": "float32"`,
     );
   }
-  if (recipe.bits.includes(2)) log.warn('Projections of 2 bits run on WebGPU from onnxruntime-web 1.26 on.');
+  for (const runtime of TARGETS[target].runtimes) {
+    if (recipe.bits.includes(2))
+      log.warn(`Projections of 2 bits run in ${RUNTIMES[runtime]} from ${versionOf(runtime, half)} on.`);
+  }
+}
+
+const versionOf = (runtime: RuntimeName, half: boolean): string | null =>
+  factOf(runtime, half ? 'half-2' : 'product-2').since;
+
+/** True where a projection is multiplied in float16. */
+export const computesHalf = ({ chosen }: Pick<Source, 'chosen'>): boolean =>
+  chosen.some(({ projection }) => projection.sites.some(({ dtype }) => dtype === 'float16'));
+
+/** What else to ask for where a form is refused. */
+const OTHERWISE = {
+  lookup: 'take 4 or 8 bits for the embedding and the head, or the target browser',
+  joins: 'write self-contained models with --standalone',
+  product: 'take other bits',
+};
+
+function refuseForms({ target }: Recipe, forms: readonly FormName[]): void {
+  const obstacle = obstacleOf(target, forms);
+  if (obstacle === undefined) return;
+  const { operator, attributes } = FORMS[obstacle.form];
+  const isLookup = obstacle.form.startsWith('lookup');
+  const otherwise = isLookup ? OTHERWISE.lookup : obstacle.form === 'joins' ? OTHERWISE.joins : OTHERWISE.product;
+  fail(
+    'unsupported-target',
+    isLookup ? 'recipe.embeddingBits' : 'recipe.bits',
+    `${RUNTIMES[obstacle.runtime]} does not run ${operator} of ${attributes} (${obstacle.measured}): ${otherwise}`,
+  );
 }
 
 /** ONNX Runtime has no kernels for operator sets before this one. */

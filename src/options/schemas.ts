@@ -70,6 +70,30 @@ const thresholds = z
   })
   .default({});
 
+const compileOptions = z.strictObject({
+  model: field.model,
+  ...field.input,
+  output: folder.exactOptional(),
+  name: field.stem.describe("File name stem of the set (default: the model's)").exactOptional(),
+  recipe: field.recipe,
+  targetBytes: field.targetBytes,
+  text,
+  statistics: field.statistics,
+  ...run,
+  standalone: flag('Write one self-contained model per precision instead of the set'),
+  strict: flag('Fail when a projection in scope stays float'),
+  overwrite,
+  provenance: path.describe('File to write: in-toto statement of sources and recipe').exactOptional(),
+});
+
+const packaged = {
+  for: z
+    .array(z.enum(['transformers.js', 'genai', 'onnxruntime']))
+    .min(1)
+    .describe('Write a folder that loads as it is'),
+  chunkBytes: whole(1).describe('Most bytes of a data file for transformers.js').exactOptional(),
+};
+
 /** The schema of each function. */
 export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
   inspect: z.strictObject({ model: field.model, ...field.input, recipe: field.recipe, targetBytes: field.targetBytes }),
@@ -84,21 +108,8 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     workDir: path.describe('Folder of temporary files').exactOptional(),
     overwrite,
   }),
-  compile: z.strictObject({
-    model: field.model,
-    ...field.input,
-    output: folder.exactOptional(),
-    name: field.stem.describe("File name stem of the set (default: the model's)").exactOptional(),
-    recipe: field.recipe,
-    targetBytes: field.targetBytes,
-    text,
-    statistics: field.statistics,
-    ...run,
-    standalone: flag('Write one self-contained model per precision instead of the set'),
-    strict: flag('Fail when a projection in scope stays float'),
-    overwrite,
-    provenance: path.describe('File to write: in-toto statement of sources and recipe').exactOptional(),
-  }),
+  compile: compileOptions,
+  compileFor: compileOptions.extend(packaged),
   lambda: z.strictObject({
     model: field.model,
     ...field.input,
@@ -226,6 +237,7 @@ export type Verb =
   | 'inspect'
   | 'capture'
   | 'compile'
+  | 'compileFor'
   | 'lambda'
   | 'slice'
   | 'mix'

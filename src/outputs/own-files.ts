@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { beginningOf, listedBy, namesIn } from '../files/listed-files.js';
+import { isPackaged } from '../files/package-list.js';
 import { modelFiles } from '../onnx/convert/check-model.js';
 
 /** What a file is meant to be. `data` is the data file `GRAPH_data` of a model, `set-data` that of a set. */
@@ -18,6 +19,7 @@ export type OutputKind =
   | 'junit'
   | 'statistics'
   | 'bits'
+  | 'packaged'
   | 'sarif'
   | 'summary'
   | 'plot'
@@ -46,6 +48,7 @@ const OWN: Readonly<Record<OutputKind, (path: string) => boolean>> = {
   junit: (path: string): boolean => /<testsuite [\s\S]*(matquant\.verify|tests="0")/.test(beginningOf(path, BEGINNING)),
   statistics: (path: string): boolean => /"digest"[\s\S]*"firstWeight"/.test(beginningOf(path, BEGINNING)),
   bits: isBitsFile,
+  packaged: isPackaged,
   sarif: (path: string): boolean => /"name"\s*:\s*"onnx-matquant"/.test(beginningOf(path, BEGINNING)),
   summary: (path: string): boolean => beginningOf(path, BEGINNING).startsWith('<!-- matquant verify -->'),
   plot: (path: string): boolean => beginningOf(path, BEGINNING).includes('<title>Measured figures as shares of'),

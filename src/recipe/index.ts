@@ -20,3 +20,15 @@ export type { PrefixRecipe } from './recipe-prefix.js';
 export type { QatRecipe } from './recipe-qat.js';
 export type { TrainInput, TrainRecipe } from './recipe-train.js';
 export { requireText } from './require-text.js';
+export { FACTS } from './runtime-facts.js';
+export { factOf, formsOf, type OldestRuntimes, obstacleOf, oldestRuntimes } from './runtimes.js';
+export {
+  type Fact,
+  FORMS,
+  type FormName,
+  RUNTIMES,
+  type RuntimeName,
+  TARGET_NAMES,
+  TARGETS,
+  type TargetName,
+} from './targets.js';

@@ -11,6 +11,7 @@ import { type DistillRecipe, distillSchema, requireDistill } from './recipe-dist
 import { type PrefixRecipe, prefixSchema, requirePrefix } from './recipe-prefix.js';
 import { DEFAULT_QAT, type QatRecipe, qatSchema, requireQat } from './recipe-qat.js';
 import { DEFAULT_TRAIN, requireTrainable, type TrainInput, type TrainRecipe, trainSchema } from './recipe-train.js';
+import { TARGET_NAMES, type TargetName } from './targets.js';
 
 const BITS = [2, 3, 4, 5, 6, 7, 8] as const;
 
@@ -124,7 +125,7 @@ const shape = {
     .default('keep')
     .describe('Arithmetic of bfloat16 models: unchanged, or float32, which runs on every processor.'),
   target: z
-    .enum(['cpu', 'webgpu'])
+    .enum(TARGET_NAMES)
     .default('cpu')
     .describe('Target runtime; forms that it cannot run are refused with the reason.'),
   initializerInputs: z
@@ -193,7 +194,7 @@ export interface Recipe {
   readonly train?: TrainRecipe | undefined;
   readonly accuracyLevel: 0 | 4;
   readonly compute: 'keep' | 'float32';
-  readonly target: 'cpu' | 'webgpu';
+  readonly target: TargetName;
   readonly initializerInputs: 'keep' | 'constant';
   readonly shareTiedHead: boolean;
   readonly notes: 'keep' | 'drop';

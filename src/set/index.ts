@@ -41,6 +41,7 @@ export { originOf, SetTensors } from './set-tensors.js';
 export type { WrittenSet } from './set-writer.js';
 export { type SliceInput, type SliceOptions, type SliceResult, slice } from './slice.js';
 export { SolvedStore } from './solved-store.js';
+export { type SplitGraph, type SplitPlanesOptions, splitPlanes } from './split-planes.js';
 export { type ProjectionParts, placesOf, type StoredProjection } from './stored-pieces.js';
 export { type GraphChanges, makeTemplate, type Template } from './template.js';
 export { writeData, writeGraph, writeSetManifest } from './write-set.js';

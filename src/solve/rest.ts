@@ -8,7 +8,7 @@ import { SpillFile } from '../capture/index.js';
 import type { Model } from '../onnx/ir/graph.js';
 import { Rewriter } from '../onnx/rewrite/rewriter.js';
 import { runPasses, step } from '../onnx/rewrite/run-passes.js';
-import type { Recipe } from '../recipe/index.js';
+import { type Recipe, TARGETS } from '../recipe/index.js';
 import { type Source, tableBits, tokenTablesOf } from '../source/index.js';
 import { type SolvedTable, solveTable, type TableWork } from './solve-tables.js';
 
@@ -35,7 +35,7 @@ export async function solveTables(source: Source, path: string, work: Omit<Table
 
 /** Puts solved tables in the place of the embedding and the head of a copy of the source, or stores a repeated head once. */
 export function placeTables(copy: Source, solved: readonly SolvedTable[], recipe: Recipe): void {
-  const { notes, shareTiedHead: shares, accuracyLevel } = recipe;
+  const { notes, shareTiedHead: shares, accuracyLevel, target } = recipe;
   if (notes === 'drop') runPasses(copy.model, [step(dropNotes)]);
   if (tableBits(recipe) === undefined) {
     if (shares) runPasses(copy.model, [step(shareTiedHead)]);
@@ -43,7 +43,14 @@ export function placeTables(copy: Source, solved: readonly SolvedTable[], recipe
   }
   const packed = new Map(solved.map(({ table, packed }) => [table.name, packed]));
   const targets = tokenTablesOf(copy.analysis).map(({ name, embedding, head }) => {
-    return { name, embedding, head, accuracyLevel, table: packed.get(name) as PackedTable };
+    return {
+      name,
+      embedding,
+      head,
+      accuracyLevel,
+      table: packed.get(name) as PackedTable,
+      lookup: TARGETS[target].lookup,
+    };
   });
   runPasses(copy.model, [step(quantizeEmbedding, {}, targets)]);
 }

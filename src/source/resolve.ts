@@ -23,6 +23,15 @@ export interface AskedInputs {
   readonly threads?: number;
 }
 
+/** The files of a model alone. Fails as `openInput` and downloads do. */
+export async function resolveModel(
+  model: string,
+  { file, hub = hubEnvironment() }: Pick<AskedInputs, 'file' | 'hub'>,
+  context: Context,
+): Promise<ModelFolder> {
+  return hubName(model) === undefined ? openPath(model, file) : openInput(model, { file, hub }, context);
+}
+
 /** What the text is for: which part of a data set, and how much the model writes where it writes itself. */
 export interface TextNeed {
   readonly part: TextPart;
@@ -53,8 +62,7 @@ export async function withResolved<T>(
 ): Promise<T> {
   const hub = asked.hub ?? hubEnvironment();
   // Files of this machine are watched from the moment of the call on, so nothing is waited for without need.
-  const folder =
-    hubName(model) === undefined ? openPath(model, asked.file) : await openInput(model, { ...asked, hub }, context);
+  const folder = hubName(model) === undefined ? openPath(model, asked.file) : await resolveModel(model, asked, context);
   const { text } = asked;
   if (text === undefined) return work({ folder });
   if ('ids' in text) return work({ folder, text, textSource: 'ids' });

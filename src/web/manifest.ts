@@ -27,9 +27,9 @@ export interface Manifest {
   readonly pieces: readonly Piece[];
 }
 
-/** Reads the manifest of a set. Fails with `manifest` when the object is something else. */
-export function readManifest(value: unknown, at: string): Manifest {
-  const set = value as {
+/** Reads the manifest of a set. Fails with `manifest` when the bytes are something else. */
+export function readManifest(bytes: Uint8Array, at: string): Manifest {
+  const set = parse(bytes) as {
     format?: unknown;
     data?: unknown;
     graphs?: unknown;
@@ -56,6 +56,14 @@ export function readManifest(value: unknown, at: string): Manifest {
     graphs: graphs as Manifest['graphs'],
     pieces: [rest, ...pieces].filter(({ start, end }) => end > start),
   };
+}
+
+function parse(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return undefined;
+  }
 }
 
 /** The graph of a precision in bits, or of a mix by its name. */

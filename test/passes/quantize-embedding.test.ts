@@ -108,11 +108,12 @@ function quantized(
   model: Model,
   form: Form,
   accuracyLevel: 0 | 4 = 0,
+  lookup: 'fused' | 'standard' = 'fused',
 ): { embedding: Float32Array; head: Float32Array } {
   const found = tokenTablesOf(analyse(model));
   const made = found.map(({ name, embedding, head }, at) => {
     const { table, weights } = randomTable(form, 10 * at + 5);
-    return { weights, target: { name, embedding, head, accuracyLevel, table } as const };
+    return { weights, target: { name, embedding, head, accuracyLevel, table, lookup } as const };
   });
   runPasses(model, [
     step(
@@ -212,6 +213,24 @@ describe('quantize-embedding', () => {
       float16ToFloat32(float32ToFloat16(rowsOf(embedding))),
     );
   });
+
+  for (const bits of [2, 4, 8] as const) {
+    it.each(TIES)(`%s: standard operators read the same rows of ${bits} bits, in any shape of ids`, async (tie) => {
+      for (const dtype of ['float32', 'float16'] as const) {
+        const [form, models] = [
+          { bits, scales: 'float16', zero: false } as const,
+          [sample(tie, dtype), sample(tie, dtype)],
+        ];
+        quantized(models[0] as Model, form);
+        quantized(models[1] as Model, form, 0, 'standard');
+        const operators = new Set([...nodesOf((models[1] as Model).graph)].map(({ op }) => op));
+        expect(operators).not.toContain('GatherBlockQuantized');
+        const [fused, standard] = [await run(models[0] as Model), await run(models[1] as Model)];
+        expect((standard['rows'] as HostTensor).dims).toEqual([IDS.length, COLS]);
+        expect((standard['rows'] as HostTensor).data).toEqual((fused['rows'] as HostTensor).data);
+      }
+    });
+  }
 
   it('keeps the bias of a head', async () => {
     const b = new GraphBuilder({ opset: 18 });

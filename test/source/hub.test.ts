@@ -40,6 +40,7 @@ beforeAll(async () => {
     { id: 'models/org/stories', files: FILES },
     { id: 'models/org/apart', files: { 'model.onnx': toy('model.onnx'), 'model.onnx.data': toy('model.onnx.data') } },
     { id: 'models/org/gated', files: FILES, gated: 'hf_right' },
+    { id: 'models/org/huge', files: { 'model.onnx': 'a' }, sizes: { 'model.onnx': 2 ** 52 } },
     { id: 'models/org/two', files: { 'a.onnx': 'a', 'b.onnx': 'b' } },
     {
       id: 'datasets/allenai/c4',
@@ -147,6 +148,7 @@ describe('a model on the hub', () => {
     ['hf:org/../stories', 'hub-name'],
     ['hf:org/stories@../main', 'hub-name'],
     ['hf:org/two', 'several-graphs'],
+    ['hf:org/huge', 'disk-full'],
   ])('%s is refused with %s', async (model, code) => {
     expect(await refusal(model)).toMatchObject({ code });
   });

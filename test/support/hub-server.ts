@@ -10,6 +10,8 @@ export interface HubRepository {
   /** `models/ORG/NAME` or `datasets/ORG/NAME`. */
   readonly id: string;
   readonly files: Readonly<Record<string, Uint8Array | string>>;
+  /** Sizes that the list of files states, where they are not those of the files. */
+  readonly sizes?: Readonly<Record<string, number>>;
   /** Only this token may read it. */
   readonly gated?: string;
 }
@@ -88,7 +90,8 @@ export async function startHub(repositories: readonly HubRepository[]): Promise<
     const json = (value: unknown): void =>
       void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value));
     if (what === 'revision') return json({ _id: '1', id: name, sha: COMMIT, lastModified: '2026-01-01' });
-    if (what === 'tree') return json(Object.entries(repository.files).map(entryOf));
+    if (what === 'tree')
+      return json(Object.entries(repository.files).map((file) => entryOf(file, repository.sizes?.[file[0]])));
     const { gated } = repository;
     if (gated !== undefined && request.headers.authorization !== `Bearer ${gated}`) return refuse(403, 'GatedRepo');
     const contents = repository.files[path];
@@ -104,10 +107,10 @@ export async function startHub(repositories: readonly HubRepository[]): Promise<
   return { endpoint, downloads, leaked, breaks, stalls, wrong, close };
 }
 
-function entryOf([path, contents]: readonly [string, Uint8Array | string]): unknown {
+function entryOf([path, contents]: readonly [string, Uint8Array | string], stated?: number): unknown {
   const bytes = Buffer.from(contents);
-  const size = bytes.length;
-  const oid = hash('sha1', `blob ${size}\0`, bytes);
+  const size = stated ?? bytes.length;
+  const oid = hash('sha1', `blob ${bytes.length}\0`, bytes);
   const entry = { type: 'file', path, size, oid };
   return size > LFS ? { ...entry, lfs: { oid: hash('sha256', bytes), size, pointerSize: 130 } } : entry;
 }

@@ -1,5 +1,8 @@
-import type { CompileResult } from '../../compile/index.js';
+import type { CompileInput, CompileResult } from '../../compile/index.js';
+import { fail } from '../../diagnostics.js';
+import type { Context } from '../../log.js';
 import { describeOption as help } from '../../options/index.js';
+import type { Format } from '../../package/index.js';
 import { type Command, defineCommand } from '../command.js';
 import {
   fileFlag,
@@ -25,6 +28,11 @@ export const compileCommand: Command = defineCommand({
     name: { type: 'string', describe: help('compile', 'name') },
     standalone: { type: 'boolean', describe: help('compile', 'standalone') },
     strict: { type: 'boolean', describe: help('compile', 'strict') },
+    for: {
+      type: 'array',
+      describe: `${help('compileFor', 'for')}; repeatable`,
+      choices: ['transformers.js', 'genai', 'onnxruntime'],
+    },
     provenance: { type: 'string', describe: help('compile', 'provenance') },
     ...overwriteFlag,
     ...recipeFlags,
@@ -37,6 +45,7 @@ export const compileCommand: Command = defineCommand({
     ['compile model.onnx -o out --preset data-free', 'without any text, in seconds'],
     ['compile hf:ORG/NAME --text c4', 'from the hub, calibrated on C4'],
     ['compile model.onnx -o out --text c4.txt --tokenizer tokenizer.json', 'calibrated, the default recipe'],
+    ['compile model.onnx -o out --for transformers.js --preset deploy-int4', 'a folder that transformers.js loads'],
     ['compile model.onnx -o out --recipe recipe.json --ids windows.jsonl', 'by a recipe file, on token ids'],
   ],
   async run(values, context) {
@@ -48,30 +57,40 @@ export const compileCommand: Command = defineCommand({
       context.log.warn(
         'No text was given, so the preset is data-free; --text makes int3 and int2 much better (--text c4 downloads some).',
       );
-    const { compile } = await import('../../compile/index.js');
-    const result = await compile(
-      {
-        model: values.model,
-        ...given('output', values.out, String),
-        ...given('file', values.file, String),
-        ...given('name', values.name, String),
-        recipe,
-        ...targetOf(values),
-        ...(text !== undefined && { text }),
-        ...(statistics !== undefined && { statistics }),
-        ...machineOf(values),
-        seed: wholeNumber('--seed', values.seed, 0),
-        standalone: values.standalone,
-        strict: values.strict,
-        overwrite: values.overwrite,
-        ...given('provenance', values.provenance, String),
-        ...given('work', values.work, String),
-      },
-      context,
-    );
+    const input = {
+      model: values.model,
+      ...given('output', values.out, String),
+      ...given('file', values.file, String),
+      ...given('name', values.name, String),
+      recipe,
+      ...targetOf(values),
+      ...(text !== undefined && { text }),
+      ...(statistics !== undefined && { statistics }),
+      ...machineOf(values),
+      seed: wholeNumber('--seed', values.seed, 0),
+      standalone: values.standalone,
+      strict: values.strict,
+      overwrite: values.overwrite,
+      ...given('provenance', values.provenance, String),
+      ...given('work', values.work, String),
+    };
+    const result = await (values.for === undefined ? compiled(input, context) : packaged(input, values, context));
     return { data: result, text: render(result) };
   },
 });
+
+const compiled = async (input: CompileInput, context: Context): Promise<CompileResult> =>
+  (await import('../../compile/index.js')).compile(input, context);
+
+async function packaged(
+  input: CompileInput,
+  values: { readonly for?: readonly string[] | undefined; readonly standalone: boolean },
+  context: Context,
+): Promise<CompileResult> {
+  if (values.standalone) fail('bad-usage', '--standalone', '--for decides itself which models are self-contained');
+  const { compileFor } = await import('../../package/index.js');
+  return compileFor({ ...input, for: (values.for ?? []) as readonly Format[] }, context);
+}
 
 function render({ files, precisions, quantized, tables, distilled, refused, seconds }: CompileResult): string {
   const probed = precisions.find(({ probe }) => probe !== undefined)?.probe;

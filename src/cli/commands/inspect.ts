@@ -1,5 +1,6 @@
 import type { InspectResult } from '../../compile/index.js';
 import { describeOption as help } from '../../options/index.js';
+import { RUNTIMES, type RuntimeName } from '../../recipe/index.js';
 import { type Command, defineCommand } from '../command.js';
 import { fileFlag } from '../options.js';
 import { recipeFlags, recipeOf, targetOf } from '../recipe-flags.js';
@@ -51,11 +52,22 @@ function render(result: InspectResult): string {
         }),
       ],
     ),
+    runtimes(result),
     result.projections.some(({ code }) => code === 'weight-overridable')
       ? 'Weights that are graph inputs too are quantized with --initializer-inputs constant.'
       : '',
     `Memory of a compilation: about ${byteSize(result.peakMemoryBytes)}; activations and the check of the graphs take up to --memory more`,
   );
+}
+
+/** The oldest versions that run each model; docs/runtimes.md has the facts. */
+function runtimes(result: InspectResult): string {
+  const names = Object.keys(RUNTIMES) as readonly RuntimeName[];
+  const rows = Object.entries(result.runtimes).map(([name, oldest]) => [
+    name,
+    ...names.map((each) => oldest[each] ?? 'no'),
+  ]);
+  return table([{ title: 'runs from' }, ...names.map(right)], rows);
 }
 
 /** What stands in the way of a compilation, and what is made up in one. */

@@ -1,0 +1,80 @@
+/** The folder that transformers.js loads: `onnx/model_DTYPE.onnx`, and `transformers.js_config` in config.json. */
+import { statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Context } from '../log.js';
+import { slice } from '../set/index.js';
+import { splitData } from './chunks.js';
+import type { Json } from './model-folder.js';
+
+/** Names of transformers.js for what a precision is stored in; int6 and int3 have none. */
+const DTYPES: Readonly<Record<number, { readonly dtype: string; readonly half: string }>> = {
+  8: { dtype: 'q8', half: 'q8' },
+  4: { dtype: 'q4', half: 'q4f16' },
+  2: { dtype: 'q2', half: 'q2f16' },
+};
+const SUFFIXES: Readonly<Record<string, string>> = { q8: 'quantized' };
+
+/** One model of the folder. */
+export interface PackagedModel {
+  readonly bits: number;
+  /** What users ask for: a dtype of transformers.js, or the name of a precision. */
+  readonly name: string;
+  /** Path of the graph or the model's folder, relative to the package. */
+  readonly path: string;
+  /** Graph and data. */
+  readonly bytes: number;
+}
+
+/** The dtype of a precision. */
+export const dtypeOf = (bits: number, half: boolean): string | undefined => DTYPES[bits]?.[half ? 'half' : 'dtype'];
+
+/** File name of the graph of a dtype, relative to the package. */
+export const graphOf = (dtype: string): string => `onnx/model_${SUFFIXES[dtype] ?? dtype}.onnx`;
+
+/** What the folder is made from. */
+export interface WebSource {
+  /** The .json of the set. */
+  readonly set: string;
+  readonly bits: readonly number[];
+  /** The models compute in float16. */
+  readonly half: boolean;
+  readonly config: Json;
+  readonly chunkBytes: number;
+}
+
+/** Writes graphs, data and config.json into `folder`. */
+export async function writeTransformersJs(
+  folder: string,
+  { set, bits, half, config, chunkBytes }: WebSource,
+  context: Context,
+): Promise<readonly PackagedModel[]> {
+  const models: PackagedModel[] = [];
+  const chunks: Record<string, number> = {};
+  for (const each of bits) {
+    const dtype = dtypeOf(each, half) as string;
+    const path = graphOf(dtype);
+    const output = join(folder, path);
+    const { files } = await slice({ set, bits: each, output, standalone: true, slice: 'prefix' }, context);
+    const bytes = files.reduce((sum, file) => sum + statSync(file.path).size, 0);
+    const data = bytes - statSync(output).size;
+    const count = splitData(output, data, chunkBytes);
+    if (count > 0) chunks[path.slice('onnx/'.length)] = count;
+    models.push({ bits: each, name: dtype, path, bytes });
+  }
+  writeFileSync(join(folder, 'config.json'), `${JSON.stringify(configFor(config, models, chunks), null, 2)}\n`);
+  return models;
+}
+
+function configFor(config: Json, models: readonly PackagedModel[], chunks: Readonly<Record<string, number>>): Json {
+  const old = config['transformers.js_config'];
+  const preferred = models.find(({ bits }) => bits === 4) ?? models[0];
+  return {
+    ...config,
+    'transformers.js_config': {
+      ...(typeof old === 'object' ? old : {}),
+      dtype: preferred?.name,
+      kv_cache_dtype: { q4f16: 'float16', q2f16: 'float16', fp16: 'float16' },
+      use_external_data_format: chunks,
+    },
+  };
+}
