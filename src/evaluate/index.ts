@@ -12,6 +12,8 @@ export {
 } from './budget/index.js';
 export { checkLevels, LEVEL_TOKENS } from './check-levels.js';
 export {
+  type Change,
+  type ChangeVerdict,
   type CompareInput,
   type CompareOptions,
   type CompareResult,
@@ -19,16 +21,20 @@ export {
   changeTitle,
   compare,
   differenceText,
+  type LayerChange,
+  type ModelComparison,
 } from './compare/index.js';
 export { evaluateModels } from './evaluate.js';
 export { type EvalInput, type EvalOptions, type EvalResult, evaluate } from './evaluate-files.js';
 export { type EvaluateTasksInput, type EvaluateTasksOptions, evaluateTasks, type TaskScore } from './evaluate-tasks.js';
 export type { CandidateResult, ModelResult } from './evaluate-types.js';
+export type { Interval } from './intervals.js';
 export { type Logits, logitsFor, logitsOf } from './logits.js';
 export { referenceOf } from './reference.js';
 export { type CandidateScore, type ReferenceScore, scoreCandidate, scoreReference } from './score.js';
 export { meanOf, type WindowSum } from './statistics.js';
 export type { TaskResult } from './tasks.js';
+export type { Side, Verdict } from './verdict.js';
 export { verify } from './verify.js';
 export type { Finding } from './verify-digests.js';
 export type { Thresholds, VerifyInput, VerifyOptions, VerifyResult } from './verify-types.js';

@@ -27,6 +27,7 @@ import { type LayerChange, layerChanges } from './layers.js';
 import { compareMarkdown } from './markdown.js';
 import { readScored } from './saved.js';
 
+/** The options of `compare` with all defaults filled in; `CompareInput` is what a caller passes. */
 export interface CompareOptions {
   /** A set (.json or folder), a folder of models, a model, or a saved result of `eval --json`. */
   readonly base: string;
@@ -59,6 +60,7 @@ export interface ModelComparison {
   readonly changes: readonly Change[];
 }
 
+/** What changed from base to head. */
 export interface CompareResult {
   readonly base: string;
   readonly head: string;

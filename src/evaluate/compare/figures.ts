@@ -11,6 +11,7 @@ import {
 } from '../intervals.js';
 import type { WindowSum } from '../statistics.js';
 
+/** What a change is, beyond chance. */
 export type ChangeVerdict = 'no difference' | 'worse' | 'better' | 'unclear';
 
 /** One figure of a model, before and after. */
