@@ -43,7 +43,14 @@ export function placeTables(copy: Source, solved: readonly SolvedTable[], recipe
   }
   const packed = new Map(solved.map(({ table, packed }) => [table.name, packed]));
   const targets = tokenTablesOf(copy.analysis).map(({ name, embedding, head }) => {
-    return { name, embedding, head, accuracyLevel, table: packed.get(name) as PackedTable, lookup };
+    return {
+      name,
+      embedding,
+      head,
+      accuracyLevel,
+      table: packed.get(name) as PackedTable,
+      lookup: TARGETS[target].lookup,
+    };
   });
   runPasses(copy.model, [step(quantizeEmbedding, {}, targets)]);
 }
