@@ -35,7 +35,7 @@ export async function solveTables(source: Source, path: string, work: Omit<Table
 
 /** Puts solved tables in the place of the embedding and the head of a copy of the source, or stores a repeated head once. */
 export function placeTables(copy: Source, solved: readonly SolvedTable[], recipe: Recipe): void {
-  const { notes, shareTiedHead: shares, accuracyLevel } = recipe;
+  const { notes, shareTiedHead: shares, accuracyLevel, target } = recipe;
   if (notes === 'drop') runPasses(copy.model, [step(dropNotes)]);
   if (tableBits(recipe) === undefined) {
     if (shares) runPasses(copy.model, [step(shareTiedHead)]);
