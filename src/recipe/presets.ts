@@ -39,6 +39,7 @@ export const PRESETS: Readonly<Record<string, RecipeInput>> = {
   fast: { method: 'best', rounds: 0, sweeps: 0, range: 'minmax' },
   best: { method: 'best' },
   'best+': { method: 'best', distill: {} },
+  'best++': { method: 'best', distill: { learn: ['tables', 'codes'], steps: 600, patience: 10 } },
   tuned: { method: 'best', train: { learn: ['tables'] } },
   'best-int2': { method: 'best', lambda: 1.5 },
   'baseline-rtn': { method: 'rtn', decode: 'tied', bits: [4] },

@@ -84,7 +84,7 @@ export const distillSchema: z.ZodType<DistillRecipe> = z.strictObject({
         .array(z.union(BITS.map((bits) => z.literal(bits))))
         .default([2])
         .describe('Precisions whose codes are trained; the bits below them are then solved again.'),
-      near: z.number().positive().default(8).describe('Maximum change of a code, in codes of the 8-bit parent.'),
+      near: z.number().positive().default(4).describe('Maximum change of a code, in codes of the 8-bit parent.'),
       rate: z.number().positive().default(0.25).describe('Peak learning rate of codes, in codes of the 8-bit parent.'),
     })
     .prefault({})
