@@ -99,7 +99,7 @@ describe('the package', () => {
 
   it('holds nothing but what is listed', () => {
     const listed =
-      /^(dist\/(src|passes)\/.*\.(js|d\.ts)|dist\/kernels\.wasm|docs\/.*\.(md|png|svg|json)|(README|CHANGELOG)\.md|LICENSE|package\.json)$/;
+      /^(dist\/(src|passes)\/.*\.(js|d\.ts)|dist\/kernels\.wasm|docs\/.*\.(md|png|svg|json)|examples\/.*\.(sh|yml|html|md|js|css)|(README|CHANGELOG)\.md|LICENSE|package\.json)$/;
     expect(paths.filter((path) => !listed.test(path))).toEqual([]);
     expect(paths).toContain('docs/matquant.budget.schema.json');
   });
