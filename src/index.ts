@@ -141,6 +141,13 @@ export {
   type TableReport,
   type TextEvidence,
 } from './solve/index.js';
-export { type HubEnvironment, hubEnvironment, type InspectedInput, type ModelFolder } from './source/index.js';
-export type { TextInput, TextOptions } from './text/index.js';
+export {
+  type AskedInputs,
+  type HubEnvironment,
+  hubEnvironment,
+  type InspectedInput,
+  type ModelFolder,
+  type Variables,
+} from './source/index.js';
+export type { TextAsked, TextInput, TextOptions } from './text/index.js';
 export type { Look } from './train/index.js';

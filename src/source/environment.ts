@@ -2,6 +2,7 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
+/** Settings of the hub: addresses, folders, token, and whether it may be contacted. */
 export interface HubEnvironment {
   /** Address of the hub, without a slash at its end. */
   readonly endpoint: string;
@@ -15,7 +16,8 @@ export interface HubEnvironment {
   readonly offline: boolean;
 }
 
-type Variables = Readonly<Record<string, string | undefined>>;
+/** Environment variables by name, as in `process.env`. */
+export type Variables = Readonly<Record<string, string | undefined>>;
 
 /** `HF_ENDPOINT`, `HF_HOME`, `HF_HUB_CACHE`, `HF_TOKEN` and `HF_HUB_OFFLINE`; an empty variable counts as absent. */
 export function hubEnvironment(variables: Variables = process.env): HubEnvironment {

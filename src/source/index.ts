@@ -1,7 +1,7 @@
 /** The float model that is compiled: opened once, weights read by range. */
 export { cloneSource, inFloat32 } from './clone-source.js';
 
-export { type HubEnvironment, hubEnvironment } from './environment.js';
+export { type HubEnvironment, hubEnvironment, type Variables } from './environment.js';
 export {
   feedProblems,
   type InspectedInput,

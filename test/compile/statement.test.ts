@@ -44,7 +44,7 @@ const statement = {
           additionalProperties: false,
           required: ['buildType', 'externalParameters'],
           properties: {
-            buildType: { type: 'string', pattern: '^https://' },
+            buildType: { type: 'string', pattern: '^(https://|urn:)' },
             externalParameters: { type: 'object' },
             internalParameters: { type: 'object' },
             resolvedDependencies: { type: 'array', items: resource },
@@ -59,7 +59,7 @@ const statement = {
               type: 'object',
               additionalProperties: false,
               required: ['id'],
-              properties: { id: { type: 'string', pattern: '^https://' }, version: { type: 'object' } },
+              properties: { id: { type: 'string', pattern: '^(https://|urn:)' }, version: { type: 'object' } },
             },
             metadata: {
               type: 'object',

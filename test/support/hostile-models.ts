@@ -129,7 +129,7 @@ export const HOSTILE_MODELS: readonly HostileModel[] = [
   { name: 'no file', code: 'file-missing', make: (folder) => join(folder, 'model.onnx') },
   {
     name: 'a folder instead of a file',
-    code: 'file-missing',
+    code: 'no-graph',
     make(folder) {
       mkdirSync(join(folder, 'model.onnx'));
       return join(folder, 'model.onnx');
