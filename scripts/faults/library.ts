@@ -17,7 +17,7 @@ type Options = Parameters<typeof compile>[0];
 const WRONG: Readonly<Record<string, object>> = {
   'no model': { model: undefined },
   'model 5': { model: 5 },
-  'no recipe': { recipe: undefined },
+  'recipe null': { recipe: null },
   'recipe {}': { recipe: {} },
   'best without text': { recipe: best },
   'text {}': { recipe: best, text: {} },
@@ -31,7 +31,7 @@ const WRONG: Readonly<Record<string, object>> = {
   'seed NaN': { seed: Number.NaN, recipe: best, text: { ids } },
   'seed 1.5': { seed: 1.5, recipe: best, text: { ids } },
   'output ""': { output: '' },
-  'no output': { output: undefined },
+  'output 5': { output: 5 },
   'name ../x': { name: '../x' },
   'name ""': { name: '' },
   'work 5': { work: 5 },
