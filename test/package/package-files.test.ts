@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { silentContext } from '../../src/log.js';
 import { compileFor, type Format, modelFolderOf } from '../../src/package/index.js';
+import { hubEnvironment } from '../../src/source/index.js';
+import { startHub } from '../support/hub-server.js';
 import { fixture, temporaryFolder } from '../support/paths.js';
 
 const FILES = ['model.onnx', 'config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json'];
@@ -92,5 +94,28 @@ describe('a package', () => {
     const found = modelFolderOf(join(folder, 'onnx/model.onnx'));
     expect(found).toMatchObject({ licence: 'gemma', baseModel: 'org/tiny', legal: [join(folder, 'LICENSE')] });
     expect(found.companions).toContain(join(folder, 'tokenizer.json'));
+  });
+
+  it('comes from a folder and from the hub as from the graph in it', async () => {
+    const [folder, outputs] = [source(), temporaryFolder()];
+    const files = Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name))]));
+    const server = await startHub([{ id: 'models/org/tiny', files }]);
+    try {
+      const hub = hubEnvironment({ HF_ENDPOINT: server.endpoint, HF_HOME: join(outputs, 'home') });
+      const common = {
+        for: ['transformers.js'],
+        recipe: { method: 'data-free', bits: [4], block: 32 },
+        threads: 1,
+      } as const;
+      const graph = join(folder, 'model.onnx');
+      for (const [name, model] of Object.entries({ graph, folder, hub: 'hf:org/tiny' })) {
+        await compileFor({ ...common, model, output: join(outputs, name), hub }, silentContext());
+      }
+    } finally {
+      await server.close();
+    }
+    const list = (name: string): string => readFileSync(join(outputs, name, 'matquant-package.json'), 'utf8');
+    expect(JSON.parse(list('graph')).files.length).toBeGreaterThan(5);
+    for (const name of ['folder', 'hub']) expect(list(name)).toBe(list('graph'));
   });
 });
