@@ -4,7 +4,7 @@ import type { CompileResult } from '../compile/index.js';
 import { significant } from '../format.js';
 import { type OldestRuntimes, oldestRuntimes, RUNTIMES, type RuntimeName } from '../recipe/index.js';
 import type { OpenSet } from '../set/index.js';
-import type { ModelFolder } from './model-folder.js';
+import type { PackageSource } from './package-source.js';
 import type { PackagedModel } from './transformers-js.js';
 
 /** Kinds of folder that can be written. */
@@ -14,7 +14,7 @@ export type Format = (typeof FORMATS)[number];
 
 /** What a card says. */
 export interface CardFacts {
-  readonly source: ModelFolder;
+  readonly source: PackageSource;
   readonly set: OpenSet;
   readonly compiled: CompileResult;
   /** The models by format. */
@@ -39,7 +39,7 @@ export function cardOf(facts: CardFacts): string {
 }
 
 /** The licence by the source's card; Gemma's where the model derives from Google's. */
-export function licenceOf({ licence, baseModel }: ModelFolder): string | undefined {
+export function licenceOf({ licence, baseModel }: PackageSource): string | undefined {
   return licence ?? (/^google\/.*gemma/i.test(baseModel ?? '') ? 'gemma' : undefined);
 }
 

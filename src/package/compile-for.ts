@@ -19,7 +19,7 @@ import { TOOL } from '../version.js';
 import { type CardFacts, cardOf, type Format, GEMMA_TERMS, licenceOf } from './card.js';
 import { CHUNK_BYTES } from './chunks.js';
 import { writeGenai } from './genai.js';
-import { filesOf, type ModelFolder, modelFolderOf } from './model-folder.js';
+import { filesOf, type PackageSource, packageSourceOf } from './package-source.js';
 import { dtypeOf, graphOf, type PackagedModel, writeTransformersJs } from './transformers-js.js';
 
 /** What `compileFor` takes: everything of `compile`, and what the folder is for. */
@@ -51,12 +51,12 @@ export async function compileFor(
   input: CompileForInput,
   context: Context = silentContext(),
 ): Promise<CompileForResult> {
-  const { for: formats, chunkBytes = CHUNK_BYTES, ...asked } = checkOptions<CompileForInput>('compileFor', input);
-  const { graph } = await resolveModel(asked.model, asked, context);
+  const { for: formats, chunkBytes = CHUNK_BYTES, file, ...asked } = checkOptions<CompileForInput>('compileFor', input);
+  const folder = await resolveModel(asked.model, { file, hub: asked.hub }, context);
   const output = asked.output ?? defaultOutput(asked.model);
-  const rest: PlacedInput = { ...asked, model: graph, output };
+  const rest: PlacedInput = { ...asked, model: folder.graph, output };
   const recipe = recipeFor(formats, rest.recipe);
-  const source = modelFolderOf(rest.model, tokenizerOf(rest));
+  const source = packageSourceOf(folder, tokenizerOf(rest));
   requireFiles(source, formats);
   const bits = recipe === undefined ? [8, 4, 2] : recipe.bits.filter((each) => WHOLE.has(each));
   if (bits.length === 0 && formats.some((format) => format !== 'onnxruntime')) {
@@ -72,9 +72,9 @@ export async function compileFor(
       'No licence is stated beside the model: put `license:` into the head of a README.md there before you publish.',
     );
   const old = listOf(output).filter(({ path }) => isPackaged(join(output, path)));
-  const write = (folder: string): Promise<CompileForResult> =>
+  const write = (staged: string): Promise<CompileForResult> =>
     writePackage(
-      folder,
+      staged,
       { ...rest, ...(recipe !== undefined && { recipe }) },
       { formats, source, chunkBytes },
       context,
@@ -97,7 +97,7 @@ function recipeFor(formats: readonly Format[], input: CompileInput['recipe']): R
   return formats.every((format) => format === 'genai') ? { ...recipe, target: 'genai' } : recipe;
 }
 
-function requireFiles({ config, genai, companions, graph }: ModelFolder, formats: readonly Format[]): void {
+function requireFiles({ config, genai, companions, graph }: PackageSource, formats: readonly Format[]): void {
   const need = (format: Format, what: string, isThere: boolean): void => {
     if (formats.includes(format) && !isThere)
       fail('file-missing', graph, `There is no ${what} beside the model, without which ${format} does not load it`);
@@ -112,7 +112,7 @@ function requireFiles({ config, genai, companions, graph }: ModelFolder, formats
 /** Fails with `output-exists` before any work where a file of the package would replace one of others, or an input. */
 function guardPackage(
   { model, output, overwrite, text, statistics = [] }: PlacedInput,
-  source: ModelFolder,
+  source: PackageSource,
   formats: readonly Format[],
   bits: readonly number[],
 ): void {
@@ -138,7 +138,7 @@ function guardPackage(
 
 interface Package {
   readonly formats: readonly Format[];
-  readonly source: ModelFolder;
+  readonly source: PackageSource;
   readonly chunkBytes: number;
 }
 

@@ -6,7 +6,7 @@ import type { Context } from '../log.js';
 import { importModel } from '../onnx/convert/import.js';
 import { type Model, nodesOf } from '../onnx/ir/graph.js';
 import { slice } from '../set/index.js';
-import type { Json, ModelFolder } from './model-folder.js';
+import type { Json, PackageSource } from './package-source.js';
 import type { PackagedModel } from './transformers-js.js';
 
 /** Writes `genai/intN` for each precision into `folder`. Fails with `unsupported-target` for a model without caches. */
@@ -14,7 +14,7 @@ export async function writeGenai(
   folder: string,
   set: string,
   bits: readonly number[],
-  source: ModelFolder,
+  source: PackageSource,
   context: Context,
 ): Promise<readonly PackagedModel[]> {
   const models: PackagedModel[] = [];
@@ -38,7 +38,7 @@ export async function writeGenai(
 }
 
 /** The source's own genai_config.json for the new file, or one made from config.json and the graph. */
-export function genaiConfig(model: Model, { genai, config, graph }: ModelFolder): Json {
+export function genaiConfig(model: Model, { genai, config, graph }: PackageSource): Json {
   if (genai !== undefined) return patched(genai);
   if (config === undefined)
     return fail('file-missing', graph, 'There is no genai_config.json or config.json beside the model');

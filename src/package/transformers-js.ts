@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Context } from '../log.js';
 import { slice } from '../set/index.js';
 import { splitData } from './chunks.js';
-import type { Json } from './model-folder.js';
+import type { Json } from './package-source.js';
 
 /** Names of transformers.js for what a precision is stored in; int6 and int3 have none. */
 const DTYPES: Readonly<Record<number, { readonly dtype: string; readonly half: string }>> = {

@@ -1,10 +1,21 @@
 /** What `--for` reads, refuses, writes and replaces. */
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { silentContext } from '../../src/log.js';
-import { compileFor, type Format, modelFolderOf } from '../../src/package/index.js';
+import { compileFor, type Format } from '../../src/package/index.js';
+import { packageSourceOf } from '../../src/package/package-source.js';
 import { hubEnvironment } from '../../src/source/index.js';
+import { openPath } from '../../src/source/input.js';
 import { startHub } from '../support/hub-server.js';
 import { fixture, temporaryFolder } from '../support/paths.js';
 
@@ -91,7 +102,8 @@ describe('a package', () => {
   it('reads a source in the layout of transformers.js, and the names in its card', () => {
     const folder = source([], "license: 'gemma'");
     mkdirSync(join(folder, 'onnx'));
-    const found = modelFolderOf(join(folder, 'onnx/model.onnx'));
+    renameSync(join(folder, 'model.onnx'), join(folder, 'onnx/model.onnx'));
+    const found = packageSourceOf(openPath(join(folder, 'onnx/model.onnx'), undefined));
     expect(found).toMatchObject({ licence: 'gemma', baseModel: 'org/tiny', legal: [join(folder, 'LICENSE')] });
     expect(found.companions).toContain(join(folder, 'tokenizer.json'));
   });
@@ -108,8 +120,12 @@ describe('a package', () => {
         threads: 1,
       } as const;
       const graph = join(folder, 'model.onnx');
-      for (const [name, model] of Object.entries({ graph, folder, hub: 'hf:org/tiny' })) {
-        await compileFor({ ...common, model, output: join(outputs, name), hub }, silentContext());
+      for (const [name, model, file] of [
+        ['graph', graph],
+        ['folder', folder, 'model.onnx'],
+        ['hub', 'hf:org/tiny'],
+      ] as const) {
+        await compileFor({ ...common, model, file, output: join(outputs, name), hub }, silentContext());
       }
     } finally {
       await server.close();
