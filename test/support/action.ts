@@ -39,7 +39,7 @@ function mapping(lines: readonly string[], indent: number): readonly [Yaml, read
     const [, key, scalar] = /^([\w-]+):(?: (.*))?$/.exec(rest[0].trim()) ?? [];
     if (key === undefined) throw new Error(`not understood: ${rest[0]}`);
     rest = rest.slice(1);
-    if (scalar !== undefined) fields[key] = scalar.replace(/^'(.*)'$/, '$1');
+    if (scalar !== undefined) fields[key] = scalar.replace(/^(['"])(.*)\1$/, '$2');
     else [fields[key], rest] = block(rest, indentOf(rest[0] ?? ''));
   }
   return [fields, rest];
