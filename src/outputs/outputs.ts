@@ -40,6 +40,7 @@ export function guardOutputs(check: OutputCheck): void {
   refuseInputs(check, named);
   refuseTwice(files);
   for (const folder of check.folders ?? []) if (folder !== undefined) requireFolder(folder, inputFolders);
+  for (const folder of new Set(files.map(({ path }) => dirname(path)))) refuseFileAbove(folder);
   // The headers of models are read behind what the names alone decide.
   const data = models.flatMap((path) => modelFiles(path)?.data ?? []);
   const inside = inputFolders.flatMap((folder) => namesIn(folder).map((name) => join(folder, name)));
@@ -76,11 +77,17 @@ function refuseTwice(files: readonly Output[]): void {
 }
 
 function requireFolder(folder: string, inputFolders: readonly string[]): void {
-  const stats = statOf(folder);
-  if (stats !== undefined && !stats.isDirectory()) fail('output-exists', folder, 'This is a file, not a folder');
+  refuseFileAbove(folder);
   const real = realPath(folder);
   const input = inputFolders.find((each) => realPath(each) === real);
   if (input !== undefined) fail('output-exists', folder, 'This folder is read by the same command');
+}
+
+/** Fails where the folder, or the nearest above it that exists, is a file. */
+function refuseFileAbove(folder: string): void {
+  const [stats, above] = [statOf(folder), dirname(folder)];
+  if (stats === undefined && above !== folder) refuseFileAbove(above);
+  else if (stats?.isDirectory() === false) fail('output-exists', folder, 'This is a file, not a folder');
 }
 
 function refuseForeign({ path, kind }: Output, own: string | undefined): void {

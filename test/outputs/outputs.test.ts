@@ -158,6 +158,17 @@ describe('compile', () => {
   });
 });
 
+describe('a file where a folder is needed', () => {
+  const refused = { code: 'output-exists', at: expect.stringMatching(/plain$/) };
+
+  it.each(['plain', 'plain/deep', 'plain/deep/deeper'])('is refused: %s', (name) => {
+    writeFileSync(at('plain'), 'a file');
+    expect(() => guardOutputs({ files: [], folders: [at(name)] })).toThrow(expect.objectContaining(refused));
+    const files = [{ path: at(`${name}/model.onnx`), kind: 'model' as const }];
+    expect(() => guardOutputs({ files })).toThrow(expect.objectContaining(refused));
+  });
+});
+
 describe('verbs of a set', () => {
   let set: string;
   let data: string;
