@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
 import { unlessDamaged } from '../files/record.js';
-import { readSealed, sealedText } from '../files/sealed-json.js';
+import { sealedJson } from '../files/seal.js';
+import { readSealed } from '../files/sealed-json.js';
 import { staged } from '../files/staging.js';
 import type { Log } from '../log.js';
 import {
@@ -61,7 +62,7 @@ export class StatisticsFolder {
   /** Writes the index: from now on the folder is complete. */
   async finish(groups: readonly string[]): Promise<Statistics> {
     const listed = groups.map((group) => ({ group, file: this.fileOf(group) }));
-    const text = sealedText({ ...this.header, groups: listed }, 1);
+    const text = sealedJson({ ...this.header, groups: listed }, 1);
     staged(join(this.folder, INDEX), (path) => writeFileSync(path, text));
     return openStatistics(this.folder);
   }

@@ -1,10 +1,7 @@
 /** JSON files for people that are read back by later runs; `seal.ts` says how they carry their own digest. */
 import { readFileSync } from 'node:fs';
 import { fail } from '../diagnostics.js';
-import { isSealed, sealedJson } from './seal.js';
-
-/** The text of an object with its digest. `indent` as for `JSON.stringify`. */
-export const sealedText: (value: object, indent?: number) => string = sealedJson;
+import { isSealed } from './seal.js';
 
 /**
  * The object of a sealed file, without its digest. Error code `file-missing` when it cannot be read, `damaged-file` when it is not

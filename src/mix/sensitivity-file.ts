@@ -6,7 +6,8 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
-import { readSealed, sealedText } from '../files/sealed-json.js';
+import { sealedJson } from '../files/seal.js';
+import { readSealed } from '../files/sealed-json.js';
 import { staged } from '../files/staging.js';
 import { digestOfSet, type OpenSet, type SetManifest } from '../set/index.js';
 
@@ -73,7 +74,7 @@ export function writeSensitivity(path: string, manifest: SetManifest, entries: r
     set: digestOfSet(manifest),
     entries: mergeEntries(entries),
   };
-  staged(path, (temporary) => writeFileSync(temporary, sealedText(file)));
+  staged(path, (temporary) => writeFileSync(temporary, sealedJson(file)));
 }
 
 const keyOf = ({ unit, bits, text, reference }: SensitivityEntry): string => [unit, bits, text, reference].join(' ');

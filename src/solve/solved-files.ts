@@ -3,10 +3,8 @@
  * tool), so a run that was interrupted goes on, and a run with the same inputs takes what is there.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { findRecord, type RecordColumn, type RecordContents, type RecordName } from '../files/record.js';
-import { saveRecord } from '../files/staged-record.js';
+import type { RecordColumn, RecordContents } from '../files/record.js';
+import { RecordFolder, type RecordFormat } from '../files/record-folder.js';
 import type { StoredWeight } from '../kernels/load-rows.js';
 import type { Log } from '../log.js';
 import { DTYPES } from '../onnx/ir/dtype.js';
@@ -26,43 +24,21 @@ interface Header {
 }
 
 /** A folder of solved projections; without a folder nothing is kept. */
-export class SolvedFiles {
-  readonly #folder: string | undefined;
-  readonly #log: Log;
-
+export class SolvedFiles extends RecordFolder<Solved> {
   constructor(folder: string | undefined, log: Log) {
-    this.#folder = folder;
-    this.#log = log;
-    if (folder !== undefined) mkdirSync(folder, { recursive: true });
+    super(folder, log, FORMAT);
   }
 
   /** The name of a solution: a digest of the weight's bytes and of everything else in `facts`. */
   key(weight: StoredWeight, facts: unknown): string {
-    if (this.#folder === undefined) return '';
+    if (this.folder === undefined) return '';
     const { bytes, dtype, layout, rows, cols } = weight;
     const hash = createHash('sha256').update(
       JSON.stringify([TOOL, REVISION, dtype, layout, rows, cols, DTYPES[dtype].onnx, facts]),
     );
     return hash.update(bytes).digest('hex');
   }
-
-  /** The solution of this name, or undefined when it is not there or, which is said, damaged. */
-  find(key: string): Solved | undefined {
-    if (this.#folder === undefined) return undefined;
-    return findRecord(this.#path(key), nameOf(key), this.#log, decode);
-  }
-
-  save(key: string, solved: Solved): void {
-    if (this.#folder === undefined) return;
-    saveRecord(this.#path(key), nameOf(key), factsOf(solved), columnsOf(solved));
-  }
-
-  #path(key: string): string {
-    return join(this.#folder ?? '', `${key}.solved`);
-  }
 }
-
-const nameOf = (key: string): RecordName => ({ kind: 'solved', key });
 
 function factsOf({ tables, report }: Solved): Header {
   return { bits: [...tables.keys()], report: { ...report, error: [...report.error] } };
@@ -94,3 +70,9 @@ function decode({ facts, arrays }: RecordContents): Solved {
     report: { ...report, error: new Map(report.error) },
   };
 }
+
+const FORMAT: RecordFormat<Solved> = {
+  kind: 'solved',
+  encode: (solved) => ({ facts: factsOf(solved), columns: columnsOf(solved) }),
+  decode,
+};

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { CompilerError } from '../../src/diagnostics.js';
 import { checkRecord, findRecord, RecordWriter, readRecord } from '../../src/files/record.js';
-import { readSealed, sealedText } from '../../src/files/sealed-json.js';
+import { sealedJson } from '../../src/files/seal.js';
+import { readSealed } from '../../src/files/sealed-json.js';
 import { saveRecord } from '../../src/files/staged-record.js';
 import { temporaryFolder } from '../support/paths.js';
 
@@ -105,7 +106,7 @@ describe('a record', () => {
 describe('sealed JSON', () => {
   it('comes back, and is refused after a change', () => {
     const path = join(temporaryFolder(), 'a.json');
-    const text = sealedText({ b: [0.1, 'x'], a: null }, 1);
+    const text = sealedJson({ b: [0.1, 'x'], a: null }, 1);
     writeFileSync(path, text);
     expect(readSealed(path)).toEqual({ b: [0.1, 'x'], a: null });
     for (const changed of [
