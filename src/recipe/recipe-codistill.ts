@@ -1,7 +1,6 @@
 /** Co-distillation in a recipe: a larger precision of the set is a teacher of a smaller one, beside the float model. */
 import { z } from 'zod';
-
-const precision = z.union([2, 3, 4, 5, 6, 7, 8].map((bits) => z.literal(bits)));
+import { bitsSchema } from './fields.js';
 
 /** Precision `from` is a teacher of precision `to`. */
 export interface TeachingPair {
@@ -10,7 +9,7 @@ export interface TeachingPair {
 }
 
 export const codistillSchema: z.ZodType<readonly TeachingPair[]> = z
-  .array(z.strictObject({ from: precision, to: precision }))
+  .array(z.strictObject({ from: bitsSchema, to: bitsSchema }))
   .default([])
   .describe('Additional loss terms: the output of one precision against that of a larger one.');
 

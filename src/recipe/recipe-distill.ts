@@ -1,14 +1,13 @@
 /** The part of a recipe that says how tables are distilled end to end. */
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
+import { type Bits, bitsSchema, heldOutFields } from './fields.js';
 import { type MethodName, takesStatistics } from './methods.js';
 import { codistillSchema, type TeachingPair, wrongPair } from './recipe-codistill.js';
 
-const BITS = [2, 3, 4, 5, 6, 7, 8] as const;
-
 /** Settings of distillation; docs/recipes.md describes every field. */
 export interface DistillRecipe {
-  readonly bits: readonly (typeof BITS)[number][];
+  readonly bits: readonly Bits[];
   readonly steps: number;
   readonly minutes?: number | undefined;
   readonly batch: number;
@@ -24,7 +23,7 @@ export interface DistillRecipe {
 
 /** Settings of trained codes. */
 export interface CodesRecipe {
-  readonly bits: readonly (typeof BITS)[number][];
+  readonly bits: readonly Bits[];
   readonly near: number;
   readonly rate: number;
 }
@@ -36,7 +35,7 @@ export interface CodesRecipe {
  */
 export const distillSchema: z.ZodType<DistillRecipe> = z.strictObject({
   bits: z
-    .array(z.union(BITS.map((bits) => z.literal(bits))))
+    .array(bitsSchema)
     .default([2, 3, 4])
     .describe('Precisions whose tables are distilled; others keep their solved tables.'),
   steps: z.number().int().positive().default(400).describe('Maximum number of steps for each precision.'),
@@ -50,24 +49,7 @@ export const distillSchema: z.ZodType<DistillRecipe> = z.strictObject({
     .union([z.number().positive(), z.record(z.string().regex(/^[2-8]$/), z.number().positive())])
     .default({ 2: 6e-3, 3: 5e-3, 4: 4e-3, 5: 2e-3, 6: 1e-3, 7: 1e-3, 8: 1e-3 })
     .describe('Peak learning rate, in units of the mean scale of a projection: one for all, or one per precision.'),
-  kept: z
-    .number()
-    .int()
-    .positive()
-    .default(16)
-    .describe('Number of held-out windows, on which the best tables are chosen.'),
-  every: z
-    .number()
-    .int()
-    .positive()
-    .default(20)
-    .describe('Evaluation interval: steps between two evaluations on held-out text.'),
-  patience: z
-    .number()
-    .int()
-    .positive()
-    .default(5)
-    .describe('Evaluations without improvement after which distillation stops.'),
+  ...heldOutFields('tables', 'distillation'),
   vocabulary: z
     .union([z.number().int().min(2), z.literal('full')])
     .default(32768)
@@ -81,7 +63,7 @@ export const distillSchema: z.ZodType<DistillRecipe> = z.strictObject({
   codes: z
     .strictObject({
       bits: z
-        .array(z.union(BITS.map((bits) => z.literal(bits))))
+        .array(bitsSchema)
         .default([2])
         .describe('Precisions whose codes are trained; the bits below them are then solved again.'),
       near: z.number().positive().default(4).describe('Maximum change of a code, in codes of the 8-bit parent.'),

@@ -1,20 +1,19 @@
 /** The part of a recipe that says what feeds the solver: the float model, or what quantized projections make of its activations. */
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
+import { type Bits, bitsSchema } from './fields.js';
 import { METHODS, type MethodName, methodsThat } from './methods.js';
-
-const BITS = [2, 3, 4, 5, 6, 7, 8] as const;
 
 /** Settings of a quantized prefix; docs/recipes.md describes every field. */
 export interface PrefixRecipe {
-  readonly bits: readonly (typeof BITS)[number][];
+  readonly bits: readonly Bits[];
   readonly share: number;
   readonly damping: number;
 }
 
 export const prefixSchema: z.ZodType<PrefixRecipe> = z.strictObject({
   bits: z
-    .array(z.union(BITS.map((bits) => z.literal(bits))))
+    .array(bitsSchema)
     .min(1)
     .default([4, 3, 2])
     .describe(

@@ -1,6 +1,7 @@
 /** The part of a recipe that says how weights are trained end to end. */
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
+import { heldOutFields } from './fields.js';
 import { METHODS, type MethodName } from './methods.js';
 import { codistillSchema, type TeachingPair, wrongPair } from './recipe-codistill.js';
 
@@ -35,24 +36,7 @@ export const qatSchema: z.ZodType<QatRecipe> = z.strictObject({
     .min(0)
     .default(20)
     .describe('Warm-up steps, in which the rate rises from 0; a cosine schedule follows.'),
-  kept: z
-    .number()
-    .int()
-    .positive()
-    .default(16)
-    .describe('Number of held-out windows, on which the best weights are chosen.'),
-  every: z
-    .number()
-    .int()
-    .positive()
-    .default(20)
-    .describe('Evaluation interval: steps between two evaluations on held-out text.'),
-  patience: z
-    .number()
-    .int()
-    .positive()
-    .default(5)
-    .describe('Evaluations without improvement after which training stops.'),
+  ...heldOutFields('weights', 'training'),
   codistill: codistillSchema,
 });
 

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
 import { schemaIssues } from '../schema-issues.js';
+import { type Bits, bitsSchema } from './fields.js';
 import { METHOD_NAMES, METHODS, type MethodName, methodsThat, worksWithoutText } from './methods.js';
 import { PRESETS } from './presets.js';
 import { type DistillRecipe, distillSchema, requireDistill } from './recipe-distill.js';
@@ -13,8 +14,6 @@ import { type PrefixRecipe, prefixSchema, requirePrefix } from './recipe-prefix.
 import { DEFAULT_QAT, type QatRecipe, qatSchema, requireQat } from './recipe-qat.js';
 import { DEFAULT_TRAIN, requireTrainable, type TrainInput, type TrainRecipe, trainSchema } from './recipe-train.js';
 import { TARGET_NAMES, type TargetName } from './targets.js';
-
-const BITS = [2, 3, 4, 5, 6, 7, 8] as const;
 
 /**
  * Near t^(r-2) with t = 2, with less difference between the ends: the fitted table of int8 pays for int2 almost twice its weight.
@@ -28,15 +27,12 @@ const overrideSchema = z.strictObject({
     .refine(isExpression, { error: 'Not a regular expression' })
     .describe('Regular expression over projection ids such as layers.3.down.'),
   exclude: z.boolean().default(false).describe('Leave matching projections in float.'),
-  minBits: z
-    .union(BITS.map((bits) => z.literal(bits)))
-    .optional()
-    .describe('Lowest precision of matching projections in every model of the set.'),
+  minBits: bitsSchema.optional().describe('Lowest precision of matching projections in every model of the set.'),
 });
 
 const shape = {
   bits: z
-    .array(z.union(BITS.map((bits) => z.literal(bits))))
+    .array(bitsSchema)
     .min(1)
     .refine((bits) => new Set(bits).size === bits.length, { error: 'takes each precision once' })
     .default([8, 6, 4, 3, 2])
@@ -194,8 +190,8 @@ export interface Recipe {
   readonly distill?: DistillRecipe | undefined;
 }
 
-/** Precisions of a recipe: 2, 3, 4, 5, 6, 7 or 8. */
-export type Bits = (typeof BITS)[number];
+export type { Bits } from './fields.js';
+
 /** A recipe as users write it: fields that are left out have their defaults. */
 export type RecipeInput = Partial<Omit<Recipe, 'overrides' | 'distill' | 'train' | 'qat' | 'prefix'>> & {
   /** Name of the preset to start from. */

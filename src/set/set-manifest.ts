@@ -9,7 +9,7 @@ import { readFully } from '../files/transfer.js';
 import { SUPER_BLOCK } from '../quant/compress.js';
 import { type ColumnPlace, type ProjectionPlace, placeBlocks, type SetLayout } from '../quant/layout.js';
 import { rowBytes } from '../quant/pack.js';
-import type { Precision } from '../quant/precision.js';
+import { PRECISIONS, type Precision } from '../quant/precision.js';
 import { schemaIssues } from '../schema-issues.js';
 import { idOf } from './set-identity.js';
 import type { DigestedSection } from './set-writer.js';
@@ -21,7 +21,7 @@ export const SET_VERSION = 2;
 const LONGEST_NAME = 255;
 
 const count = z.number().int().nonnegative();
-const precision = z.union([2, 3, 4, 5, 6, 7, 8].map((bits) => z.literal(bits as Precision)));
+const precision = z.union(PRECISIONS.map((bits) => z.literal(bits)));
 const bareName = z
   .string()
   .max(LONGEST_NAME, `must be a file name of at most ${LONGEST_NAME} characters`)
