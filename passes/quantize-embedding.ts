@@ -237,7 +237,7 @@ function multiply(rw: Rewriter, site: Site, parts: Parts, target: TableTarget): 
   rw.replaceNode(node, before === undefined ? last : { ...last, inputs: [before, ...last.inputs] });
 }
 
-/** X behind a Reshape to its own shape; why, says `Expander` in `rewrite/projection/expand.ts`. */
+/** X behind a Reshape to its own shape; why, says `Expander` in `src/emit/expand.ts`. */
 function held(rw: Rewriter, { node, input }: Site, k: number, base: string): Value {
   const rank = input.type?.shape?.length;
   const shape =

@@ -11,6 +11,7 @@
 import { constantOf, numbersOf } from '../src/analysis/constants.js';
 import { isCarrier, isElementwise, keyOf } from '../src/analysis/operators.js';
 import { rankOf } from '../src/analysis/rank.js';
+import { stackOf } from '../src/analysis/weights.js';
 import { int, ints } from '../src/onnx/ir/attribute.js';
 import { intAttribute, isOp, type Node, nodesOf, placeOf, stringAttribute, type Value } from '../src/onnx/ir/graph.js';
 import { int64Scalar, int64s, rowsOf, type Tensor } from '../src/onnx/ir/tensor.js';
@@ -90,12 +91,9 @@ function isBetween(node: Node): boolean {
   return node.op === 'Slice' && numbersOf(node.inputs[3])?.join() === '-1';
 }
 
-const FLOATS: ReadonlySet<string> = new Set(['float32', 'float16', 'bfloat16']);
-
 function stackAt(value: Value | undefined): Tensor | undefined {
-  const tensor = constantOf(value);
-  const isStack = tensor?.shape.length === 3 && (tensor.shape[0] as number) > 1 && FLOATS.has(tensor.dtype);
-  return isStack && value?.isInput === false && !value.isOutput ? tensor : undefined;
+  const tensor = stackOf(value);
+  return tensor?.shape.length === 3 ? tensor : undefined;
 }
 
 /** `behind`: X is known to have a dimension of the experts, since products with stacks make it. */

@@ -8,7 +8,8 @@
  * Refuses when: something else reads the stack, which then has to stay whole; an index is computed; the stack is a graph input or
  * output, or a part is a graph output.
  */
-import { constantOf, numbersOf } from '../src/analysis/constants.js';
+import { constantOf, numbersOf, scalarOf } from '../src/analysis/constants.js';
+import { stackOf } from '../src/analysis/weights.js';
 import { intAttribute, intsAttribute, type Node, nodesOf, type Value } from '../src/onnx/ir/graph.js';
 import { rowsOf, type Tensor } from '../src/onnx/ir/tensor.js';
 import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
@@ -23,19 +24,11 @@ export const unstackWeights: Pass<NoOptions> = definePass({
     const stacks = new Set<Value>();
     for (const node of nodesOf(rw.model.graph)) {
       const stack = node.inputs[0];
-      if (stack !== undefined && isStack(stack) && partsOf(node) !== undefined) stacks.add(stack);
+      if (stack !== undefined && stackOf(stack) !== undefined && partsOf(node) !== undefined) stacks.add(stack);
     }
-    for (const stack of stacks) unstack(rw, stack, new Map());
+    for (const stack of stacks) unstack(rw, stack);
   },
 });
-
-const FLOATS: ReadonlySet<string> = new Set(['float32', 'float16', 'bfloat16']);
-
-function isStack(value: Value): boolean {
-  const tensor = constantOf(value);
-  if (tensor === undefined || value.isInput || value.isOutput) return false;
-  return tensor.shape.length >= 3 && (tensor.shape[0] as number) > 1 && FLOATS.has(tensor.dtype);
-}
 
 /** Rows [from, to) of the first axis, with their shape. */
 interface Part {
@@ -44,11 +37,13 @@ interface Part {
   readonly shape: readonly number[];
 }
 
-/** Replaces every reader of `stack` when all take constant parts of it. `made` holds the parts by their place and shape. */
-function unstack(rw: Rewriter, stack: Value, made: Map<string, Value>): void {
+/** Replaces every reader of `stack` when all take constant parts of it. */
+function unstack(rw: Rewriter, stack: Value): void {
   const readers = [...stack.uses].map(({ node, slot }) => ({ node, parts: slot === 0 ? partsOf(node) : undefined }));
   if (readers.some(({ node, parts }) => parts === undefined || node.outputs.some((output) => output?.isOutput))) return;
   const tensor = constantOf(stack) as Tensor;
+  // Parts by their place and shape.
+  const made = new Map<string, Value>();
   for (const { node, parts } of readers) {
     parts?.forEach((part, slot) => {
       const output = node.outputs[slot];
@@ -64,8 +59,7 @@ function unstack(rw: Rewriter, stack: Value, made: Map<string, Value>): void {
   }
   rw.dropIfUnused(stack);
   // What still has the axis of the stack, or is a stack itself, may be taken apart further.
-  for (const value of new Set(made.values()))
-    if ((constantOf(value)?.shape.length ?? 0) >= 3) unstack(rw, value, new Map());
+  for (const value of new Set(made.values())) if ((constantOf(value)?.shape.length ?? 0) >= 3) unstack(rw, value);
 }
 
 /** The part in each output of a node that reads a constant at slot 0; undefined where it is no plain taking. */
@@ -78,11 +72,10 @@ function partsOf(node: Node): readonly Part[] | undefined {
 
 const RULES: Readonly<Record<string, (node: Node, shape: readonly number[]) => readonly Part[] | undefined>> = {
   Gather: (node, [count = 0, ...rest]) => {
-    const index = constantOf(node.inputs[1]);
-    const [at] = numbersOf(node.inputs[1]) ?? [];
-    if (at === undefined || intAttribute(node, 'axis', 0) !== 0 || (index?.byteLength ?? 0) > 8) return undefined;
+    const at = scalarOf(node.inputs[1]);
+    if (at === undefined || intAttribute(node, 'axis', 0) !== 0) return undefined;
     const from = at < 0 ? at + count : at;
-    return [{ from, to: from + 1, shape: [...(index?.shape ?? []), ...rest] }];
+    return [{ from, to: from + 1, shape: [...(constantOf(node.inputs[1])?.shape ?? []), ...rest] }];
   },
   Slice: (node, [count = 0, ...rest]) => {
     const [starts, ends, axes, steps] = [1, 2, 3, 4].map((slot) => numbersOf(node.inputs[slot]));

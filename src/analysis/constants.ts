@@ -1,6 +1,7 @@
 /** What is known before the model runs: the tensor behind a value, and small constants as numbers. */
 import { DTYPES, type DType } from '../onnx/ir/dtype.js';
 import { isOp, type Node, type Value } from '../onnx/ir/graph.js';
+import { bfloat16ToFloat32, float16Value } from '../onnx/ir/half.js';
 import { float32Scalar, float32s, int64Scalar, int64s, sizeOf, type Tensor } from '../onnx/ir/tensor.js';
 
 /** Tensors made from scalar and list attributes, kept so that asking twice gives the same storage. */
@@ -63,28 +64,11 @@ type Reader = (view: DataView, at: number) => number;
 const READERS: Partial<Record<DType, Reader>> = {
   float32: (view, at) => view.getFloat32(at, true),
   float64: (view, at) => view.getFloat64(at, true),
-  float16: (view, at) => halfToNumber(view.getUint16(at, true)),
-  bfloat16: (view, at) => bfloatToNumber(view.getUint16(at, true)),
+  float16: (view, at) => float16Value(view.getUint16(at, true)),
+  bfloat16: (view, at) => bfloat16ToFloat32(Uint16Array.of(view.getUint16(at, true)))[0] as number,
   int64: (view, at) => Number(view.getBigInt64(at, true)),
   int32: (view, at) => view.getInt32(at, true),
   int8: (view, at) => view.getInt8(at),
   uint8: (view, at) => view.getUint8(at),
   bool: (view, at) => view.getUint8(at),
 };
-
-/** IEEE 754 binary16, by its fields. */
-function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
-
-/** bfloat16 is the upper half of a float32. */
-function bfloatToNumber(bits: number): number {
-  const view = new DataView(new ArrayBuffer(4));
-  view.setUint32(0, bits << 16);
-  return view.getFloat32(0);
-}

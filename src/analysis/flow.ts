@@ -104,20 +104,7 @@ class FlowWalk implements Flow {
     const key = `${of.position} ${columns.start} ${columns.step} ${columns.count}`;
     const known = this.#parts.get(key);
     if (known !== undefined) return known;
-    const { weight, k, node, input, alpha, bias, problem, position } = of;
-    const part: Product = {
-      weight,
-      k,
-      node,
-      input,
-      alpha,
-      bias,
-      problem,
-      position,
-      n: columns.count,
-      output,
-      part: { of, columns },
-    };
+    const part: Product = { ...of, n: columns.count, output, part: { of, columns } };
     this.#parts.set(key, part);
     return part;
   }

@@ -15,11 +15,6 @@ export interface Columns {
   readonly count: number;
 }
 
-/** What one output of a node selects along one axis of its first input. */
-interface Selection extends Columns {
-  readonly axis: number;
-}
-
 /** The columns of a product of `n` that output `slot` of `node` holds; undefined where it is no plain selection of them. */
 export function columnsOf(node: Node, slot: number, n: number): Columns | undefined {
   const input = node.inputs[0];
@@ -80,24 +75,24 @@ function axisOf(node: Node): number {
   return axes.length === 1 ? (axes[0] as number) : 0;
 }
 
-function selectionOf(node: Node, slot: number, size: number): Selection | undefined {
-  const axis = axisOf(node);
-  if (node.op === 'Split') return splitSelection(node, slot, size, axis);
-  if (node.op === 'Slice') return sliceSelection(node, size, axis);
-  return node.op === 'Gather' ? gatherSelection(node, size, axis) : undefined;
+/** What output `slot` selects along the node's axis, which has `size` entries. */
+function selectionOf(node: Node, slot: number, size: number): Columns | undefined {
+  if (node.op === 'Split') return splitSelection(node, slot, size);
+  if (node.op === 'Slice') return sliceSelection(node, size);
+  return node.op === 'Gather' ? gatherSelection(node, size) : undefined;
 }
 
-function splitSelection(node: Node, slot: number, size: number, axis: number): Selection | undefined {
+function splitSelection(node: Node, slot: number, size: number): Columns | undefined {
   const count = node.outputs.length;
   const equal = size % count === 0 ? Array<number>(count).fill(size / count) : undefined;
   const isGiven = node.inputs[1] !== undefined;
   const sizes = isGiven ? numbersOf(node.inputs[1]) : (intsAttribute(node, 'split') ?? equal);
   if (sizes === undefined || sizes.reduce((sum, each) => sum + each, 0) !== size) return undefined;
   const start = sizes.slice(0, slot).reduce((sum, each) => sum + each, 0);
-  return { axis, start, step: 1, count: sizes[slot] ?? 0 };
+  return { start, step: 1, count: sizes[slot] ?? 0 };
 }
 
-function sliceSelection(node: Node, size: number, axis: number): Selection | undefined {
+function sliceSelection(node: Node, size: number): Columns | undefined {
   const [starts, ends] = [1, 2].map((slot) => numbersOf(node.inputs[slot]));
   const from = starts ?? intsAttribute(node, 'starts');
   const to = ends ?? intsAttribute(node, 'ends');
@@ -105,17 +100,15 @@ function sliceSelection(node: Node, size: number, axis: number): Selection | und
   if (from?.length !== 1 || to?.length !== 1 || step === undefined || step < 1) return undefined;
   const inside = (index: number): number => Math.max(0, Math.min(size, index < 0 ? index + size : index));
   const [start, end] = [inside(from[0] as number), inside(to[0] as number)];
-  return { axis, start, step, count: Math.ceil((end - start) / step) };
+  return { start, step, count: Math.ceil((end - start) / step) };
 }
 
-function gatherSelection(node: Node, size: number, axis: number): Selection | undefined {
+function gatherSelection(node: Node, size: number): Columns | undefined {
   const found = numbersOf(node.inputs[1])?.map((index) => (index < 0 ? index + size : index));
   const [start, second] = found ?? [];
   if (found === undefined || start === undefined) return undefined;
   const step = second === undefined ? 1 : second - start;
-  return found.every((index, at) => index === start + at * step)
-    ? { axis, start, step, count: found.length }
-    : undefined;
+  return found.every((index, at) => index === start + at * step) ? { start, step, count: found.length } : undefined;
 }
 
 /** True when two parts of one product are all of it, each half of it. */

@@ -92,6 +92,16 @@ const TAKERS: ReadonlySet<string> = new Set([
   'SplitToSequence',
 ]);
 
+const FLOATS: ReadonlySet<string> = new Set(['float32', 'float16', 'bfloat16']);
+
+/** A constant that holds several float matrices [E, …, k, n] and is neither input nor output of the graph. */
+export function stackOf(value: Value | undefined): Tensor | undefined {
+  const tensor = constantOf(value);
+  if (tensor === undefined || value?.isInput !== false || value.isOutput) return undefined;
+  const isStack = tensor.shape.length >= 3 && (tensor.shape[0] as number) > 1 && FLOATS.has(tensor.dtype);
+  return isStack ? tensor : undefined;
+}
+
 /** The constant of three and more dimensions that a value is taken out of, by constant indices or by routing. */
 export function stackBehind(value: Value): { readonly name: string; readonly shape: readonly number[] } | undefined {
   let at: Value | undefined = value;

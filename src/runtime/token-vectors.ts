@@ -4,6 +4,7 @@
  * like the embeddings of Gemma after their factor √hidden; the norm before the first layer removes any other scale.
  */
 import type { DType } from '../onnx/ir/dtype.js';
+import { float32ToBfloat16, float32ToFloat16 } from '../onnx/ir/half.js';
 import type { Port } from './input-roles.js';
 import type { HostTensor } from './runtime.js';
 
@@ -53,13 +54,6 @@ const hashOf = (text: string): number =>
 function typed(dtype: DType, values: Float32Array, dims: readonly number[]): HostTensor | undefined {
   if (dtype === 'float32') return { dtype, dims, data: values };
   if (dtype === 'float64') return { dtype, dims, data: Float64Array.from(values) };
-  const bits = new Uint32Array(values.buffer);
-  if (dtype === 'bfloat16') return { dtype, dims, data: Uint16Array.from(bits, (each) => each >>> 16) };
-  return dtype === 'float16' ? { dtype, dims, data: Uint16Array.from(bits, halfOf) } : undefined;
+  if (dtype === 'bfloat16') return { dtype, dims, data: float32ToBfloat16(values) };
+  return dtype === 'float16' ? { dtype, dims, data: float32ToFloat16(values) } : undefined;
 }
-
-/** float32 bits of a multiple of 1/64 below 4 as binary16: exact, and never subnormal. */
-const halfOf = (bits: number): number => {
-  const exponent = (bits >>> 23) & 0xff;
-  return ((bits >>> 16) & 0x8000) | (exponent === 0 ? 0 : ((exponent - 112) << 10) | ((bits >>> 13) & 0x3ff));
-};

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { unstackWeights } from '../../passes/unstack-weights.js';
 import { int } from '../../src/onnx/ir/attribute.js';
 import { type Model, nodesOf, type Value } from '../../src/onnx/ir/graph.js';
-import { float32s, int64s } from '../../src/onnx/ir/tensor.js';
+import { float32s, int64s, tensorOf } from '../../src/onnx/ir/tensor.js';
 import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
 import { runPasses, step } from '../../src/onnx/rewrite/run-passes.js';
 import { floats } from '../../src/runtime/runtime.js';
@@ -62,6 +62,10 @@ describe('unstack-weights', () => {
     [
       'columns are taken',
       (b, stack) => [b.op('Gather', [stack, b.constant(int64s([0, 1, 2, 3, 4]))], { axis: int(2) })],
+    ],
+    [
+      'two are taken at once, by eight bytes of int32',
+      (b, stack) => [b.op('Gather', [stack, b.constant(tensorOf('int32', [2], Int32Array.of(0, 2)))])],
     ],
     ['an index is out of range', (b, stack) => [b.op('Gather', [stack, b.integer(E)])]],
     [

@@ -1,5 +1,5 @@
 /** Graphs to messages: the parts of the IR, with what was left over at import put back around them. */
-import { type Graph, isOp, type Node, type Value } from '../ir/graph.js';
+import { type Graph, isOp, type Node, type Value, valuesIn } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import type {
   GraphProto,
@@ -82,7 +82,7 @@ function interfaceOf(values: readonly Value[], came: readonly ValueInfoProto[]):
 /** The entries of value_info that came and still name a value, then those of new values whose type is known. */
 function valueInfoOf(graph: Graph, extras: Partial<GraphExtras>): ValueInfoProto[] {
   const own = new Map<string, Value>();
-  for (const value of valuesOf(graph)) own.set(value.name, value);
+  for (const value of valuesIn(graph)) own.set(value.name, value);
   const came = extras.valueInfo ?? [];
   const kept = came.flatMap((info) => {
     const value = own.get(info.name ?? '');
@@ -97,12 +97,6 @@ function valueInfoOf(graph: Graph, extras: Partial<GraphExtras>): ValueInfoProto
       return value?.type?.dtype !== undefined && !listed.has(value.name) && !outputs.has(value);
     });
   return [...kept, ...added.flatMap((value) => (value === undefined ? [] : [infoOf(value, undefined)]))];
-}
-
-function* valuesOf(graph: Graph): Generator<Value> {
-  yield* graph.inputs;
-  yield* graph.initializers;
-  for (const node of graph.nodes) for (const value of node.outputs) if (value !== undefined) yield value;
 }
 
 /**

@@ -47,7 +47,7 @@ function renamedGraph(graph: GraphProto, bindings: Bindings, rename: (name: stri
   });
 }
 
-function inGraphs(attribute: AttributeProto, map: (graph: GraphProto) => GraphProto): AttributeProto {
+export function inGraphs(attribute: AttributeProto, map: (graph: GraphProto) => GraphProto): AttributeProto {
   return copyOf(attribute, {
     ...(attribute.g !== undefined && { g: map(attribute.g) }),
     ...(attribute.graphs !== undefined && { graphs: attribute.graphs.map(map) }),

@@ -4,7 +4,7 @@
  */
 import { fail } from '../../diagnostics.js';
 import { copyOf, type FunctionProto, type GraphProto, type ModelProto, type NodeProto } from '../proto/messages.js';
-import { type Bindings, bindAttributes, renamed } from './function-body.js';
+import { type Bindings, bindAttributes, inGraphs, renamed } from './function-body.js';
 
 /** More nodes than any model of this size of file has: calls that call each other twice grow without bound. */
 const MOST_NODES = 200_000;
@@ -84,12 +84,7 @@ class Inliner {
 
   #withGraphs(node: NodeProto): NodeProto {
     if (!node.attribute?.some(({ g, graphs }) => g !== undefined || (graphs?.length ?? 0) > 0)) return node;
-    const attribute = node.attribute.map((each) =>
-      copyOf(each, {
-        ...(each.g !== undefined && { g: this.graph(each.g) }),
-        ...(each.graphs !== undefined && { graphs: each.graphs.map((graph) => this.graph(graph)) }),
-      }),
-    );
+    const attribute = node.attribute.map((each) => inGraphs(each, (graph) => this.graph(graph)));
     return copyOf(node, { attribute });
   }
 

@@ -109,6 +109,13 @@ export function* nodesOf(graph: Graph): Generator<Node> {
   for (const each of graphsOf(graph)) yield* each.nodes;
 }
 
+/** Inputs, initializers and outputs of nodes of one graph; an initializer that is an input comes twice. */
+export function* valuesIn(graph: Graph): Generator<Value> {
+  yield* graph.inputs;
+  yield* graph.initializers;
+  for (const node of graph.nodes) for (const value of node.outputs) if (value !== undefined) yield value;
+}
+
 /** True for operators of the default domain with this name. */
 export function isOp(node: Node | undefined, op: string, domain = ''): node is Node {
   return node !== undefined && node.op === op && node.domain === domain;

@@ -42,18 +42,12 @@ function numberOf(text: string, key: string, at: string): number {
 }
 
 /** The entries that say where bytes are: no other keys, since ONNX Runtime refuses a model that has any. */
-export function externalEntries(
-  location: string,
-  offset: number,
-  length: number,
-  checksum?: string,
-): StringStringEntryProto[] {
-  const entries = [
+export function externalEntries(location: string, offset: number, length: number): StringStringEntryProto[] {
+  return [
     { key: 'location', value: location },
     { key: 'offset', value: String(offset) },
     { key: 'length', value: String(length) },
   ];
-  return checksum === undefined ? entries : [...entries, { key: 'checksum', value: checksum }];
 }
 
 /**

@@ -5,7 +5,7 @@
  */
 import { type Attribute, int, tensor } from '../ir/attribute.js';
 import { DTYPES } from '../ir/dtype.js';
-import { type Graph, graphsOf, type Model, type Node, nodesOf, type Value } from '../ir/graph.js';
+import { type Graph, graphsOf, type Model, type Node, nodesOf, type Value, valuesIn } from '../ir/graph.js';
 import { fromFloat32, toFloat32 } from '../ir/half.js';
 import { lazyTensor, type Tensor } from '../ir/tensor.js';
 import type { Rewriter } from './rewriter.js';
@@ -38,11 +38,7 @@ function is(half: HalfType, [name, attribute]: readonly [string, Attribute]): bo
 
 /** Every value of a graph and of those its nodes hold. */
 function* valuesOf(graph: Graph): Generator<Value> {
-  for (const each of graphsOf(graph)) {
-    yield* each.inputs;
-    yield* each.initializers;
-    for (const node of each.nodes) for (const value of node.outputs) if (value !== undefined) yield value;
-  }
+  for (const each of graphsOf(graph)) yield* valuesIn(each);
 }
 
 function widenAttributes(rw: Rewriter, node: Node, half: HalfType): void {

@@ -1,6 +1,6 @@
 /** IR versions: the lowest that a model needs, since runtimes refuse models of a version they do not know. */
 import type { DType } from '../ir/dtype.js';
-import { graphsOf, type Model } from '../ir/graph.js';
+import { graphsOf, type Model, valuesIn } from '../ir/graph.js';
 import * as mutate from '../ir/mutate.js';
 
 /** Operator sets and the IR version that ONNX released with them (onnx/docs/Versioning.md, released versions). */
@@ -50,12 +50,8 @@ export function fitIr(model: Model): void {
 
 function* typesOf(model: Model): Generator<number> {
   for (const graph of graphsOf(model.graph)) {
-    const values = [
-      ...graph.inputs,
-      ...graph.initializers,
-      ...graph.nodes.flatMap(({ outputs }) => outputs.filter((value) => value !== undefined)),
-    ];
-    for (const { initializer, type } of values) yield BROUGHT[initializer?.dtype ?? type?.dtype ?? 'float32'] ?? 0;
+    for (const { initializer, type } of valuesIn(graph))
+      yield BROUGHT[initializer?.dtype ?? type?.dtype ?? 'float32'] ?? 0;
     for (const node of graph.nodes)
       for (const attribute of node.attributes.values())
         if (attribute.kind === 'tensor') yield BROUGHT[attribute.value.dtype] ?? 0;
