@@ -1,7 +1,9 @@
 /** Everything that a set or a model holds against its digests; needs no other model. */
-import { readFileSync, statSync } from 'node:fs';
+
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CompilerError, fail } from '../diagnostics.js';
+import { isFile } from '../files/file-state.js';
 import { isDamaged } from '../files/seal.js';
 import { examineModel, type Finding } from '../onnx/convert/check-model.js';
 import { examineSet, type OpenSet, openSetOf, stemOf } from '../set/index.js';
@@ -29,7 +31,7 @@ export function examine(path: string): readonly Finding[] {
 
 function examineResults(set: OpenSet): readonly Finding[] {
   return RESULTS.map((suffix) => join(set.folder, `${stemOf(set)}.${suffix}`))
-    .filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile())
+    .filter(isFile)
     .map((at) => {
       const problem = isDamaged(readFileSync(at, 'utf8')) ? 'does not have the digest it was written with' : undefined;
       return { at, part: 'file of results', ...(problem !== undefined && { problem }) };

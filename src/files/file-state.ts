@@ -2,6 +2,9 @@
 import { closeSync, fstatSync, openSync, statSync } from 'node:fs';
 import { fail } from '../diagnostics.js';
 
+/** True for a file, or a link to one; false where nothing is. */
+export const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+
 export interface FileState {
   /** Device, inode, size and time of the last write: other contents give another text. */
   readonly contents: string;

@@ -2,10 +2,12 @@
  * Temporary folders, and what a killed process left behind. A name that `temporaryFolder` or `stagedName` gave carries its owner; the
  * first time that a process makes something in a folder, it removes what ended processes left there.
  */
+
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
+import { namesIn } from './listed-files.js';
 import { isAbandoned, OWNER_PATTERN, ownerTag } from './owner.js';
 
 /** Names of temporary folders and of staged output; nothing else is ever removed. */
@@ -47,13 +49,5 @@ export function removeLeftovers(folder: string): void {
     } catch {
       // It belongs to another user; it is theirs to remove.
     }
-  }
-}
-
-function namesIn(folder: string): readonly string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
   }
 }

@@ -35,12 +35,14 @@ export async function fitGoal(
   const { plan, name } = options;
   let budget = plan.budget;
   let best: { chosen: Chosen; files: MixFiles } | undefined;
+  let onDisk: Chosen | undefined;
   let least = Number.POSITIVE_INFINITY;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     context.signal.throwIfAborted();
     const chosen = await choose(chooser, options, budget);
     const files = writeTable(open, name, chosen.table, options);
     if (plan.targetBytes === undefined) return { chosen, files };
+    onDisk = chosen;
     least = Math.min(least, files.totalBytes);
     const left = plan.targetBytes - files.totalBytes;
     if (left >= 0 && (best === undefined || files.totalBytes > best.files.totalBytes)) best = { chosen, files };
@@ -49,6 +51,7 @@ export async function fitGoal(
     budget = next;
   }
   if (best === undefined) return tooSmall(plan, least);
+  if (best.chosen === onDisk) return best;
   // The last attempt may have been too large: what stays on disk is what is reported.
   return { chosen: best.chosen, files: writeTable(open, name, best.chosen.table, options) };
 }

@@ -13,7 +13,7 @@ import { checkOptions } from '../options/index.js';
 import { guardOutputs } from '../outputs/index.js';
 import { parseRecipe, type Recipe } from '../recipe/index.js';
 import { type OpenSet, openSetOf } from '../set/index.js';
-import { defaultOutput, resolveModel } from '../source/index.js';
+import { defaultOutput, openInput } from '../source/index.js';
 import { textFiles } from '../text/index.js';
 import { TOOL } from '../version.js';
 import { type CardFacts, cardOf, type Format, GEMMA_TERMS, licenceOf } from './card.js';
@@ -52,7 +52,7 @@ export async function compileFor(
   context: Context = silentContext(),
 ): Promise<CompileForResult> {
   const { for: formats, chunkBytes = CHUNK_BYTES, file, ...asked } = checkOptions<CompileForInput>('compileFor', input);
-  const folder = await resolveModel(asked.model, { file, hub: asked.hub }, context);
+  const folder = await openInput(asked.model, { file, hub: asked.hub }, context);
   const output = asked.output ?? defaultOutput(asked.model);
   const rest: PlacedInput = { ...asked, model: folder.graph, output };
   const recipe = recipeFor(formats, rest.recipe);

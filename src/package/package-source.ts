@@ -1,6 +1,8 @@
 /** What a package takes over from the folder of its model. */
-import { readFileSync, statSync } from 'node:fs';
+
+import { readFileSync } from 'node:fs';
 import { fail } from '../diagnostics.js';
+import { isFile } from '../files/file-state.js';
 import type { ModelFolder } from '../source/index.js';
 
 export type Json = Readonly<Record<string, unknown>>;
@@ -65,5 +67,3 @@ function jsonOf(path: string | undefined): Json | undefined {
   }
   return fail('damaged-file', path, 'The configuration is not a JSON object');
 }
-
-const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;

@@ -2,6 +2,7 @@
 
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { isFile } from '../files/file-state.js';
 import { dataBytes, measuredDamage, type SensitivityEntry } from '../mix/index.js';
 import { entropyBits, meanLevel, sliceHistogram } from '../quant/histogram.js';
 import { effectiveBits, type SetLayout } from '../quant/layout.js';
@@ -165,9 +166,7 @@ function provenanceOf({ manifest }: OpenSet): Provenance {
 function notesOf({ set, compiled, evaluations, sweeps, sensitivities, run }: ReportSources): readonly string[] {
   const { manifest, folder, dataBytes } = set;
   const stem = stemOf(set);
-  const absent = manifest.graphs.filter(
-    ({ file }) => !statSync(join(folder, file), { throwIfNoEntry: false })?.isFile(),
-  );
+  const absent = manifest.graphs.filter(({ file }) => !isFile(join(folder, file)));
   const short = manifest.graphs.filter(({ bytesNeeded }) => bytesNeeded > dataBytes);
   const measured = compiled?.projections.some(({ error }) => error !== undefined);
   return [

@@ -3,9 +3,10 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import type { z } from 'zod';
 import { fail } from '../diagnostics.js';
+import { isFile } from '../files/file-state.js';
 import { sealedJson } from '../files/seal.js';
 import { staged } from '../files/staging.js';
-import { digestOfSet, isFile, type OpenSet, readChecked, stemOf } from '../set/index.js';
+import { digestOfSet, type OpenSet, readChecked, stemOf } from '../set/index.js';
 import type { ReportData, RunFacts } from './page/data.js';
 import { evaluationFile, runFile, type SavedEvaluation, type SavedSweep, sweepFile } from './report-schema.js';
 

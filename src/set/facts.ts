@@ -2,10 +2,12 @@
  * NAME.report.json: what only the compilation knew of a set, free of times, so that equal runs write equal files. The manifest,
  * the page, `--json` and the printed table say these facts; this is where they are declared.
  */
+
 import { readdirSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
+import { isFile } from '../files/file-state.js';
 import { startsAsManifest } from '../files/listed-files.js';
 import { readSavedJson } from '../files/saved-json.js';
 import { sealedJson } from '../files/seal.js';
@@ -206,7 +208,6 @@ export function writeCompiled(path: string, facts: CompiledFacts, of?: Parameter
 }
 
 /** Whether there is a file of this name. */
-export const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 
 /** A JSON file checked by a schema. Error codes `file-missing` and `report-input`. */
 export function readChecked<T>(path: string, schema: z.ZodType<T>): T {

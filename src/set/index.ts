@@ -8,7 +8,6 @@ export {
   type CompiledFacts,
   type CompiledProjection,
   type CompiledTable,
-  isFile,
   openSetOf,
   type Refusal,
   readChecked,

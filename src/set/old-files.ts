@@ -2,8 +2,10 @@
  * What is left of an earlier set when a new one has taken its place. Data files are removed last and only when no graph of the folder
  * reads them: at each moment a graph that is there has its data.
  */
-import { rmSync, statSync } from 'node:fs';
+
+import { rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { isFile } from '../files/file-state.js';
 import { listedBy, listedIn, namesIn } from '../files/listed-files.js';
 import { modelFiles } from '../onnx/convert/check-model.js';
 import { stemOfData } from './set-identity.js';
@@ -63,5 +65,3 @@ const graphsIn = (folder: string): readonly string[] =>
   namesIn(folder)
     .filter((name) => /\.onnx$/i.test(name))
     .map((name) => join(folder, name));
-
-const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;

@@ -1,7 +1,8 @@
 /** Whether the files of a set belong together: data and graphs against the digests of the manifest. */
-import { statSync } from 'node:fs';
+
 import { join } from 'node:path';
 import { fail } from '../diagnostics.js';
+import { isFile } from '../files/file-state.js';
 import { digestOfWhole, digestsOf } from '../files/range-digests.js';
 import { type Finding, refuseUnsound } from '../onnx/convert/check-model.js';
 import type { DataDigest } from '../onnx/convert/model-record.js';
@@ -83,5 +84,3 @@ export function examineSet(set: OpenSet, missing = true): readonly Finding[] {
       : []),
   ];
 }
-
-const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;

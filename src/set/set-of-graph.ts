@@ -1,7 +1,8 @@
 /** Which set a model file belongs to, so that a message about the file can name the set. */
-import { readdirSync } from 'node:fs';
+
 import { basename, dirname, join } from 'node:path';
 import { CompilerError, isRuntimeFailure } from '../diagnostics.js';
+import { namesIn } from '../files/listed-files.js';
 import { openSet } from './set-manifest.js';
 
 /** The manifest beside a model that lists it, or undefined. */
@@ -19,13 +20,9 @@ export function inWordsOfSet(error: unknown, models: readonly string[]): unknown
 }
 
 function manifestsIn(folder: string): readonly string[] {
-  try {
-    return readdirSync(folder)
-      .filter((name) => name.endsWith('.json'))
-      .map((name) => join(folder, name));
-  } catch {
-    return [];
-  }
+  return namesIn(folder)
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => join(folder, name));
 }
 
 function lists(manifest: string, file: string): boolean {

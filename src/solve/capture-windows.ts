@@ -25,6 +25,8 @@ export interface CaptureWindowsOptions {
   /** The recipe, whose scope says which projections are captured. */
   readonly recipe: Recipe;
   readonly machine: Machine;
+  /** Digest of the source's model, where it is known: it is not read again for it. */
+  readonly modelDigest?: string;
 }
 
 /** Statistics, and what removes them where no later run is to find them. */
@@ -50,6 +52,7 @@ export async function captureWindows(
     machine,
     scope: (projection) => wanted.has(projection),
     hints: readHints(source.path),
+    ...(options.modelDigest !== undefined && { modelDigest: options.modelDigest }),
     ...(place.folder !== undefined && { folder: place.folder }),
     signal: context.signal,
     log: context.log,

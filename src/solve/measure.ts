@@ -144,7 +144,13 @@ async function fillUp(
   const made = madeWindows(source, seed);
   const random =
     statistics && made.length > 0
-      ? await captureWindows(source, made, projections, { ...options, name: RANDOM }, context)
+      ? await captureWindows(
+          source,
+          made,
+          projections,
+          { ...options, name: RANDOM, modelDigest: statistics.header.model },
+          context,
+        )
       : undefined;
   return {
     evidence,

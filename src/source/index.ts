@@ -14,7 +14,7 @@ export { requireFinite } from './finite-weights.js';
 export { defaultOutput, openInput, warnOfLicence } from './input.js';
 export { inputFiles, watchModel, withInputs } from './inputs.js';
 export type { ModelFolder } from './model-folder.js';
-export { type AskedInputs, type ResolvedInputs, resolveModel, type TextNeed, withResolved } from './resolve.js';
+export { type AskedInputs, type ResolvedInputs, type TextNeed, withResolved } from './resolve.js';
 export {
   type Chosen,
   openSource,

@@ -23,15 +23,6 @@ export interface AskedInputs {
   readonly threads?: number;
 }
 
-/** The files of a model alone. Fails as `openInput` and downloads do. */
-export async function resolveModel(
-  model: string,
-  { file, hub = hubEnvironment() }: Pick<AskedInputs, 'file' | 'hub'>,
-  context: Context,
-): Promise<ModelFolder> {
-  return hubName(model) === undefined ? openPath(model, file) : openInput(model, { file, hub }, context);
-}
-
 /** What the text is for: which part of a data set, and how much the model writes where it writes itself. */
 export interface TextNeed {
   readonly part: TextPart;
@@ -39,14 +30,12 @@ export interface TextNeed {
   readonly window: number;
 }
 
-/** Where text comes from, as the manifest says it. */
-export type TextSource = 'files' | 'ids' | 'c4' | 'wikitext' | 'self' | string;
-
 export interface ResolvedInputs {
   readonly folder: ModelFolder;
   /** Files of text with the tokenizer of the model, or of token ids. */
   readonly text?: TextOptions;
-  readonly textSource?: TextSource;
+  /** Where text comes from, as the manifest says it: `files`, `ids`, `self`, or names of data sets. */
+  readonly textSource?: string;
 }
 
 /**
@@ -62,7 +51,7 @@ export async function withResolved<T>(
 ): Promise<T> {
   const hub = asked.hub ?? hubEnvironment();
   // Files of this machine are watched from the moment of the call on, so nothing is waited for without need.
-  const folder = hubName(model) === undefined ? openPath(model, asked.file) : await resolveModel(model, asked, context);
+  const folder = hubName(model) === undefined ? openPath(model, asked.file) : await openInput(model, asked, context);
   const { text } = asked;
   if (text === undefined) return work({ folder });
   if ('ids' in text) return work({ folder, text, textSource: 'ids' });
@@ -78,7 +67,7 @@ export async function withResolved<T>(
 const isHubText = (file: string): file is HubText => file === 'c4' || file === 'wikitext';
 
 /** Names of data sets in their order, and `files` for what is no data set. */
-const sourceOf = (files: readonly string[]): TextSource =>
+const sourceOf = (files: readonly string[]): string =>
   [...new Set(files.map((file) => (isHubText(file) ? file : 'files')))].join(' + ');
 
 async function withSelfText<T>(

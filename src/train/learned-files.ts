@@ -31,4 +31,13 @@ export class LearnedFiles extends RecordFolder<TrainedBlock> {
       .update(JSON.stringify([TOOL, facts]))
       .digest('hex');
   }
+
+  /** The block of this key, made and kept where it is not there. */
+  async findOr(key: string, make: () => Promise<TrainedBlock>): Promise<TrainedBlock> {
+    const found = this.find(key);
+    if (found !== undefined) return found;
+    const made = await make();
+    this.save(key, made);
+    return made;
+  }
 }

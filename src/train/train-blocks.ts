@@ -164,9 +164,7 @@ class TrainStage {
     const plan: StudentPlan = { ...this.#plan, entry: folds || explicit ? 'scaled' : 'kept' };
     const key = this.#learned.key([...this.#facts, block.id, this.#train.prefix === 'quantized' && this.#last]);
     this.#last = key;
-    const trained = this.#learned.find(key) ?? (await this.#learn(pupil, plan));
-    this.#learned.save(key, trained);
-    const { learned, ...history } = trained;
+    const { learned, ...history } = await this.#learned.findOr(key, () => this.#learn(pupil, plan));
     const exact = new Map<Projection, Float32Array>();
     for (const projection of projectionsOf(block)) {
       const weights = await loadRows(this.#pool, storedWeight(projection));

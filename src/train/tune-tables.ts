@@ -118,9 +118,7 @@ class Tuner {
       const student = studentAt(this.#store, this.#source, bits, (id) => ids.has(id));
       if (!student.some(({ learns }) => learns)) continue;
       const key = this.#learned.key([...this.#facts, stop.block.id, bits, this.#last]);
-      const trained = this.#learned.find(key) ?? (await this.#learn(stop, student, bits));
-      this.#learned.save(key, trained);
-      const { learned, ...history } = trained;
+      const { learned, ...history } = await this.#learned.findOr(key, () => this.#learn(stop, student, bits));
       this.#keep(learnedTables(student, learned), student, bits);
       this.reports.push(trainingReport(stop.block, stop.segment, history, bits));
       if (bits === Math.min(...this.#stage.recipe.bits) && this.#train.prefix === 'quantized') this.#last = key;

@@ -1,6 +1,7 @@
 /** Base against head: two sets, folders or models, or two saved results, and what got larger, worse or slower. */
 import { writeFileSync } from 'node:fs';
 import { fail } from '../../diagnostics.js';
+import { isFile } from '../../files/file-state.js';
 import { startsAsManifest } from '../../files/listed-files.js';
 import { staged } from '../../files/staging.js';
 import { type Context, silentContext } from '../../log.js';
@@ -8,7 +9,7 @@ import { requireSound } from '../../onnx/convert/check-model.js';
 import { fileSizesOf } from '../../onnx/convert/file-sizes.js';
 import { checkOptions, type Input } from '../../options/index.js';
 import { guardOutputs } from '../../outputs/index.js';
-import { isFile, storedBitsOfGraph } from '../../set/index.js';
+import { storedBitsOfGraph } from '../../set/index.js';
 import { type TextInput, type TextOptions, textFiles } from '../../text/index.js';
 import { modelsOf, type NamedModel } from '../budget/index.js';
 import { evaluateUntil } from '../evaluate-files.js';

@@ -1,7 +1,9 @@
 /** Whether a model is what was written: the graph against its own digest, its data file against the digests in the graph. */
+
 import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { CompilerError, type ErrorCode, fail } from '../../diagnostics.js';
+import { isFile } from '../../files/file-state.js';
 import { digestsOf } from '../../files/range-digests.js';
 import { DataFile } from '../proto/data-file.js';
 import { decodeModelFile } from '../proto/decode.js';
@@ -83,7 +85,7 @@ export interface ModelFiles {
 
 /** Reads the graph file of a model; undefined when it is none. */
 export function modelFiles(path: string): ModelFiles | undefined {
-  if (!(statSync(path, { throwIfNoEntry: false })?.isFile() ?? false)) return undefined;
+  if (!isFile(path)) return undefined;
   const file = new DataFile(path);
   try {
     const message = decodeModelFile(file);

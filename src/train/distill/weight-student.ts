@@ -43,4 +43,4 @@ export const weightFeeds = (projection: Projection, weight: Float32Array): Feeds
 
 /** Weights [n, k], whatever the model stores. */
 export const rowsOf = ({ n, k, weight }: Projection, stored: Float32Array): Float32Array =>
-  weight.layout === 'NK' ? stored : transpose(stored.slice(), k, n);
+  weight.layout === 'NK' ? stored : transpose(stored, k, n);
