@@ -77,7 +77,8 @@ function refuseTwice(files: readonly Output[]): void {
 }
 
 function requireFolder(folder: string, inputFolders: readonly string[]): void {
-  refuseFileAbove(folder);
+  const stats = statOf(folder);
+  if (stats !== undefined && !stats.isDirectory()) fail('output-exists', folder, 'This is a file, not a folder');
   const real = realPath(folder);
   const input = inputFolders.find((each) => realPath(each) === real);
   if (input !== undefined) fail('output-exists', folder, 'This folder is read by the same command');
