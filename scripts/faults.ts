@@ -19,7 +19,7 @@ import { machineRows } from './faults/rows-machine.js';
 import { leaks, messageRows } from './faults/rows-message.js';
 import { modelRows } from './faults/rows-model.js';
 import { qualityRows } from './faults/rows-quality.js';
-import { type Row, spread, type Try, type Verdict } from './faults/verdict.js';
+import { type Row, some, type Try, type Verdict } from './faults/verdict.js';
 import { here } from './fuzz/target.js';
 
 const { values } = parseArgs({
@@ -79,15 +79,11 @@ async function triesOf(row: Row, rooms: Bench): Promise<readonly Try[]> {
   }
 }
 
-/** At most `count` of a list, evenly spread. */
-const some = (tries: readonly Try[], count: number): Try[] =>
-  tries.length <= count ? [...tries] : spread(count).map((at) => tries[Math.floor(at * tries.length)] as Try);
-
 /** Runs the tries of a row, some at a time. */
 async function countRow(row: Row, bench: Bench): Promise<Counted> {
   const rooms = { ...bench, scratch: join(scratch, `row-${folders++}`) };
   mkdirSync(rooms.scratch);
-  const waiting = some(await triesOf(row, rooms), Number(values.tries));
+  const waiting = [...some(await triesOf(row, rooms), Number(values.tries))];
   const verdicts: (readonly [string, Verdict])[] = [];
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift())

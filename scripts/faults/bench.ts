@@ -65,14 +65,7 @@ export interface Verb {
 const filesOf = (_: Ran, folder: string): unknown => digests(join(folder, 'out'));
 const cut = (standalone: readonly string[]): Verb => ({
   args: (_, folder) => [
-    'slice',
-    join(folder, 'set/model.json'),
-    '--bits',
-    '8',
-    '-o',
-    join(folder, 'out/q.onnx'),
-    '-q',
-    ...standalone,
+    ...['slice', join(folder, 'set/model.json'), '--bits', '8', '-o', join(folder, 'out/q.onnx'), '-q', ...standalone],
   ],
   result: filesOf,
 });

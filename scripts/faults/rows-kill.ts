@@ -5,7 +5,20 @@ import { here } from '../fuzz/target.js';
 import { type Bench, compileFlags, resultOf, soundResults, VERBS } from './bench.js';
 import type { RunOptions } from './command.js';
 import { digests, isSame, leftIn, temporaries } from './folders.js';
-import { all, fault, RIGHT, type Row, refused, sayOf, silent, spread, type Try, type Verdict } from './verdict.js';
+import {
+  all,
+  fault,
+  nothingLeft,
+  RIGHT,
+  type Row,
+  refused,
+  sayOf,
+  silent,
+  some,
+  spread,
+  type Try,
+  type Verdict,
+} from './verdict.js';
 
 const HOOK = join(here, 'scripts/faults/hook.cjs');
 const hooked = (env: Readonly<Record<string, string>>): Readonly<Record<string, string>> => ({
@@ -69,7 +82,7 @@ const leftovers: Row = {
         const ran = await bench.run(compileTo(bench, folder), { temporary });
         const left = [...temporaries(folder), ...leftIn(temporary)];
         if (ran.code !== 0) return fault(sayOf(ran));
-        return left.length === 0 ? RIGHT : fault(`left: ${left.slice(0, 3).join(', ')}`);
+        return nothingLeft(left);
       },
     }));
   },
@@ -99,8 +112,7 @@ const interrupted = (signal: NodeJS.Signals): Row => ({
         // Before the program listens, the signal ends it as it ends any other.
         if (ran.code !== 130 && ran.code !== 0 && ran.signal !== signal) return fault(sayOf(ran));
         const left = [...temporaries(folder), ...leftIn(temporary)];
-        if (left.length > 0) return fault(`left: ${left.slice(0, 3).join(', ')}`);
-        return wholeOrNone(bench, folder);
+        return all(nothingLeft(left), wholeOrNone(bench, folder));
       },
     })),
 });
@@ -114,8 +126,6 @@ function publishing(log: string, folder: string, count: number): readonly number
   const calls = lines.map((line) => line.split(' ')).filter(([, , target]) => target?.startsWith(folder));
   const final = calls.filter(([, , target]) => !target?.includes('.tmp') && !target?.includes('/work/'));
   const others = calls.filter((call) => !final.includes(call));
-  const some = <T>(list: readonly T[], most: number): readonly T[] =>
-    list.length <= most ? list : spread(most).map((at) => list[Math.floor(at * list.length)] as T);
   const chosen = some(final, count);
   return [...chosen, ...some(others, count - chosen.length)].map(([number]) => Number(number));
 }

@@ -6,7 +6,19 @@ import { fileURLToPath } from 'node:url';
 import { type Bench, compileFlags } from './bench.js';
 import { runNode } from './command.js';
 import { digests, isSame, temporaries } from './folders.js';
-import { all, fault, mustRefuse, RIGHT, type Row, refused, sayOf, skipped, type Try, type Verdict } from './verdict.js';
+import {
+  all,
+  fault,
+  mustRefuse,
+  nothingLeft,
+  RIGHT,
+  type Row,
+  refused,
+  sayOf,
+  skipped,
+  type Try,
+  type Verdict,
+} from './verdict.js';
 
 /** Runs `use` with a file system of its own in `folder`; skipped where that is not allowed. */
 async function onSmallDisk(folder: string, options: string, use: () => Promise<Verdict>): Promise<Verdict> {
@@ -29,7 +41,7 @@ function noRoom(bench: Bench, name: string, kilobytes: number, args: (disk: stri
       return onSmallDisk(disk, `size=${kilobytes}k`, async () => {
         const ran = await bench.run(args(disk), { temporary: join(folder, 'temporary') });
         const left = [...temporaries(disk), ...Object.keys(digests(join(disk, 'out')))];
-        return all(mustRefuse(ran), left.length === 0 ? RIGHT : fault(`left: ${left.slice(0, 3).join(', ')}`));
+        return all(mustRefuse(ran), nothingLeft(left));
       });
     },
   };

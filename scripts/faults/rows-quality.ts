@@ -12,32 +12,18 @@ import { fault, RIGHT, type Row, sayOf, silent, type Try } from './verdict.js';
  */
 const LEVEL_LIMIT = 0.1;
 
-const FORMS: Readonly<Record<string, (bench: Bench, folder: string) => readonly string[] | undefined>> = {
+type Form = (bench: Bench, folder: string) => readonly string[] | undefined;
+
+const sliced =
+  (...flags: readonly string[]): Form =>
+  ({ set }, folder) => [
+    ...['slice', join(set, 'model.json'), '--bits', '2', '-o', join(folder, 'q.onnx'), '--standalone', ...flags, '-q'],
+  ];
+
+const FORMS: Readonly<Record<string, Form>> = {
   nested: () => undefined,
-  standalone: ({ set }, folder) => [
-    'slice',
-    join(set, 'model.json'),
-    '--bits',
-    '2',
-    '-o',
-    join(folder, 'q.onnx'),
-    '--standalone',
-    '-q',
-  ],
-  qdq: ({ set }, folder) => [
-    ...[
-      'slice',
-      join(set, 'model.json'),
-      '--bits',
-      '2',
-      '-o',
-      join(folder, 'q.onnx'),
-      '--standalone',
-      '--format',
-      'qdq',
-      '-q',
-    ],
-  ],
+  standalone: sliced(),
+  qdq: sliced('--format', 'qdq'),
   mixed: ({ set }, folder) => ['mix', join(set, 'model.json'), '--avg-bits', '5', '-o', join(folder, 'q.onnx'), '-q'],
   deploy: ({ model, ids }, folder) => {
     const flags = compileFlags(ids).filter((each) => each !== '--bits' && each !== '8,4,2');

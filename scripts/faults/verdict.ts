@@ -53,3 +53,11 @@ export function all(...verdicts: readonly Verdict[]): Verdict {
 /** `count` numbers of [0, 1), evenly spread and the same every time. */
 export const spread = (count: number): readonly number[] =>
   Array.from({ length: count }, (_, at) => (at + 0.5) / count);
+
+/** At most `count` of a list, evenly spread. */
+export const some = <T>(list: readonly T[], count: number): readonly T[] =>
+  list.length <= count ? list : spread(count).map((at) => list[Math.floor(at * list.length)] as T);
+
+/** Right is that no temporary file is left. */
+export const nothingLeft = (left: readonly string[]): Verdict =>
+  left.length === 0 ? RIGHT : fault(`left: ${left.slice(0, 3).join(', ')}`);

@@ -10,20 +10,15 @@ import { openDecoder } from '../../src/runtime/decoder.js';
 import { promptFeeds } from '../../src/runtime/feeds.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
 import type { HostTensor } from '../../src/runtime/runtime.js';
+import { type Logits, SOME_IDS } from '../levels/logits.js';
 import type { Ended } from './kinds.js';
 import { changed } from './mutate-weights.js';
 
-const IDS = [1, 17, 300, 5, 42, 999, 7, 7, 256, 1023, 4, 12];
 /** Times the divergence of plain rounding that a compiled model may have, and what is allowed whatever that is (nats). */
 const FACTOR = 30;
 const FLOOR = 0.002;
 /** Allowed where the weights cannot be rounded here, because they are not plain float32 initializers. */
 const UNEXPLAINED = 0.5;
-
-interface Logits {
-  readonly values: Float32Array;
-  readonly width: number;
-}
 
 /** Compares `candidate` with `source`, whose quantized products are `nodes`, rounded in blocks of `block` columns. */
 export async function compareLogits(
@@ -52,7 +47,7 @@ async function logitsOf(path: string): Promise<Logits> {
     const limit = decoder.vocabulary ?? Number.POSITIVE_INFINITY;
     const feeds = promptFeeds(
       decoder,
-      IDS.map((id) => id % limit),
+      SOME_IDS.map((id) => id % limit),
     );
     const { [decoder.logits.name]: logits } = await decoder.session.run(feeds, [decoder.logits.name]);
     const { data, dtype, dims } = logits as HostTensor;

@@ -2,9 +2,10 @@
  * Runs cases of one kind in a process of its own: `worker.js ROOT KIND SEED FROM TO UNTIL SCRATCH OUT`. Every case is announced before it
  * runs, so that the parent knows which one hung or took the process down; its files stay in SCRATCH/case until the next one.
  */
-import { cpSync, linkSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, linkSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createRandom } from '../../src/random.js';
+import { leftIn } from '../faults/folders.js';
 import { type Ended, KINDS, type Kind, type Prepared } from './kinds.js';
 import { caseFolder, type Message } from './messages.js';
 import { codeOf, libraryOf } from './target.js';
@@ -67,9 +68,6 @@ const endMessage = (index: number, { wrong, kl, limit }: Ended): Message => ({
   ...(kl !== undefined && limit !== undefined && { kl, limit }),
 });
 
-/** Logs that ONNX Runtime itself writes into the temporary folder. */
-const OF_RUNTIME = /^(\.ses|mat-debug-\d+\.log)$/;
-
 /** Failed cases that one process keeps. */
 const KEPT = 10;
 let kept = 0;
@@ -82,7 +80,7 @@ function keep(message: Message): void {
 
 /** What a refused case left behind. */
 function leftover(): string {
-  const names = [output, temporary].flatMap((each) => readdirSync(each)).filter((name) => !OF_RUNTIME.test(name));
+  const names = [output, temporary].flatMap((each) => leftIn(each));
   return names.length === 0 ? '' : `left behind: ${names.join(', ')}`;
 }
 

@@ -7,7 +7,7 @@ import { ortRuntime } from '../../src/runtime/ort.js';
 import type { Feeds, HostTensor } from '../../src/runtime/runtime.js';
 
 export const LEVELS = ['disabled', 'basic', 'extended', 'all'] as const;
-export type Level = (typeof LEVELS)[number];
+type Level = (typeof LEVELS)[number];
 
 /** Logits of all positions, row by row. */
 export interface Logits {

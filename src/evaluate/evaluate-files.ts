@@ -63,7 +63,7 @@ export async function evaluate(input: EvalInput, context: Context = silentContex
 }
 
 /** Windows that the model writes itself when nobody says how many. */
-const SELF_WINDOWS = 16;
+export const SELF_WINDOWS = 16;
 
 /** As `evaluate` with options that are checked, until `enough` says so for every candidate. */
 export async function evaluateUntil(

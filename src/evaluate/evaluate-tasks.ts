@@ -123,7 +123,7 @@ function progressOver({ update }: Progress, total: number): Progress {
 }
 
 /** `arc_easy` of `tasks/arc_easy.jsonl`. */
-const taskName = (file: string): string => basename(file).replace(/\.jsonl?(\.gz)?$/, '');
+export const taskName = (file: string): string => basename(file).replace(/\.jsonl?(\.gz)?$/, '');
 
 const agreementOf = ({ choices }: TaskResult, first: TaskResult): number =>
   choices.filter((choice, at) => choice === first.choices[at]).length / choices.length;

@@ -8,6 +8,7 @@ export {
   intervalText,
   measuredOf,
   summaryOf,
+  titleOf,
   verdictText,
 } from './budget/index.js';
 export { checkLevels, LEVEL_TOKENS } from './check-levels.js';
@@ -17,8 +18,6 @@ export {
   type CompareInput,
   type CompareOptions,
   type CompareResult,
-  changeFigure,
-  changeTitle,
   compare,
   differenceText,
   type LayerChange,

@@ -31,7 +31,8 @@ import {
   wantedByFlags,
 } from './budget/index.js';
 import { checkLevels, LEVEL_TOKENS } from './check-levels.js';
-import { evaluateTasks, type TaskScore } from './evaluate-tasks.js';
+import { SELF_WINDOWS } from './evaluate-files.js';
+import { evaluateTasks, type TaskScore, taskName } from './evaluate-tasks.js';
 import type { EvalResult } from './evaluate-types.js';
 import { examine } from './verify-digests.js';
 import { guardVerify } from './verify-outputs.js';
@@ -49,9 +50,6 @@ export async function verify(input: VerifyInput, context: Context = silentContex
     verifyFiles({ ...asked, original: folder.graph, ...(files && { text: files }) }, context),
   );
 }
-
-/** Windows that the model writes itself when nobody says how many. */
-const SELF_WINDOWS = 16;
 
 async function verifyFiles(options: VerifyOptions, context: Context): Promise<VerifyResult> {
   const { thresholds, candidate, digests: named = [] } = options;
@@ -126,7 +124,7 @@ async function tasksFor(
   const asked = wanted.filter(({ what }) => 'task' in what);
   if (asked.length === 0) return [];
   const { tasks = [], threads } = options;
-  const names = tasks.map((path) => basename(path).replace(/\.jsonl?(\.gz)?$/, ''));
+  const names = tasks.map(taskName);
   const missing = asked.map(({ what }) => ('task' in what ? what.task : '')).find((task) => !names.includes(task));
   if (missing !== undefined) fail('bad-usage', 'tasks', `A budget has a limit on ${missing}, and no task is called so`);
   if (original === undefined) fail('bad-usage', 'verify', 'A threshold on quality needs a model to compare with');

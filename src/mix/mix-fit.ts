@@ -1,8 +1,8 @@
 /** Chooses a mix for a goal and writes it; for a target size until what is written fits. */
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
-import { guardSetOutput, type OpenTemplate, type Selection } from '../set/index.js';
+import { guardSetOutput, type OpenTemplate, type Selection, stemOf } from '../set/index.js';
 import type { BitsTable } from './bits-file.js';
 import type { GoalPlan, SearchedGoal } from './mix-goal.js';
 import { type MixFiles, writeMix } from './mix-output.js';
@@ -80,7 +80,7 @@ export function writeTable(
   const bitsOf = (id: string): number =>
     table[id] ?? fail('bits-file', id, 'The mix has no precision for this projection');
   const selection: Selection = { name, bits: table, bitsOf };
-  const found = join(set.folder, `${basename(set.path).replace(/\.json$/, '')}_${name}.onnx`);
+  const found = join(set.folder, `${stemOf(set)}_${name}.onnx`);
   const { output = found, standalone, overwrite } = options;
   if (options.output === undefined)
     guardSetOutput({ set: set.path, output, form: standalone ? 'pair' : 'set', overwrite });

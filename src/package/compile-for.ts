@@ -1,5 +1,5 @@
 /** From a float export to a folder that others load as it is. */
-import { copyFileSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join, relative, sep } from 'node:path';
 import { type CompileInput, type CompileResult, compile } from '../compile/index.js';
 import { fail } from '../diagnostics.js';
@@ -196,7 +196,6 @@ function writeList(folder: string, formats: readonly Format[]): readonly ListedF
     .toSorted((a, b) => (a.path < b.path ? -1 : 1));
   const list = { format: 'matquant-package', version: 1, tool: TOOL, for: formats, files };
   const path = join(folder, PACKAGE_LIST);
-  writeFileSync(`${path}.part`, `${JSON.stringify(list, null, 1)}\n`);
-  renameSync(`${path}.part`, path);
+  writeFileSync(path, `${JSON.stringify(list, null, 1)}\n`);
   return [...files, { path: PACKAGE_LIST, bytes: statSync(path).size, sha256: digestOfWhole(path) }];
 }

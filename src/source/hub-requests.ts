@@ -66,10 +66,19 @@ export function reasonOf(error: unknown): string {
   return (code ?? message ?? String(error)).split('\n', 1)[0] as string;
 }
 
+type Place = Pick<HubEnvironment, 'endpoint'>;
+
+const pageOf = ({ endpoint }: Place, { type, name }: Pick<Repository, 'type' | 'name'>): string =>
+  `${endpoint}/${type === 'dataset' ? 'datasets/' : ''}${name}`;
+
+/** Where the contents of a file of a repository are. */
+export const fileUrl = (hub: Place, repository: Repository, revision: string, path: string): string =>
+  `${pageOf(hub, repository)}/resolve/${revision}/${path.split('/').map(encodeURIComponent).join('/')}`;
+
 function refused(response: Response, { type, name, revision }: Repository, { endpoint, token }: HubEnvironment): never {
   const { status, headers } = response;
   const reason = headers.get('x-error-code');
-  const page = `${endpoint}/${type === 'dataset' ? 'datasets/' : ''}${name}`;
+  const page = pageOf({ endpoint }, { type, name });
   if (reason === 'RevisionNotFound') fail('hub-not-found', name, `The repository has no revision ${revision}`);
   if (reason === 'EntryNotFound')
     fail('hub-not-found', name, `The repository has no file ${decodeURIComponent(new URL(response.url).pathname)}`);

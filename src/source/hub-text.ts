@@ -2,17 +2,17 @@
  * Calibration and evaluation text from public data sets on the hub: C4's validation shard, whose first documents are streamed, and
  * WikiText-2. The part to learn from and the part to score on have no document in common.
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline, Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import { createGunzip } from 'node:zlib';
 import { CompilerError, fail } from '../diagnostics.js';
-import { stagedName } from '../files/temporary.js';
+import { staged } from '../files/staging.js';
 import type { Context } from '../log.js';
 import type { HubEnvironment } from './environment.js';
 import { openHubFile } from './hub.js';
-import { ATTEMPTS, hubFetch, pause, type Repository, reasonOf } from './hub-requests.js';
+import { ATTEMPTS, fileUrl, hubFetch, pause, type Repository, reasonOf } from './hub-requests.js';
 import { readZipEntry } from './zip.js';
 
 export type TextPart = 'calibration' | 'evaluation';
@@ -44,17 +44,8 @@ export async function openHubText(
 }
 
 /** Files appear complete or not at all. */
-function publish(path: string, contents: string | Uint8Array): void {
-  try {
-    mkdirSync(join(path, '..'), { recursive: true });
-    const staged = stagedName(path);
-    writeFileSync(staged, contents);
-    renameSync(staged, path);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code === 'ENOSPC' ? 'disk-full' : 'output-exists';
-    fail(code, path, `The text cannot be kept (${(error as NodeJS.ErrnoException).code})`);
-  }
-}
+const publish = (path: string, contents: string | Uint8Array): void =>
+  staged(path, (temporary) => writeFileSync(temporary, contents));
 
 async function readWikitext(path: string, part: TextPart, hub: HubEnvironment, context: Context): Promise<void> {
   const archive = await openHubFile(WIKITEXT, WIKITEXT_FILE, hub, context);
@@ -88,7 +79,7 @@ async function streamC4(
   hub: HubEnvironment,
   { signal, progress }: Context,
 ): Promise<Readonly<Record<TextPart, readonly string[]>>> {
-  const url = `${hub.endpoint}/datasets/${C4.name}/resolve/${C4.revision}/${C4_FILE}`;
+  const url = fileUrl(hub, C4, C4.revision, C4_FILE);
   const response = await hubFetch(hub, C4, signal)(url, { headers: { 'accept-encoding': 'identity' } });
   const body = Readable.fromWeb(response.body as ReadableStream);
   const unpacked = createGunzip();

@@ -8,7 +8,7 @@ import { download, type RemoteFile } from './download.js';
 import type { HubEnvironment } from './environment.js';
 import { chooseGraph, companionsOf, listFolder, modelFolder } from './folder.js';
 import { blobOf, cachedCommit, isCommit, linkBlob, noteCommit, snapshotOf, storageOf } from './hub-cache.js';
-import { hubFetch, type Repository } from './hub-requests.js';
+import { fileUrl, hubFetch, type Repository } from './hub-requests.js';
 import type { ModelFolder } from './model-folder.js';
 
 /** A file of a repository, as the hub lists it. */
@@ -147,7 +147,7 @@ async function downloadEntries(entries: readonly Entry[], downloads: Downloads):
     const onBytes = (count: number): void => {
       if (isNew) context.progress.update(bytesUpdate(path, before + count, total));
     };
-    const url = `${hub.endpoint}/${repository.type === 'dataset' ? 'datasets/' : ''}${repository.name}/resolve/${commit}/${path.split('/').map(encodeURIComponent).join('/')}`;
+    const url = fileUrl(hub, repository, commit, path);
     await download({ url, at: `${repository.name}: ${path}`, bytes, digest }, blob, {
       fetch,
       signal: context.signal,

@@ -4,14 +4,13 @@ import { InputWatch } from '../files/input-watch.js';
 import { filesOfModel } from '../onnx/convert/import.js';
 import type { Model } from '../onnx/ir/graph.js';
 import { hintFiles } from '../runtime/hints.js';
-import type { TextOptions } from '../text/index.js';
+import { type TextOptions, textFiles } from '../text/index.js';
 
 /** What is read of a model and a text before the model is known: the data files follow with `watchModel`. */
 export function inputFiles(model: string, text: TextOptions | undefined): readonly string[] {
-  const texts = text === undefined ? [] : 'ids' in text ? [text.ids] : [...text.files, text.tokenizer];
   const configured =
     text === undefined || 'ids' in text ? [] : [join(dirname(text.tokenizer), 'tokenizer_config.json')];
-  return [model, ...hintFiles(model), ...texts, ...configured];
+  return [model, ...hintFiles(model), ...textFiles(text), ...configured];
 }
 
 /** Watches the data files of a model that was read just now. */

@@ -3,9 +3,9 @@
  * finest stored code says of it. A position may move a few parent codes only, so that just weights near a threshold change.
  */
 
-import type { ProjectionPlace, SetLayout } from '../quant/layout.js';
+import type { ProjectionPlace } from '../quant/layout.js';
 import type { Precision } from '../quant/precision.js';
-import { codesAt, type SetReader } from '../set/index.js';
+import { codesAt, placesOf, type SetReader } from '../set/index.js';
 import type { StudentProjection, Tables } from './distill/student.js';
 
 /** Just below the next code. */
@@ -32,7 +32,7 @@ export function withLatents(
   reader: SetReader,
   bits: Precision,
 ): readonly StudentProjection[] {
-  const places = new Map(reader.layout.projections.map((place) => [place.id, place]));
+  const places = placesOf(reader.layout);
   return student.map((each) => {
     if (!each.learns) return each;
     const place = places.get(each.codes.name) as ProjectionPlace;
@@ -91,5 +91,3 @@ export function gridOfTable(
 /** The precisions below which nothing is left to solve. */
 export const finer = (place: ProjectionPlace, bits: Precision): readonly Precision[] =>
   place.chain.filter((each) => each > bits);
-
-export type { SetLayout };

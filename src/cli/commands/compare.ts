@@ -51,13 +51,13 @@ export const compareCommand: Command = defineCommand({
 });
 
 async function render({ models, onlyBase, onlyHead, verdict, windows, paired }: CompareResult): Promise<string> {
-  const { changeFigure, changeTitle, differenceText } = await import('../../evaluate/index.js');
+  const { differenceText, figureOf, titleOf } = await import('../../evaluate/index.js');
   const rows = models.flatMap(({ name, changes }) =>
     changes.map((change) => [
       name,
-      changeTitle(change),
-      changeFigure(change, change.base),
-      changeFigure(change, change.head),
+      titleOf(change),
+      figureOf(change, change.base),
+      figureOf(change, change.head),
       differenceText(change),
       change.verdict,
     ]),

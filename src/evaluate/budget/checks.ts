@@ -95,8 +95,8 @@ export function isDecided(
   return wanted.every((each) => {
     if (!('name' in each.what) || each.model.path !== candidate.path) return true;
     const limit = LIMITS[each.what.name];
-    const isExact = limit.on === 'files' || each.what.name === 'minSpeed' || each.what.name === 'maxLoadMemory';
-    return isExact || checked(each, limit.measure(candidate, reference, level)).verdict !== 'unclear';
+    // Figures without an interval are never unclear.
+    return limit.on === 'files' || checked(each, limit.measure(candidate, reference, level)).verdict !== 'unclear';
   });
 }
 

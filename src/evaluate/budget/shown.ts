@@ -15,11 +15,11 @@ const TITLES: Readonly<Record<string, string>> = {
   'load-memory': 'memory of loading',
 };
 
-/** What the check is about, for people. */
-export const titleOf = ({ name }: Check): string => TITLES[name] ?? name;
+/** What a check or a change is about, for people. */
+export const titleOf = ({ name }: Pick<Check, 'name'>): string => TITLES[name] ?? name;
 
-/** A value of the check as people read it. */
-export const figureOf = ({ name }: Check, value: number): string =>
+/** A value of a check or change as people read it. */
+export const figureOf = ({ name }: Pick<Check, 'name'>, value: number): string =>
   SIZES.has(name) ? byteSize(Math.round(value)) : significant(value);
 
 /** `0.12 ± 0.01`. */

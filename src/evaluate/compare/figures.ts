@@ -52,17 +52,13 @@ export function isSameText(base: ModelResult, head: ModelResult): boolean {
 
 /** Quality: KL, NLL increase and top-1. */
 export function qualityChanges(base: Scored, head: Scored): readonly Change[] {
-  const isPaired =
-    isSameText(base.reference, head.reference) && base.score.windows.length === head.score.windows.length;
   const change = (
     name: string,
     of: (scored: Scored) => readonly WindowSum[],
     value: (scored: Scored) => number,
   ): Change => {
-    const [before, after] = [of(base), of(head)];
-    const resampled = isPaired ? bootstrap(pairedDifferences(before, after)) : bootstrapDifference(before, after);
     const [a, b] = [value(base), value(head)];
-    const interval = intervalOf(resampled);
+    const interval = intervalOf(differenceOf(base, head, of));
     return {
       name,
       base: a,
@@ -73,11 +69,7 @@ export function qualityChanges(base: Scored, head: Scored): readonly Change[] {
     };
   };
   return [
-    change(
-      'kl',
-      ({ score }) => score.klWindows,
-      ({ score }) => score.kl,
-    ),
+    change('kl', klOf, ({ score }) => score.kl),
     change('nll-increase', increases, ({ score }) => score.deltaNll),
     change(
       'top1',
@@ -87,11 +79,13 @@ export function qualityChanges(base: Scored, head: Scored): readonly Change[] {
   ];
 }
 
-/** Resampled differences of KL, for a verdict at a level of the caller's. */
-export function klDifference(base: Scored, head: Scored): Bootstrap {
+const klOf = ({ score }: Scored): readonly WindowSum[] => score.klWindows;
+
+/** Resampled differences of a figure, by pairs of windows where both runs scored the same text. */
+function differenceOf(base: Scored, head: Scored, of: (scored: Scored) => readonly WindowSum[]): Bootstrap {
   const isPaired =
     isSameText(base.reference, head.reference) && base.score.windows.length === head.score.windows.length;
-  const [before, after] = [base.score.klWindows, head.score.klWindows];
+  const [before, after] = [of(base), of(head)];
   return isPaired ? bootstrap(pairedDifferences(before, after)) : bootstrapDifference(before, after);
 }
 
@@ -136,7 +130,7 @@ function speedChange(base: number, head: number): Change {
 }
 
 /** `better` is the sign of a difference that is an improvement. */
-export function sampledVerdict(difference: number, interval: Interval | undefined, better: 1 | -1): ChangeVerdict {
+function sampledVerdict(difference: number, interval: Interval | undefined, better: 1 | -1): ChangeVerdict {
   if (difference === 0) return 'no difference';
   if (interval === undefined) return 'unclear';
   if (interval.low <= 0 && interval.high >= 0) return 'no difference';
@@ -145,7 +139,7 @@ export function sampledVerdict(difference: number, interval: Interval | undefine
 
 /** KL decides over a model, at a level that allows for the number of models compared. */
 export function modelVerdict(base: Scored, head: Scored, models: number): ChangeVerdict {
-  const resampled = klDifference(base, head);
+  const resampled = differenceOf(base, head, klOf);
   return sampledVerdict(resampled.mean, intervalOf(resampled, 1 - (1 - LEVEL) / models), -1);
 }
 

@@ -8,4 +8,4 @@ export {
 } from './compare.js';
 export { type Change, type ChangeVerdict, isSameText, modelVerdict, qualityChanges, type Scored } from './figures.js';
 export type { LayerChange } from './layers.js';
-export { changeFigure, changeTitle, compareMarkdown, differenceText } from './markdown.js';
+export { compareMarkdown, differenceText } from './markdown.js';

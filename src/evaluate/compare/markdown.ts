@@ -1,5 +1,6 @@
 /** A comparison as a comment for a pull request. */
-import { byteSize, significant } from '../../format.js';
+import { significant } from '../../format.js';
+import { figureOf, titleOf } from '../budget/index.js';
 import type { CompareResult, ModelComparison } from './compare.js';
 import type { Change } from './figures.js';
 import type { LayerChange } from './layers.js';
@@ -7,34 +8,19 @@ import type { LayerChange } from './layers.js';
 /** The first line, by which a file or comment of ours is told from others. */
 export const COMPARE_MARK = '<!-- matquant compare -->';
 
-const TITLES: Readonly<Record<string, string>> = {
-  kl: 'KL',
-  'nll-increase': 'NLL increase',
-  top1: 'top-1',
-  bytes: 'download',
-  'stored-bits': 'stored bits',
-  speed: 'speed relative to float',
-};
-
 /** Layers that are listed. */
 const MOST_LAYERS = 5;
 /** Below this a layer counts as equal. */
 const LEAST_RATIO = 1.01;
 
-/** A figure of a change as people read it. */
-export const changeFigure = ({ name }: Pick<Change, 'name'>, value: number): string =>
-  name === 'bytes' ? byteSize(value) : significant(value);
-
 /** `+0.012 (0.008 to 0.016)`. */
 export function differenceText(change: Change): string {
-  const { name, difference, interval } = change;
+  const { difference, interval } = change;
   const sign = difference > 0 ? '+' : difference < 0 ? '−' : '';
-  const amount = changeFigure(change, name === 'bytes' ? Math.abs(difference) : Math.abs(difference));
+  const amount = figureOf(change, Math.abs(difference));
   if (interval === undefined) return `${sign}${amount}`;
   return `${sign}${amount} (${signed(interval.low)} to ${signed(interval.high)})`;
 }
-
-export const changeTitle = ({ name }: Change): string => TITLES[name] ?? name;
 
 /** The text of the comment. */
 export function compareMarkdown(result: CompareResult): string {
@@ -67,8 +53,8 @@ function rowsOf({ name, verdict, changes }: ModelComparison): readonly string[] 
   const title = verdict === undefined ? cell(name) : `${cell(name)}: ${verdict}`;
   return changes.map((change, at) => {
     const said = change.verdict === 'worse' ? '**worse**' : change.verdict;
-    const figures = [change.base, change.head].map((value) => changeFigure(change, value));
-    return `| ${[at === 0 ? title : '', changeTitle(change), ...figures, differenceText(change), said].join(' | ')} |`;
+    const figures = [change.base, change.head].map((value) => figureOf(change, value));
+    return `| ${[at === 0 ? title : '', titleOf(change), ...figures, differenceText(change), said].join(' | ')} |`;
   });
 }
 
