@@ -10,6 +10,8 @@ export interface Behaviour {
   whole?: boolean;
   /** Break the connection after so many bytes of an answer. */
   cut?: number | undefined;
+  /** Awaited before such an answer is cut. */
+  beforeCut?: (() => Promise<unknown>) | undefined;
   /** Called with the first byte of an answer, which waits for its promise. */
   hold?: (start: number) => Promise<void>;
 }
@@ -79,7 +81,7 @@ interface State {
 async function answer(request: IncomingMessage, response: ServerResponse, path: string | undefined, state: State) {
   if (path === undefined) return void response.writeHead(404).end();
   const isData = extname(path) === '.data';
-  const { whole, cut, hold } = isData ? state.behaviour : {};
+  const { whole, cut, beforeCut, hold } = isData ? state.behaviour : {};
   const { size } = statSync(path);
   const range = request.headers.range;
   if (isData) state.asked.push(range ?? '');
@@ -102,6 +104,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, path: 
     if (isData) state.counts.data += (chunk as Buffer).length;
     await new Promise((resolve) => response.write(chunk as Buffer, resolve));
   }
-  if (sent < end - start + 1) response.destroy();
-  else response.end();
+  if (sent === end - start + 1) return void response.end();
+  await beforeCut?.();
+  response.destroy();
 }

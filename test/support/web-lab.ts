@@ -28,6 +28,7 @@ const LAB = `<!doctype html><link rel="icon" href="data:,"><script type="module"
   let [model, talk, last] = [];
   const onProgress = (progress) => { last = progress; };
   globalThis.lab = {
+    received: () => last?.loaded ?? 0,
     async open(device, options = {}) {
       const ort = await import('./vendor/onnxruntime-web/ort.' + device + '.min.mjs');
       ort.env.logLevel = 'error';
