@@ -80,6 +80,7 @@ const compileOptions = z.strictObject({
   text,
   statistics: field.statistics,
   ...run,
+  shards: field.shards,
   standalone: flag('Write one self-contained model per precision instead of the set'),
   strict: flag('Fail when a projection in scope stays float'),
   overwrite,
@@ -110,6 +111,7 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
   }),
   compile: compileOptions,
   compileFor: compileOptions.extend(packaged),
+  plan: compileOptions.omit({ provenance: true }).extend({ output: path.describe('Folder of the plan') }),
   lambda: z.strictObject({
     model: field.model,
     ...field.input,
@@ -247,4 +249,5 @@ export type Verb =
   | 'tasks'
   | 'verify'
   | 'compare'
-  | 'report';
+  | 'report'
+  | 'plan';

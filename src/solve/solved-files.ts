@@ -3,6 +3,7 @@
  * tool), so a run that was interrupted goes on, and a run with the same inputs takes what is there.
  */
 import { createHash } from 'node:crypto';
+import type { OnKept } from '../files/machine.js';
 import type { RecordColumn, RecordContents } from '../files/record.js';
 import { RecordFolder, type RecordFormat } from '../files/record-folder.js';
 import type { StoredWeight } from '../kernels/load-rows.js';
@@ -25,8 +26,8 @@ interface Header {
 
 /** A folder of solved projections; without a folder nothing is kept. */
 export class SolvedFiles extends RecordFolder<Solved> {
-  constructor(folder: string | undefined, log: Log) {
-    super(folder, log, FORMAT);
+  constructor(folder: string | undefined, log: Log, onKept?: OnKept) {
+    super(folder, log, FORMAT, onKept);
   }
 
   /** The name of a solution: a digest of the weight's bytes and of everything else in `facts`. */
