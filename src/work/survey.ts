@@ -27,23 +27,24 @@ export function surveyOf(
 ): readonly Surveyed[] {
   const known = new Map<string, Surveyed>();
   for (const unit of units) {
-    const result = results.find(unit.id);
-    const failures = result === undefined ? failuresOf(folder, unit.id) : [];
     const needs = unit.needs.flatMap((id) => known.get(id) ?? []);
-    const blocking = needs.find(({ standing }) => standing === 'failed' || standing === 'blocked');
-    const blockedBy = blocking?.blockedBy ?? blocking?.unit.id;
-    const isReady = needs.every(({ standing }) => standing === 'done');
-    const standing =
-      result !== undefined
-        ? 'done'
-        : failures.length >= MOST_FAILURES
-          ? 'failed'
-          : blockedBy !== undefined
-            ? 'blocked'
-            : isReady
-              ? 'ready'
-              : 'waiting';
-    known.set(unit.id, { unit, standing, result, failures, blockedBy });
+    known.set(unit.id, surveyed(folder, unit, needs, results));
   }
   return [...known.values()];
+}
+
+function surveyed(
+  folder: string,
+  unit: PlanUnit,
+  needs: readonly Surveyed[],
+  results: Pick<Results, 'find'>,
+): Surveyed {
+  const result = results.find(unit.id);
+  if (result !== undefined) return { unit, standing: 'done', result, failures: [], blockedBy: undefined };
+  const failures = failuresOf(folder, unit.id);
+  const one = { unit, result, failures, blockedBy: undefined };
+  if (failures.length >= MOST_FAILURES) return { ...one, standing: 'failed' };
+  const blocking = needs.find(({ standing }) => standing === 'failed' || standing === 'blocked');
+  if (blocking !== undefined) return { ...one, standing: 'blocked', blockedBy: blocking.blockedBy ?? blocking.unit.id };
+  return { ...one, standing: needs.every(({ standing }) => standing === 'done') ? 'ready' : 'waiting' };
 }
