@@ -50,6 +50,7 @@ export async function capture(
     tokens: windows.reduce((total, window) => total + window.length, 0),
     firstWeight: options.firstWeight ?? 1,
     counts: countText(windows),
+    ...(options.inFloat64 && { inFloat64: true }),
   });
   const folder = options.folder === undefined ? undefined : new StatisticsFolder(options.folder, header);
   const run = async (more: RunnerOptions): Promise<Statistics> => {

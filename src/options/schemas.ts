@@ -57,6 +57,23 @@ const goal = z
     error: 'takes exactly one of averageBits, targetBytes, maxKl and bitsFile',
   });
 
+const sameAs = z
+  .strictObject({
+    set: path.describe('Set (.json or folder) that the candidate has to be the same as'),
+    maxCodeShare: z
+      .number()
+      .min(0)
+      .max(1)
+      .describe('Maximum share of different codes at any precision, 0 to 1, in place of equal bytes')
+      .exactOptional(),
+    maxWeightChange: z
+      .number()
+      .nonnegative()
+      .describe('Maximum RMS change of weights, in steps of their codes, in place of equal bytes')
+      .exactOptional(),
+  })
+  .exactOptional();
+
 const thresholds = z
   .strictObject({
     maxKl: z.number().nonnegative().describe('Maximum KL to the original, in nats per position').exactOptional(),
@@ -192,6 +209,7 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     thresholds,
     budget: path.describe('File of limits by model, matquant.budget.json').exactOptional(),
     digests: paths.describe('Sets (.json or folder) or models whose digests are checked').exactOptional(),
+    sameAs,
     text,
     window: field.window,
     windows: z

@@ -52,6 +52,7 @@ export async function captureWindows(
     machine,
     scope: (projection) => wanted.has(projection),
     hints: readHints(source.path),
+    inFloat64: options.recipe.capture === 'float64',
     ...(options.modelDigest !== undefined && { modelDigest: options.modelDigest }),
     ...(place.folder !== undefined && { folder: place.folder }),
     signal: context.signal,
