@@ -23,6 +23,4 @@ export {
   type LambdaSearchResult,
   searchLambda,
 } from './lambda-search.js';
-export type { PassPage } from './passes.js';
-export { explainPass, listPasses } from './passes.js';
 export type { ProjectionReport } from './projection-report.js';

@@ -120,7 +120,7 @@ const provenanceOf = ({ measured, facts: { distilled } }: Sealing): Readonly<Rec
 });
 
 /** The source in the manifest: its graph file, and all files it was read from. */
-async function sourceOf({ source, inputs, options }: Job): Promise<SetManifest['source']> {
+export async function sourceOf({ source, inputs, options }: Job): Promise<SetManifest['source']> {
   const digests = await inputs.digests([...new Set([options.model, ...filesOfModel(source.model)])]);
   const names = namesOf(options.model);
   const files = digests.map(({ path, bytes, sha256 }) => ({ name: names.get(path) ?? basename(path), bytes, sha256 }));

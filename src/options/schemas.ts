@@ -17,12 +17,11 @@ const BITS = whole(2, 8);
 const AVERAGE = z.number().min(1).max(8);
 const text = field.modelText.exactOptional();
 
+const METHODS = ['dp', 'greedy', 'local', 'evolution'] as const;
+
 const search = {
   per: z.enum(['layer', 'projection']).default('layer').describe('Choose a precision per layer or per projection'),
-  method: z
-    .enum(['dp', 'greedy', 'local', 'evolution'])
-    .describe('Search method (default: local with text, else dp)')
-    .exactOptional(),
+  method: z.enum(METHODS).describe('Search method (default: local with text, else dp)').exactOptional(),
   shape: z
     .enum(['pyramid', 'reverse', 'increasing', 'decreasing'])
     .describe('Named shape of the MatQuant paper instead of a search')
@@ -104,10 +103,7 @@ const compileOptions = z.strictObject({
 });
 
 const packaged = {
-  for: z
-    .array(z.enum(['transformers.js', 'genai', 'onnxruntime']))
-    .min(1)
-    .describe('Write a folder that loads as it is'),
+  for: z.array(z.enum(field.FORMATS)).min(1).describe('Write a folder that loads as it is'),
   chunkBytes: whole(1).describe('Most bytes of a data file for transformers.js').exactOptional(),
 };
 
@@ -169,7 +165,7 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     set: field.set,
     averageBits: z.array(AVERAGE).min(1).default([2.5, 3, 3.5, 4]).describe('Average bits to search at'),
     methods: z
-      .array(z.enum(['dp', 'greedy', 'local', 'evolution']))
+      .array(z.enum(METHODS))
       .min(1)
       .default(['greedy', 'dp', 'local'])
       .describe('Search methods to run at each average'),

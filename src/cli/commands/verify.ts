@@ -1,7 +1,7 @@
 import { appendFileSync } from 'node:fs';
 import { fail } from '../../diagnostics.js';
 import type { Check, Thresholds, VerifyInput, VerifyResult } from '../../evaluate/index.js';
-import { describeOption as help } from '../../options/index.js';
+import { choicesOf, defaultOf, describeOption as help } from '../../options/index.js';
 import { type Command, defineCommand, type OptionTable, type Values } from '../command.js';
 import { fileFlag, machineFlags, machineOf, overwriteFlag, textFlags, textOf, windowFlags } from '../options.js';
 import { paragraphs, right, table } from '../render.js';
@@ -30,8 +30,8 @@ const options = {
   unclear: {
     type: 'string',
     describe: help('verify', 'unclear'),
-    choices: ['value', 'pass', 'fail'],
-    default: 'value',
+    choices: choicesOf('verify', 'unclear'),
+    default: defaultOf('verify', 'unclear'),
   },
   junit: { type: 'string', describe: help('verify', 'junit') },
   sarif: { type: 'string', describe: help('verify', 'sarif') },
