@@ -28,6 +28,13 @@ interface Seen {
   readonly since: number;
 }
 
+interface ClaimOptions {
+  readonly leaseSeconds: number;
+  readonly threads: number;
+  /** A clock in milliseconds that only runs forward; tests pass their own. */
+  readonly now?: () => number;
+}
+
 export class Claims {
   readonly #folder: string;
   readonly #leaseMs: number;
@@ -35,9 +42,11 @@ export class Claims {
   readonly #seen: Map<string, Seen> = new Map();
   readonly #heartbeat: Heartbeat;
   readonly #threads: number;
+  readonly #now: () => number;
 
   /** A claim is given up for lost when it has not changed for `leaseSeconds`; heartbeats come four times as often. */
-  constructor(plan: string, { leaseSeconds, threads }: { leaseSeconds: number; threads: number }, log: Log) {
+  constructor(plan: string, { leaseSeconds, threads, now = () => performance.now() }: ClaimOptions, log: Log) {
+    this.#now = now;
     this.#folder = join(plan, 'claims');
     this.#leaseMs = 1000 * leaseSeconds;
     this.#log = log;
@@ -76,7 +85,7 @@ export class Claims {
   #isLost(unit: string, text: string): boolean {
     const owner = factsOf(text)?.owner.split('.')[0];
     if (owner !== undefined && isAbandoned(owner)) return true;
-    const now = performance.now();
+    const now = this.#now();
     const seen = this.#seen.get(unit);
     if (seen?.text === text) return now - seen.since >= this.#leaseMs;
     this.#seen.set(unit, { text, since: now });
