@@ -4,6 +4,7 @@ import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { ownerTag } from '../../src/files/owner.js';
 import { BEAT_OFFSET, claimText, factsOf, textOf } from '../../src/work/claim-text.js';
 import { Claims } from '../../src/work/claims.js';
+import { lossesOf } from '../../src/work/losses.js';
 import { temporaryFolder } from '../support/paths.js';
 import { listening } from '../support/plans.js';
 
@@ -21,7 +22,7 @@ const claims = (): Claims => {
 };
 
 beforeEach(() => {
-  rmSync(join(root, 'claims'), { recursive: true, force: true });
+  for (const name of ['claims', 'lost']) rmSync(join(root, name), { recursive: true, force: true });
   mkdirSync(join(root, 'claims'));
   said.said.length = 0;
 });
@@ -54,6 +55,7 @@ describe('a claim of another machine', () => {
     const claim = own.take('unit');
     expect(factsOf(textOf(path) ?? '')?.owner).toContain(ownerTag());
     expect(said.said).toEqual([expect.stringMatching(/^elsewhere-1 has not finished unit/)]);
+    expect(lossesOf(root, 'unit')).toBe(1);
     claim?.release();
     expect(readdirSync(join(root, 'claims'))).toEqual([]);
   });
@@ -65,7 +67,7 @@ describe('a claim of another machine', () => {
       time += 59_000;
       expect(own.take('unit')).toBeUndefined();
     }
-    expect(said.said).toEqual([]);
+    expect([said.said, lossesOf(root, 'unit')]).toEqual([[], 0]);
   });
 
   it('that is being written counts like any other', () => {
