@@ -244,8 +244,7 @@ describe('a plan that does not fit', () => {
     const unit = runUnit(fresh, 'capture-1', { memoryBytes: 1e8 });
     await expect(unit).rejects.toMatchObject({ code: 'memory-bound', at: 'capture-1' });
     const folder = copyOf(fresh);
-    const { units } = await plan({ ...planned(ids), output: folder });
-    const most = Math.max(...units.map(({ memoryBytes }) => memoryBytes));
+    const { units, memoryBytes: most } = await plan({ ...planned(ids), output: folder });
     const { ran, left } = await work({ ...machine, plan: folder, memoryBytes: most - 1 }, listening());
     expect(left).toEqual(units.filter((each) => each.memoryBytes === most && each.kind !== 'emit').map(({ id }) => id));
     expect(ran.length + left.length).toBe(9);
