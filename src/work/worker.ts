@@ -6,7 +6,7 @@ import { clearFailures, errorOf, MOST_FAILURES, saveFailure } from './failures.j
 import { type OpenPlan, type UnitMachine, withPlan, workFolderOf } from './open-plan.js';
 import type { PlanUnit } from './plan-types.js';
 import { Results, type UnitResult } from './results.js';
-import { isOfTheUnit, requireFits, runOpened } from './run-unit.js';
+import { isOfTheUnit, megabytes, requireFits, runOpened } from './run-unit.js';
 import { shareOf } from './share.js';
 import { type Surveyed, surveyOf } from './survey.js';
 
@@ -71,6 +71,7 @@ class PlanWorker {
   /** Ids of its share. */
   readonly #share: ReadonlySet<string>;
   readonly #ran: UnitResult[] = [];
+  #hasSaid = false;
 
   constructor(opened: OpenPlan, options: WorkOptions, context: Context) {
     const { folder, plan, machine } = opened;
@@ -90,8 +91,9 @@ class PlanWorker {
       const open = this.#openIn(survey);
       const isEnough = this.#options.once === true && this.#ran.length > 0;
       if (signal.aborted || isEnough || open.length === 0) return this.#finish(survey);
-      const hasRun = await this.#runFirst(open);
-      if (!hasRun) await pause(1000 * this.#options.pollSeconds, signal);
+      if (await this.#runFirst(open)) continue;
+      this.#sayWaiting(survey);
+      await pause(1000 * this.#options.pollSeconds, signal);
     }
   }
 
@@ -101,10 +103,7 @@ class PlanWorker {
 
   /** Units of the share that are still to be run and fit the memory. */
   #openIn(survey: readonly Surveyed[]): readonly Surveyed[] {
-    return survey.filter(
-      ({ unit, standing }) =>
-        this.#share.has(unit.id) && (standing === 'ready' || standing === 'waiting') && this.#fits(unit),
-    );
+    return survey.filter(({ unit, standing }) => this.#share.has(unit.id) && isOpen(standing) && this.#fits(unit));
   }
 
   #fits({ memoryBytes }: PlanUnit): boolean {
@@ -148,6 +147,16 @@ class PlanWorker {
     }
   }
 
+  /** Says once that it waits, and for whom: where a unit takes more memory than it has, that may be for ever. */
+  #sayWaiting(survey: readonly Surveyed[]): void {
+    if (this.#hasSaid) return;
+    this.#hasSaid = true;
+    const { log } = this.#context;
+    const large = survey.find(({ unit, standing }) => isOpen(standing) && !this.#fits(unit))?.unit;
+    if (large === undefined) log.info('Waiting for units of other workers.');
+    else log.warn(`Waiting for a worker with more memory: ${large.id} needs ${megabytes(large.memoryBytes)}.`);
+  }
+
   #finish(survey: readonly Surveyed[]): WorkResult {
     const own = survey.filter(({ unit }) => this.#share.has(unit.id));
     const interrupted = this.#context.signal.aborted;
@@ -166,7 +175,7 @@ class PlanWorker {
     const largest = left.toSorted((a, b) => b.memoryBytes - a.memoryBytes)[0] as PlanUnit;
     if (this.#ran.length === 0) requireFits(largest, this.#opened.machine.memoryBytes);
     this.#context.log.warn(
-      `${left.length} units are left to workers with more memory: ${largest.id} needs ${Math.ceil(largest.memoryBytes / 1e6)}MB.`,
+      `${left.length} units are left to workers with more memory: ${largest.id} needs ${megabytes(largest.memoryBytes)}.`,
     );
   }
 }

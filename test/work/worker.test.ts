@@ -126,8 +126,9 @@ describe('workers on one folder', () => {
     writeFileSync(join(folder, 'claims/capture-1.json'), claimText(facts));
     const controller = new AbortController();
     setTimeout(() => controller.abort(), 1500);
-    const { ran } = await work({ ...machine, plan: folder, unit: 'capture-1' }, listening(controller.signal));
-    expect(ran).toEqual([]);
+    const context = listening(controller.signal);
+    const { ran } = await work({ ...machine, plan: folder, unit: 'capture-1' }, context);
+    expect([ran, context.said]).toEqual([[], ['Waiting for units of other workers.']]);
     const { running, waiting, runningUnits } = planStatus({ plan: folder });
     expect([running, waiting, runningUnits]).toEqual([
       1,
