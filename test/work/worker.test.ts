@@ -125,12 +125,16 @@ describe('workers on one folder', () => {
     const facts = { owner: 'mq00000000-1-1.aaaaaaaa', worker: 'elsewhere-1', threads: 3 };
     writeFileSync(join(folder, 'claims/capture-1.json'), claimText(facts));
     const controller = new AbortController();
-    setTimeout(() => controller.abort(), 1500);
     const context = listening(controller.signal);
-    const { ran } = await work({ ...machine, plan: folder, unit: 'capture-1' }, context);
+    const info = (text: string): void => {
+      context.log.info(text);
+      controller.abort();
+    };
+    const waiting = { ...context, log: { ...context.log, info } };
+    const { ran } = await work({ ...machine, plan: folder, unit: 'capture-1' }, waiting);
     expect([ran, context.said]).toEqual([[], ['Waiting for units of other workers.']]);
-    const { running, waiting, runningUnits } = planStatus({ plan: folder });
-    expect([running, waiting, runningUnits]).toEqual([
+    const { runningUnits, ...counts } = planStatus({ plan: folder });
+    expect([counts.running, counts.waiting, runningUnits]).toEqual([
       1,
       9,
       [{ unit: 'capture-1', worker: 'elsewhere-1', threads: 3 }],
