@@ -119,7 +119,7 @@ export async function inspect(input: InspectInput, context: Context = silentCont
           },
     passes: source.rewrites.flatMap(({ name, changes: { length } }) => (length > 0 ? [{ name, changes: length }] : [])),
     projections: rows(source),
-    inputs: inspectInputs(model),
+    inputs: inspectInputs(model, source.path),
     problems: feedProblems(model),
     understood: UNDERSTOOD,
     floatBytes: totalOf(budget),
