@@ -1,5 +1,6 @@
 /** Every pass of the product. The only list: commands, docs and tests read it. */
 import type { PassDescription } from '../src/onnx/rewrite/define-pass.js';
+import { dequantizeWeights } from './dequantize-weights.js';
 import { dropInitializerInputs } from './drop-initializer-inputs.js';
 import { dropNotes } from './drop-notes.js';
 import { expandAttention } from './expand-attention.js';
@@ -18,6 +19,7 @@ import { unstackWeights } from './unstack-weights.js';
 
 export const PASSES: readonly PassDescription[] = [
   dropInitializerInputs,
+  dequantizeWeights,
   unstackWeights,
   splitExperts,
   dropNotes,

@@ -25,6 +25,8 @@ export async function applied(path: string, step: After, folder: string, at: num
       else quantizedSource(model, step);
       return exportModel(model, to).path;
     }
+    case 'dequantizeSource':
+      return path;
     case 'local functions':
       return edited(path, to, intoFunctions);
     case 'weights as inputs':

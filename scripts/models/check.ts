@@ -34,6 +34,7 @@ export function recipeFor(row: Row): Recipe {
   const recipe = {
     ...{ method: 'rtn', bits: [8], block: 32, scope: 'ffn+attention', embeddingBits: 8, accuracyLevel: 0 },
     ...(after.includes('bfloat16') && { compute: 'float32' }),
+    ...(after.includes('dequantizeSource') && { dequantizeSource: true }),
     ...(after.includes('weights as inputs') && { initializerInputs: 'constant' }),
   };
   return parseRecipe(recipe, 'models');

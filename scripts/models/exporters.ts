@@ -69,6 +69,7 @@ const TITLES: Readonly<Record<After, string>> = {
   'weights as inputs': 'weights as inputs',
   QDQ: 'int4 QDQ',
   MatMulNBits: 'int4 MatMulNBits',
+  dequantizeSource: '`--dequantize-source`',
 };
 
 /** An exporter, and what is done with its graph. */

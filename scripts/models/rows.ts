@@ -59,6 +59,8 @@ const LISTED: readonly Listed[] = [
     'fusedMatMul',
     ['optimum', 'MatMulNBits'],
     ['standard', 'QDQ'],
+    ['optimum', 'MatMulNBits', 'dequantizeSource'],
+    ['standard', 'QDQ', 'dequantizeSource'],
   ],
   ['nemo', 'genai', 'standard'],
   ['ministral', 'genai', 'optimum'],

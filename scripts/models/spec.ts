@@ -97,7 +97,9 @@ export type After =
   | 'ORT all'
   | 'weights as inputs'
   | 'QDQ'
-  | 'MatMulNBits';
+  | 'MatMulNBits'
+  /** The weights are taken as float ones: an option of the recipe. */
+  | 'dequantizeSource';
 
 export const SIZE = { hidden: 64, heads: 4, width: 16, ffn: 128, vocabulary: 96, perLayer: 32, experts: 3 } as const;
 export const EPSILON = 1e-6;

@@ -67,7 +67,8 @@ function seen(source: Source): Pick<Line, 'found' | 'float'> {
   }
   const found = [...byCount].map(([count, roles]) => `${count} × ${roles.join(' ')}`).join('; ');
   const { embedding } = analysis;
-  const table = embedding === undefined ? 'no embedding' : 'embedding';
+  const others = analysis.tables.length === 0 ? '' : ` and ${analysis.tables.length} other table`;
+  const table = embedding === undefined ? 'no embedding' : `embedding${others}`;
   const rewritten = source.rewrites.filter(({ changes }) => changes.length > 0).map(({ name }) => `\`${name}\``);
   const passes = rewritten.length === 0 ? '' : `, after ${rewritten.join(', ')}`;
   const float = refused ?? floatText(left);

@@ -12,7 +12,7 @@ import {
   readRecipe,
   TARGET_NAMES,
 } from '../recipe/index.js';
-import type { Flag, Values } from './command.js';
+import type { Flag, OptionSpec, Values } from './command.js';
 import { byteCount, decimalNumber, given, numberList, wholeNumber } from './values.js';
 
 type RecipeFlags = Readonly<
@@ -36,7 +36,7 @@ type RecipeFlags = Readonly<
     | 'minutes',
     Flag
   >
->;
+> & { readonly 'dequantize-source': OptionSpec & { readonly type: 'boolean' } };
 
 export const recipeFlags: RecipeFlags = {
   preset: {
@@ -71,6 +71,11 @@ export const recipeFlags: RecipeFlags = {
     type: 'string',
     choices: ['keep', 'constant'],
     describe: help('initializerInputs'),
+    group: 'Recipe:',
+  },
+  'dequantize-source': {
+    type: 'boolean',
+    describe: help('dequantizeSource'),
     group: 'Recipe:',
   },
   target: {
@@ -181,6 +186,7 @@ function fieldsOf(values: Values<RecipeFlags>): object {
     ...given('floatStorage', values['float-storage'], String),
     ...given('compute', values.compute, String),
     ...given('initializerInputs', values['initializer-inputs'], String),
+    ...(values['dequantize-source'] && { dequantizeSource: true }),
     ...given('target', values.target, String),
     ...given('tokens', values.tokens, (text) => wholeNumber('--tokens', text)),
     ...given('window', values.window, (text) => wholeNumber('--window', text)),

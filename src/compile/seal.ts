@@ -13,6 +13,7 @@ import {
   writeSetManifest,
 } from '../set/index.js';
 import type { Measured, TableReport } from '../solve/index.js';
+import { wasQuantized } from '../source/index.js';
 import { textFiles } from '../text/index.js';
 import type { Probe } from './check-set.js';
 import type { CompileResult } from './compile-options.js';
@@ -60,7 +61,7 @@ export async function seal(folder: string, job: Job, { set }: Written, sealing: 
     const { recipe } = options;
     const { quality } = sealing;
     const runtimes = oldestRuntimes(recipe, { half: computesHalf(job.source) });
-    const provenance = { ...provenanceOf(sealing), runtimes, ...(await textOf(job, sealing.measured)) };
+    const provenance = { ...provenanceOf(sealing, job), runtimes, ...(await textOf(job, sealing.measured)) };
     const manifest = { source: await sourceOf(job), recipe, graphs, quality, provenance };
     writeSetManifest(join(folder, `${stem}.json`), stem, written, manifest);
   }
@@ -106,7 +107,11 @@ export function resultOf(folder: string, job: Job, { models }: Written, sealing:
   };
 }
 
-const provenanceOf = ({ measured, facts: { distilled } }: Sealing): Readonly<Record<string, unknown>> => ({
+const provenanceOf = (
+  { measured, facts: { distilled } }: Sealing,
+  { source }: Job,
+): Readonly<Record<string, unknown>> => ({
+  ...(wasQuantized(source) && { source: 'quantized: weights were made float, and figures do not hold their own loss' }),
   calibrationTokens: measured.tokens,
   ...(measured.evidence !== undefined && { calibration: measured.evidence }),
   ...(measured.statistics !== undefined && { statistics: measured.statistics.header.digest }),

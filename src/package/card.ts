@@ -169,6 +169,9 @@ function made({ set: { manifest }, compiled: { recipe, calibrationTokens } }: Ca
     '## How it was made',
     `By ${manifest.tool}, method \`${recipe.method}\`, with ${calibrationTokens} calibration tokens. Every file of this folder is listed with its SHA-256 in \`matquant-package.json\`. The source:`,
     tableOf(['file', 'bytes', 'SHA-256'], files),
+    ...(manifest.provenance['source'] === undefined
+      ? []
+      : ['The source was quantized already. Figures compare with it, and do not hold what it lost itself.']),
     `<details><summary>Recipe</summary>\n\n${fence('json', JSON.stringify(recipe, null, 2))}\n\n</details>`,
   ].join('\n\n');
 }

@@ -1,7 +1,7 @@
 /** The stage that runs the float model over calibration text: windows in, Gram statistics out, with what little text leaves open filled up. */
 import { fixedShapeOf } from '../analysis/fixed-shape.js';
 import type { Projection } from '../analysis/projection.js';
-import { blendStatistics, countText, type Statistics } from '../capture/index.js';
+import { blendStatistics, countText, type Statistics, shrinkRouted } from '../capture/index.js';
 import type { Context } from '../log.js';
 import { fileSizesOf } from '../onnx/convert/file-sizes.js';
 import { METHODS, type Recipe, takesStatistics } from '../recipe/index.js';
@@ -140,7 +140,8 @@ async function fillUp(
   const { weightOf, ...evidence } = textEvidence(facts, projections, vocabularyOf(source) ?? 0);
   const isEnough = evidence.textWeight >= 1;
   context.log[isEnough ? 'info' : 'warn'](evidenceText(evidence));
-  if (isEnough || !recipe.fillText) return { ...plain, evidence };
+  if (!recipe.fillText) return { ...plain, evidence };
+  if (isEnough) return { ...plain, evidence, statistics: statistics && shrinkRouted(statistics, weightOf) };
   const made = madeWindows(source, seed);
   const random =
     statistics && made.length > 0

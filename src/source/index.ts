@@ -24,5 +24,6 @@ export {
   requireFfn,
   type Source,
   vocabularyOf,
+  wasQuantized,
 } from './source.js';
 export { storedRows, type TableBits, type TokenTable, tableBits, tableBlock, tokenTablesOf } from './token-tables.js';

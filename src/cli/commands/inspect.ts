@@ -95,9 +95,10 @@ const PARTS = ['ffn', 'attention', 'embedding', 'head', 'other'] as const;
 const parts = (budget: InspectResult['budget']): readonly string[] =>
   PARTS.map((part) => (budget[part] === 0 ? '-' : byteSize(budget[part])));
 
-function header({ path, producer, opset, layers, activation, embedding }: InspectResult): string {
+function header({ path, producer, opset, layers, activation, embedding, tables }: InspectResult): string {
   const origin = producer === '' ? '' : ` from ${producer}`;
   const vocabulary = embedding === null ? '' : `, ${embedding.vocabulary} x ${embedding.hidden} embedding`;
   const copy = embedding?.head === 'copy' ? '; the head repeats it' : '';
-  return `${path}: opset ${opset}${origin}, ${layers} layers, ${activation ?? 'no'} activation${vocabulary}${copy}`;
+  const others = tables.map(({ at, vocabulary: rows, hidden }) => `, ${rows} x ${hidden} look-up ${at}`).join('');
+  return `${path}: opset ${opset}${origin}, ${layers} layers, ${activation ?? 'no'} activation${vocabulary}${copy}${others}`;
 }
