@@ -60,7 +60,11 @@ export function chooseGraph(paths: readonly string[], file: string | undefined, 
   const whole = graphs.filter((path) => !PARTS.test(path));
   const float = whole.filter((path) => !QUANTIZED.test(path));
   if (float.length === 0 && whole.length > 0)
-    fail('no-graph', at, `All graphs in it are quantized by their names: ${listed(whole)}`);
+    fail(
+      'no-graph',
+      at,
+      `All graphs in it are quantized by their names: ${listed(whole)}; name one with \`file\` and set \`dequantizeSource\` to take it as a float model`,
+    );
   const candidates = [
     (path: string) => !HALF.test(path),
     (path: string) => /(^|\/)(model|decoder_model_merged)\.onnx$/i.test(path),
