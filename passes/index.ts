@@ -6,6 +6,7 @@ import { dropNotes } from './drop-notes.js';
 import { expandAttention } from './expand-attention.js';
 import { expandFastGelu } from './expand-fast-gelu.js';
 import { expandFusedMatmul } from './expand-fused-matmul.js';
+import { expandMoe } from './expand-moe.js';
 import { expandRotary } from './expand-rotary.js';
 import { expandSkipNorm } from './expand-skip-norm.js';
 import { nestProjections } from './nest-projections.js';
@@ -20,6 +21,7 @@ import { unstackWeights } from './unstack-weights.js';
 export const PASSES: readonly PassDescription[] = [
   dropInitializerInputs,
   dequantizeWeights,
+  expandMoe,
   unstackWeights,
   splitExperts,
   dropNotes,

@@ -1,12 +1,15 @@
 /** The capture pass: one run of the float model over the calibration text, segment by segment, for the statistics of its inputs. */
+import { createHash } from 'node:crypto';
 import type { ModelAnalysis } from '../analysis/projection.js';
 import type { Segment } from '../analysis/segments.js';
 import { isRuntimeFailure } from '../diagnostics.js';
 import type { Log } from '../log.js';
+import { importModel } from '../onnx/convert/import.js';
 import type { Model } from '../onnx/ir/graph.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { Window } from '../text/index.js';
 import { countText } from './evidence.js';
+import { graphRoles } from './graph-feeds.js';
 import { digestOfModel } from './model-digest.js';
 import { type RunnerOptions, SegmentRunner } from './segment-runner.js';
 import { digestOfWindows, type GroupStatistics, headerOf, type Statistics, statisticsInMemory } from './statistics.js';
@@ -45,7 +48,7 @@ export async function capture(
 ): Promise<Statistics> {
   const header = headerOf({
     model: options.modelDigest ?? digestOfModel(model),
-    text: digestOfWindows(windows),
+    text: digestOfText(model, windows, options.hints),
     windows: windows.length,
     tokens: windows.reduce((total, window) => total + window.length, 0),
     firstWeight: options.firstWeight ?? 1,
@@ -71,6 +74,16 @@ export async function capture(
     if (!mayBeBatch) throw error;
     return run({ batch: 1 });
   }
+}
+
+/** Of the windows, and of the model that makes vectors of them where the decoder takes vectors. */
+function digestOfText(model: Model, windows: readonly Window[], hints: RunnerOptions['hints']): string {
+  const ids = digestOfWindows(windows);
+  const takesVectors = [...graphRoles(model).values()].some(({ role }) => role === 'vectors');
+  if (hints?.embedding === undefined || !takesVectors) return ids;
+  return createHash('sha256')
+    .update(`${ids} ${digestOfModel(importModel(hints.embedding))}`)
+    .digest('hex');
 }
 
 /** Runs the segments in turn; groups whose files are there already are not collected again. */

@@ -1,6 +1,7 @@
 /** The first stages of every verb that starts from a float export: read, import, analyse, and choose what is in scope. */
 import { dequantizeWeights } from '../../passes/dequantize-weights.js';
 import { dropInitializerInputs } from '../../passes/drop-initializer-inputs.js';
+import { expandMoe } from '../../passes/expand-moe.js';
 import { splitExperts } from '../../passes/split-experts.js';
 import { unstackWeights } from '../../passes/unstack-weights.js';
 import { FFN_ROLES, type ModelAnalysis, type Projection, type Refusal, type Role } from '../analysis/projection.js';
@@ -47,6 +48,7 @@ export function openSource(
   const rewrites = runPasses(model, [
     step(dropInitializerInputs, constant),
     ...(recipe.dequantizeSource ? [step(dequantizeWeights)] : []),
+    step(expandMoe),
     step(unstackWeights),
     step(splitExperts),
   ]);
