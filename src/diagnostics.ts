@@ -187,6 +187,15 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'a file is not in the cache and nothing may be downloaded',
     remedy: 'run the command once without HF_HUB_OFFLINE',
   },
+  plan: { summary: 'the folder has no plan, or not this unit', remedy: 'pass the folder that `matquant plan` wrote' },
+  'plan-version': {
+    summary: 'the plan was made by another version',
+    remedy: 'run the version that made it, or make the plan again in another folder',
+  },
+  'plan-open': {
+    summary: 'units of the plan are not done',
+    remedy: 'run `matquant worker` until `matquant status` shows all units as done',
+  },
 };
 
 /** Codes of errors; `ERRORS` has a sentence and a remedy for each. */
@@ -253,7 +262,10 @@ export type ErrorCode =
   | 'hub-access'
   | 'hub-network'
   | 'hub-damaged'
-  | 'hub-offline';
+  | 'hub-offline'
+  | 'plan'
+  | 'plan-version'
+  | 'plan-open';
 
 /** Refusals: a projection or tensor stays as it is, and the report says why. */
 export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
@@ -328,7 +340,8 @@ export class CompilerError extends Error implements Diagnostic {
 }
 
 /** Kinds of temporary folder that a run makes. */
-const KINDS = 'calibration|segments|reference|tuned|trained|lambda|statistics|elastic|training|teacher|distill';
+const KINDS =
+  'calibration|segments|reference|tuned|trained|lambda|statistics|elastic|training|teacher|distill|stages|tables';
 const TEMPORARY: RegExp = new RegExp(`[/\\\\]matquant-(${KINDS})-[A-Za-z0-9]{6}[/\\\\]?`);
 /** Outputs that are not renamed yet: `.NAME.PID.DIGITS.tmp`. */
 const STAGED = /(^|[\s'"`/\\])\.([^\s/\\]{1,255})\.\d{1,10}\.[0-9a-f]{8}\.tmp\b/g;

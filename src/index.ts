@@ -155,3 +155,32 @@ export {
 } from './source/index.js';
 export type { TextAsked, TextInput, TextOptions } from './text/index.js';
 export type { Look } from './train/index.js';
+export {
+  type FailedUnit,
+  type KindStatus,
+  type MergePlanInput,
+  mergePlan,
+  type Plan,
+  type PlanInput,
+  type PlannedFile,
+  type PlannedOptions,
+  type PlanResult,
+  type PlanStatus,
+  type PlanUnit,
+  plan,
+  planStatus,
+  type ResultFile,
+  type RunningUnit,
+  readPlan,
+  runUnit,
+  type UnitCost,
+  type UnitCounts,
+  type UnitFailure,
+  type UnitKind,
+  type UnitMachine,
+  type UnitResult,
+  type UnitSubject,
+  type WorkInput,
+  type WorkResult,
+  work,
+} from './work/index.js';

@@ -119,6 +119,12 @@ export function checkStatistics(folder: string): void {
   for (const { group, file } of groups) checkTensors(join(folder, file), group, digest);
 }
 
+/** The files of a complete folder of statistics, the index last. Errors as of `openStatistics`. */
+export const filesOfStatistics = (folder: string): readonly string[] => [
+  ...readIndex(folder).groups.map(({ file }) => join(folder, file)),
+  join(folder, INDEX),
+];
+
 /** The sum of captures of one model over different texts, added group by group when one is asked for. */
 export function mergeStatistics(parts: readonly Statistics[]): Statistics {
   const header = mergeHeaders(parts.map((part) => part.header));

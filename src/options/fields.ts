@@ -63,6 +63,10 @@ export const statistics: Optional<z.ZodType<string[]>> = z
   .describe('Folders of captured statistics; several are added')
   .exactOptional();
 
+export const shards: z.ZodType<number> = whole(1, 4096)
+  .default(1)
+  .describe('Parts of the calibration text whose statistics are captured apart and added up');
+
 export const tokenizer: z.ZodType<string> = path.describe('tokenizer.json of the model');
 
 export const bos: z.ZodType<'auto' | 'none' | number> = z

@@ -97,11 +97,15 @@ const compileOptions = z.strictObject({
   text,
   statistics: field.statistics,
   ...run,
+  shards: field.shards,
   standalone: flag('Write one self-contained model per precision instead of the set'),
   strict: flag('Fail when a projection in scope stays float'),
   overwrite,
   provenance: path.describe('File to write: in-toto statement of sources and recipe').exactOptional(),
 });
+
+const plan = path.describe('Folder of a plan');
+const seconds = (usual: number): z.ZodDefault<z.ZodNumber> => z.number().positive().max(86_400).default(usual);
 
 const packaged = {
   for: z.array(z.enum(field.FORMATS)).min(1).describe('Write a folder that loads as it is'),
@@ -124,6 +128,32 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
   }),
   compile: compileOptions,
   compileFor: compileOptions.extend(packaged),
+  work: z.strictObject({
+    plan,
+    unit: z
+      .string()
+      .min(1)
+      .describe('I/N: every N-th unit of each kind; or the id of one unit (default: all)')
+      .exactOptional(),
+    threads: field.threads,
+    memoryBytes: whole(field.LEAST_MEMORY)
+      .describe('Memory of this worker; larger units are left to others (default: as planned)')
+      .exactOptional(),
+    workDir: path.describe("Folder of temporary files (default: the plan's work folder)").exactOptional(),
+    once: flag('Run one unit and exit'),
+    retry: flag('Try units again that have failed three times'),
+    pollSeconds: seconds(2).describe('Seconds between two looks at the plan while there is nothing to run'),
+    leaseSeconds: seconds(60).describe('Seconds without a sign of life until a unit of another worker is taken over'),
+  }),
+  merge: z.strictObject({
+    plan,
+    output: folder.exactOptional(),
+    threads: field.threads,
+    overwrite,
+    provenance: path.describe('File to write: in-toto statement of sources and recipe').exactOptional(),
+  }),
+  status: z.strictObject({ plan }),
+  plan: compileOptions.omit({ provenance: true }).extend({ output: path.describe('Folder of the plan') }),
   lambda: z.strictObject({
     model: field.model,
     ...field.input,
@@ -262,4 +292,8 @@ export type Verb =
   | 'tasks'
   | 'verify'
   | 'compare'
-  | 'report';
+  | 'report'
+  | 'plan'
+  | 'work'
+  | 'merge'
+  | 'status';

@@ -26,6 +26,9 @@ const QUIET = 4;
 /** The runtime of this process. */
 export const ortRuntime: Runtime = { open };
 
+/** Version of ONNX Runtime. */
+export const runtimeVersion = (): string => ort.env.versions.node ?? ort.env.versions.common;
+
 async function open(model: string | Uint8Array, options: OpenOptions = {}): Promise<Session> {
   const at = typeof model === 'string' ? model : 'model';
   if (typeof model === 'string') requireReadable(model);
