@@ -154,7 +154,7 @@ export {
   type Variables,
 } from './source/index.js';
 export type { TextAsked, TextInput, TextOptions } from './text/index.js';
-export type { Look } from './train/index.js';
+export type { HeldOutEvaluation } from './train/index.js';
 export {
   type FailedUnit,
   type KindStatus,

@@ -70,6 +70,12 @@ function tooSmall({ option, show }: GoalPlan, least: number): never {
   return fail('bad-usage', option, `The smallest mix takes ${show(least)}`);
 }
 
+/** The precision of each projection in a complete table. Fails with `bits-file` where it has none. */
+export const bitsIn =
+  (table: BitsTable) =>
+  (id: string): number =>
+    table[id] ?? fail('bits-file', id, 'The mix has no precision for this projection');
+
 export function writeTable(
   open: OpenTemplate,
   name: string,
@@ -77,8 +83,7 @@ export function writeTable(
   options: Pick<FitOptions, 'output' | 'standalone' | 'overwrite'>,
 ): MixFiles {
   const { set } = open;
-  const bitsOf = (id: string): number =>
-    table[id] ?? fail('bits-file', id, 'The mix has no precision for this projection');
+  const bitsOf = bitsIn(table);
   const selection: Selection = { name, bits: table, bitsOf };
   const found = join(set.folder, `${stemOf(set)}_${name}.onnx`);
   const { output = found, standalone, overwrite } = options;

@@ -1,4 +1,5 @@
 /** The front of size against quality: uniform precisions, named shapes and searched mixes of a set, scored on text of their own. */
+
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fail } from '../diagnostics.js';
@@ -12,6 +13,7 @@ import { digestOfSet, guardSetOutput, type OpenTemplate, openTemplate, type SetO
 import { textFiles } from '../text/index.js';
 import type { BitsTable } from './bits-file.js';
 import { DEFAULT_EVALUATIONS, type MixSearch } from './mix.js';
+import { bitsIn } from './mix-fit.js';
 import { planGoal, readBytes } from './mix-goal.js';
 import { type MeterInput, type OpenMeter, openMeter } from './mix-meter.js';
 import { type Chosen, type Method, MixChooser } from './mix-search.js';
@@ -196,8 +198,7 @@ async function scoreAll(
     context.signal.throwIfAborted();
     const { table, evaluations } = chosen;
     const { kl, standardError, nll, deltaNll, positions } = await meter.measure(new Map(Object.entries(table)));
-    const bitsOf = (id: string): number =>
-      table[id] ?? fail('bits-file', id, 'The mix has no precision for this projection');
+    const bitsOf = bitsIn(table);
     const { average, stored } = bitsPerWeight(open.layout, bitsOf, false);
     points.push({
       name,
