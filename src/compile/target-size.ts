@@ -4,7 +4,7 @@ import { annotated } from '../../passes/drop-notes.js';
 import { FFN_ROLES } from '../analysis/projection.js';
 import { fail } from '../diagnostics.js';
 import type { Model } from '../onnx/ir/graph.js';
-import type { Recipe } from '../recipe/index.js';
+import { type Recipe, tableReads } from '../recipe/index.js';
 import { originOf } from '../set/index.js';
 import { reopenSource, type Source } from '../source/index.js';
 import { compiledBudget, constantsOf, totalOf } from './budget.js';
@@ -83,9 +83,17 @@ function notesBytes(model: Model): number {
 /** Squared error of a float16 value relative to its own, beside that of codes. */
 const HALF_BITS = 11;
 
+/** Bits of the embedding and the head in the smallest model, as floats count. */
+function tableBitsOf(recipe: Recipe): number {
+  const { embeddingBits } = recipe;
+  if (embeddingBits === 'keep') return 2 * HALF_BITS;
+  if (typeof embeddingBits === 'number') return Math.min(embeddingBits, HALF_BITS);
+  return Math.min(...Object.values(tableReads(recipe) ?? {}));
+}
+
 function harmOf({ analysis, chosen }: Source, recipe: Recipe): number {
   const { embedding } = analysis;
-  const tableBits = recipe.embeddingBits === 'keep' ? 2 * HALF_BITS : Math.min(recipe.embeddingBits, HALF_BITS);
+  const tableBits = tableBitsOf(recipe);
   const tables = (embedding?.vocabulary ?? 0) * (embedding?.hidden ?? 0) * 4 ** -tableBits;
   const attention = chosen.filter(({ projection }) => !FFN_ROLES.has(projection.role));
   return attention.reduce((sum, { projection: { k, n }, floor }) => sum + k * n * 4 ** -floor, tables);

@@ -7,7 +7,7 @@ import { staged } from '../files/staging.js';
 import { type Context, silentContext } from '../log.js';
 import type { MeterRequest } from '../options/index.js';
 import { checkOptions, type Input } from '../options/index.js';
-import { bitsPerWeight } from '../quant/layout-use.js';
+import { bitsOfMix, bitsPerWeight } from '../quant/layout-use.js';
 import { digestOfSet, guardSetOutput, type OpenTemplate, openTemplate, type SetOutput } from '../set/index.js';
 import { textFiles } from '../text/index.js';
 import type { BitsTable } from './bits-file.js';
@@ -196,8 +196,7 @@ async function scoreAll(
     context.signal.throwIfAborted();
     const { table, evaluations } = chosen;
     const { kl, standardError, nll, deltaNll, positions } = await meter.measure(new Map(Object.entries(table)));
-    const bitsOf = (id: string): number =>
-      table[id] ?? fail('bits-file', id, 'The mix has no precision for this projection');
+    const bitsOf = bitsOfMix(open.layout, table);
     const { average, stored } = bitsPerWeight(open.layout, bitsOf, false);
     points.push({
       name,

@@ -12,6 +12,7 @@ export { type Measured, type MeasureOptions, measure } from './measure.js';
 export { peakMemory, requireMemory } from './peak-memory.js';
 export type { ProbeText, Scored } from './probe-text.js';
 export { placeTables, type SolvedTables, shrinkFloats, solveTables } from './rest.js';
+export type { NestedTable } from './solve-nested-tables.js';
 export { solveOptions } from './solve-options.js';
 export { prefixOf, solveBehindPrefix } from './solve-prefix.js';
 export {
@@ -26,3 +27,4 @@ export {
 export type { SolvedTable, TableReport } from './solve-tables.js';
 export { SolvedFiles } from './solved-files.js';
 export type { TextEvidence } from './text-evidence.js';
+export { type TokenOrder, tokenOrder } from './token-order.js';

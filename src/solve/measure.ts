@@ -5,7 +5,7 @@ import { blendStatistics, countText, type Statistics } from '../capture/index.js
 import type { Context } from '../log.js';
 import { fileSizesOf } from '../onnx/convert/file-sizes.js';
 import { METHODS, type Recipe, takesStatistics } from '../recipe/index.js';
-import { requireText, type Source, tableBits, vocabularyOf } from '../source/index.js';
+import { quantizesTables, requireText, type Source, vocabularyOf } from '../source/index.js';
 import { readSplit, type SplitText, type TextOptions } from '../text/index.js';
 import {
   type Captured,
@@ -62,7 +62,7 @@ export async function measureText(source: Source, options: MeasureOptions, conte
   const { recipe } = options;
   const text = readText(source, options, context);
   const wanted = new Set(source.chosen.map(({ projection }) => projection.id));
-  const takesHead = tableBits(recipe) !== undefined;
+  const takesHead = quantizesTables(recipe);
   const projections = source.analysis.projections.filter(
     ({ id, role }) => wanted.has(id) || (takesHead && role === 'head'),
   );

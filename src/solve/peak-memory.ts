@@ -3,7 +3,7 @@
 import type { Projection } from '../analysis/projection.js';
 import { fail } from '../diagnostics.js';
 import { METHODS, type Recipe } from '../recipe/index.js';
-import { type Source, tableBits, tokenTablesOf } from '../source/index.js';
+import { quantizesTables, type Source, tokenTablesOf } from '../source/index.js';
 import { MOST_COLS } from './kernel/parts.js';
 import { TABLE_STAGE } from './solve-tables.js';
 
@@ -16,7 +16,7 @@ const BASE = 200e6;
  */
 export function peakMemory({ chosen, analysis }: Source, recipe: Recipe): number {
   const gram = METHODS[recipe.method].needs === 'weights' ? 0 : 1;
-  const tables = tableBits(recipe) === undefined ? [] : tokenTablesOf(analysis);
+  const tables = quantizesTables(recipe) ? tokenTablesOf(analysis) : [];
   const solve = [
     ...groupsOf(chosen.map(({ projection }) => projection)).map((group) => solving(group.k, group.n, gram)),
     ...tables.map(({ rows, cols }) => solving(cols, Math.min(rows, TABLE_STAGE / cols), gram)),

@@ -28,7 +28,7 @@ export function cloneSource({ path, model, analysis, rewrites, chosen, left }: S
       embedding: analysis.embedding && embeddingIn(clone, analysis.embedding),
     },
     rewrites,
-    chosen: chosen.map(({ projection, floor }) => ({ projection: twinOf(projection), floor })),
+    chosen: chosen.map(({ projection, ...rest }) => ({ projection: twinOf(projection), ...rest })),
     left,
   };
   return { source, nodes: clone.nodes };

@@ -24,4 +24,14 @@ export {
   type Source,
   vocabularyOf,
 } from './source.js';
-export { storedRows, type TableBits, type TokenTable, tableBits, tableBlock, tokenTablesOf } from './token-tables.js';
+export {
+  frequentRows,
+  plannedTables,
+  quantizesTables,
+  storedRows,
+  type TableBits,
+  type TokenTable,
+  tableBits,
+  tableBlock,
+  tokenTablesOf,
+} from './token-tables.js';
