@@ -9,7 +9,14 @@ import type { Window } from '../text/index.js';
 import { countText } from './evidence.js';
 import { digestOfModel } from './model-digest.js';
 import { type RunnerOptions, SegmentRunner } from './segment-runner.js';
-import { digestOfWindows, type GroupStatistics, headerOf, type Statistics, statisticsInMemory } from './statistics.js';
+import {
+  digestOfWindows,
+  type GroupStatistics,
+  headerOf,
+  type Statistics,
+  type StatisticsHeader,
+  statisticsInMemory,
+} from './statistics.js';
 import { findStatistics, StatisticsFolder } from './statistics-files.js';
 
 export interface CaptureOptions extends RunnerOptions {
@@ -31,6 +38,22 @@ export interface CaptureProgress {
   readonly secondsLeft: number | undefined;
 }
 
+/** What names the statistics of windows, before they are captured. */
+export const headerOfWindows = (
+  model: string,
+  windows: readonly Window[],
+  { firstWeight = 1, inFloat64 = false }: Pick<CaptureOptions, 'firstWeight' | 'inFloat64'> = {},
+): StatisticsHeader =>
+  headerOf({
+    model,
+    text: digestOfWindows(windows),
+    windows: windows.length,
+    tokens: windows.reduce((total, window) => total + window.length, 0),
+    firstWeight,
+    counts: countText(windows),
+    ...(inFloat64 && { inFloat64 }),
+  });
+
 /**
  * Collects the statistics of every group, or finds them in the folder when model, text and version are those of an earlier
  * run; a run that was interrupted goes on where its last file was written. Without a fixed batch size, a model that cannot
@@ -43,14 +66,7 @@ export async function capture(
   runtime: Runtime,
   options: CaptureOptions = {},
 ): Promise<Statistics> {
-  const header = headerOf({
-    model: options.modelDigest ?? digestOfModel(model),
-    text: digestOfWindows(windows),
-    windows: windows.length,
-    tokens: windows.reduce((total, window) => total + window.length, 0),
-    firstWeight: options.firstWeight ?? 1,
-    counts: countText(windows),
-  });
+  const header = headerOfWindows(options.modelDigest ?? digestOfModel(model), windows, options);
   const folder = options.folder === undefined ? undefined : new StatisticsFolder(options.folder, header);
   const run = async (more: RunnerOptions): Promise<Statistics> => {
     const runner = new SegmentRunner(model, analysis, windows, runtime, { ...options, ...more });

@@ -19,6 +19,7 @@ import {
 } from '../set/index.js';
 import {
   type Measured,
+  orderOfText,
   prefixOf,
   SolvedFiles,
   type Solver,
@@ -26,11 +27,7 @@ import {
   solveProjections,
   solveTables,
   type TableReport,
-  type TokenOrder,
-  tokenOrder,
 } from '../solve/index.js';
-import { vocabularyOf } from '../source/index.js';
-import { readWindows } from '../text/index.js';
 import {
   distill,
   type Trained,
@@ -61,12 +58,12 @@ export async function prepare(job: Job, measured: Measured, staging: StagingFold
   const { recipe, statistics } = measured;
   const options = { ...job.options, machine };
   const pool = staging.add(new KernelPool(machine.threads));
-  const files = new SolvedFiles(keptIn(machine, 'solved'), context.log);
+  const files = new SolvedFiles(keptIn(machine, 'solved'), context.log, machine.onKept);
   const weights = await trainWeights(source, options, context);
   const blocks = staging.add(await trainBlocks(source, measured, options, pool, context));
   if (blocks !== undefined || weights !== undefined) clock.lap('train');
   const solver: Solver = { recipe, statistics, pool, files, context };
-  const order = orderOf(job, measured);
+  const order = orderOfText(source, job.options);
   const work = { ...solver, order };
   const { tables, nested } = staging.add(await solveTables(source, join(staging.path, '.tables'), work));
   clock.lap('tables');
@@ -75,20 +72,6 @@ export async function prepare(job: Job, measured: Measured, staging: StagingFold
   const reports = [...tables.map(({ report }) => report), ...nested.flatMap((table) => table.reports)];
   if (!options.standalone) requireAllFoldable(template, options.recipe.bits);
   return { solver, template, tables: reports, blocks, weights };
-}
-
-/** Tokens of a text that are counted. */
-const COUNTED = 2 ** 20;
-
-/** Ids by how often the text has them, where the recipe sets frequent ones apart. */
-function orderOf({ options, source }: Job, { windows }: Measured): TokenOrder | undefined {
-  const { recipe, text } = options;
-  const vocabulary = vocabularyOf(source);
-  if (recipe.frequentIds === undefined || vocabulary === undefined) return undefined;
-  const { window } = recipe;
-  const counted =
-    text === undefined ? windows : readWindows(text, { window, limit: Math.ceil(COUNTED / window), vocabulary });
-  return tokenOrder(counted, vocabulary);
 }
 
 /** A self-contained model joins nothing at load, and is not asked. */

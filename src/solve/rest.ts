@@ -35,6 +35,8 @@ export interface SolvedTables {
 /** What solving tables needs, with the order of rows where the recipe sets frequent ids apart. */
 export interface TablesWork extends Omit<TableWork, 'spill'> {
   readonly order?: TokenOrder | undefined;
+  /** The name of the only table to solve; default all. */
+  readonly only?: string | undefined;
 }
 
 /** The order of the rows of a table; undefined for that of ids. */
@@ -50,7 +52,8 @@ export async function solveTables(source: Source, path: string, work: TablesWork
   try {
     const tables: SolvedTable[] = [];
     const nested: NestedTable[] = [];
-    for (const table of tokenTablesOf(analysis)) {
+    const wanted = tokenTablesOf(analysis).filter(({ name }) => work.only === undefined || name === work.only);
+    for (const table of wanted) {
       let begin = 0;
       for (const part of planned.filter((each) => siteOf(each) === table.name)) {
         const order = orderOf(table, work.recipe, work.order);

@@ -1,5 +1,23 @@
 /** An order of token ids in which the frequent ones come first, so that their rows are together. */
 
+import type { Recipe } from '../recipe/index.js';
+import { type Source, vocabularyOf } from '../source/index.js';
+import { readWindows, type TextOptions } from '../text/index.js';
+
+/** Tokens of a text that are counted. */
+const COUNTED = 2 ** 20;
+
+/** Ids by how often the text has them, where the recipe sets frequent ones apart and there is text. */
+export function orderOfText(
+  source: Source,
+  { recipe, text }: { readonly recipe: Recipe; readonly text?: TextOptions | undefined },
+): TokenOrder | undefined {
+  const vocabulary = vocabularyOf(source);
+  if (recipe.frequentIds === undefined || vocabulary === undefined || text === undefined) return undefined;
+  const { window } = recipe;
+  return tokenOrder(readWindows(text, { window, limit: Math.ceil(COUNTED / window), vocabulary }), vocabulary);
+}
+
 /** Rows of a table in another order than ids. */
 export interface TokenOrder {
   /** The id of each row. */

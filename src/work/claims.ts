@@ -1,0 +1,141 @@
+/**
+ * Who runs which unit: `PLAN/claims/ID.json`, made exclusively. A claim holds as long as its heartbeat changes. Whether it does is
+ * told by whoever looks at it, with a clock of its own, so that clocks of machines and of disks do not matter. Claims save work and
+ * nothing else: two workers on one unit make the same files.
+ */
+import { randomBytes } from 'node:crypto';
+import { closeSync, linkSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { isAbandoned, ownerTag } from '../files/owner.js';
+import { explained } from '../files/staging.js';
+import type { Log } from '../log.js';
+import { claimText, factsOf, textOf } from './claim-text.js';
+import { Heartbeat } from './heartbeat.js';
+
+/** This process, for people. */
+export const workerName = (): string => `${hostname()}-${process.pid}`;
+
+/** A claim of this process. */
+export interface Claim {
+  /** False when another worker has taken it over. */
+  readonly isMine: boolean;
+  release(): void;
+}
+
+/** A claim as it was seen, and since when it has not changed. */
+interface Seen {
+  readonly text: string;
+  readonly since: number;
+}
+
+export class Claims {
+  readonly #folder: string;
+  readonly #leaseMs: number;
+  readonly #log: Log;
+  readonly #owner: string = `${ownerTag()}.${randomBytes(4).toString('hex')}`;
+  readonly #seen: Map<string, Seen> = new Map();
+  readonly #heartbeat: Heartbeat;
+  readonly #text: string;
+
+  /** A claim is given up for lost when it has not changed for `leaseSeconds`; heartbeats come four times as often. */
+  constructor(plan: string, { leaseSeconds, threads }: { leaseSeconds: number; threads: number }, log: Log) {
+    this.#folder = join(plan, 'claims');
+    this.#leaseMs = 1000 * leaseSeconds;
+    this.#log = log;
+    this.#text = claimText({ owner: this.#owner, worker: workerName(), threads });
+    this.#heartbeat = new Heartbeat(this.#leaseMs / 4);
+    mkdirSync(this.#folder, { recursive: true });
+  }
+
+  /** Claims a unit; undefined while another worker has it. */
+  take(unit: string): Claim | undefined {
+    const path = this.#pathOf(unit);
+    if (!this.#make(path)) {
+      const text = textOf(path);
+      if (text === undefined || !this.#isLost(unit, text) || !this.#remove(path, text)) return undefined;
+      this.#log.warn(`${workerIn(text)} has not finished ${unit} and gives no sign of life; the unit is taken over.`);
+      if (!this.#make(path)) return undefined;
+    }
+    this.#seen.delete(unit);
+    const owner = this.#owner;
+    const stop = this.#heartbeat.keep(path, owner);
+    return {
+      get isMine(): boolean {
+        return textOf(path)?.includes(owner) ?? false;
+      },
+      release: () => {
+        stop();
+        if (textOf(path)?.includes(owner)) rmSync(path, { force: true });
+      },
+    };
+  }
+
+  /** True while somebody has claimed a unit and may be alive. */
+  isTaken(unit: string): boolean {
+    const text = textOf(this.#pathOf(unit));
+    return text !== undefined && !this.#isLost(unit, text);
+  }
+
+  close(): void {
+    this.#heartbeat.close();
+  }
+
+  /** A claim of an ended process of this machine, or one that has been the same for too long. */
+  #isLost(unit: string, text: string): boolean {
+    const owner = factsOf(text)?.owner.split('.')[0];
+    if (owner !== undefined && isAbandoned(owner)) return true;
+    const now = performance.now();
+    const seen = this.#seen.get(unit);
+    if (seen?.text === text) return now - seen.since >= this.#leaseMs;
+    this.#seen.set(unit, { text, since: now });
+    return false;
+  }
+
+  #make(path: string): boolean {
+    let descriptor: number;
+    try {
+      descriptor = openSync(path, 'wx');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+      throw explained(error, path);
+    }
+    try {
+      writeSync(descriptor, this.#text);
+      return true;
+    } catch (error) {
+      rmSync(path, { force: true });
+      throw explained(error, path);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+
+  /** Removes a lost claim, but not one that another worker has made in its place meanwhile. */
+  #remove(path: string, lost: string): boolean {
+    const aside = `${path}.${randomBytes(4).toString('hex')}`;
+    try {
+      renameSync(path, aside);
+    } catch {
+      return false;
+    }
+    const isLost = textOf(aside) === lost;
+    if (!isLost) quietly(() => linkSync(aside, path));
+    rmSync(aside, { force: true });
+    return isLost;
+  }
+
+  #pathOf(unit: string): string {
+    return join(this.#folder, `${unit}.json`);
+  }
+}
+
+const workerIn = (text: string): string => factsOf(text)?.worker ?? 'A worker';
+
+function quietly(work: () => void): void {
+  try {
+    work();
+  } catch {
+    // Another worker has made a claim meanwhile.
+  }
+}
