@@ -100,8 +100,10 @@ export {
 export type { Precision } from './quant/precision.js';
 export {
   type Bits,
+  type BitsByPrecision,
   type CodesRecipe,
   type DistillRecipe,
+  type FrequentIds,
   type MethodName,
   type OldestRuntimes,
   type Override,
