@@ -100,8 +100,10 @@ export {
 export type { Precision } from './quant/precision.js';
 export {
   type Bits,
+  type BitsByPrecision,
   type CodesRecipe,
   type DistillRecipe,
+  type FrequentIds,
   type MethodName,
   type OldestRuntimes,
   type Override,
@@ -154,7 +156,7 @@ export {
   type Variables,
 } from './source/index.js';
 export type { TextAsked, TextInput, TextOptions } from './text/index.js';
-export type { Look } from './train/index.js';
+export type { HeldOutEvaluation } from './train/index.js';
 export {
   type FailedUnit,
   type KindStatus,

@@ -71,6 +71,7 @@ const sameAs = z
       .describe('Maximum RMS change of weights, in steps of their codes, in place of equal bytes')
       .exactOptional(),
   })
+  .describe('A set that the candidate has to be the same as')
   .exactOptional();
 
 const thresholds = z

@@ -18,9 +18,8 @@ interface Entry {
   readonly digest: RemoteFile['digest'];
 }
 
-/** A repository at one commit: its files, and where those that are wanted are put. */
+/** The files of a repository at one commit, and where those that are wanted are put. */
 interface Snapshot {
-  readonly repository: Repository;
   readonly commit: string;
   /** Folder that the paths are below. */
   readonly folder: string;
@@ -95,7 +94,6 @@ async function openSnapshot(repository: Repository, hub: HubEnvironment, context
   }
   noteCommit(storage, revision, commit);
   return {
-    repository,
     commit,
     folder: snapshotOf(storage, commit),
     paths: entries.map(({ path }) => path).toSorted(),
@@ -124,7 +122,7 @@ function offlineSnapshot(repository: Repository, storage: string): Snapshot {
     const absent = paths.find((path) => !existsSync(join(folder, path)));
     if (absent !== undefined) fail('hub-offline', name, `HF_HUB_OFFLINE is set, and ${absent} was not downloaded`);
   };
-  return { repository, commit, folder, paths: listFolder(folder), get };
+  return { commit, folder, paths: listFolder(folder), get };
 }
 
 interface Downloads {
