@@ -152,7 +152,11 @@ export {
 export type { TextAsked, TextInput, TextOptions } from './text/index.js';
 export type { Look } from './train/index.js';
 export {
+  type EmitInput,
+  type EmitResult,
+  emitPlan,
   type FailedUnit,
+  type JobEngine,
   type KindStatus,
   type MergePlanInput,
   mergePlan,

@@ -119,7 +119,7 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     unit: z
       .string()
       .min(1)
-      .describe('I/N: every N-th unit of each kind; or the id of one unit (default: all)')
+      .describe('I/N: every N-th unit of each kind; or ids of units, by commas (default: all)')
       .exactOptional(),
     threads: field.threads,
     memoryBytes: whole(field.LEAST_MEMORY)
@@ -139,6 +139,18 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     provenance: path.describe('File to write: in-toto statement of sources and recipe').exactOptional(),
   }),
   status: z.strictObject({ plan }),
+  emit: z.strictObject({
+    plan,
+    for: z.enum(['k8s', 'slurm', 'github']).describe('Engine: Kubernetes, Slurm or GitHub Actions'),
+    workers: whole(1, 4096)
+      .describe('Most workers at a time (default: as many as units can use, at most 8)')
+      .exactOptional(),
+    threads: whole(1, field.MOST_THREADS).default(4).describe('Processors of each worker'),
+    image: z.string().min(1).describe('Container image with matquant, for Kubernetes').exactOptional(),
+    claim: z.string().min(1).describe('Volume claim that holds the plan, for Kubernetes').default('matquant'),
+    output: path.describe('File to write (default: the text is printed)').exactOptional(),
+    overwrite,
+  }),
   plan: compileOptions.omit({ provenance: true }).extend({ output: path.describe('Folder of the plan') }),
   lambda: z.strictObject({
     model: field.model,
@@ -281,4 +293,5 @@ export type Verb =
   | 'plan'
   | 'work'
   | 'merge'
-  | 'status';
+  | 'status'
+  | 'emit';

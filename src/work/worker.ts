@@ -14,7 +14,10 @@ import { type Surveyed, surveyOf } from './survey.js';
 export interface WorkInput extends UnitMachine {
   /** Folder of the plan. */
   readonly plan: string;
-  /** Id of one unit, or `I/N`: every N-th unit of each kind, for array jobs. All by default. */
+  /**
+   * Ids of units joined by commas, or `I/N`: every N-th unit of each kind, for array jobs. All by default. While its units wait for
+   * others that nobody runs, a worker runs these too, so that it never waits for a job that has not been started.
+   */
   readonly unit?: string | undefined;
   /** Run one unit and return. */
   readonly once?: boolean | undefined;
@@ -85,12 +88,14 @@ class PlanWorker {
 
   async run(): Promise<WorkResult> {
     const { signal } = this.#context;
-    for (;;) {
+    for (let hasWaited = false as boolean; ; ) {
       const survey = surveyOf(this.#opened.folder, this.#units, this.#results);
       const open = this.#openIn(survey);
       const isEnough = this.#options.once === true && this.#ran.length > 0;
       if (signal.aborted || isEnough || open.length === 0) return this.#finish(survey);
-      const hasRun = await this.#runFirst(open);
+      const hasRun =
+        (await this.#runFirst(open)) || (hasWaited && (await this.#runFirst(this.#neededBy(open, survey))));
+      hasWaited = !hasRun;
       if (!hasRun) await pause(1000 * this.#options.pollSeconds, signal);
     }
   }
@@ -105,6 +110,13 @@ class PlanWorker {
       ({ unit, standing }) =>
         this.#share.has(unit.id) && (standing === 'ready' || standing === 'waiting') && this.#fits(unit),
     );
+  }
+
+  /** Units of other shares that some units wait for, directly or not. */
+  #neededBy(open: readonly Surveyed[], survey: readonly Surveyed[]): readonly Surveyed[] {
+    const needed = new Set(open.flatMap(({ unit }) => unit.needs));
+    for (const { unit } of survey.toReversed()) if (needed.has(unit.id)) for (const id of unit.needs) needed.add(id);
+    return survey.filter(({ unit }) => needed.has(unit.id) && !this.#share.has(unit.id) && this.#fits(unit));
   }
 
   #fits({ memoryBytes }: PlanUnit): boolean {
