@@ -25,6 +25,8 @@ export interface MeasureOptions extends CaptureWindowsOptions {
   readonly shards?: number;
   /** Bytes of memory that decide whether a model without text is run at all; the machine's by default. */
   readonly memoryBytes?: number;
+  /** The text as it was read before, with the same options. */
+  readonly calibration?: Calibration;
 }
 
 /** What is to be captured. */
@@ -40,6 +42,7 @@ export interface Calibration {
 
 /** Reads the text and cuts it into shards. Fails as reading a text does. */
 export function calibrationOf(source: Source, options: MeasureOptions, context: Context): Calibration {
+  if (options.calibration !== undefined) return options.calibration;
   const { recipe, statistics, shards = 1 } = options;
   const text = readText(source, options, context);
   const wanted = new Set(source.chosen.map(({ projection }) => projection.id));

@@ -19,7 +19,8 @@ const REVISION = 3;
 
 interface Header {
   readonly bits: readonly Precision[];
-  readonly report: Omit<SolveReport, 'error'> & {
+  /** Without the time that it took, so that whoever solves it writes the same bytes. */
+  readonly report: Omit<SolveReport, 'error' | 'seconds'> & {
     readonly error: readonly (readonly [Precision, { before: number; after: number }])[];
   };
 }
@@ -41,7 +42,7 @@ export class SolvedFiles extends RecordFolder<Solved> {
   }
 }
 
-function factsOf({ tables, report }: Solved): Header {
+function factsOf({ tables, report: { seconds: _, ...report } }: Solved): Header {
   return { bits: [...tables.keys()], report: { ...report, error: [...report.error] } };
 }
 
@@ -68,7 +69,7 @@ function decode({ facts, arrays }: RecordContents): Solved {
     codes: arrays.get('codes') as Uint8Array,
     parent: { scale: column('scale'), zero: column('zero') },
     tables: new Map(tables),
-    report: { ...report, error: new Map(report.error) },
+    report: { ...report, seconds: 0, error: new Map(report.error) },
   };
 }
 

@@ -8,6 +8,7 @@ import { closeSync, linkSync, mkdirSync, openSync, renameSync, rmSync, writeSync
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { isAbandoned, ownerTag } from '../files/owner.js';
+import { explained } from '../files/staging.js';
 import type { Log } from '../log.js';
 import { claimText, factsOf, textOf } from './claim-text.js';
 import { Heartbeat } from './heartbeat.js';
@@ -97,14 +98,17 @@ export class Claims {
       descriptor = openSync(path, 'wx');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-      throw error;
+      throw explained(error, path);
     }
     try {
       writeSync(descriptor, this.#text);
+      return true;
+    } catch (error) {
+      rmSync(path, { force: true });
+      throw explained(error, path);
     } finally {
       closeSync(descriptor);
     }
-    return true;
   }
 
   /** Removes a lost claim, but not one that another worker has made in its place meanwhile. */

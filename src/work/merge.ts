@@ -3,8 +3,10 @@ import { type CompileResult, compileFiles, withCompileOptions } from '../compile
 import { fail } from '../diagnostics.js';
 import { type Context, silentContext } from '../log.js';
 import { checkOptions } from '../options/index.js';
+import { requireVersion } from './made-by.js';
 import { type UnitMachine, withPlan, workFolderOf } from './open-plan.js';
 import { optionsHere, readPlan } from './plan-file.js';
+import type { Plan } from './plan-types.js';
 import { Results } from './results.js';
 import { surveyOf } from './survey.js';
 
@@ -36,9 +38,10 @@ interface MergePlanOptions {
 export async function mergePlan(input: MergePlanInput, context: Context = silentContext()): Promise<CompileResult> {
   const { plan: folder, ...own } = checkOptions<MergePlanOptions>('merge', input);
   const plan = readPlan(folder);
-  requireDone(folder, context);
+  requireVersion(plan, folder);
   const kept = workFolderOf(folder, plan);
-  // The plan is opened for its questions: version, model and text.
+  requireDone(folder, plan, new Results(folder, kept, context.log));
+  // The plan is opened for its questions: whether model and text are those that it was made for.
   await withPlan(folder, own, context, async () => undefined);
   return withCompileOptions({ ...optionsHere(plan, folder), ...own, work: kept }, context, (options) => {
     const { textSource = options.textSource } = plan;
@@ -47,9 +50,7 @@ export async function mergePlan(input: MergePlanInput, context: Context = silent
 }
 
 /** Error code `plan-open` with the first unit that is not done. */
-function requireDone(folder: string, { log }: Context): void {
-  const plan = readPlan(folder);
-  const results = new Results(folder, workFolderOf(folder, plan), log);
+function requireDone(folder: string, plan: Plan, results: Results): void {
   const units = plan.units.filter(({ kind }) => kind !== 'emit');
   const open = surveyOf(folder, units, results).filter(({ standing }) => standing !== 'done');
   const first = open.find(({ standing }) => standing === 'failed') ?? open[0];

@@ -64,9 +64,13 @@ export class UnitRunner {
   }
 
   /** The statistics of all shards. Error codes `statistics` and `damaged-file` where they are not there. */
-  measured(): Promise<Measured> {
-    this.#measured ??= measure(this.#job.source, { ...this.options, kept: true }, silentContext());
-    return this.#measured;
+  async measured(): Promise<Measured> {
+    const calibration = await this.captures();
+    this.#measured ??= measure(this.#job.source, { ...this.options, calibration, kept: true }, silentContext());
+    return this.#measured.catch((error: unknown) => {
+      this.#measured = undefined;
+      throw error;
+    });
   }
 
   /** What solving needs; results are told to `onKept`. */

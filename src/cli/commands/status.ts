@@ -16,13 +16,13 @@ export const statusCommand: Command = defineCommand({
     ['status plan --watch', 'until all units are done'],
     ['status plan --json', 'for programs'],
   ],
-  async run(values, context) {
+  async run({ plan, watch }, context) {
     const { planStatus } = await import('../../work/index.js');
-    let status = planStatus(values, context);
-    while (values.watch && isOpen(status) && !context.signal.aborted) {
+    let status = planStatus({ plan }, context);
+    while (watch && isOpen(status) && !context.signal.aborted) {
       context.progress.update({ stage: 'plan', done: status.done, total: status.total - 1, detail: lineOf(status) });
       await pause(context);
-      status = planStatus(values, context);
+      status = planStatus({ plan }, context);
     }
     return { data: status, text: render(status) };
   },
