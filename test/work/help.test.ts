@@ -28,7 +28,7 @@ describe('a share', () => {
     const { ran, done, units } = await run('1/2');
     expect(done).toBe(units);
     const names = ran.map(({ unit }) => unit);
-    expect(names).toEqual(expect.arrayContaining(ids('capture')));
+    expect(names).toEqual(expect.arrayContaining([...ids('capture')]));
     expect(names.filter((name) => name.startsWith('solve'))).toHaveLength(Math.ceil(ids('solve').length / 2));
   });
 
