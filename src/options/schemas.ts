@@ -126,6 +126,11 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
       .describe('Memory of this worker; larger units are left to others (default: as planned)')
       .exactOptional(),
     workDir: path.describe("Folder of temporary files (default: the plan's work folder)").exactOptional(),
+    queue: z
+      .string()
+      .min(1)
+      .describe('Take units from a queue: redis://HOST:PORT or postgres://HOST/DATABASE')
+      .exactOptional(),
     once: flag('Run one unit and exit'),
     retry: flag('Try units again that have failed three times'),
     pollSeconds: seconds(2).describe('Seconds between two looks at the plan while there is nothing to run'),
