@@ -3,8 +3,8 @@
  * undisturbed compilation. Counts units that were finished and run again, of which there must be none.
  *   node dist/scripts/kill-plan.js [--model FILE] [--text FILE | --ids FILE] [--kills 50] [--workers 4] [--threads 1] [--shards 4]
  *     [--seed 0] [--folder FOLDER] [-- FLAGS OF compile]
- * A worker that ends before it is killed is started again, and where the plan is done before enough kills, a new plan begins. Prints one
- * line of JSON; exit code 1 when a byte differs or a finished unit was run again.
+ * Kills come at random instants of the time that one undisturbed worker takes for all units. Where a plan is done before enough kills, a
+ * new one begins. Prints one line of JSON; exit code 1 when a byte differs or a finished unit was run again.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -92,6 +92,15 @@ function start(plan: string): ChildProcess {
   return child;
 }
 
+/** Milliseconds that one worker takes for all units when nobody kills it. */
+let wholeMs = 0;
+
+function killOne(child: ChildProcess): void {
+  if (counts.kills >= Number(values.kills)) return;
+  counts.kills++;
+  child.kill('SIGKILL');
+}
+
 /** Runs one plan to its end and kills workers on the way. */
 async function runPlan(plan: string): Promise<void> {
   run('plan', values.model, '-o', plan, ...flags);
@@ -103,15 +112,11 @@ async function runPlan(plan: string): Promise<void> {
   const worker = async (): Promise<void> => {
     for (let isDone = false; !isDone; ) {
       const child = start(plan);
-      const timer = setTimeout(
-        () => child.kill('SIGKILL'),
-        counts.kills < Number(values.kills) ? 500 + 4500 * random.uniform() : 2 ** 30,
-      );
+      const timer = setTimeout(() => killOne(child), wholeMs * random.uniform());
       const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
       clearTimeout(timer);
       look(plan);
-      if (signal === 'SIGKILL') counts.kills++;
-      else if (code !== 0) throw new Error(`a worker ends with ${code}`);
+      if (signal === null && code !== 0) throw new Error(`a worker ends with ${code}`);
       isDone = code === 0;
     }
   };
@@ -124,6 +129,11 @@ try {
   const reference = join(folder, 'reference');
   run('compile', values.model, '-o', reference, ...flags);
   const expected = JSON.stringify(digestsIn(reference));
+  const trial = join(folder, 'trial');
+  run('plan', values.model, '-o', trial, ...flags);
+  const before = performance.now();
+  run('worker', trial, '--threads', values.threads);
+  wholeMs = performance.now() - before;
   let same = true;
   for (let at = 0; counts.kills < Number(values.kills); at++) {
     const plan = join(folder, `plan-${at}`);

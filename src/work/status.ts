@@ -25,7 +25,7 @@ export interface KindStatus extends UnitCounts {
   readonly kind: UnitKind;
   /** Wall time of units that are done. */
   readonly seconds: number;
-  /** Largest memory that the plan promises for a unit, and largest that was measured; 0 where nothing was. */
+  /** Memory that the largest unit needs at least, and the largest that was measured with activations; 0 where nothing was. */
   readonly memoryBytes: number;
   readonly peakMemoryBytes: number;
 }

@@ -56,7 +56,7 @@ function render(status: PlanStatus): string {
     byteSize(each.memoryBytes),
     each.peakMemoryBytes === 0 ? '' : byteSize(each.peakMemoryBytes),
   ]);
-  const titles = ['done', 'running', 'failed', 'blocked', 'waiting', 'time', 'memory', 'measured'];
+  const titles = ['done', 'running', 'failed', 'blocked', 'waiting', 'time', 'least memory', 'peak'];
   const { runningUnits, failedUnits, unitsPerHour } = status;
   return paragraphs(
     table([{ title: 'units' }, ...titles.map(right)], rows),
