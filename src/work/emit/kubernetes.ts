@@ -89,11 +89,18 @@ const template = (request: JobRequest, containers: Fields): Fields => ({
   metadata: { labels: labels(request) },
   spec: {
     restartPolicy: 'Never',
+    terminationGracePeriodSeconds: graceOf(request),
     securityContext: { runAsNonRoot: true, runAsUser: USER, runAsGroup: USER, fsGroup: USER },
     ...containers,
     volumes: [{ name: 'plan', persistentVolumeClaim: { claimName: request.claim } }],
   },
 });
+
+/** Seconds in which a worker that is told to stop can finish its unit: twice the longest guess, up to an hour. */
+function graceOf({ plan }: JobRequest): number {
+  const longest = Math.max(...plan.units.map(({ cost }) => cost.seconds));
+  return Math.min(3600, Math.max(30, Math.ceil(2 * longest)));
+}
 
 function container(request: JobRequest, name: string, args: readonly string[]): Fields {
   const { image, threads, plan } = request;
