@@ -113,19 +113,41 @@ for (const [name, isHere, open] of SERVERS) {
       await mergePlan({ plan: copy, output: at(`${name}-set`), threads: 2 });
       expect(snapshot(at(`${name}-set`))).toEqual(snapshot(at('compiled')));
     });
-
-    it('counts a unit whose process ends as failed, and tries it again', async () => {
-      const copy = at(`${name}-again`);
-      copyPlan(fresh, copy);
-      const worker = startWorker(copy, server.url);
-      await until(() => claimsIn(copy).length > 0);
-      process.kill(processOf(copy, claimsIn(copy)[0] as string), 'SIGKILL');
-      const { code, stderr } = await worker.ended;
-      expect(stderr).toContain('has failed 1 of 3 times: The process of the unit ended with SIGKILL');
-      expect({ code, status: planStatus({ plan: copy }) }).toMatchObject({ code: 0, status: { done: 9, failed: 0 } });
-    });
   });
 }
+
+(redisPath === undefined ? describe.skip : describe)('a worker of a queue', () => {
+  let server: Server;
+  beforeAll(async () => {
+    server = await redisServer(at('one'));
+    await server.start();
+  });
+  afterAll(() => server.stop());
+
+  it('counts a unit whose process ends as failed, and tries it again', async () => {
+    const copy = at('again');
+    copyPlan(fresh, copy);
+    const worker = startWorker(copy, server.url);
+    await until(() => claimsIn(copy).length > 0);
+    process.kill(processOf(copy, claimsIn(copy)[0] as string), 'SIGKILL');
+    const { code, stderr } = await worker.ended;
+    expect(stderr).toContain('has failed 1 of 3 times: The process of the unit ended with SIGKILL');
+    expect({ code, status: planStatus({ plan: copy }) }).toMatchObject({ code: 0, status: { done: 9, failed: 0 } });
+  });
+
+  it('finishes the unit that it is at when it is told to stop', async () => {
+    const copy = at('stopped');
+    copyPlan(fresh, copy);
+    const worker = startWorker(copy, server.url);
+    await until(() => claimsIn(copy).length > 0);
+    const [claim = ''] = claimsIn(copy);
+    worker.process.kill('SIGINT');
+    const end = await worker.ended;
+    expect([end.code, ranBy(end)]).toEqual([130, [claim.replace('.json', '')]]);
+    expect(Object.keys(doneIn(copy))).toEqual(ranBy(end));
+    expect(claimsIn(copy)).toEqual([]);
+  });
+});
 
 describe('a queue', () => {
   const run = (queue: string, more: object = {}) => work({ plan: fresh, queue, ...more });

@@ -137,7 +137,7 @@ class QueueWorker {
 
   async #end(survey: readonly Surveyed[], isEnough: boolean): Promise<WorkResult> {
     const { log, signal } = this.#context;
-    if (survey.every(({ standing }) => standing === 'done')) await this.#answered(this.#queue.forget());
+    if (survey.every(({ standing }) => standing === 'done')) await answered(this.#queue.forget());
     const share = new Set(survey.map(({ unit }) => unit.id));
     const { memoryBytes } = this.#planned;
     const isStopped = signal.aborted || isEnough;
@@ -149,7 +149,7 @@ class QueueWorker {
     this.#filling ??= this.#fillPhases(survey).finally(() => {
       this.#filling = undefined;
     });
-    await this.#answered(this.#filling);
+    await answered(this.#filling, this.#context.signal);
   }
 
   async #fillPhases(survey: readonly Surveyed[]): Promise<void> {
@@ -165,31 +165,17 @@ class QueueWorker {
 
   async #take(): Promise<TakenJob | undefined> {
     this.#taking ??= this.#queue.take().catch(() => undefined);
-    const job = await this.#answered(this.#taking);
+    const job = await answered(this.#taking, this.#context.signal);
     if (job === LATE) return undefined;
     this.#taking = undefined;
     return job;
-  }
-
-  /** What a promise gives, `LATE` where it takes longer than a look at the plan may, or nothing where it failed. */
-  async #answered<T>(work: Promise<T>): Promise<T | typeof LATE | undefined> {
-    const stop = new AbortController();
-    const { signal } = this.#context;
-    const late = pause(ANSWER, AbortSignal.any([signal, stop.signal])).then((): typeof LATE => LATE);
-    try {
-      return await Promise.race([work, late]);
-    } catch {
-      return undefined;
-    } finally {
-      stop.abort();
-    }
   }
 
   async #serve(job: TakenJob): Promise<void> {
     const { unit } = job;
     if (unit === undefined || this.#results.find(unit) !== undefined) {
       if (unit === undefined) await this.#fill(this.#survey());
-      await this.#answered(job.complete());
+      await answered(job.complete());
       return;
     }
     const { log, progress } = this.#context;
@@ -200,7 +186,7 @@ class QueueWorker {
     if (outcome.kind === 'failed') {
       const { error, times } = outcome;
       log.warn(`${unit} has failed ${times} of ${MOST_FAILURES} times: ${error.message}`);
-      await this.#answered(job.fail(new Error(error.message)));
+      await answered(job.fail(new Error(error.message)));
       return;
     }
     if (outcome.kind === 'done') {
@@ -208,7 +194,7 @@ class QueueWorker {
       this.#ran.push(result);
       log.info(`${unit}: ${result.seconds.toFixed(1)} s, ${Math.ceil(result.peakMemoryBytes / 1e6)} MB.`);
     }
-    await this.#answered(job.complete());
+    await answered(job.complete());
     if (outcome.kind === 'stop') throw asError(outcome.error);
   }
 }
@@ -216,6 +202,20 @@ class QueueWorker {
 const LATE: unique symbol = Symbol('late');
 /** Milliseconds that a server may take for an answer before the plan is looked at again. */
 const ANSWER = 5000;
+const NEVER: AbortSignal = new AbortController().signal;
+
+/** What a promise gives; `LATE` where that takes too long or is no longer wanted, and nothing where it failed. */
+async function answered<T>(work: Promise<T>, signal: AbortSignal = NEVER): Promise<T | typeof LATE | undefined> {
+  const stop = new AbortController();
+  const late = pause(ANSWER, AbortSignal.any([signal, stop.signal])).then((): typeof LATE => LATE);
+  try {
+    return await Promise.race([work, late]);
+  } catch {
+    return undefined;
+  } finally {
+    stop.abort();
+  }
+}
 
 const asError = ({ code, at, message }: ErrorParts): Error =>
   Object.hasOwn(ERRORS, code) ? new CompilerError(code as ErrorCode, at, message) : new Error(message);
