@@ -116,6 +116,10 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'ONNX Runtime cannot run a model',
     remedy: 'check that this model runs in ONNX Runtime by itself',
   },
+  'capture-float64': {
+    summary: 'an operator of the model has no float64 kernel in ONNX Runtime',
+    remedy: 'set `capture` of the recipe to keep, or export the model with operators of ONNX only',
+  },
   parity: { summary: 'an emitted graph gives wrong results', remedy: 'please report this with the model' },
   'levels-differ': {
     summary: 'a graph gives other results at another graph optimization level',
@@ -125,6 +129,10 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'ONNX Runtime does not fold constants of a graph when it creates a session',
     remedy:
       'write the model with `standalone`, which needs no folding, or raise the session option optimization.constant_folding_max_output_size_in_bytes (1 GiB by default)',
+  },
+  'not-comparable': {
+    summary: 'two sets have other projections, precisions or blocks',
+    remedy: 'compare sets that were compiled by one recipe from one model',
   },
   'output-exists': { summary: 'the output cannot be written there', remedy: 'choose another output path' },
   'disk-full': { summary: 'the disk is full', remedy: 'free space or choose another disk' },
@@ -236,9 +244,11 @@ export type ErrorCode =
   | 'unsupported-model'
   | 'internal-graph'
   | 'runtime-failed'
+  | 'capture-float64'
   | 'parity'
   | 'levels-differ'
   | 'not-folded'
+  | 'not-comparable'
   | 'output-exists'
   | 'disk-full'
   | 'unsupported-target'

@@ -39,7 +39,11 @@ export interface CaptureProgress {
 }
 
 /** What names the statistics of windows, before they are captured. */
-export const headerOfWindows = (model: string, windows: readonly Window[], firstWeight: number = 1): StatisticsHeader =>
+export const headerOfWindows = (
+  model: string,
+  windows: readonly Window[],
+  { firstWeight = 1, inFloat64 = false }: Pick<CaptureOptions, 'firstWeight' | 'inFloat64'> = {},
+): StatisticsHeader =>
   headerOf({
     model,
     text: digestOfWindows(windows),
@@ -47,6 +51,7 @@ export const headerOfWindows = (model: string, windows: readonly Window[], first
     tokens: windows.reduce((total, window) => total + window.length, 0),
     firstWeight,
     counts: countText(windows),
+    ...(inFloat64 && { inFloat64 }),
   });
 
 /**
@@ -61,7 +66,7 @@ export async function capture(
   runtime: Runtime,
   options: CaptureOptions = {},
 ): Promise<Statistics> {
-  const header = headerOfWindows(options.modelDigest ?? digestOfModel(model), windows, options.firstWeight);
+  const header = headerOfWindows(options.modelDigest ?? digestOfModel(model), windows, options);
   const folder = options.folder === undefined ? undefined : new StatisticsFolder(options.folder, header);
   const run = async (more: RunnerOptions): Promise<Statistics> => {
     const runner = new SegmentRunner(model, analysis, windows, runtime, { ...options, ...more });

@@ -32,6 +32,7 @@ const indexSchema = z.strictObject({
   tokens: z.number(),
   firstWeight: z.number(),
   counts: z.strictObject({ contexts: z.number(), ids: z.number() }).optional(),
+  inFloat64: z.literal(true).optional(),
   groups: z.array(z.strictObject({ group: z.string(), file: z.string().regex(/^[^/\\]+$/) })),
 });
 

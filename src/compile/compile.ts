@@ -59,7 +59,7 @@ export function compileFiles(options: CompileOptions, context: Context): Promise
     const { provenance } = options;
     if (provenance !== undefined) {
       const { files } = result;
-      writeStatement(provenance, { options: job.options, files, startedOn, finishedOn: new Date() });
+      await writeStatement(provenance, { job, files, startedOn, finishedOn: new Date() });
     }
     return result;
   });

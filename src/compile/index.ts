@@ -27,7 +27,5 @@ export {
   searchLambda,
 } from './lambda-search.js';
 export { type Job, open, reopen } from './open.js';
-export type { PassPage } from './passes.js';
-export { explainPass, listPasses } from './passes.js';
 export type { ProjectionReport } from './projection-report.js';
 export { type LastStage, runStages } from './run-stages.js';

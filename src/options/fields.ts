@@ -129,6 +129,11 @@ export const input: { readonly file: Optional<z.ZodType<string>>; readonly hub: 
     .exactOptional(),
 };
 
+/** Folders that `compile` writes for others to load. */
+export const FORMATS = ['transformers.js', 'genai', 'onnxruntime'] as const;
+/** A kind of folder. */
+export type Format = (typeof FORMATS)[number];
+
 /** A recipe is checked by its own schema, which knows more than types. */
 export const recipe: Optional<z.ZodType> = z
   .looseObject({})

@@ -17,12 +17,11 @@ const BITS = whole(2, 8);
 const AVERAGE = z.number().min(1).max(8);
 const text = field.modelText.exactOptional();
 
+const METHODS = ['dp', 'greedy', 'local', 'evolution'] as const;
+
 const search = {
   per: z.enum(['layer', 'projection']).default('layer').describe('Choose a precision per layer or per projection'),
-  method: z
-    .enum(['dp', 'greedy', 'local', 'evolution'])
-    .describe('Search method (default: local with text, else dp)')
-    .exactOptional(),
+  method: z.enum(METHODS).describe('Search method (default: local with text, else dp)').exactOptional(),
   shape: z
     .enum(['pyramid', 'reverse', 'increasing', 'decreasing'])
     .describe('Named shape of the MatQuant paper instead of a search')
@@ -56,6 +55,23 @@ const goal = z
   .refine((value) => Object.keys(value).length === 1, {
     error: 'takes exactly one of averageBits, targetBytes, maxKl and bitsFile',
   });
+
+const sameAs = z
+  .strictObject({
+    set: path.describe('Set (.json or folder) that the candidate has to be the same as'),
+    maxCodeShare: z
+      .number()
+      .min(0)
+      .max(1)
+      .describe('Maximum share of different codes at any precision, 0 to 1, in place of equal bytes')
+      .exactOptional(),
+    maxWeightChange: z
+      .number()
+      .nonnegative()
+      .describe('Maximum RMS change of weights, in steps of their codes, in place of equal bytes')
+      .exactOptional(),
+  })
+  .exactOptional();
 
 const thresholds = z
   .strictObject({
@@ -91,10 +107,7 @@ const plan = path.describe('Folder of a plan');
 const seconds = (usual: number): z.ZodDefault<z.ZodNumber> => z.number().positive().max(86_400).default(usual);
 
 const packaged = {
-  for: z
-    .array(z.enum(['transformers.js', 'genai', 'onnxruntime']))
-    .min(1)
-    .describe('Write a folder that loads as it is'),
+  for: z.array(z.enum(field.FORMATS)).min(1).describe('Write a folder that loads as it is'),
   chunkBytes: whole(1).describe('Most bytes of a data file for transformers.js').exactOptional(),
 };
 
@@ -199,7 +212,7 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     set: field.set,
     averageBits: z.array(AVERAGE).min(1).default([2.5, 3, 3.5, 4]).describe('Average bits to search at'),
     methods: z
-      .array(z.enum(['dp', 'greedy', 'local', 'evolution']))
+      .array(z.enum(METHODS))
       .min(1)
       .default(['greedy', 'dp', 'local'])
       .describe('Search methods to run at each average'),
@@ -239,6 +252,7 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     thresholds,
     budget: path.describe('File of limits by model, matquant.budget.json').exactOptional(),
     digests: paths.describe('Sets (.json or folder) or models whose digests are checked').exactOptional(),
+    sameAs,
     text,
     window: field.window,
     windows: z

@@ -170,6 +170,9 @@ function fromOrt(tensor: Tensor): HostTensor {
 /** The version of the package that is installed, which decides what a model may use. */
 const { version: VERSION } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
 
+/** Package and version, as manifests name the runtime. */
+export const RUNTIME_PACKAGE: string = `onnxruntime-node ${VERSION}`;
+
 /** The runtime as messages name it where its limits show. */
 export const RUNTIME: string = `ONNX Runtime ${VERSION} (onnxruntime-node, bundled)`;
 

@@ -99,6 +99,7 @@ async function captureWindows(
     scope: (projection) => wanted.has(projection),
     hints: readHints(source.path),
     ...(modelDigest !== undefined && { modelDigest }),
+    inFloat64: inFloat64(options.recipe),
     ...(place.folder !== undefined && { folder: place.folder }),
     signal: context.signal,
     log: context.log,
@@ -120,12 +121,15 @@ async function captureWindows(
 async function openKept(
   windows: readonly Int32Array[],
   modelDigest: string,
-  { machine, part }: CaptureWindowsOptions & { readonly part: Part },
+  { machine, part, recipe }: CaptureWindowsOptions & { readonly part: Part },
 ): Promise<Captured> {
   const folder = keptIn(machine, part.folder) ?? fail('work-folder', part.folder, 'No work folder is given');
-  const statistics = await openStatistics(folder, headerOfWindows(modelDigest, windows));
+  const header = headerOfWindows(modelDigest, windows, { inFloat64: inFloat64(recipe) });
+  const statistics = await openStatistics(folder, header);
   return { statistics, close: () => undefined };
 }
+
+const inFloat64 = ({ capture }: Recipe): boolean => capture === 'float64';
 
 /** Statistics from folders, added up. Fails with `statistics` when they are another model's or lack an input. */
 export async function statisticsOf(

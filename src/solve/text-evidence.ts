@@ -32,7 +32,7 @@ export function textEvidence(
   vocabulary: number,
 ): TextEvidence & { weightOf(k: number): number } {
   const widest = Math.max(1, ...projections.map(({ k }) => k));
-  const weightOf = (k: number): number => textWeight(counts, k, vocabulary);
+  const weightOf = (k: number): number => textWeight(counts, k, vocabulary, tokens);
   return {
     tokens,
     contexts: counts.contexts,

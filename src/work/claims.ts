@@ -18,8 +18,7 @@ export const workerName = (): string => `${hostname()}-${process.pid}`;
 
 /** A claim of this process. */
 export interface Claim {
-  /** False when another worker has taken it over. */
-  readonly isMine: boolean;
+  /** Gives it up, unless another worker has taken it over. */
   release(): void;
 }
 
@@ -33,17 +32,16 @@ export class Claims {
   readonly #folder: string;
   readonly #leaseMs: number;
   readonly #log: Log;
-  readonly #owner: string = `${ownerTag()}.${randomBytes(4).toString('hex')}`;
   readonly #seen: Map<string, Seen> = new Map();
   readonly #heartbeat: Heartbeat;
-  readonly #text: string;
+  readonly #threads: number;
 
   /** A claim is given up for lost when it has not changed for `leaseSeconds`; heartbeats come four times as often. */
   constructor(plan: string, { leaseSeconds, threads }: { leaseSeconds: number; threads: number }, log: Log) {
     this.#folder = join(plan, 'claims');
     this.#leaseMs = 1000 * leaseSeconds;
     this.#log = log;
-    this.#text = claimText({ owner: this.#owner, worker: workerName(), threads });
+    this.#threads = threads;
     this.#heartbeat = new Heartbeat(this.#leaseMs / 4);
     mkdirSync(this.#folder, { recursive: true });
   }
@@ -51,19 +49,18 @@ export class Claims {
   /** Claims a unit; undefined while another worker has it. */
   take(unit: string): Claim | undefined {
     const path = this.#pathOf(unit);
-    if (!this.#make(path)) {
+    // Of this claim alone: whoever sees another one knows that it is new.
+    const owner = `${ownerTag()}.${randomBytes(4).toString('hex')}`;
+    const own = claimText({ owner, worker: workerName(), threads: this.#threads });
+    if (!make(path, own)) {
       const text = textOf(path);
       if (text === undefined || !this.#isLost(unit, text) || !this.#remove(path, text)) return undefined;
       this.#log.warn(`${workerIn(text)} has not finished ${unit} and gives no sign of life; the unit is taken over.`);
-      if (!this.#make(path)) return undefined;
+      if (!make(path, own)) return undefined;
     }
     this.#seen.delete(unit);
-    const owner = this.#owner;
     const stop = this.#heartbeat.keep(path, owner);
     return {
-      get isMine(): boolean {
-        return textOf(path)?.includes(owner) ?? false;
-      },
       release: () => {
         stop();
         if (textOf(path)?.includes(owner)) rmSync(path, { force: true });
@@ -92,25 +89,6 @@ export class Claims {
     return false;
   }
 
-  #make(path: string): boolean {
-    let descriptor: number;
-    try {
-      descriptor = openSync(path, 'wx');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-      throw explained(error, path);
-    }
-    try {
-      writeSync(descriptor, this.#text);
-      return true;
-    } catch (error) {
-      rmSync(path, { force: true });
-      throw explained(error, path);
-    } finally {
-      closeSync(descriptor);
-    }
-  }
-
   /** Removes a lost claim, but not one that another worker has made in its place meanwhile. */
   #remove(path: string, lost: string): boolean {
     const aside = `${path}.${randomBytes(4).toString('hex')}`;
@@ -127,6 +105,26 @@ export class Claims {
 
   #pathOf(unit: string): string {
     return join(this.#folder, `${unit}.json`);
+  }
+}
+
+/** Makes a claim; false where there is one. */
+function make(path: string, text: string): boolean {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, 'wx');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw explained(error, path);
+  }
+  try {
+    writeSync(descriptor, text);
+    return true;
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw explained(error, path);
+  } finally {
+    closeSync(descriptor);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { CompileInput, CompileResult } from '../../compile/index.js';
 import { fail } from '../../diagnostics.js';
 import type { Context } from '../../log.js';
-import { describeOption as help } from '../../options/index.js';
+import { choicesOf, describeOption as help } from '../../options/index.js';
 import type { Format } from '../../package/index.js';
 import { type Command, defineCommand } from '../command.js';
 import { compileFlags, inputOf } from '../compile-flags.js';
@@ -20,7 +20,7 @@ export const compileCommand: Command = defineCommand({
     for: {
       type: 'array',
       describe: `${help('compileFor', 'for')}; repeatable`,
-      choices: ['transformers.js', 'genai', 'onnxruntime'],
+      choices: choicesOf('compileFor', 'for'),
     },
     provenance: { type: 'string', describe: help('compile', 'provenance') },
     ...rest,
