@@ -7,8 +7,12 @@ import { compile } from '../../src/compile/compile.js';
 import { silentContext } from '../../src/log.js';
 import { mergePlan } from '../../src/work/merge.js';
 import { plan } from '../../src/work/plan.js';
+import { readPlan } from '../../src/work/plan-file.js';
+import { addressOf } from '../../src/work/queue/address.js';
+import { openBullQueue } from '../../src/work/queue/bull-queue.js';
 import { optional } from '../../src/work/queue/packages.js';
 import { UnitProcess } from '../../src/work/queue/unit-process.js';
+import type { TakenJob } from '../../src/work/queue/unit-queue.js';
 import { planStatus } from '../../src/work/status.js';
 import { type WorkResult, work } from '../../src/work/worker.js';
 import { root, temporaryFolder } from '../support/paths.js';
@@ -90,6 +94,30 @@ for (const [name, isHere, open] of SERVERS) {
     });
     afterAll(() => server.stop());
 
+    it('hands out every unit once, the largest first, and ends a phase behind all of its units', async () => {
+      const options = { plan: 'test', classes: ['2MiB', '1MiB'], leaseSeconds: 30, log: silentContext().log };
+      const queue = await openBullQueue({ address: addressOf(server.url), ...options });
+      const unit = (id: string, memoryClass: string, priority: number) => ({ id, memoryClass, priority });
+      const first = [unit('a', '1MiB', 2), unit('b', '2MiB', 3), unit('c', '1MiB', 1)];
+      for (const _ of [1, 2]) await queue.fill(1, first);
+      // A class that this worker does not hold.
+      await queue.fill(2, [unit('d', '4MiB', 1)]);
+      const [b, c, a] = [await queue.take(), await queue.take(), await queue.take()];
+      expect([b?.unit, c?.unit, a?.unit, await queue.take()]).toEqual(['b', 'c', 'a', undefined]);
+      for (const each of [b, c]) await each?.complete();
+      await a?.fail(new Error('once'));
+      const taken: TakenJob[] = [];
+      while (taken.length < 2) {
+        const job = await queue.take();
+        if (job !== undefined) taken.push(job);
+        await job?.complete();
+      }
+      expect(taken.map((job) => job.unit)).toEqual(['a', undefined]);
+      expect(await queue.take()).toBeUndefined();
+      await queue.forget();
+      await queue.close();
+    });
+
     it('survives a worker that is killed and a server that goes away, and runs no finished unit again', async () => {
       const copy = at(`${name}-plan`);
       copyPlan(fresh, copy);
@@ -133,6 +161,17 @@ for (const [name, isHere, open] of SERVERS) {
     const { code, stderr } = await worker.ended;
     expect(stderr).toContain('has failed 1 of 3 times: The process of the unit ended with SIGKILL');
     expect({ code, status: planStatus({ plan: copy }) }).toMatchObject({ code: 0, status: { done: 9, failed: 0 } });
+  });
+
+  it('takes only units that fit its memory', async () => {
+    const copy = at('small');
+    copyPlan(fresh, copy);
+    const sizes = readPlan(copy).units.map((unit) => unit.memoryBytes);
+    const memoryBytes = Math.min(...sizes);
+    const fitting = sizes.filter((size) => size <= memoryBytes).length;
+    const { ran, left } = await work({ plan: copy, queue: server.url, memoryBytes, threads: 1, pollSeconds: 0.1 });
+    expect([ran.length, left.length]).toEqual([fitting, sizes.length - 1 - fitting]);
+    expect(left.length).toBeGreaterThan(0);
   });
 
   it('finishes the unit that it is at when it is told to stop', async () => {

@@ -77,7 +77,7 @@ export function emitPlan(input: EmitInput, { log }: Context = silentContext()): 
   const plan = readPlan(options.plan);
   requireVersion(plan, options.plan);
   const version = TOOL.split(' ')[1] as string;
-  const path = relative('.', folder).replaceAll('\\', '/') || '.';
+  const path = (relative('.', folder).replaceAll('\\', '/') || '.').replace(/^-/, './-');
   if (options.for === 'github') requireInRepository(plan, options.plan, path);
   if (options.for !== 'slurm') sayAbsolute(plan, log);
   const phases = phasesOf(plan.units);

@@ -31,7 +31,7 @@ const indented = (lines: readonly string[], first: string, rest: string): readon
 /** Several lines of printable ASCII, the first of them not indented. */
 const isScript = (text: string): boolean => /^[!-~][\n -~]*\n$/.test(text);
 
-const PLAIN = /^[A-Za-z][\w./-]*( [\w./-]+)*$/;
+const PLAIN = /^[A-Za-z/][\w./@-]*( [\w./@-]+)*$/;
 /** Words that some parser takes for something else. */
 const WORDS = /^(true|false|yes|no|on|off|null|y|n)$/i;
 
