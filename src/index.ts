@@ -162,6 +162,7 @@ export {
   type FailedUnit,
   type JobEngine,
   type KindStatus,
+  type LostUnit,
   type MergePlanInput,
   mergePlan,
   type Plan,

@@ -12,6 +12,7 @@ import { explained } from '../files/staging.js';
 import type { Log } from '../log.js';
 import { claimText, factsOf, textOf } from './claim-text.js';
 import { Heartbeat } from './heartbeat.js';
+import { saveLoss } from './losses.js';
 
 /** This process, for people. */
 export const workerName = (): string => `${hostname()}-${process.pid}`;
@@ -28,16 +29,27 @@ interface Seen {
   readonly since: number;
 }
 
+interface ClaimOptions {
+  readonly leaseSeconds: number;
+  readonly threads: number;
+  /** A clock in milliseconds that only runs forward; tests pass their own. */
+  readonly now?: () => number;
+}
+
 export class Claims {
+  readonly #plan: string;
   readonly #folder: string;
   readonly #leaseMs: number;
   readonly #log: Log;
   readonly #seen: Map<string, Seen> = new Map();
   readonly #heartbeat: Heartbeat;
   readonly #threads: number;
+  readonly #now: () => number;
 
   /** A claim is given up for lost when it has not changed for `leaseSeconds`; heartbeats come four times as often. */
-  constructor(plan: string, { leaseSeconds, threads }: { leaseSeconds: number; threads: number }, log: Log) {
+  constructor(plan: string, { leaseSeconds, threads, now = () => performance.now() }: ClaimOptions, log: Log) {
+    this.#now = now;
+    this.#plan = plan;
     this.#folder = join(plan, 'claims');
     this.#leaseMs = 1000 * leaseSeconds;
     this.#log = log;
@@ -55,7 +67,9 @@ export class Claims {
     if (!make(path, own)) {
       const text = textOf(path);
       if (text === undefined || !this.#isLost(unit, text) || !this.#remove(path, text)) return undefined;
-      this.#log.warn(`${workerIn(text)} has not finished ${unit} and gives no sign of life; the unit is taken over.`);
+      const worker = factsOf(text)?.worker ?? 'A worker';
+      saveLoss(this.#plan, unit, worker);
+      this.#log.warn(`${worker} has not finished ${unit} and gives no sign of life; the unit is taken over.`);
       if (!make(path, own)) return undefined;
     }
     this.#seen.delete(unit);
@@ -82,7 +96,7 @@ export class Claims {
   #isLost(unit: string, text: string): boolean {
     const owner = factsOf(text)?.owner.split('.')[0];
     if (owner !== undefined && isAbandoned(owner)) return true;
-    const now = performance.now();
+    const now = this.#now();
     const seen = this.#seen.get(unit);
     if (seen?.text === text) return now - seen.since >= this.#leaseMs;
     this.#seen.set(unit, { text, since: now });
@@ -127,8 +141,6 @@ function make(path: string, text: string): boolean {
     closeSync(descriptor);
   }
 }
-
-const workerIn = (text: string): string => factsOf(text)?.worker ?? 'A worker';
 
 function quietly(work: () => void): void {
   try {
