@@ -158,7 +158,11 @@ export {
 export type { TextAsked, TextInput, TextOptions } from './text/index.js';
 export type { HeldOutEvaluation } from './train/index.js';
 export {
+  type EmitInput,
+  type EmitResult,
+  emitPlan,
   type FailedUnit,
+  type JobEngine,
   type KindStatus,
   type LostUnit,
   type MergePlanInput,
