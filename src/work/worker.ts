@@ -7,14 +7,10 @@ import { type OpenPlan, type UnitMachine, withPlan, workFolderOf } from './open-
 import { pause } from './pause.js';
 import type { PlanUnit } from './plan-types.js';
 import { Results, type UnitResult } from './results.js';
-<<<<<<< HEAD
-import { isOfTheUnit, megabytes, requireFits, runOpened } from './run-unit.js';
-=======
 import { isOfTheUnit, runOpened } from './run-unit.js';
->>>>>>> mv
 import { shareOf } from './share.js';
 import { isOpen, type Surveyed, surveyOf } from './survey.js';
-import { endOf, type WorkResult } from './work-end.js';
+import { endOf, sayWaiting, type WorkResult } from './work-end.js';
 
 export type { WorkResult } from './work-end.js';
 
@@ -98,18 +94,12 @@ class PlanWorker {
       const survey = surveyOf(this.#opened.folder, this.#units, this.#results);
       const open = this.#openIn(survey);
       const isEnough = this.#options.once === true && this.#ran.length > 0;
-<<<<<<< HEAD
-      if (signal.aborted || isEnough || open.length === 0) return this.#finish(survey);
-      if (await this.#runFirst(open)) continue;
-      this.#sayWaiting(survey);
-      await pause(1000 * this.#options.pollSeconds, signal);
-=======
       if (signal.aborted || isEnough || open.length === 0) return this.#finish(survey, isEnough);
       const hasRun =
         (await this.#runFirst(open)) || (hasWaited && (await this.#runFirst(this.#neededBy(open, survey))));
+      if (!hasRun) this.#sayWaiting(survey);
       hasWaited = !hasRun;
       if (!hasRun) await pause(1000 * this.#options.pollSeconds, signal);
->>>>>>> mv
     }
   }
 
@@ -120,8 +110,6 @@ class PlanWorker {
   /** Units of the share that are still to be run and fit the memory. */
   #openIn(survey: readonly Surveyed[]): readonly Surveyed[] {
     return survey.filter(({ unit, standing }) => this.#share.has(unit.id) && isOpen(standing) && this.#fits(unit));
-<<<<<<< HEAD
-=======
   }
 
   /** Units of other shares that some units wait for, directly or not. */
@@ -129,7 +117,6 @@ class PlanWorker {
     const needed = new Set(open.flatMap(({ unit }) => unit.needs));
     for (const { unit } of survey.toReversed()) if (needed.has(unit.id)) for (const id of unit.needs) needed.add(id);
     return survey.filter(({ unit }) => needed.has(unit.id) && !this.#share.has(unit.id) && this.#fits(unit));
->>>>>>> mv
   }
 
   #fits({ memoryBytes }: PlanUnit): boolean {
@@ -173,38 +160,12 @@ class PlanWorker {
     }
   }
 
-<<<<<<< HEAD
-  /** Says once that it waits, and for whom: where a unit takes more memory than it has, that may be for ever. */
+  /** Says once that it waits, and for whom. */
   #sayWaiting(survey: readonly Surveyed[]): void {
-    if (this.#hasSaid) return;
+    if (!this.#hasSaid) sayWaiting(survey, this.#opened.machine.memoryBytes, this.#context.log);
     this.#hasSaid = true;
-    const { log } = this.#context;
-    const large = survey.find(({ unit, standing }) => isOpen(standing) && !this.#fits(unit))?.unit;
-    if (large === undefined) log.info('Waiting for units of other workers.');
-    else log.warn(`Waiting for a worker with more memory: ${large.id} needs ${megabytes(large.memoryBytes)}.`);
   }
 
-  #finish(survey: readonly Surveyed[]): WorkResult {
-    const own = survey.filter(({ unit }) => this.#share.has(unit.id));
-    const interrupted = this.#context.signal.aborted;
-    const isEnough = this.#options.once === true && this.#ran.length > 0;
-    const left = own.filter(({ unit, standing }) => isOpen(standing) && !this.#fits(unit)).map(({ unit }) => unit);
-    if (!interrupted && !isEnough) {
-      reportFailures(survey, this.#share);
-      if (left.length > 0) this.#sayLeft(left);
-    }
-    const done = own.filter(({ standing }) => standing === 'done').length;
-    return { ran: this.#ran, done, units: own.length, left: left.map(({ id }) => id), interrupted };
-  }
-
-  /** A worker that could do nothing at all is of no use; one that did what it could leaves the rest to others. */
-  #sayLeft(left: readonly PlanUnit[]): void {
-    const largest = left.toSorted((a, b) => b.memoryBytes - a.memoryBytes)[0] as PlanUnit;
-    if (this.#ran.length === 0) requireFits(largest, this.#opened.machine.memoryBytes);
-    this.#context.log.warn(
-      `${left.length} units are left to workers with more memory: ${largest.id} needs ${megabytes(largest.memoryBytes)}.`,
-    );
-=======
   #finish(survey: readonly Surveyed[], isEnough: boolean): WorkResult {
     const { log, signal } = this.#context;
     const isStopped = signal.aborted || isEnough;
@@ -218,7 +179,6 @@ class PlanWorker {
       interrupted: signal.aborted,
       log,
     });
->>>>>>> mv
   }
 }
 
