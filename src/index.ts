@@ -158,6 +158,7 @@ export type { HeldOutEvaluation } from './train/index.js';
 export {
   type FailedUnit,
   type KindStatus,
+  type LostUnit,
   type MergePlanInput,
   mergePlan,
   type Plan,

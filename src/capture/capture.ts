@@ -1,12 +1,15 @@
 /** The capture pass: one run of the float model over the calibration text, segment by segment, for the statistics of its inputs. */
+import { createHash } from 'node:crypto';
 import type { ModelAnalysis } from '../analysis/projection.js';
 import type { Segment } from '../analysis/segments.js';
 import { isRuntimeFailure } from '../diagnostics.js';
 import type { Log } from '../log.js';
+import { importModel } from '../onnx/convert/import.js';
 import type { Model } from '../onnx/ir/graph.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { Window } from '../text/index.js';
 import { countText } from './evidence.js';
+import { graphRoles } from './graph-feeds.js';
 import { digestOfModel } from './model-digest.js';
 import { type RunnerOptions, SegmentRunner } from './segment-runner.js';
 import {
@@ -38,15 +41,21 @@ export interface CaptureProgress {
   readonly secondsLeft: number | undefined;
 }
 
+/** What statistics depend on beside model and windows. */
+interface HeaderOptions extends Pick<CaptureOptions, 'firstWeight' | 'inFloat64'> {
+  /** Digest of the text; that of the windows by default. */
+  readonly text?: string;
+}
+
 /** What names the statistics of windows, before they are captured. */
 export const headerOfWindows = (
   model: string,
   windows: readonly Window[],
-  { firstWeight = 1, inFloat64 = false }: Pick<CaptureOptions, 'firstWeight' | 'inFloat64'> = {},
+  { firstWeight = 1, inFloat64 = false, text = digestOfWindows(windows) }: HeaderOptions = {},
 ): StatisticsHeader =>
   headerOf({
     model,
-    text: digestOfWindows(windows),
+    text,
     windows: windows.length,
     tokens: windows.reduce((total, window) => total + window.length, 0),
     firstWeight,
@@ -66,7 +75,8 @@ export async function capture(
   runtime: Runtime,
   options: CaptureOptions = {},
 ): Promise<Statistics> {
-  const header = headerOfWindows(options.modelDigest ?? digestOfModel(model), windows, options);
+  const text = digestOfText(model, windows, options.hints);
+  const header = headerOfWindows(options.modelDigest ?? digestOfModel(model), windows, { ...options, text });
   const folder = options.folder === undefined ? undefined : new StatisticsFolder(options.folder, header);
   const run = async (more: RunnerOptions): Promise<Statistics> => {
     const runner = new SegmentRunner(model, analysis, windows, runtime, { ...options, ...more });
@@ -87,6 +97,16 @@ export async function capture(
     if (!mayBeBatch) throw error;
     return run({ batch: 1 });
   }
+}
+
+/** Of the windows, and of the model that makes vectors of them where the decoder takes vectors. */
+export function digestOfText(model: Model, windows: readonly Window[], hints: RunnerOptions['hints']): string {
+  const ids = digestOfWindows(windows);
+  const takesVectors = [...graphRoles(model).values()].some(({ role }) => role === 'vectors');
+  if (hints?.embedding === undefined || !takesVectors) return ids;
+  return createHash('sha256')
+    .update(`${ids} ${digestOfModel(importModel(hints.embedding))}`)
+    .digest('hex');
 }
 
 /** Runs the segments in turn; groups whose files are there already are not collected again. */

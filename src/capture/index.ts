@@ -1,12 +1,13 @@
 /** Segments of the model run over windows: statistics of the inputs of projections. */
 export { blendStatistics } from './blended-statistics.js';
-export { capture, headerOfWindows } from './capture.js';
+export { capture, digestOfText, headerOfWindows } from './capture.js';
 export { denseTensor } from './dense-tensor.js';
 export { countText, isEnough, needOf, type TextCounts, type TextNeed, textWeight } from './evidence.js';
 export type { StreamStatistics } from './gram.js';
 export { GraphFeeder, graphRoles, portOf } from './graph-feeds.js';
 export { type Group, type Plan, planCapture } from './groups.js';
 export { digestOfModel } from './model-digest.js';
+export { shrinkRouted } from './routed-statistics.js';
 export { SegmentFiles } from './segment-files.js';
 export { buildSegmentModel, type Edge, type SegmentModel } from './segment-model.js';
 export type { Override, RunRequest } from './segment-request.js';

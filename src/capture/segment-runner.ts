@@ -112,6 +112,7 @@ export class SegmentRunner {
 
   /** Removes the temporary folder with everything in it. */
   close(): void {
+    this.#feeder.close().catch(() => undefined);
     this.#files?.files.close();
     this.#files = undefined;
     rmSync(this.#folder, { recursive: true, force: true });
@@ -171,7 +172,7 @@ export class SegmentRunner {
   }
 
   async #runOne({ session, model, stream }: Opened, batch: Batch, more: Feeds): Promise<Outputs> {
-    const feeds = { ...this.#feeder.feeds(model.graphInputs, batch), ...more };
+    const feeds = { ...(await this.#feeder.read(model.graphInputs, batch)), ...more };
     for (const { name, value } of model.liveIn) feeds[name] = await stream.read(value, batch);
     if (model.rowScale !== undefined) {
       const scale = rowScaleOf(batch, this.#firstWeight);

@@ -6,6 +6,7 @@ import {
   capture,
   checkStatistics,
   digestOfModel,
+  digestOfText,
   headerOfWindows,
   mergeStatistics,
   openStatistics,
@@ -89,7 +90,7 @@ async function captureWindows(
   context: Context,
 ): Promise<Captured> {
   const { part, modelDigest } = options;
-  if (options.kept && modelDigest !== undefined) return openKept(windows, modelDigest, options);
+  if (options.kept && modelDigest !== undefined) return openKept(source, windows, modelDigest, options);
   const memoryBytes = spareMemory(source, options.recipe, options.machine.memoryBytes);
   const machine = { ...options.machine, memoryBytes };
   const place = placeFor(projections, machine, part);
@@ -119,12 +120,14 @@ async function captureWindows(
 
 /** Statistics that are in the work folder. Error codes `statistics` and `damaged-file` where they are not. */
 async function openKept(
+  source: Source,
   windows: readonly Int32Array[],
   modelDigest: string,
   { machine, part, recipe }: CaptureWindowsOptions & { readonly part: Part },
 ): Promise<Captured> {
   const folder = keptIn(machine, part.folder) ?? fail('work-folder', part.folder, 'No work folder is given');
-  const header = headerOfWindows(modelDigest, windows, { inFloat64: inFloat64(recipe) });
+  const text = digestOfText(source.model, windows, readHints(source.path));
+  const header = headerOfWindows(modelDigest, windows, { text, inFloat64: inFloat64(recipe) });
   const statistics = await openStatistics(folder, header);
   return { statistics, close: () => undefined };
 }

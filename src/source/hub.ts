@@ -6,7 +6,7 @@ import type { Context } from '../log.js';
 import { dataLocations } from '../onnx/convert/data-locations.js';
 import { download, type RemoteFile } from './download.js';
 import type { HubEnvironment } from './environment.js';
-import { chooseGraph, companionsOf, listFolder, modelFolder } from './folder.js';
+import { chooseGraph, companionsOf, listFolder, modelFolder, partsOf } from './folder.js';
 import { blobOf, cachedCommit, isCommit, linkBlob, noteCommit, snapshotOf, storageOf } from './hub-cache.js';
 import { fileUrl, hubFetch, type Repository } from './hub-requests.js';
 import type { ModelFolder } from './model-folder.js';
@@ -50,8 +50,11 @@ export async function openHubModel(
   const snapshot = await openSnapshot(repository, hub, context);
   const { folder, paths, commit } = snapshot;
   const graph = chooseGraph(paths, file, `hf:${repository.name}`);
-  await snapshot.get([graph, ...companionsOf(paths, graph)]);
-  const data = dataLocations(join(folder, graph)).map((location) => posix.join(posix.dirname(graph), location));
+  const graphs = [graph, ...partsOf(paths, graph)];
+  await snapshot.get([...graphs, ...companionsOf(paths, graph)]);
+  const data = graphs.flatMap((each) =>
+    dataLocations(join(folder, each)).map((location) => posix.join(posix.dirname(each), location)),
+  );
   // A data file that the repository does not have is reported when the graph is read.
   await snapshot.get(data.filter((path) => paths.includes(path)));
   const name = posix.basename(repository.name);

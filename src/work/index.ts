@@ -10,6 +10,7 @@ export { runUnit } from './run-unit.js';
 export {
   type FailedUnit,
   type KindStatus,
+  type LostUnit,
   type PlanStatus,
   planStatus,
   type RunningUnit,

@@ -26,7 +26,7 @@ export interface UnitSubject {
   readonly group?: string;
   /** Their ids. */
   readonly projections?: readonly string[];
-  readonly table?: 'embedding' | 'head';
+  readonly table?: string;
   readonly precisions?: readonly number[];
 }
 

@@ -132,7 +132,7 @@ function save(folder: string, made: Plan, own: TextOptions | undefined, overwrit
       path,
       'There is a plan of another model, text or options: choose another folder or set `overwrite`',
     );
-  for (const name of ['done', 'claims', 'failed']) rmSync(join(folder, name), { recursive: true, force: true });
+  for (const name of ['done', 'claims', 'failed', 'lost']) rmSync(join(folder, name), { recursive: true, force: true });
   if (own !== undefined && 'ids' in own)
     staged(join(folder, SELF_TEXT), (temporary) => copyFileSync(own.ids, temporary));
   writePlan(folder, made);

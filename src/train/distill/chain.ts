@@ -107,7 +107,7 @@ export class Chain {
         loss,
         liveIn,
         tables: columns,
-      } = await part.backward(this.#feeds(part, taught, tables, cuts), adjoints, cuts);
+      } = await part.backward(await this.#feeds(part, taught, tables, cuts), adjoints, cuts);
       if (part === this.#parts.at(-1)) total = loss;
       for (const [name, gradient] of columns) found.set(name, gradient);
       for (const [value, gradient] of liveIn) addTo(adjoints, value, gradient);
@@ -117,6 +117,7 @@ export class Chain {
 
   async close(): Promise<void> {
     for (const part of this.#parts) await part.close();
+    await this.#feeder.close();
     this.#files.close();
   }
 
@@ -124,25 +125,25 @@ export class Chain {
   async #outputs(taught: TaughtExample, tables: Learning): Promise<Outputs> {
     const cuts = await this.#forward(taught, tables);
     const last = this.#parts.at(-1) as Part;
-    return last.forward(this.#feeds(last, taught, tables, cuts));
+    return last.forward(await this.#feeds(last, taught, tables, cuts));
   }
 
   /** The values at the cuts. */
   async #forward(taught: TaughtExample, tables: Learning): Promise<Map<Value, HostTensor>> {
     const cuts = new Map<Value, HostTensor>();
     for (const part of this.#parts.slice(0, -1)) {
-      const outputs = await part.forward(this.#feeds(part, taught, tables, cuts));
+      const outputs = await part.forward(await this.#feeds(part, taught, tables, cuts));
       for (const value of part.segment.liveOut) cuts.set(value, outputs[value.name] as HostTensor);
     }
     return cuts;
   }
 
-  #feeds(
+  async #feeds(
     part: Part,
     { example, teacher }: TaughtExample,
     tables: Learning,
     cuts: ReadonlyMap<Value, HostTensor>,
-  ): Feeds {
+  ): Promise<Feeds> {
     const { graphInputs, liveIn } = part.segment;
     const edges = graphInputs.map((value): Edge => {
       const dtype = elementTypeOf(value, this.#execution.resolve);
@@ -153,7 +154,7 @@ export class Chain {
       };
     });
     const feeds: Record<string, HostTensor> = {
-      ...this.#feeder.feeds(edges, example),
+      ...(await this.#feeder.read(edges, example)),
       ...Object.fromEntries(liveIn.map((value) => [value.name, cuts.get(value) as HostTensor])),
       ...learningFeeds(part.student, tables),
     };
