@@ -199,6 +199,11 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'units of the plan are not done',
     remedy: 'run `matquant worker` until `matquant status` shows all units as done',
   },
+  queue: { summary: 'the queue cannot be used', remedy: 'check its address, and that the server is running' },
+  'queue-package': {
+    summary: 'a package that queues need is not installed',
+    remedy: 'run npm install bullmq ioredis for Redis, or npm install bullmq pg for PostgreSQL',
+  },
 };
 
 /** Codes of errors; `ERRORS` has a sentence and a remedy for each. */
@@ -268,7 +273,9 @@ export type ErrorCode =
   | 'hub-offline'
   | 'plan'
   | 'plan-version'
-  | 'plan-open';
+  | 'plan-open'
+  | 'queue'
+  | 'queue-package';
 
 /** Refusals: a projection or tensor stays as it is, and the report says why. */
 export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {

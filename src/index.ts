@@ -100,8 +100,10 @@ export {
 export type { Precision } from './quant/precision.js';
 export {
   type Bits,
+  type BitsByPrecision,
   type CodesRecipe,
   type DistillRecipe,
+  type FrequentIds,
   type MethodName,
   type OldestRuntimes,
   type Override,
@@ -156,7 +158,11 @@ export {
 export type { TextAsked, TextInput, TextOptions } from './text/index.js';
 export type { HeldOutEvaluation } from './train/index.js';
 export {
+  type EmitInput,
+  type EmitResult,
+  emitPlan,
   type FailedUnit,
+  type JobEngine,
   type KindStatus,
   type LostUnit,
   type MergePlanInput,

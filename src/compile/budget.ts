@@ -7,10 +7,19 @@ import { graphsOf, nodesOf } from '../onnx/ir/graph.js';
 import type { Tensor } from '../onnx/ir/tensor.js';
 import { SUPER_BLOCK } from '../quant/compress.js';
 import { blocksOf } from '../quant/grid.js';
+import { allPlaces } from '../quant/layout.js';
 import { storedBytes } from '../quant/layout-use.js';
 import type { Bits, Recipe } from '../recipe/index.js';
 import { planLayout } from '../set/index.js';
-import { type Source, type TableBits, type TokenTable, tableBits, tableBlock, tokenTablesOf } from '../source/index.js';
+import {
+  quantizesTables,
+  type Source,
+  type TableBits,
+  type TokenTable,
+  tableBits,
+  tableBlock,
+  tokenTablesOf,
+} from '../source/index.js';
 
 /** Bytes by part of a model. A tied head has none of its own. */
 export interface Budget {
@@ -47,6 +56,7 @@ function partsOf({ projections, embedding, tables }: Source['analysis']): Readon
 
 function partOf(role: string): Part {
   if (role === 'head') return 'head';
+  if (role === 'embedding' || role === 'tied') return 'embedding';
   const ffn: ReadonlySet<string> = FFN_ROLES;
   return ffn.has(role) ? 'ffn' : 'attention';
 }
@@ -61,8 +71,8 @@ export function floatBudget(source: Source): Budget {
 /** Bytes of the model of `bits` that the recipe makes. `source` was opened with the recipe. */
 export function compiledBudget(source: Source, recipe: Recipe, bits: Bits): Budget {
   const sum = emptyBudget();
-  const layout = planLayout(source.chosen, recipe);
-  for (const place of layout.projections) sum[partOf(place.role)] += storedBytes(layout, place, bits, false);
+  const layout = planLayout(source, recipe);
+  for (const place of allPlaces(layout)) sum[partOf(place.role)] += storedBytes(layout, place, bits, false);
   const width = tableBits(recipe);
   const tables = width === undefined ? [] : tokenTablesOf(source.analysis);
   for (const table of tables) sum[table.part] += tableBytes(table, width as TableBits, recipe);
@@ -75,7 +85,7 @@ export function compiledBudget(source: Source, recipe: Recipe, bits: Bits): Budg
 
 /** Storage of the tensors that are gone in the end. */
 function replacedBy({ analysis, chosen }: Source, recipe: Recipe): ReadonlySet<object> {
-  const isQuantized = tableBits(recipe) !== undefined;
+  const isQuantized = quantizesTables(recipe);
   const sharesHead = recipe.shareTiedHead && analysis.embedding?.head === 'copy';
   const heads = analysis.projections.filter(({ role }) => role === 'head' && (isQuantized || sharesHead));
   const embeddings = [analysis.embedding, ...analysis.tables].filter((table) => isQuantized && table !== undefined);

@@ -156,7 +156,7 @@ function rows(source: Source): readonly InspectedProjection[] {
 
 /** Size of each model of the set. */
 function sizesOf(source: Source, recipe: Recipe): Record<string, InspectedSize> {
-  const layout = planLayout(source.chosen, recipe);
+  const layout = planLayout(source, recipe);
   const entries = recipe.bits
     .toSorted((a, b) => a - b)
     .map((bits) => {

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
+import { bitsOfMix } from '../quant/layout-use.js';
 import { guardSetOutput, type OpenTemplate, type Selection, stemOf } from '../set/index.js';
 import type { BitsTable } from './bits-file.js';
 import type { GoalPlan, SearchedGoal } from './mix-goal.js';
@@ -70,12 +71,6 @@ function tooSmall({ option, show }: GoalPlan, least: number): never {
   return fail('bad-usage', option, `The smallest mix takes ${show(least)}`);
 }
 
-/** The precision of each projection in a complete table. Fails with `bits-file` where it has none. */
-export const bitsIn =
-  (table: BitsTable) =>
-  (id: string): number =>
-    table[id] ?? fail('bits-file', id, 'The mix has no precision for this projection');
-
 export function writeTable(
   open: OpenTemplate,
   name: string,
@@ -83,8 +78,7 @@ export function writeTable(
   options: Pick<FitOptions, 'output' | 'standalone' | 'overwrite'>,
 ): MixFiles {
   const { set } = open;
-  const bitsOf = bitsIn(table);
-  const selection: Selection = { name, bits: table, bitsOf };
+  const selection: Selection = { name, bits: table, bitsOf: bitsOfMix(open.layout, table) };
   const found = join(set.folder, `${stemOf(set)}_${name}.onnx`);
   const { output = found, standalone, overwrite } = options;
   if (options.output === undefined)

@@ -8,12 +8,11 @@ import { staged } from '../files/staging.js';
 import { type Context, silentContext } from '../log.js';
 import type { MeterRequest } from '../options/index.js';
 import { checkOptions, type Input } from '../options/index.js';
-import { bitsPerWeight } from '../quant/layout-use.js';
+import { bitsOfMix, bitsPerWeight } from '../quant/layout-use.js';
 import { digestOfSet, guardSetOutput, type OpenTemplate, openTemplate, type SetOutput } from '../set/index.js';
 import { textFiles } from '../text/index.js';
 import type { BitsTable } from './bits-file.js';
 import { DEFAULT_EVALUATIONS, type MixSearch } from './mix.js';
-import { bitsIn } from './mix-fit.js';
 import { planGoal, readBytes } from './mix-goal.js';
 import { type MeterInput, type OpenMeter, openMeter } from './mix-meter.js';
 import { type Chosen, type Method, MixChooser } from './mix-search.js';
@@ -198,7 +197,7 @@ async function scoreAll(
     context.signal.throwIfAborted();
     const { table, evaluations } = chosen;
     const { kl, standardError, nll, deltaNll, positions } = await meter.measure(new Map(Object.entries(table)));
-    const bitsOf = bitsIn(table);
+    const bitsOf = bitsOfMix(open.layout, table);
     const { average, stored } = bitsPerWeight(open.layout, bitsOf, false);
     points.push({
       name,

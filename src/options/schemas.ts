@@ -63,13 +63,18 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     unit: z
       .string()
       .min(1)
-      .describe('I/N: every N-th unit of each kind; or the id of one unit (default: all)')
+      .describe('I/N: every N-th unit of each kind; or ids of units, by commas (default: all)')
       .exactOptional(),
     threads: field.threads,
     memoryBytes: whole(field.LEAST_MEMORY)
       .describe('Memory of this worker; larger units are left to others (default: as planned)')
       .exactOptional(),
     workDir: path.describe("Folder of temporary files (default: the plan's work folder)").exactOptional(),
+    queue: z
+      .string()
+      .min(1)
+      .describe('Take units from a queue: redis://HOST:PORT or postgres://HOST/DATABASE')
+      .exactOptional(),
     once: flag('Run one unit and exit'),
     retry: flag('Try units again that have failed three times'),
     pollSeconds: seconds(2).describe('Seconds between two looks at the plan while there is nothing to run'),
@@ -83,6 +88,18 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     provenance: path.describe('File to write: in-toto statement of sources and recipe').exactOptional(),
   }),
   status: z.strictObject({ plan }),
+  emit: z.strictObject({
+    plan,
+    for: z.enum(['k8s', 'slurm', 'github']).describe('Engine: Kubernetes, Slurm or GitHub Actions'),
+    workers: whole(1, 4096)
+      .describe('Most workers at a time (default: as many as units can use, at most 8)')
+      .exactOptional(),
+    threads: whole(1, field.MOST_THREADS).default(4).describe('Processors of each worker'),
+    image: z.string().min(1).describe('Container image with matquant, for Kubernetes').exactOptional(),
+    claim: z.string().min(1).describe('Volume claim that holds the plan, for Kubernetes').default('matquant'),
+    output: path.describe('File to write (default: the text is printed)').exactOptional(),
+    overwrite,
+  }),
   plan: compileOptions.omit({ provenance: true }).extend({ output: path.describe('Folder of the plan') }),
   lambda: z.strictObject({
     model: field.model,
@@ -226,4 +243,5 @@ export type Verb =
   | 'plan'
   | 'work'
   | 'merge'
-  | 'status';
+  | 'status'
+  | 'emit';

@@ -5,7 +5,7 @@ import { countText, type StatisticsHeader, shardsOf } from '../capture/index.js'
 import type { Context } from '../log.js';
 import { fileSizesOf } from '../onnx/convert/file-sizes.js';
 import { METHODS, type Recipe, takesStatistics } from '../recipe/index.js';
-import { requireText, type Source, tableBits, vocabularyOf } from '../source/index.js';
+import { quantizesTables, requireText, type Source, vocabularyOf } from '../source/index.js';
 import { readSplit, type SplitText, type TextOptions } from '../text/index.js';
 import type { CaptureWindowsOptions } from './capture-windows.js';
 import { madeWindows } from './made-windows.js';
@@ -46,7 +46,7 @@ export function calibrationOf(source: Source, options: MeasureOptions, context: 
   const { recipe, statistics, shards = 1 } = options;
   const text = readText(source, options, context);
   const wanted = new Set(source.chosen.map(({ projection }) => projection.id));
-  const takesHead = tableBits(recipe) !== undefined;
+  const takesHead = quantizesTables(recipe);
   const projections = source.analysis.projections.filter(
     ({ id, role }) => wanted.has(id) || (takesHead && role === 'head'),
   );

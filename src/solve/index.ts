@@ -20,6 +20,7 @@ export { type Measured, type MeasureOptions, measure } from './measure.js';
 export { captureMemory, groupMemory, peakMemory, requireMemory, tableMemory } from './peak-memory.js';
 export type { ProbeText, Scored } from './probe-text.js';
 export { placeTables, type SolvedTables, shrinkFloats, solveTables } from './rest.js';
+export type { NestedTable } from './solve-nested-tables.js';
 export { solveOptions } from './solve-options.js';
 export { prefixOf, solveBehindPrefix } from './solve-prefix.js';
 export {
@@ -34,3 +35,4 @@ export {
 export { type SolvedTable, solveTable, type TableReport } from './solve-tables.js';
 export { SolvedFiles } from './solved-files.js';
 export type { TextEvidence } from './text-evidence.js';
+export { orderOfText, type TokenOrder } from './token-order.js';

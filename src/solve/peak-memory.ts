@@ -3,7 +3,7 @@
 import type { Projection } from '../analysis/projection.js';
 import { fail } from '../diagnostics.js';
 import { METHODS, type Recipe } from '../recipe/index.js';
-import { type Source, type TokenTable, tableBits, tokenTablesOf } from '../source/index.js';
+import { quantizesTables, type Source, type TokenTable, tokenTablesOf } from '../source/index.js';
 import { MOST_COLS } from './kernel/parts.js';
 import { TABLE_STAGE } from './solve-tables.js';
 
@@ -15,7 +15,7 @@ const BASE = 200e6;
  * model has. Activations and the check of the graphs come on top: they take what --memory allows.
  */
 export function peakMemory(source: Source, recipe: Recipe): number {
-  const tables = tableBits(recipe) === undefined ? [] : tokenTablesOf(source.analysis);
+  const tables = quantizesTables(recipe) ? tokenTablesOf(source.analysis) : [];
   return Math.max(
     BASE,
     ...groupsOf(source.chosen.map(({ projection }) => projection)).map((group) => groupMemory(group, recipe)),

@@ -29,7 +29,7 @@ export function cloneSource({ path, model, analysis, rewrites, chosen, left }: S
       tables: analysis.tables.map((each) => embeddingIn(clone, each)),
     },
     rewrites,
-    chosen: chosen.map(({ projection, floor }) => ({ projection: twinOf(projection), floor })),
+    chosen: chosen.map(({ projection, ...rest }) => ({ projection: twinOf(projection), ...rest })),
     left,
   };
   return { source, nodes: clone.nodes };

@@ -26,4 +26,14 @@ export {
   vocabularyOf,
   wasQuantized,
 } from './source.js';
-export { storedRows, type TableBits, type TokenTable, tableBits, tableBlock, tokenTablesOf } from './token-tables.js';
+export {
+  frequentRows,
+  plannedTables,
+  quantizesTables,
+  storedRows,
+  type TableBits,
+  type TokenTable,
+  tableBits,
+  tableBlock,
+  tokenTablesOf,
+} from './token-tables.js';

@@ -12,14 +12,16 @@ import type { Model } from '../onnx/ir/graph.js';
 import { Rewriter } from '../onnx/rewrite/rewriter.js';
 import { type PassReport, runPasses, step } from '../onnx/rewrite/run-passes.js';
 import { computeInFloat32, type HalfType } from '../onnx/rewrite/widen-arithmetic.js';
-import type { Bits, Recipe } from '../recipe/index.js';
-import { tableBits } from './token-tables.js';
+import { attentionChain, type Bits, type Recipe } from '../recipe/index.js';
+import { quantizesTables } from './token-tables.js';
 import { rangeProblem } from './weight-range.js';
 
 /** A projection that will be quantized, with the lowest precision it may have in any model of the set. */
 export interface Chosen {
   readonly projection: Projection;
   readonly floor: Bits;
+  /** The precisions that it has, smallest first, where these are not simply those of the set from its lowest on. */
+  readonly chain?: readonly Bits[] | undefined;
 }
 
 /** A float export, understood. It is opened once; stages that change a graph change a copy of it. */
@@ -68,11 +70,11 @@ export function choose(read: Omit<Source, 'chosen' | 'left'>, recipe: Recipe): S
   const left: Refusal[] = [...analysis.refusals];
   for (const projection of analysis.projections) {
     const verdict = judge(projection, recipe);
-    if (projection.role === 'head' && tableBits(recipe) !== undefined) continue;
+    if (projection.role === 'head' && quantizesTables(recipe)) continue;
     const problem = typeof verdict === 'string' ? undefined : rangeProblem(projection.weight.tensor, recipe);
     if (typeof verdict === 'string') left.push(refuse(projection, verdict));
     else if (problem !== undefined) left.push(refuse(projection, 'weight-range', problem));
-    else chosen.push({ projection, floor: verdict });
+    else chosen.push({ projection, ...verdict });
   }
   return { path, model, analysis, rewrites, chosen, left };
 }
@@ -142,13 +144,17 @@ const inScope = (role: Role | undefined, recipe: Recipe): boolean =>
   role === undefined || FFN_ROLES.has(role) || (recipe.scope === 'ffn+attention' && role !== 'head');
 
 /** The floor of a projection that is taken, or the code of the reason it is not. */
-function judge(projection: Projection, recipe: Recipe): Bits | RefusalCode {
+function judge(projection: Projection, recipe: Recipe): Omit<Chosen, 'projection'> | RefusalCode {
   if (projection.role === 'head') return 'lm-head';
   if (!inScope(projection.role, recipe)) return 'out-of-scope';
   const override = recipe.overrides.findLast(({ match }) => new RegExp(match).test(projection.id));
   if (override?.exclude) return 'excluded';
-  const floor = override?.minBits ?? (FFN_ROLES.has(projection.role) ? 2 : recipe.attentionBits);
-  return floor as Bits;
+  if (override?.minBits !== undefined) return { floor: override.minBits };
+  if (FFN_ROLES.has(projection.role)) return { floor: 2 };
+  const { attentionBits } = recipe;
+  if (typeof attentionBits === 'number') return { floor: attentionBits as Bits };
+  const chain = attentionChain(recipe) ?? [];
+  return { floor: chain[0] ?? 2, chain };
 }
 
 function refuse(projection: Projection, code: RefusalCode, reason: string = REFUSALS[code].summary): Refusal {

@@ -82,6 +82,12 @@ export class Claims {
     };
   }
 
+  /** True while somebody has claimed a unit and may be alive. */
+  isTaken(unit: string): boolean {
+    const text = textOf(this.#pathOf(unit));
+    return text !== undefined && !this.#isLost(unit, text);
+  }
+
   close(): void {
     this.#heartbeat.close();
   }

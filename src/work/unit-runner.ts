@@ -1,7 +1,7 @@
 /** What each kind of unit does. All of it is kept in the work folder by what it was made from, so that a unit may be run any number of times. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { filesOfStatistics, SpillFile } from '../capture/index.js';
+import { filesOfStatistics } from '../capture/index.js';
 import { type Job, runStages } from '../compile/index.js';
 import { fail } from '../diagnostics.js';
 import { keptIn, type OnKept } from '../files/machine.js';
@@ -19,14 +19,15 @@ import {
   type Measured,
   type MeasureOptions,
   measure,
+  orderOfText,
   RANDOM_FOLDER,
   SolvedFiles,
   type Solver,
   shardFolder,
   solveProjections,
-  solveTable,
+  solveTables,
 } from '../solve/index.js';
-import { type TableBits, tableBits, tokenTablesOf } from '../source/index.js';
+import { tokenTablesOf } from '../source/index.js';
 import type { Plan, PlanUnit, UnitKind } from './plan-types.js';
 
 /** Runs units of one plan in this process: the model is opened once, and text and statistics when a unit wants them. */
@@ -114,22 +115,21 @@ const RUN: Readonly<Record<UnitKind, Run>> = {
     const solver = await runner.solver(context);
     const { source, options } = runner.job;
     const chosen = source.chosen.filter(({ projection }) => projection.group === of.group);
-    const places = placesOf(planLayout(source.chosen, options.recipe));
+    const places = placesOf(planLayout(source, options.recipe));
     const placeOf = (id: string): ProjectionPlace => places.get(id) ?? fail('plan', id, 'There is no such projection');
     for await (const _ of solveProjections(chosen, placeOf, solver)) context.signal.throwIfAborted();
   },
   table: async (runner, { of }, context) => {
     const { job } = runner;
-    const bits = tableBits(job.options.recipe) as TableBits;
-    const table = tokenTablesOf(job.source.analysis).find(({ name }) => name === of.table);
-    if (table === undefined) return fail('plan', String(of.table), 'The model has no such table');
+    const { source, options } = job;
+    if (!tokenTablesOf(source.analysis).some(({ name }) => name === of.table))
+      return fail('plan', String(of.table), 'The model has no such table');
     const solver = await runner.solver(context);
     const folder = temporaryFolder('tables', job.machine.temporary);
-    const spill = new SpillFile(join(folder, 'codes'));
     try {
-      await solveTable(table, bits, { ...solver, spill });
+      const work = { ...solver, order: orderOfText(source, options), only: of.table };
+      (await solveTables(source, join(folder, 'codes'), work)).close();
     } finally {
-      spill.close();
       rmSync(folder, { recursive: true, force: true });
     }
   },

@@ -2,7 +2,7 @@
 import type { Projection } from '../analysis/projection.js';
 import { METHODS, type Recipe } from '../recipe/index.js';
 import { type Captures, captureMemory, groupMemory, peakMemory, tableMemory } from '../solve/index.js';
-import { type Source, tableBits, tokenTablesOf } from '../source/index.js';
+import { quantizesTables, type Source, tokenTablesOf } from '../source/index.js';
 import { tunesTables } from '../train/index.js';
 import type { PlanUnit, UnitKind, UnitSubject } from './plan-types.js';
 import { captureCost, emitCost, solveCost, stageCost, tableCost } from './unit-cost.js';
@@ -47,7 +47,7 @@ function captureUnits({ source, captures }: Planned): readonly PlanUnit[] {
 
 /** The embedding and the head, where the recipe quantizes them. */
 function tableUnits({ source, recipe }: Planned, measured: readonly string[]): readonly PlanUnit[] {
-  if (tableBits(recipe) === undefined) return [];
+  if (!quantizesTables(recipe)) return [];
   return tokenTablesOf(source.analysis).map(
     (table): PlanUnit => ({
       id: `table-${table.name}`,
