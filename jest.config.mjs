@@ -4,7 +4,7 @@ export default {
   testMatch: ['**/*.test.js'],
   transform: {},
   testEnvironment: '../../scripts/jest-environment.mjs',
-  testTimeout: 60_000,
+  testTimeout: 180_000,
   maxWorkers: 2,
   workerIdleMemoryLimit: '1GB',
 };

@@ -119,6 +119,10 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'ONNX Runtime cannot run a model',
     remedy: 'check that this model runs in ONNX Runtime by itself',
   },
+  'capture-float64': {
+    summary: 'an operator of the model has no float64 kernel in ONNX Runtime',
+    remedy: 'set `capture` of the recipe to keep, or export the model with operators of ONNX only',
+  },
   parity: { summary: 'an emitted graph gives wrong results', remedy: 'please report this with the model' },
   'levels-differ': {
     summary: 'a graph gives other results at another graph optimization level',
@@ -128,6 +132,10 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'ONNX Runtime does not fold constants of a graph when it creates a session',
     remedy:
       'write the model with `standalone`, which needs no folding, or raise the session option optimization.constant_folding_max_output_size_in_bytes (1 GiB by default)',
+  },
+  'not-comparable': {
+    summary: 'two sets have other projections, precisions or blocks',
+    remedy: 'compare sets that were compiled by one recipe from one model',
   },
   'output-exists': { summary: 'the output cannot be written there', remedy: 'choose another output path' },
   'disk-full': { summary: 'the disk is full', remedy: 'free space or choose another disk' },
@@ -182,6 +190,15 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'a file is not in the cache and nothing may be downloaded',
     remedy: 'run the command once without HF_HUB_OFFLINE',
   },
+  plan: { summary: 'the folder has no plan, or not this unit', remedy: 'pass the folder that `matquant plan` wrote' },
+  'plan-version': {
+    summary: 'the plan was made by another version',
+    remedy: 'run the version that made it, or make the plan again in another folder',
+  },
+  'plan-open': {
+    summary: 'units of the plan are not done',
+    remedy: 'run `matquant worker` until `matquant status` shows all units as done',
+  },
 };
 
 /** Codes of errors; `ERRORS` has a sentence and a remedy for each. */
@@ -225,9 +242,11 @@ export type ErrorCode =
   | 'unsupported-model'
   | 'internal-graph'
   | 'runtime-failed'
+  | 'capture-float64'
   | 'parity'
   | 'levels-differ'
   | 'not-folded'
+  | 'not-comparable'
   | 'output-exists'
   | 'disk-full'
   | 'unsupported-target'
@@ -246,7 +265,10 @@ export type ErrorCode =
   | 'hub-access'
   | 'hub-network'
   | 'hub-damaged'
-  | 'hub-offline';
+  | 'hub-offline'
+  | 'plan'
+  | 'plan-version'
+  | 'plan-open';
 
 /** Refusals: a projection or tensor stays as it is, and the report says why. */
 export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
@@ -324,7 +346,8 @@ export class CompilerError extends Error implements Diagnostic {
 }
 
 /** Kinds of temporary folder that a run makes. */
-const KINDS = 'calibration|segments|reference|tuned|trained|lambda|statistics|elastic|training|teacher|distill';
+const KINDS =
+  'calibration|segments|reference|tuned|trained|lambda|statistics|elastic|training|teacher|distill|stages|tables';
 const TEMPORARY: RegExp = new RegExp(`[/\\\\]matquant-(${KINDS})-[A-Za-z0-9]{6}[/\\\\]?`);
 /** Outputs that are not renamed yet: `.NAME.PID.DIGITS.tmp`. */
 const STAGED = /(^|[\s'"`/\\])\.([^\s/\\]{1,255})\.\d{1,10}\.[0-9a-f]{8}\.tmp\b/g;

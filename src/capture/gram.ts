@@ -134,7 +134,7 @@ export class GramAccumulator {
   }
 
   /** `band` is [height, K - first]; its part right of the diagonal goes into the triangle. */
-  #addBand(band: Float32Array, first: number): void {
+  #addBand(band: Numbers, first: number): void {
     const { k } = this.#names;
     const width = k - first;
     const gram = this.#gram;
@@ -149,12 +149,14 @@ export class GramAccumulator {
   }
 }
 
-function addTo(total: Float64Array, part: Float32Array): void {
+type Numbers = Float32Array | Float64Array;
+
+function addTo(total: Float64Array, part: Numbers): void {
   for (let at = 0; at < total.length; at++) total[at] = (total[at] as number) + (part[at] as number);
 }
 
-function numbersOf(outputs: Outputs, name: string): Float32Array {
+function numbersOf(outputs: Outputs, name: string): Numbers {
   const data = outputs[name]?.data;
-  if (!(data instanceof Float32Array)) throw new Error(`${name} is not a float32 output`);
+  if (!(data instanceof Float32Array || data instanceof Float64Array)) throw new Error(`${name} is no float output`);
   return data;
 }

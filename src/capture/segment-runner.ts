@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fixedShapeOf } from '../analysis/fixed-shape.js';
 import type { ModelAnalysis, Projection } from '../analysis/projection.js';
 import type { Segment } from '../analysis/segments.js';
-import { fail } from '../diagnostics.js';
+import { CompilerError, fail } from '../diagnostics.js';
 import type { Machine } from '../files/machine.js';
 import { temporaryFolder } from '../files/temporary.js';
 import type { Model, Value } from '../onnx/ir/graph.js';
@@ -20,6 +20,7 @@ import { denseTensor } from './dense-tensor.js';
 import { GramAccumulator, type StreamStatistics } from './gram.js';
 import { GraphFeeder } from './graph-feeds.js';
 import { type Group, type Plan, type PlanOptions, planCapture } from './groups.js';
+import { roundStatistics } from './round-statistics.js';
 import { SegmentFiles } from './segment-files.js';
 import { buildSegmentModel, type Edge, type SegmentModel } from './segment-model.js';
 import { ActivationStore, MemoryBudget } from './spill.js';
@@ -34,6 +35,8 @@ export interface RunnerOptions extends PlanOptions {
   readonly batch?: number;
   /** Weight of the first position of every window in the statistics; default 1. */
   readonly firstWeight?: number;
+  /** Compute in float64 and round the statistics, so that they are the same on every processor; see `roundStatistics`. */
+  readonly inFloat64?: boolean;
   /** Facts about the caches that the graph leaves open. */
   readonly hints?: DecoderHints;
   readonly signal?: AbortSignal;
@@ -154,6 +157,8 @@ export class SegmentRunner {
     request: RunRequest,
   ): Promise<readonly StreamStatistics[]> {
     const grams = main.model.grams.map((names) => new GramAccumulator(names));
+    const finished = (gram: GramAccumulator): StreamStatistics =>
+      this.#inFloat64 ? roundStatistics(gram.finish()) : gram.finish();
     const advancing = request.advance !== false;
     for (const batch of this.batches) {
       this.#options.signal?.throwIfAborted();
@@ -168,7 +173,7 @@ export class SegmentRunner {
     }
     if (advancing) await main.stream.advance(segment);
     if (advancing) await side?.stream.advance(segment);
-    return grams.map((gram) => gram.finish());
+    return grams.map(finished);
   }
 
   async #runOne({ session, model, stream }: Opened, batch: Batch, more: Feeds): Promise<Outputs> {
@@ -176,7 +181,10 @@ export class SegmentRunner {
     for (const { name, value } of model.liveIn) feeds[name] = await stream.read(value, batch);
     if (model.rowScale !== undefined) {
       const scale = rowScaleOf(batch, this.#firstWeight);
-      feeds[model.rowScale] = floats(scale, [scale.length, 1]);
+      const dims = [scale.length, 1];
+      feeds[model.rowScale] = this.#inFloat64
+        ? { dtype: 'float64', dims, data: Float64Array.from(scale) }
+        : floats(scale, dims);
     }
     return session.run(feeds);
   }
@@ -185,16 +193,24 @@ export class SegmentRunner {
     return this.#options.firstWeight ?? 1;
   }
 
+  get #inFloat64(): boolean {
+    return this.#options.inFloat64 ?? false;
+  }
+
   async #open(segment: Segment, stream: LiveStream, part: ModelRequest): Promise<Opened> {
     const model = buildSegmentModel(this.#model, {
       segment,
       execution: this.plan.execution,
       weighted: this.#firstWeight !== 1,
+      inFloat64: this.#inFloat64,
       ...part,
     });
     const path = this.#filesOf(segment).write(model.model);
     const threads = this.#options.machine?.threads;
-    const session = await this.#runtime.open(path, threads === undefined ? {} : { threads });
+    const options = threads === undefined ? {} : { threads };
+    const session = this.#inFloat64
+      ? await this.#runtime.open(path, { ...options, optimization: 'basic' }).catch(refuseFloat64)
+      : await this.#runtime.open(path, options);
     return { session, model, stream };
   }
 
@@ -231,6 +247,15 @@ export class SegmentRunner {
   }
 }
 
+/**
+ * An operator without a float64 kernel is found when the session is made. Basic optimizations only: beyond them ONNX Runtime 1.30 fuses
+ * nodes into operators, such as QuickGelu, that it has no float64 kernel for.
+ */
+function refuseFloat64(error: unknown): never {
+  if (!(error instanceof CompilerError)) throw error;
+  return fail('capture-float64', 'capture', `The model cannot be captured in float64: ${error.message}`);
+}
+
 type ModelRequest = Pick<Parameters<typeof buildSegmentModel>[1], 'grams' | 'extra' | 'carry' | 'replaced'>;
 
 function pick(edges: readonly Edge[], outputs: Outputs): ReadonlyMap<Value, HostTensor> {
@@ -246,8 +271,8 @@ function pick(edges: readonly Edge[], outputs: Outputs): ReadonlyMap<Value, Host
 function floatFeeds(model: SegmentModel, seen: ReadonlyMap<Value, HostTensor>): Feeds {
   return Object.fromEntries(
     model.grams.map(({ k, change, value }) => {
-      const { data } = seen.get(value) as HostTensor;
-      return [change?.input ?? '', floats(data as Float32Array, [data.length / k, k])];
+      const { dtype, data } = seen.get(value) as HostTensor;
+      return [change?.input ?? '', { dtype, data, dims: [data.length / k, k] }];
     }),
   );
 }

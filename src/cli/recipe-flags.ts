@@ -26,6 +26,7 @@ type RecipeFlags = Readonly<
     | 'embedding-bits'
     | 'float-storage'
     | 'compute'
+    | 'capture'
     | 'initializer-inputs'
     | 'target'
     | 'target-size'
@@ -67,6 +68,7 @@ export const recipeFlags: RecipeFlags = {
     describe: help('compute'),
     group: 'Recipe:',
   },
+  capture: { type: 'string', choices: ['keep', 'float64'], describe: help('capture'), group: 'Recipe:' },
   'initializer-inputs': {
     type: 'string',
     choices: ['keep', 'constant'],
@@ -185,6 +187,7 @@ function fieldsOf(values: Values<RecipeFlags>): object {
     ...given('embeddingBits', values['embedding-bits'], embedding),
     ...given('floatStorage', values['float-storage'], String),
     ...given('compute', values.compute, String),
+    ...given('capture', values.capture, String),
     ...given('initializerInputs', values['initializer-inputs'], String),
     ...(values['dequantize-source'] && { dequantizeSource: true }),
     ...given('target', values.target, String),

@@ -28,13 +28,11 @@ export interface Job extends Asked {
   readonly clock: Clock;
 }
 
-/** Opens the model. It is opened once, and never changed. */
-export function open({ options: asked, stem }: Asked, inputs: InputWatch, context: Context): Job {
-  const clock = new Clock();
-  const { source, recipe } = fitRest(openSource(asked.model, asked.recipe), asked.recipe, asked.targetBytes);
-  watchModel(inputs, source.model);
-  const options = { ...asked, recipe };
-  const machine = machineOf(options);
+/** Opens the model, and asks everything that it must pass. It is opened once, and never changed. */
+export function open(asked: Asked, inputs: InputWatch, context: Context): Job {
+  const job = reopen(asked, inputs, context);
+  const { source, machine, clock, options } = job;
+  const { recipe } = options;
   requireTarget(source, recipe, context, !options.standalone);
   requireFfn(source);
   requireFeedable(source);
@@ -46,5 +44,14 @@ export function open({ options: asked, stem }: Asked, inputs: InputWatch, contex
   requireMemory(source, recipe, machine.memoryBytes);
   requireFinite(source, context);
   clock.lap('read');
-  return { options, stem, source, machine, inputs, context, clock };
+  return job;
+}
+
+/** Opens a model that has passed the questions of `open` before, as its digest says. */
+export function reopen({ options: asked, stem }: Asked, inputs: InputWatch, context: Context): Job {
+  const clock = new Clock();
+  const { source, recipe } = fitRest(openSource(asked.model, asked.recipe), asked.recipe, asked.targetBytes);
+  watchModel(inputs, source.model);
+  const options = { ...asked, recipe };
+  return { options, stem, source, machine: machineOf(options), inputs, context, clock };
 }

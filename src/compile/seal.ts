@@ -5,6 +5,7 @@ import { dataLocations } from '../onnx/convert/data-locations.js';
 import { fileSizesOf } from '../onnx/convert/file-sizes.js';
 import { filesOfModel } from '../onnx/convert/import.js';
 import { oldestRuntimes } from '../recipe/index.js';
+import { kernelFacts } from '../runtime/kernels.js';
 import {
   type BlockTraining,
   type CompiledDistillation,
@@ -61,7 +62,12 @@ export async function seal(folder: string, job: Job, { set }: Written, sealing: 
     const { recipe } = options;
     const { quality } = sealing;
     const runtimes = oldestRuntimes(recipe, { half: computesHalf(job.source) });
-    const provenance = { ...provenanceOf(sealing, job), runtimes, ...(await textOf(job, sealing.measured)) };
+    const provenance = {
+      ...provenanceOf(sealing, job),
+      ...(await kernelFacts()),
+      runtimes,
+      ...(await textOf(job, sealing.measured)),
+    };
     const manifest = { source: await sourceOf(job), recipe, graphs, quality, provenance };
     writeSetManifest(join(folder, `${stem}.json`), stem, written, manifest);
   }
@@ -119,7 +125,7 @@ const provenanceOf = (
 });
 
 /** The source in the manifest: its graph file, and all files it was read from. */
-async function sourceOf({ source, inputs, options }: Job): Promise<SetManifest['source']> {
+export async function sourceOf({ source, inputs, options }: Job): Promise<SetManifest['source']> {
   const digests = await inputs.digests([...new Set([options.model, ...filesOfModel(source.model)])]);
   const names = namesOf(options.model);
   const files = digests.map(({ path, bytes, sha256 }) => ({ name: names.get(path) ?? basename(path), bytes, sha256 }));

@@ -57,7 +57,7 @@ export async function prepare(job: Job, measured: Measured, staging: StagingFold
   const { recipe, statistics } = measured;
   const options = { ...job.options, machine };
   const pool = staging.add(new KernelPool(machine.threads));
-  const files = new SolvedFiles(keptIn(machine, 'solved'), context.log);
+  const files = new SolvedFiles(keptIn(machine, 'solved'), context.log, machine.onKept);
   const weights = await trainWeights(source, options, context);
   const blocks = staging.add(await trainBlocks(source, measured, options, pool, context));
   if (blocks !== undefined || weights !== undefined) clock.lap('train');

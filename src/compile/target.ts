@@ -1,7 +1,7 @@
 /** What the runtime that models are made for cannot do, said before any work begins. */
 import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
-import { computesIn } from '../onnx/rewrite/compute-float32.js';
+import { computesIn } from '../onnx/rewrite/widen-arithmetic.js';
 import {
   FORMS,
   type FormName,

@@ -30,6 +30,7 @@ export type { CandidateResult, ModelResult } from './evaluate-types.js';
 export type { Interval } from './intervals.js';
 export { type Logits, logitsFor, logitsOf } from './logits.js';
 export { referenceOf } from './reference.js';
+export type { PrecisionChange, SameAs, SameResult, SetDifference } from './same/index.js';
 export { type CandidateScore, type ReferenceScore, scoreCandidate, scoreReference } from './score.js';
 export { meanOf, type WindowSum } from './statistics.js';
 export type { TaskResult } from './tasks.js';

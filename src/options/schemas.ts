@@ -17,12 +17,11 @@ const BITS = whole(2, 8);
 const AVERAGE = z.number().min(1).max(8);
 const text = field.modelText.exactOptional();
 
+const METHODS = ['dp', 'greedy', 'local', 'evolution'] as const;
+
 const search = {
   per: z.enum(['layer', 'projection']).default('layer').describe('Choose a precision per layer or per projection'),
-  method: z
-    .enum(['dp', 'greedy', 'local', 'evolution'])
-    .describe('Search method (default: local with text, else dp)')
-    .exactOptional(),
+  method: z.enum(METHODS).describe('Search method (default: local with text, else dp)').exactOptional(),
   shape: z
     .enum(['pyramid', 'reverse', 'increasing', 'decreasing'])
     .describe('Named shape of the MatQuant paper instead of a search')
@@ -57,6 +56,23 @@ const goal = z
     error: 'takes exactly one of averageBits, targetBytes, maxKl and bitsFile',
   });
 
+const sameAs = z
+  .strictObject({
+    set: path.describe('Set (.json or folder) that the candidate has to be the same as'),
+    maxCodeShare: z
+      .number()
+      .min(0)
+      .max(1)
+      .describe('Maximum share of different codes at any precision, 0 to 1, in place of equal bytes')
+      .exactOptional(),
+    maxWeightChange: z
+      .number()
+      .nonnegative()
+      .describe('Maximum RMS change of weights, in steps of their codes, in place of equal bytes')
+      .exactOptional(),
+  })
+  .exactOptional();
+
 const thresholds = z
   .strictObject({
     maxKl: z.number().nonnegative().describe('Maximum KL to the original, in nats per position').exactOptional(),
@@ -80,17 +96,18 @@ const compileOptions = z.strictObject({
   text,
   statistics: field.statistics,
   ...run,
+  shards: field.shards,
   standalone: flag('Write one self-contained model per precision instead of the set'),
   strict: flag('Fail when a projection in scope stays float'),
   overwrite,
   provenance: path.describe('File to write: in-toto statement of sources and recipe').exactOptional(),
 });
 
+const plan = path.describe('Folder of a plan');
+const seconds = (usual: number): z.ZodDefault<z.ZodNumber> => z.number().positive().max(86_400).default(usual);
+
 const packaged = {
-  for: z
-    .array(z.enum(['transformers.js', 'genai', 'onnxruntime']))
-    .min(1)
-    .describe('Write a folder that loads as it is'),
+  for: z.array(z.enum(field.FORMATS)).min(1).describe('Write a folder that loads as it is'),
   chunkBytes: whole(1).describe('Most bytes of a data file for transformers.js').exactOptional(),
 };
 
@@ -110,6 +127,32 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
   }),
   compile: compileOptions,
   compileFor: compileOptions.extend(packaged),
+  work: z.strictObject({
+    plan,
+    unit: z
+      .string()
+      .min(1)
+      .describe('I/N: every N-th unit of each kind; or the id of one unit (default: all)')
+      .exactOptional(),
+    threads: field.threads,
+    memoryBytes: whole(field.LEAST_MEMORY)
+      .describe('Memory of this worker; larger units are left to others (default: as planned)')
+      .exactOptional(),
+    workDir: path.describe("Folder of temporary files (default: the plan's work folder)").exactOptional(),
+    once: flag('Run one unit and exit'),
+    retry: flag('Try units again that have failed three times'),
+    pollSeconds: seconds(2).describe('Seconds between two looks at the plan while there is nothing to run'),
+    leaseSeconds: seconds(60).describe('Seconds without a sign of life until a unit of another worker is taken over'),
+  }),
+  merge: z.strictObject({
+    plan,
+    output: folder.exactOptional(),
+    threads: field.threads,
+    overwrite,
+    provenance: path.describe('File to write: in-toto statement of sources and recipe').exactOptional(),
+  }),
+  status: z.strictObject({ plan }),
+  plan: compileOptions.omit({ provenance: true }).extend({ output: path.describe('Folder of the plan') }),
   lambda: z.strictObject({
     model: field.model,
     ...field.input,
@@ -152,7 +195,7 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     set: field.set,
     averageBits: z.array(AVERAGE).min(1).default([2.5, 3, 3.5, 4]).describe('Average bits to search at'),
     methods: z
-      .array(z.enum(['dp', 'greedy', 'local', 'evolution']))
+      .array(z.enum(METHODS))
       .min(1)
       .default(['greedy', 'dp', 'local'])
       .describe('Search methods to run at each average'),
@@ -192,6 +235,7 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     thresholds,
     budget: path.describe('File of limits by model, matquant.budget.json').exactOptional(),
     digests: paths.describe('Sets (.json or folder) or models whose digests are checked').exactOptional(),
+    sameAs,
     text,
     window: field.window,
     windows: z
@@ -247,4 +291,8 @@ export type Verb =
   | 'tasks'
   | 'verify'
   | 'compare'
-  | 'report';
+  | 'report'
+  | 'plan'
+  | 'work'
+  | 'merge'
+  | 'status';

@@ -24,7 +24,8 @@ export type OutputKind =
   | 'summary'
   | 'plot'
   | 'comparison'
-  | 'provenance';
+  | 'provenance'
+  | 'plan';
 
 const BEGINNING = 4096;
 
@@ -55,6 +56,7 @@ const OWN: Readonly<Record<OutputKind, (path: string) => boolean>> = {
   comparison: (path: string): boolean => beginningOf(path, BEGINNING).startsWith('<!-- matquant compare -->'),
   provenance: (path: string): boolean =>
     /^\{\s*"_type"\s*:\s*"https:\/\/in-toto\.io/.test(beginningOf(path, BEGINNING)),
+  plan: formatted('matquant-plan'),
 };
 
 /** True when this tool wrote the existing file at `path` for that purpose. */

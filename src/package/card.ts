@@ -2,15 +2,11 @@
 import { basename } from 'node:path';
 import type { CompileResult } from '../compile/index.js';
 import { significant } from '../format.js';
+import type { Format } from '../options/index.js';
 import { type OldestRuntimes, oldestRuntimes, RUNTIMES, type RuntimeName } from '../recipe/index.js';
 import type { OpenSet } from '../set/index.js';
 import type { PackageSource } from './package-source.js';
 import type { PackagedModel } from './transformers-js.js';
-
-/** Kinds of folder that can be written. */
-export const FORMATS = ['transformers.js', 'genai', 'onnxruntime'] as const;
-/** A kind of folder. */
-export type Format = (typeof FORMATS)[number];
 
 /** What a card says. */
 export interface CardFacts {

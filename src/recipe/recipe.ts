@@ -139,6 +139,12 @@ const shape = {
     .default('keep')
     .describe('Debugging metadata of exporters, such as stack traces and class names.'),
   overrides: z.array(overrideSchema).default([]).describe('Exceptions by projection id; the last match wins.'),
+  capture: z
+    .enum(['keep', 'float64'])
+    .default('keep')
+    .describe(
+      'Arithmetic of activation statistics: that of the model, or float64, with which a set that is not trained is the same on every processor.',
+    ),
   distill: distillSchema
     .optional()
     .describe('Distillation: train tables end to end so that the output follows the float model.'),
@@ -192,6 +198,7 @@ export interface Recipe {
   readonly shareTiedHead: boolean;
   readonly notes: 'keep' | 'drop';
   readonly overrides: readonly Override[];
+  readonly capture: 'keep' | 'float64';
   readonly distill?: DistillRecipe | undefined;
 }
 

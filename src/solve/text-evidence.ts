@@ -33,7 +33,7 @@ export function textEvidence(
 ): TextEvidence & { weightOf(k: number, share: number): number } {
   const widest = Math.max(1, ...projections.map(({ k }) => k));
   const weightOf = (k: number, share: number): number =>
-    textWeight({ ...counts, contexts: share * counts.contexts }, k, vocabulary);
+    textWeight({ ...counts, contexts: share * counts.contexts }, k, vocabulary, share * tokens);
   return {
     tokens,
     contexts: counts.contexts,

@@ -3,8 +3,8 @@ import type { Embedding, Projection, Site, Weight } from '../analysis/projection
 import { analyse } from '../analysis/projections.js';
 import { type Clone, cloneModel } from '../onnx/ir/clone.js';
 import type { Node, Value } from '../onnx/ir/graph.js';
-import { computeInFloat32, computesIn, type HalfType } from '../onnx/rewrite/compute-float32.js';
 import { Rewriter } from '../onnx/rewrite/rewriter.js';
+import { computeInFloat32, computesIn, type HalfType } from '../onnx/rewrite/widen-arithmetic.js';
 import type { Recipe } from '../recipe/index.js';
 import { choose, type Source } from './source.js';
 

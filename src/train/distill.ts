@@ -102,6 +102,7 @@ async function distillOne(
   const { stage, settings, lessons, store } = surroundings;
   const { text, teacher, rows, kept, batch } = lessons;
   const folder = keptIn(stage.machine, 'distilled');
+  const checkpoint = folder === undefined ? undefined : join(folder, `${keyOf(bits, surroundings)}.state`);
   const tables: Tables = new Map(
     student.filter(({ learns }) => learns).map(({ codes, columns }) => [codes.name, columns]),
   );
@@ -118,7 +119,7 @@ async function distillOne(
       options: { ...settings, batch, rate: rateOf(settings, bits), codeRate: settings.codes.rate / 2 ** (8 - bits) },
       confine: confineLatents(tables, { near: settings.codes.near, held: heldBelow(settings, bits) }, bits),
       random: createRandom(stage.seed).fork(`distill ${bits}`),
-      ...(folder !== undefined && { checkpoint: join(folder, `${keyOf(bits, surroundings)}.state`) }),
+      checkpoint,
       log: context.log,
       signal: context.signal,
       onStep: (step, steps, loss, last) =>
@@ -129,6 +130,7 @@ async function distillOne(
           detail: `loss ${loss.toFixed(4)}, held out ${last.toFixed(4)}`,
         }),
     });
+    if (checkpoint !== undefined) stage.machine.onKept?.(checkpoint);
     const before = result.looks[0]?.kept ?? 0;
     const after = Math.min(...result.looks.map((look) => look.kept));
     const tokens = result.steps * batch * text.length;

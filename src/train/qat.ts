@@ -87,6 +87,7 @@ async function run(
     .update(JSON.stringify([TOOL, 'qat', digest, facts, seed]))
     .digest('hex');
   const folder = keptIn(machine, 'distilled');
+  const checkpoint = folder === undefined ? undefined : join(folder, `${key}.state`);
   const { tables, steps, looks } = await distillTables({
     chain: new Mixture(termsOf(recipe, qat, chains)),
     teacher,
@@ -97,7 +98,7 @@ async function run(
     stored: (some) => some,
     options: { ...qat, batch },
     random: createRandom(seed).fork('qat'),
-    ...(folder !== undefined && { checkpoint: join(folder, `${key}.state`) }),
+    checkpoint,
     log: context.log,
     signal: context.signal,
     onStep: (done, total, loss, last) => {
@@ -105,6 +106,7 @@ async function run(
       context.progress.update({ stage: 'train', done, total, detail });
     },
   });
+  if (checkpoint !== undefined) machine.onKept?.(checkpoint);
   const after = Math.min(...looks.map((look) => look.kept));
   const bits = Math.min(...recipe.bits);
   return {

@@ -127,7 +127,7 @@ class TrainStage {
     this.#plan = studentPlan(recipe, train.learn, train.start);
     this.#terms = objectiveOf(recipe, train);
     this.#solved = new SolvedFiles(join(folder, 'solved'), context.log);
-    this.#learned = new LearnedFiles(keptIn(machine, 'trained'), context.log);
+    this.#learned = new LearnedFiles(keptIn(machine, 'trained'), context.log, machine.onKept);
     const { bits, block, slice, symmetric } = recipe;
     const made = [digestOfModel(source.model), digestOfWindows(windows), statistics?.header.digest, train, seed];
     this.#facts = [...made, bits, block, slice, symmetric, lambdaOf(recipe)];

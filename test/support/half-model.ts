@@ -6,8 +6,8 @@ import { DTYPES } from '../../src/onnx/ir/dtype.js';
 import { intAttribute, type Model, nodesOf } from '../../src/onnx/ir/graph.js';
 import { fromFloat32, toFloat32 } from '../../src/onnx/ir/half.js';
 import { type Tensor, tensorOf } from '../../src/onnx/ir/tensor.js';
-import type { HalfType } from '../../src/onnx/rewrite/compute-float32.js';
 import { Rewriter } from '../../src/onnx/rewrite/rewriter.js';
+import type { HalfType } from '../../src/onnx/rewrite/widen-arithmetic.js';
 
 export function writeHalf(from: string, to: string, half: HalfType): void {
   const model = importModel(from);

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { splitPlanes } from '../../src/set/index.js';
 import { chromiumPath, launchChromium } from './chromium.js';
 import { runChild } from './command-line.js';
@@ -17,10 +17,15 @@ export interface WebLab {
   readonly set: string;
   /** True when the browser has a WebGPU adapter. */
   readonly hasAdapter: boolean;
+  /** An empty page with storage of its own. */
+  newPage(options?: BrowserContextOptions): Promise<Page>;
   /** A page without storage of an earlier one. Its global `lab` has `open`, `feed`, `upgrade` and `generate`. */
   openPage(): Promise<Page>;
   close(): Promise<void>;
 }
+
+/** Milliseconds that a page is waited for: a busy machine may be ten times slower than a quiet one. */
+export const PATIENCE = 100_000;
 
 /** What the page of `openPage` runs. */
 const LAB = `<!doctype html><link rel="icon" href="data:,"><script type="module">
@@ -68,8 +73,13 @@ export async function openWebLab(): Promise<WebLab | undefined> {
     ...(await transformersPage(set)),
   });
   const browser = await launchChromium();
+  const newPage = async (options: BrowserContextOptions = {}): Promise<Page> => {
+    const opened = await (await browser.newContext(options)).newPage();
+    opened.setDefaultTimeout(PATIENCE);
+    return opened;
+  };
   const openPage = async (): Promise<Page> => {
-    const opened = await (await browser.newContext()).newPage();
+    const opened = await newPage();
     await opened.goto(`${server.url}lab/`);
     await opened.waitForFunction('globalThis.lab !== undefined');
     return opened;
@@ -81,7 +91,7 @@ export async function openWebLab(): Promise<WebLab | undefined> {
     await browser.close();
     await server.close();
   };
-  return { browser, server, set, hasAdapter: adapter === true, openPage, close };
+  return { browser, server, set, hasAdapter: adapter === true, newPage, openPage, close };
 }
 
 /**

@@ -126,7 +126,7 @@ describe(`a set in Chromium (${where})`, () => {
   });
 
   needsChromium('has one file per precision for stock transformers.js, which downloads each of them once', async () => {
-    page = await (await lab.browser.newContext()).newPage();
+    page = await lab.newPage();
     await page.goto(`${lab.server.url}transformers/`);
     await page.waitForFunction('globalThis.generate !== undefined');
     const { data } = JSON.parse(readFileSync(join(lab.set, 'model.json'), 'utf8')) as { data: string };
