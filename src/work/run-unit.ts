@@ -105,9 +105,11 @@ async function causeOf(error: unknown, opened: OpenPlan, results: Results, unit:
 /** Errors of the system that say that a disk or a share of it is full. */
 const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT']);
 
+/** Bytes as `--memory` takes them. */
+export const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)}MB`;
+
 /** Error code `memory-bound`, with the least that works, where a unit takes more memory than there is. */
 export function requireFits(unit: PlanUnit, memoryBytes: number): void {
-  const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)}MB`;
   if (unit.memoryBytes > memoryBytes)
     fail(
       'memory-bound',

@@ -1,9 +1,9 @@
-/** What a worker leaves behind, and says, when it has no more to do. */
+/** What a worker says when it waits, and what it leaves behind when it has no more to do. */
 import type { Log } from '../log.js';
 import { errorOf } from './failures.js';
 import type { PlanUnit } from './plan-types.js';
 import type { UnitResult } from './results.js';
-import { requireFits } from './run-unit.js';
+import { megabytes, requireFits } from './run-unit.js';
 import { isOpen, type Surveyed } from './survey.js';
 
 /** What a worker did. */
@@ -47,12 +47,19 @@ export function endOf(end: WorkEnd): WorkResult {
   return { ran, done, units: own.length, left: left.map(({ id }) => id), interrupted };
 }
 
+/** Says whom a worker waits for: where a unit takes more memory than it has, that may be for ever. */
+export function sayWaiting(survey: readonly Surveyed[], memoryBytes: number, log: Log): void {
+  const large = survey.find(({ unit, standing }) => isOpen(standing) && unit.memoryBytes > memoryBytes)?.unit;
+  if (large === undefined) log.info('Waiting for units of other workers.');
+  else log.warn(`Waiting for a worker with more memory: ${large.id} needs ${megabytes(large.memoryBytes)}.`);
+}
+
 /** A worker that could do nothing at all is of no use; one that did what it could leaves the rest to others. */
 function sayLeft(left: readonly PlanUnit[], { ran, memoryBytes, log }: WorkEnd): void {
   const largest = left.toSorted((a, b) => b.memoryBytes - a.memoryBytes)[0] as PlanUnit;
   if (ran.length === 0) requireFits(largest, memoryBytes);
   log.warn(
-    `${left.length} units are left to workers with more memory: ${largest.id} needs ${Math.ceil(largest.memoryBytes / 1e6)}MB.`,
+    `${left.length} units are left to workers with more memory: ${largest.id} needs ${megabytes(largest.memoryBytes)}.`,
   );
 }
 

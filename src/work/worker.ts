@@ -10,7 +10,7 @@ import { Results, type UnitResult } from './results.js';
 import { isOfTheUnit, runOpened } from './run-unit.js';
 import { shareOf } from './share.js';
 import { isOpen, type Surveyed, surveyOf } from './survey.js';
-import { endOf, type WorkResult } from './work-end.js';
+import { endOf, sayWaiting, type WorkResult } from './work-end.js';
 
 export type { WorkResult } from './work-end.js';
 
@@ -75,6 +75,7 @@ class PlanWorker {
   /** Ids of its share. */
   readonly #share: ReadonlySet<string>;
   readonly #ran: UnitResult[] = [];
+  #hasSaid = false;
 
   constructor(opened: OpenPlan, options: WorkOptions, context: Context) {
     const { folder, plan, machine } = opened;
@@ -96,6 +97,7 @@ class PlanWorker {
       if (signal.aborted || isEnough || open.length === 0) return this.#finish(survey, isEnough);
       const hasRun =
         (await this.#runFirst(open)) || (hasWaited && (await this.#runFirst(this.#neededBy(open, survey))));
+      if (!hasRun) this.#sayWaiting(survey);
       hasWaited = !hasRun;
       if (!hasRun) await pause(1000 * this.#options.pollSeconds, signal);
     }
@@ -156,6 +158,12 @@ class PlanWorker {
       const message = error instanceof Error ? error.message : String(error);
       log.warn(`${unit.id} has failed ${times} of ${MOST_FAILURES} times: ${message}`);
     }
+  }
+
+  /** Says once that it waits, and for whom. */
+  #sayWaiting(survey: readonly Surveyed[]): void {
+    if (!this.#hasSaid) sayWaiting(survey, this.#opened.machine.memoryBytes, this.#context.log);
+    this.#hasSaid = true;
   }
 
   #finish(survey: readonly Surveyed[], isEnough: boolean): WorkResult {

@@ -88,9 +88,10 @@ describe('an interrupt', () => {
       if (times === 2) setTimeout(() => child.kill('SIGINT'), 30);
       const [code] = (await once(child, 'close')) as [number | null];
       expect(code).toBe(130);
-      // The first one lets the unit end.
-      if (times === 1) expect(stdout).toMatch(/^Interrupted\. 1 units run/);
-      if (times === 1) expect(Object.keys(doneIn(folder)).length).toBe(1);
+      // The first one lets the unit end; what it says is what is there.
+      const ran = Number(/^Interrupted\. (\d+) units run/.exec(stdout)?.[1]);
+      if (times === 1) expect(ran).toBeGreaterThan(0);
+      if (times === 1) expect(Object.keys(doneIn(folder)).length).toBe(ran);
       expect(readdirSync(join(folder, 'claims'))).toEqual([]);
       expect(filesBelow(folder, /\.tmp$/)).toEqual([]);
     },

@@ -125,11 +125,16 @@ describe('workers on one folder', () => {
     const facts = { owner: 'mq00000000-1-1.aaaaaaaa', worker: 'elsewhere-1', threads: 3 };
     writeFileSync(join(folder, 'claims/capture-1.json'), claimText(facts));
     const controller = new AbortController();
-    setTimeout(() => controller.abort(), 1500);
-    const { ran } = await work({ ...machine, plan: folder, unit: 'capture-1' }, listening(controller.signal));
-    expect(ran).toEqual([]);
-    const { running, waiting, runningUnits } = planStatus({ plan: folder });
-    expect([running, waiting, runningUnits]).toEqual([
+    const context = listening(controller.signal);
+    const info = (text: string): void => {
+      context.log.info(text);
+      controller.abort();
+    };
+    const waiting = { ...context, log: { ...context.log, info } };
+    const { ran } = await work({ ...machine, plan: folder, unit: 'capture-1' }, waiting);
+    expect([ran, context.said]).toEqual([[], ['Waiting for units of other workers.']]);
+    const { runningUnits, ...counts } = planStatus({ plan: folder });
+    expect([counts.running, counts.waiting, runningUnits]).toEqual([
       1,
       9,
       [{ unit: 'capture-1', worker: 'elsewhere-1', threads: 3 }],
@@ -244,8 +249,7 @@ describe('a plan that does not fit', () => {
     const unit = runUnit(fresh, 'capture-1', { memoryBytes: 1e8 });
     await expect(unit).rejects.toMatchObject({ code: 'memory-bound', at: 'capture-1' });
     const folder = copyOf(fresh);
-    const { units } = await plan({ ...planned(ids), output: folder });
-    const most = Math.max(...units.map(({ memoryBytes }) => memoryBytes));
+    const { units, memoryBytes: most } = await plan({ ...planned(ids), output: folder });
     const { ran, left } = await work({ ...machine, plan: folder, memoryBytes: most - 1 }, listening());
     expect(left).toEqual(units.filter((each) => each.memoryBytes === most && each.kind !== 'emit').map(({ id }) => id));
     expect(ran.length + left.length).toBe(9);
