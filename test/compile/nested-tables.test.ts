@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { compile } from '../../src/compile/compile.js';
 import { inspect } from '../../src/compile/inspect.js';
 import { fitRest } from '../../src/compile/target-size.js';
+import { differenceOf } from '../../src/evaluate/same/same-set.js';
 import { silentContext } from '../../src/log.js';
 import { mix } from '../../src/mix/mix.js';
 import { attentionBitsAt, tableReads } from '../../src/recipe/floors.js';
@@ -118,6 +119,16 @@ describe('a set with nested embedding and head', () => {
     expect(existsSync(join(root, 'mix', 'model.onnx'))).toBe(true);
     expect(totalBytes).toBeLessThan(statSync(graph(8)).size + statSync(dataIn(folder)).size);
     expect((await logitsOf(join(root, 'mix', 'model.onnx'))).data.every((value) => Number.isFinite(value))).toBe(true);
+  });
+
+  it('is compared with another set by all of its codes', () => {
+    const { equal, precisions } = differenceOf(folder, folder);
+    const { layout } = openSet(join(folder, 'model.json')).manifest;
+    const weights = layout.projections.reduce((sum, { n, k }) => sum + n * k, 2048 * 128);
+    expect(equal).toBe(true);
+    expect(precisions.map((each) => [each.bits, each.weights, each.codes])).toEqual(
+      [2, 4, 8].map((bits) => [bits, weights, 0]),
+    );
   });
 
   it('counts projections alone in stored bits, and weighs what inspect says', async () => {
