@@ -9,13 +9,15 @@
  */
 
 import type { Emitter } from '../src/emit/emitter.js';
-import { type Filling, fillTemplate, matMulNBits } from '../src/emit/fill.js';
+import { type Filling, fillTemplate, matMulNBits, requireFilled } from '../src/emit/fill.js';
 import type { RangeTensor } from '../src/emit/join.js';
+import type { PackedRows } from '../src/emit/lookup.js';
 import { type At, type PlainTable, plainTable, storedTable, type TableValues } from '../src/emit/tables.js';
-import type { Tensor } from '../src/onnx/ir/tensor.js';
+import { elementCount } from '../src/onnx/ir/dtype.js';
+import { reshaped, type Tensor } from '../src/onnx/ir/tensor.js';
 import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
 import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
-import { effectiveBits, type ProjectionPlace, type SetLayout } from '../src/quant/layout.js';
+import { allPlaces, effectiveBits, type ProjectionPlace, type SetLayout } from '../src/quant/layout.js';
 import type { ContainerBits, Precision } from '../src/quant/precision.js';
 
 /** One projection ready to be written. */
@@ -48,17 +50,29 @@ export const packProjections: Pass<NoOptions, Filling & { readonly pack: Pack }>
 function packAll(rw: Rewriter, filling: Filling, pack: Pack): void {
   const { layout, tensor, bitsOf, accuracyLevel } = filling;
   rw.requireDomain('com.microsoft', 1);
-  fillTemplate(rw, layout, (emitter, at) => {
-    const bits = effectiveBits(at.place, bitsOf(at.place.id));
-    const packed = pack(at.place, bits);
-    const table = tableOf(emitter, tensor, layout, at, bits, packed);
-    const codes = emitter.initializer(`${at.name}_Q${packed.container}`, packed.codes);
-    return {
-      place: at.place,
-      table,
-      multiply: matMulNBits(emitter, at, codes, table, packed.container, accuracyLevel),
-    };
+  const packed = new Map<string, PackedProjection>();
+  const packedAt = (place: ProjectionPlace): PackedProjection => {
+    const known = packed.get(place.id) ?? pack(place, bitsAt(place));
+    packed.set(place.id, known);
+    return known;
+  };
+  const bitsAt = (place: ProjectionPlace): Precision => effectiveBits(place, bitsOf(place.id));
+  fillTemplate(rw, allPlaces(layout), {
+    table: (emitter, at) => tableOf(emitter, tensor, layout, at, bitsAt(at.place), packedAt(at.place)),
+    product: (emitter, at, table) => {
+      const { codes, container } = packedAt(at.place);
+      const stored = emitter.initializer(`${at.name}_Q${container}`, codes);
+      return matMulNBits(emitter, at, stored, table, container, accuracyLevel);
+    },
+    rows: (place) => [rowsOfPacked(packedAt(place))],
   });
+  requireFilled(rw, filling);
+}
+
+/** Codes as MatMulNBits reads them, row by row: the same bytes under another shape. */
+export function rowsOfPacked({ codes, container }: Pick<PackedProjection, 'codes' | 'container'>): PackedRows {
+  const [rows = 0, ...rest] = codes.shape;
+  return { rows: reshaped(codes, [rows, elementCount(rest)]), width: container, lift: 0, container };
 }
 
 /** The projection's own plain table, or the set's. */

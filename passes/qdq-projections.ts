@@ -11,7 +11,7 @@
 import { fail } from '../src/diagnostics.js';
 import type { Emitter } from '../src/emit/emitter.js';
 import type { Multiply } from '../src/emit/expand.js';
-import { type Filling, fillTemplate } from '../src/emit/fill.js';
+import { type Filling, fillTemplate, requireFilled } from '../src/emit/fill.js';
 import { type At, storedTable, type TableValues } from '../src/emit/tables.js';
 import { int, ints } from '../src/onnx/ir/attribute.js';
 import type { DType } from '../src/onnx/ir/dtype.js';
@@ -20,8 +20,9 @@ import type { Tensor } from '../src/onnx/ir/tensor.js';
 import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
 import { raiseOpset } from '../src/onnx/rewrite/raise-opset.js';
 import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
-import { effectiveBits, type ProjectionPlace, placeBlocks } from '../src/quant/layout.js';
+import { allPlaces, effectiveBits, type ProjectionPlace, placeBlocks } from '../src/quant/layout.js';
 import { type ContainerBits, containerBits, type Precision } from '../src/quant/precision.js';
+import { type Pack, rowsOfPacked } from './pack-projections.js';
 
 /** Codes of a projection as [k, n], packed over the whole tensor: int or uint of the container's width. */
 export type PackColumns = (place: ProjectionPlace, bits: Precision, dtype: DType) => Tensor;
@@ -29,34 +30,40 @@ export type PackColumns = (place: ProjectionPlace, bits: Precision, dtype: DType
 const SIGNED: Readonly<Record<ContainerBits, DType>> = { 2: 'int2', 4: 'int4', 8: 'int8' };
 const UNSIGNED: Readonly<Record<ContainerBits, DType>> = { 2: 'uint2', 4: 'uint4', 8: 'uint8' };
 
-export const qdqProjections: Pass<NoOptions, Filling & { readonly pack: PackColumns }> = definePass<
-  NoOptions,
-  Filling & { readonly pack: PackColumns }
->({
+/** What the pass is given: codes by columns for products, and by rows for look-ups. */
+export type QdqFilling = Filling & { readonly pack: PackColumns; readonly packRows: Pack };
+
+export const qdqProjections: Pass<NoOptions, QdqFilling> = definePass<NoOptions, QdqFilling>({
   name: 'qdq-projections',
   summary: 'Stores projections as codes behind DequantizeLinear, in standard ONNX.',
   options: noOptions,
   keeps: 'interface',
   material: 'the layout of the set, the precision of each projection and its codes',
   run(rw, _, material) {
-    dequantize(rw, material, material.pack);
+    dequantize(rw, material);
   },
 });
 
 /** Fills a template with standard products. */
-function dequantize(rw: Rewriter, filling: Filling, pack: PackColumns): void {
-  const { layout, tensor, bitsOf } = filling;
-  const containers = layout.projections.map((place) => containerBits(effectiveBits(place, bitsOf(place.id))));
+function dequantize(rw: Rewriter, filling: QdqFilling): void {
+  const { layout, tensor, bitsOf, pack, packRows } = filling;
+  const places = allPlaces(layout);
+  const bitsAt = (place: ProjectionPlace): Precision => effectiveBits(place, bitsOf(place.id));
+  const containers = places.map((place) => containerBits(bitsAt(place)));
   if (containers.includes(2)) raiseOpset(rw, 25, 13);
   else raiseOpset(rw, 21, 10);
-  fillTemplate(rw, layout, (emitter, at) => {
-    refuseRagged(at.place);
-    const bits = effectiveBits(at.place, bitsOf(at.place.id));
-    const table = storedTable(emitter, tensor, layout, at, bits);
-    const dtype = (table.zero === undefined ? SIGNED : UNSIGNED)[containerBits(bits)];
-    const codes = emitter.initializer(`${at.name}_Q${bits}`, pack(at.place, bits, dtype));
-    return { place: at.place, table, multiply: dequantized(emitter, at, codes, table) };
+  fillTemplate(rw, places, {
+    table: (emitter, at) => storedTable(emitter, tensor, layout, at, bitsAt(at.place)),
+    product: (emitter, at, table) => {
+      refuseRagged(at.place);
+      const bits = bitsAt(at.place);
+      const dtype = (table.zero === undefined ? SIGNED : UNSIGNED)[containerBits(bits)];
+      const codes = emitter.initializer(`${at.name}_Q${bits}`, pack(at.place, bits, dtype));
+      return dequantized(emitter, at, codes, table);
+    },
+    rows: (place) => [rowsOfPacked(packRows(place, bitsAt(place)))],
   });
+  requireFilled(rw, filling);
 }
 
 function refuseRagged(place: ProjectionPlace): void {

@@ -71,7 +71,10 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'the weights of the model are also graph inputs',
     remedy: 'give `initializerInputs` constant, or take them off the list of inputs',
   },
-  'already-quantized': { summary: 'the model is quantized already', remedy: 'start from the float export' },
+  'already-quantized': {
+    summary: 'the model is quantized already',
+    remedy: 'start from the float export, or set `dequantizeSource` to take its weights as float ones',
+  },
   'strict-skipped': {
     summary: 'a projection in scope stays float and `strict` is set',
     remedy: 'remove `strict` or narrow the scope',
@@ -116,6 +119,10 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'ONNX Runtime cannot run a model',
     remedy: 'check that this model runs in ONNX Runtime by itself',
   },
+  'capture-float64': {
+    summary: 'an operator of the model has no float64 kernel in ONNX Runtime',
+    remedy: 'set `capture` of the recipe to keep, or export the model with operators of ONNX only',
+  },
   parity: { summary: 'an emitted graph gives wrong results', remedy: 'please report this with the model' },
   'levels-differ': {
     summary: 'a graph gives other results at another graph optimization level',
@@ -125,6 +132,10 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'ONNX Runtime does not fold constants of a graph when it creates a session',
     remedy:
       'write the model with `standalone`, which needs no folding, or raise the session option optimization.constant_folding_max_output_size_in_bytes (1 GiB by default)',
+  },
+  'not-comparable': {
+    summary: 'two sets have other projections, precisions or blocks',
+    remedy: 'compare sets that were compiled by one recipe from one model',
   },
   'output-exists': { summary: 'the output cannot be written there', remedy: 'choose another output path' },
   'disk-full': { summary: 'the disk is full', remedy: 'free space or choose another disk' },
@@ -179,6 +190,20 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'a file is not in the cache and nothing may be downloaded',
     remedy: 'run the command once without HF_HUB_OFFLINE',
   },
+  plan: { summary: 'the folder has no plan, or not this unit', remedy: 'pass the folder that `matquant plan` wrote' },
+  'plan-version': {
+    summary: 'the plan was made by another version',
+    remedy: 'run the version that made it, or make the plan again in another folder',
+  },
+  'plan-open': {
+    summary: 'units of the plan are not done',
+    remedy: 'run `matquant worker` until `matquant status` shows all units as done',
+  },
+  queue: { summary: 'the queue cannot be used', remedy: 'check its address, and that the server is running' },
+  'queue-package': {
+    summary: 'a package that queues need is not installed',
+    remedy: 'run npm install bullmq ioredis for Redis, or npm install bullmq pg for PostgreSQL',
+  },
 };
 
 /** Codes of errors; `ERRORS` has a sentence and a remedy for each. */
@@ -222,9 +247,11 @@ export type ErrorCode =
   | 'unsupported-model'
   | 'internal-graph'
   | 'runtime-failed'
+  | 'capture-float64'
   | 'parity'
   | 'levels-differ'
   | 'not-folded'
+  | 'not-comparable'
   | 'output-exists'
   | 'disk-full'
   | 'unsupported-target'
@@ -243,7 +270,12 @@ export type ErrorCode =
   | 'hub-access'
   | 'hub-network'
   | 'hub-damaged'
-  | 'hub-offline';
+  | 'hub-offline'
+  | 'plan'
+  | 'plan-version'
+  | 'plan-open'
+  | 'queue'
+  | 'queue-package';
 
 /** Refusals: a projection or tensor stays as it is, and the report says why. */
 export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
@@ -263,7 +295,10 @@ export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
   'gemm-form': { summary: 'the Gemm is not a plain product: transA, alpha or beta', remedy: 'none' },
   'graph-output': { summary: 'a value inside the projection is a graph output', remedy: 'export without that output' },
   'product-form': { summary: 'the operator multiplies by a weight in a form that is not quantized', remedy: 'none' },
-  'already-quantized': { summary: 'the projection is quantized already', remedy: 'start from the float export' },
+  'already-quantized': {
+    summary: 'the projection is quantized already',
+    remedy: 'start from the float export, or set `dequantizeSource`',
+  },
   'no-gated-ffn': { summary: 'the product is not part of a gated feed-forward block', remedy: 'none' },
   'out-of-scope': { summary: 'the projection is outside the requested scope', remedy: 'widen `scope`' },
   'tied-head': { summary: 'the head shares its weight with the embedding', remedy: 'use `embeddingBits`' },
@@ -318,7 +353,8 @@ export class CompilerError extends Error implements Diagnostic {
 }
 
 /** Kinds of temporary folder that a run makes. */
-const KINDS = 'calibration|segments|reference|tuned|trained|lambda|statistics|elastic|training|teacher|distill';
+const KINDS =
+  'calibration|segments|reference|tuned|trained|lambda|statistics|elastic|training|teacher|distill|stages|tables';
 const TEMPORARY: RegExp = new RegExp(`[/\\\\]matquant-(${KINDS})-[A-Za-z0-9]{6}[/\\\\]?`);
 /** Outputs that are not renamed yet: `.NAME.PID.DIGITS.tmp`. */
 const STAGED = /(^|[\s'"`/\\])\.([^\s/\\]{1,255})\.\d{1,10}\.[0-9a-f]{8}\.tmp\b/g;

@@ -1,14 +1,15 @@
 /**
- * What a processor may change and what it may not, as digests on one line of JSON: `own`, the bytes of a rounded set and of
- * solved codes, is the same everywhere; `float` and `int4`, logits of ONNX Runtime, differ from one set of instructions to another.
+ * What a processor may change and what it may not, as digests on one line of JSON. `own`, the bytes of a rounded set and of solved codes,
+ * and `set`, data and graphs of a set whose statistics were captured in float64, are the same everywhere. `float` and `int4`, logits of
+ * ONNX Runtime, and `captured`, the same set with statistics in float32, differ from one set of instructions to another.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { logitsFor } from '../../src/evaluate/logits.js';
-import { compile, parseRecipe, silentContext } from '../../src/index.js';
+import { compile, parseRecipe, type RecipeInput, silentContext } from '../../src/index.js';
 import { KernelPool } from '../../src/kernels/pool.js';
 import { createRandom } from '../../src/random.js';
 import { openDecoder } from '../../src/runtime/decoder.js';
@@ -58,14 +59,41 @@ async function logitsDigest(path: string): Promise<string> {
 const short = (hash: Hash): string => hash.digest('hex').slice(0, 12);
 
 const folder = mkdtempSync(join(tmpdir(), 'matquant-probe-'));
-try {
-  const recipe = parseRecipe({ method: 'rtn', decode: 'tied', bits: [8, 4], block: 32 }, 'probe');
+const root = fileURLToPath(new URL('../../../fixtures', import.meta.url));
+const text = {
+  files: [join(root, 'text/stories-calibration.txt')],
+  tokenizer: join(root, 'models/mistral-656k/tokenizer.json'),
+  jsonlField: 'text',
+  bos: 'auto',
+} as const;
+
+/** Compiles into a folder of this name. */
+async function compiled(name: string, input: RecipeInput): Promise<string> {
+  const recipe = parseRecipe({ block: 32, ...input }, 'probe');
   const machine = { threads: 1, memoryBytes: 1e9, seed: 0, standalone: false, strict: false };
-  await compile({ model, output: folder, name: 'm', recipe, ...machine }, silentContext());
-  const own = createHash('sha256').update(readFileSync(dataIn(folder)));
+  const output = join(folder, name);
+  const given = recipe.method === 'best' ? { text } : {};
+  await compile({ model, output, name: 'm', recipe, ...given, ...machine }, silentContext());
+  return output;
+}
+
+/** Of everything in a set but what is measured: data and graphs. */
+function setDigest(at: string): string {
+  const hash = createHash('sha256');
+  for (const name of readdirSync(at).sort()) if (!name.endsWith('.json')) hash.update(readFileSync(join(at, name)));
+  return short(hash);
+}
+
+try {
+  const rounded = await compiled('rtn', { method: 'rtn', decode: 'tied', bits: [8, 4] });
+  const own = createHash('sha256').update(readFileSync(dataIn(rounded)));
   await hashSolved(own);
-  const [float, int4] = [await logitsDigest(model), await logitsDigest(join(folder, 'm_int4.onnx'))];
-  console.log(JSON.stringify({ own: short(own), float, int4 }));
+  // Little text: its statistics, those of random ids, and the solver of both.
+  const best: RecipeInput = { method: 'best', bits: [8, 4, 2], tokens: 512 };
+  const set = setDigest(await compiled('set', { ...best, capture: 'float64' }));
+  const captured = setDigest(await compiled('captured', best));
+  const [float, int4] = [await logitsDigest(model), await logitsDigest(join(rounded, 'm_int4.onnx'))];
+  console.log(JSON.stringify({ own: short(own), set, captured, float, int4 }));
 } finally {
   rmSync(folder, { recursive: true });
 }

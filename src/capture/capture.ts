@@ -1,4 +1,5 @@
 /** The capture pass: one run of the float model over the calibration text, segment by segment, for the statistics of its inputs. */
+import { createHash } from 'node:crypto';
 import type { ModelAnalysis } from '../analysis/projection.js';
 import type { Segment } from '../analysis/segments.js';
 import { isRuntimeFailure } from '../diagnostics.js';
@@ -9,12 +10,21 @@ import type { Window } from '../text/index.js';
 import { countText } from './evidence.js';
 import { digestOfModel } from './model-digest.js';
 import { type RunnerOptions, SegmentRunner } from './segment-runner.js';
-import { digestOfWindows, type GroupStatistics, headerOf, type Statistics, statisticsInMemory } from './statistics.js';
+import {
+  digestOfWindows,
+  type GroupStatistics,
+  headerOf,
+  type Statistics,
+  type StatisticsHeader,
+  statisticsInMemory,
+} from './statistics.js';
 import { findStatistics, StatisticsFolder } from './statistics-files.js';
 
 export interface CaptureOptions extends RunnerOptions {
   /** Where the statistics are kept, and found again; without it they stay in memory. */
   readonly folder?: string;
+  /** Digest of the model that makes the vectors of tokens, for a decoder that takes vectors. */
+  readonly vectors?: string;
   /** Digest of the model, when it is known already. */
   readonly modelDigest?: string;
   /** Told of statistics that are there but damaged. */
@@ -31,6 +41,28 @@ export interface CaptureProgress {
   readonly secondsLeft: number | undefined;
 }
 
+/** Of token ids, and of what makes vectors of them where the decoder takes vectors. */
+function digestOfText(windows: readonly Window[], vectors: string | undefined): string {
+  const ids = digestOfWindows(windows);
+  return vectors === undefined ? ids : createHash('sha256').update(`${ids} ${vectors}`).digest('hex');
+}
+
+/** What names the statistics of windows, before they are captured. */
+export const headerOfWindows = (
+  model: string,
+  windows: readonly Window[],
+  { firstWeight = 1, inFloat64 = false, vectors }: Pick<CaptureOptions, 'firstWeight' | 'inFloat64' | 'vectors'> = {},
+): StatisticsHeader =>
+  headerOf({
+    model,
+    text: digestOfText(windows, vectors),
+    windows: windows.length,
+    tokens: windows.reduce((total, window) => total + window.length, 0),
+    firstWeight,
+    counts: countText(windows),
+    ...(inFloat64 && { inFloat64 }),
+  });
+
 /**
  * Collects the statistics of every group, or finds them in the folder when model, text and version are those of an earlier
  * run; a run that was interrupted goes on where its last file was written. Without a fixed batch size, a model that cannot
@@ -43,14 +75,7 @@ export async function capture(
   runtime: Runtime,
   options: CaptureOptions = {},
 ): Promise<Statistics> {
-  const header = headerOf({
-    model: options.modelDigest ?? digestOfModel(model),
-    text: digestOfWindows(windows),
-    windows: windows.length,
-    tokens: windows.reduce((total, window) => total + window.length, 0),
-    firstWeight: options.firstWeight ?? 1,
-    counts: countText(windows),
-  });
+  const header = headerOfWindows(options.modelDigest ?? digestOfModel(model), windows, options);
   const folder = options.folder === undefined ? undefined : new StatisticsFolder(options.folder, header);
   const run = async (more: RunnerOptions): Promise<Statistics> => {
     const runner = new SegmentRunner(model, analysis, windows, runtime, { ...options, ...more });

@@ -26,6 +26,11 @@ const RANDOM = 4;
  * characters have 1.6. Contexts beyond what text with so few ids has are not counted.
  */
 const RICHNESS = 16;
+/**
+ * Where Heaps' law leaves less than this share of the contexts, the text is unlike text, and each context counts less: .66 of 500 tokens
+ * of stories, .013 of random characters.
+ */
+const UNLIKE_TEXT = 0.25;
 /** A vocabulary that is this much used is not the limit. */
 const VOCABULARY_SHARE = 0.25;
 
@@ -50,16 +55,15 @@ export function needOf(k: number, vocabulary: number): TextNeed {
   return { contexts, ids: vocabulary === 0 ? 0 : Math.min(ids, Math.ceil(VOCABULARY_SHARE * vocabulary)) };
 }
 
-/** Contexts that count, for each input of width `k`. */
-function contextsPerInput({ contexts, ids }: TextCounts, k: number, vocabulary: number): number {
+/** What Heaps' law leaves of the contexts of a text. */
+function countedContexts({ contexts, ids }: TextCounts, vocabulary: number): number {
   const isLimited = vocabulary > 0 && ids < VOCABULARY_SHARE * vocabulary;
-  const most = isLimited ? Math.max(ids, (ids / RICHNESS) ** 2) : contexts;
-  return Math.min(contexts, most) / k;
+  return isLimited ? Math.min(contexts, Math.max(ids, (ids / RICHNESS) ** 2)) : contexts;
 }
 
 /** Whether a text is enough for inputs of width `k`. */
 export const isEnough = (counts: TextCounts, k: number, vocabulary: number): boolean =>
-  contextsPerInput(counts, k, vocabulary) >= CONTEXTS;
+  countedContexts(counts, vocabulary) >= CONTEXTS * k;
 
 /**
  * The weight of what was measured on text beside what was measured without: n / (n + m) for n contexts and m = 4 K, and 1 where the text
@@ -67,6 +71,9 @@ export const isEnough = (counts: TextCounts, k: number, vocabulary: number): boo
  */
 export function textWeight(counts: TextCounts, k: number, vocabulary: number): number {
   if (isEnough(counts, k, vocabulary)) return 1;
-  const contexts = contextsPerInput(counts, k, vocabulary);
+  if (counts.contexts === 0) return 0;
+  const counted = countedContexts(counts, vocabulary);
+  const likeness = Math.min(1, counted / counts.contexts / UNLIKE_TEXT);
+  const contexts = (counted * likeness) / k;
   return contexts / (contexts + RANDOM);
 }

@@ -1,15 +1,24 @@
 /** Segments of the model run over windows: statistics of the inputs of projections. */
 export { blendStatistics } from './blended-statistics.js';
-export { capture } from './capture.js';
+export { capture, headerOfWindows } from './capture.js';
 export { denseTensor } from './dense-tensor.js';
 export { countText, isEnough, needOf, type TextCounts, type TextNeed, textWeight } from './evidence.js';
 export type { StreamStatistics } from './gram.js';
 export { GraphFeeder, graphRoles, portOf } from './graph-feeds.js';
 export { type Group, type Plan, planCapture } from './groups.js';
 export { digestOfModel } from './model-digest.js';
+export { shrinkRouted } from './routed-statistics.js';
 export { SegmentFiles } from './segment-files.js';
 export { buildSegmentModel, type Edge, type SegmentModel } from './segment-model.js';
-export { type Override, type RunRequest, SegmentRunner, type Stream } from './segment-runner.js';
+export type { Override, RunRequest } from './segment-request.js';
+export { SegmentRunner, type Stream } from './segment-runner.js';
+export { joinShards, shardsOf } from './shards.js';
 export { SpillFile } from './spill-file.js';
 export { digestOfWindows, hessianOf, type Statistics, type StatisticsHeader } from './statistics.js';
-export { checkStatistics, mergeStatistics, openStatistics, saveStatistics } from './statistics-files.js';
+export {
+  checkStatistics,
+  filesOfStatistics,
+  mergeStatistics,
+  openStatistics,
+  saveStatistics,
+} from './statistics-files.js';

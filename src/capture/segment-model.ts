@@ -10,10 +10,10 @@ import { int } from '../onnx/ir/attribute.js';
 import { DTYPES, type DType } from '../onnx/ir/dtype.js';
 import type { Model, Value, ValueType } from '../onnx/ir/graph.js';
 import type { Tensor } from '../onnx/ir/tensor.js';
-import { computeInFloat32 } from '../onnx/rewrite/compute-float32.js';
 import { type Extraction, extractModel } from '../onnx/rewrite/extract.js';
 import { prune } from '../onnx/rewrite/prune.js';
 import { Rewriter } from '../onnx/rewrite/rewriter.js';
+import { computeInFloat32, computeInFloat64 } from '../onnx/rewrite/widen-arithmetic.js';
 import { addGram, type GramOutputs } from './gram.js';
 
 /** Asks for the Gram matrix of a value. */
@@ -36,6 +36,8 @@ export interface SegmentRequest {
   readonly carry: boolean;
   /** Rows have weights; the input `row_scale` [rows, 1] holds their square roots. */
   readonly weighted: boolean;
+  /** Compute in float64, with float64 at the edges. */
+  readonly inFloat64?: boolean;
   readonly replaced: ReadonlyMap<Value, Tensor>;
 }
 
@@ -93,9 +95,21 @@ export function buildSegmentModel(original: Model, request: SegmentRequest): Seg
   const liveOut = request.carry ? segment.liveOut.map((value) => outputEdge(context, value)) : [];
   const extra = request.extra.map((value) => outputEdge(context, value));
   prune(rewriter);
-  computeInFloat32(rewriter);
-  return { model: extraction.model, graphInputs, liveIn, liveOut, extra, grams, rowScale: rowScale?.name };
+  if (request.inFloat64) computeInFloat64(rewriter);
+  else computeInFloat32(rewriter);
+  const edges = (found: readonly Edge[]): readonly Edge[] => (request.inFloat64 ? found.map(inFloat64) : found);
+  return {
+    model: extraction.model,
+    graphInputs: edges(graphInputs),
+    liveIn: edges(liveIn),
+    liveOut: edges(liveOut),
+    extra: edges(extra),
+    grams,
+    rowScale: rowScale?.name,
+  };
 }
+
+const inFloat64 = (edge: Edge): Edge => (edge.dtype === 'float32' ? { ...edge, dtype: 'float64' } : edge);
 
 interface Context {
   readonly rewriter: Rewriter;

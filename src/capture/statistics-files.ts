@@ -32,6 +32,7 @@ const indexSchema = z.strictObject({
   tokens: z.number(),
   firstWeight: z.number(),
   counts: z.strictObject({ contexts: z.number(), ids: z.number() }).optional(),
+  inFloat64: z.literal(true).optional(),
   groups: z.array(z.strictObject({ group: z.string(), file: z.string().regex(/^[^/\\]+$/) })),
 });
 
@@ -117,6 +118,12 @@ export function checkStatistics(folder: string): void {
   const { digest, groups } = readIndex(folder);
   for (const { group, file } of groups) checkTensors(join(folder, file), group, digest);
 }
+
+/** The files of a complete folder of statistics, the index last. Errors as of `openStatistics`. */
+export const filesOfStatistics = (folder: string): readonly string[] => [
+  ...readIndex(folder).groups.map(({ file }) => join(folder, file)),
+  join(folder, INDEX),
+];
 
 /** The sum of captures of one model over different texts, added group by group when one is asked for. */
 export function mergeStatistics(parts: readonly Statistics[]): Statistics {

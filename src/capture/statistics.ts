@@ -36,6 +36,8 @@ export interface StatisticsHeader {
   readonly firstWeight: number;
   /** Different contexts and ids of the windows; statistics of earlier versions lack them. */
   readonly counts?: TextCounts | undefined;
+  /** True of statistics that were captured in float64 and rounded: they are the same on every processor. */
+  readonly inFloat64?: boolean | undefined;
 }
 
 /** Statistics of one capture, in memory or in a folder. */
@@ -91,12 +93,13 @@ const plus = (a: Float64Array, b: Float64Array): Float64Array => a.map((value, a
 
 /** Completes a header with the version and the digest of all its fields. */
 export function headerOf(parts: Omit<StatisticsHeader, 'version' | 'digest'>): StatisticsHeader {
-  const { model, text, windows, tokens, firstWeight, counts } = parts;
+  const { model, text, windows, tokens, firstWeight, counts, inFloat64 } = parts;
   const counted = counts === undefined ? [] : [counts.contexts, counts.ids];
-  const made = [STATISTICS_VERSION, model, text, windows, tokens, firstWeight, ...counted];
+  const arithmetic = inFloat64 ? ['float64'] : [];
+  const made = [STATISTICS_VERSION, model, text, windows, tokens, firstWeight, ...counted, ...arithmetic];
   const digest = createHash('sha256').update(JSON.stringify(made)).digest('hex');
   const header = { version: STATISTICS_VERSION, digest, model, text, windows, tokens, firstWeight };
-  return counts === undefined ? header : { ...header, counts };
+  return { ...header, ...(counts !== undefined && { counts }), ...(inFloat64 && { inFloat64 }) };
 }
 
 /** The header of the union of captures of one model over different texts. */
@@ -116,6 +119,7 @@ export function mergeHeaders(headers: readonly StatisticsHeader[]): StatisticsHe
   const counts = mergeCounts(headers.map((header) => header.counts));
   return headerOf({
     ...first,
+    inFloat64: headers.every(({ inFloat64 }) => inFloat64 === true),
     text,
     windows: total((each) => each.windows),
     tokens: total((each) => each.tokens),

@@ -3,11 +3,11 @@ import type { Argv, Options } from 'yargs';
 import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
 
-/** What a verb hands back: `data` is printed with --json, `text` without it. Exit code 3 is a threshold missed. */
+/** What a verb hands back: `data` is printed with --json, `text` without it. Exit code 3 is a threshold missed, 130 an interrupt that was waited for. */
 export interface Outcome {
   readonly data: unknown;
   readonly text: string;
-  readonly exitCode?: 3;
+  readonly exitCode?: 3 | 130;
   /** Lines for the service that runs the command; they go to stderr, also with --quiet and --json. */
   readonly annotations?: readonly string[];
 }

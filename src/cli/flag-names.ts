@@ -22,6 +22,8 @@ const FLAGS: Readonly<Record<string, string>> = {
   'score.text.files': '--score-text',
   'score.text.ids': '--score-ids',
   'score.tokens': '--score-tokens',
+  pollSeconds: '--poll',
+  leaseSeconds: '--lease',
 };
 
 /** Options that are named by their verb: positionals, and flags whose name says more. */
@@ -31,15 +33,16 @@ const BY_VERB: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   verify: { original: 'original', candidate: 'candidate' },
   compare: { base: 'base', head: 'head', model: '--model' },
 };
-const POSITIONALS: ReadonlySet<string> = new Set(['model', 'set', 'folder']);
+const POSITIONALS: ReadonlySet<string> = new Set(['model', 'set', 'folder', 'plan']);
 
 /** Options that a command line can name at all. */
 const NAMED: ReadonlySet<string> = new Set(
   (
     'name recipe preset overwrite text tokenizer ids bos statistics threads seed work workDir window windows tokens skip limit ' +
-    'standalone strict bits block scope attentionBits embeddingBits floatStorage compute target initializerInputs steps minutes prefix ' +
+    'standalone strict bits block scope attentionBits embeddingBits floatStorage compute target initializerInputs dequantizeSource steps minutes prefix ' +
     'method methods shape per maxKl maxNllIncrease minTop1 maxSize bitsFile saveBits original score kept slice format ' +
-    'from file run junit goal search measure thresholds budget unclear sarif summary annotate speed markdown provenance'
+    'from file run junit goal search measure thresholds budget unclear sarif summary annotate speed markdown provenance shards unit once retry for ' +
+    'workers image claim queue'
   ).split(' '),
 );
 

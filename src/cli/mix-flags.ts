@@ -1,9 +1,9 @@
 /** Flags of the verbs that search for mixes. */
 import { fail } from '../diagnostics.js';
 import type { MixInput } from '../mix/index.js';
-import { describeOption as help } from '../options/index.js';
+import { choicesOf, defaultOf, describeOption as help } from '../options/index.js';
 import type { DefaultedFlag, Flag, ListFlag, OptionSpec, Values } from './command.js';
-import { machineFlags, machineOf, textFlags, textWithTokenizer } from './options.js';
+import { machineFlags, machineOf, textFlags, textWithTokenizer, windowFlags } from './options.js';
 import { given, numberList, wholeNumber } from './values.js';
 
 type SearchFlags = {
@@ -25,14 +25,14 @@ const SEARCH = 'Search:';
 export const searchFlags: SearchFlags = {
   per: {
     type: 'string',
-    choices: ['layer', 'projection'],
-    default: 'layer',
+    choices: choicesOf('mix', 'search', 'per'),
+    default: defaultOf('mix', 'search', 'per'),
     describe: help('mix', 'search', 'per'),
     group: SEARCH,
   },
   method: {
     type: 'string',
-    choices: ['dp', 'greedy', 'local', 'evolution'],
+    choices: choicesOf('mix', 'search', 'method'),
     describe: help('mix', 'search', 'method'),
     group: SEARCH,
   },
@@ -46,16 +46,31 @@ export const searchFlags: SearchFlags = {
     describe: 'PATTERN=BITS: projections whose id matches keep these bits; repeatable',
     group: SEARCH,
   },
-  evaluations: { type: 'string', default: '200', describe: help('mix', 'search', 'evaluations'), group: SEARCH },
+  evaluations: {
+    type: 'string',
+    default: defaultOf('mix', 'search', 'evaluations'),
+    describe: help('mix', 'search', 'evaluations'),
+    group: SEARCH,
+  },
   sensitivity: {
     type: 'array',
     describe: `${help('mix', 'search', 'sensitivities')}; repeatable`,
     group: SEARCH,
   },
-  seed: { type: 'string', default: '0', describe: help('mix', 'search', 'seed'), group: SEARCH },
+  seed: {
+    type: 'string',
+    default: defaultOf('mix', 'search', 'seed'),
+    describe: help('mix', 'search', 'seed'),
+    group: SEARCH,
+  },
   ...textFlags,
-  window: { type: 'string', default: '512', describe: help('evaluate', 'window'), group: 'Text:' },
-  tokens: { type: 'string', default: '2048', describe: help('mix', 'search', 'measure', 'tokens'), group: 'Text:' },
+  window: windowFlags.window,
+  tokens: {
+    type: 'string',
+    default: defaultOf('mix', 'search', 'measure', 'tokens'),
+    describe: help('mix', 'search', 'measure', 'tokens'),
+    group: 'Text:',
+  },
   original: {
     type: 'string',
     describe: help('mix', 'search', 'measure', 'original'),
@@ -99,7 +114,7 @@ function fixedOf(text: string): { readonly match: string; readonly bits: number 
 /** Choices that name a shape of the paper. */
 export const shapeFlag: OptionSpec & Flag = {
   type: 'string',
-  choices: ['pyramid', 'reverse', 'increasing', 'decreasing'],
+  choices: choicesOf('mix', 'search', 'shape'),
   describe: help('mix', 'search', 'shape'),
   group: SEARCH,
 };

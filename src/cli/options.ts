@@ -23,8 +23,13 @@ export const textFlags: TextFlags = {
   text: { type: 'array', describe: `${helpOfText('files')}; repeatable`, group: 'Text:' },
   tokenizer: { type: 'string', describe: helpOfText('tokenizer'), group: 'Text:' },
   ids: { type: 'string', describe: helpOfText('ids'), group: 'Text:' },
-  'jsonl-field': { type: 'string', default: 'text', describe: helpOfText('jsonlField'), group: 'Text:' },
-  bos: { type: 'string', default: 'auto', describe: helpOfText('bos'), group: 'Text:' },
+  'jsonl-field': {
+    type: 'string',
+    default: defaultOf('compile', 'text', 'jsonlField'),
+    describe: helpOfText('jsonlField'),
+    group: 'Text:',
+  },
+  bos: { type: 'string', default: defaultOf('compile', 'text', 'bos'), describe: helpOfText('bos'), group: 'Text:' },
 };
 
 /** Which graph of a folder or repository is meant. */

@@ -7,10 +7,19 @@ import { graphsOf, nodesOf } from '../onnx/ir/graph.js';
 import type { Tensor } from '../onnx/ir/tensor.js';
 import { SUPER_BLOCK } from '../quant/compress.js';
 import { blocksOf } from '../quant/grid.js';
+import { allPlaces } from '../quant/layout.js';
 import { storedBytes } from '../quant/layout-use.js';
 import type { Bits, Recipe } from '../recipe/index.js';
 import { planLayout } from '../set/index.js';
-import { type Source, type TableBits, type TokenTable, tableBits, tableBlock, tokenTablesOf } from '../source/index.js';
+import {
+  quantizesTables,
+  type Source,
+  type TableBits,
+  type TokenTable,
+  tableBits,
+  tableBlock,
+  tokenTablesOf,
+} from '../source/index.js';
 
 /** Bytes by part of a model. A tied head has none of its own. */
 export interface Budget {
@@ -28,9 +37,7 @@ const HALVED_FROM = 1024;
 
 /** The constants of a model, each range of bytes once, by part. */
 export function constantsOf({ model, analysis }: Source): ReadonlyMap<Tensor, Part> {
-  const parts = new Map<object, Part>();
-  for (const { role, weight } of analysis.projections) parts.set(weight.tensor.storage, partOf(role));
-  if (analysis.embedding !== undefined) parts.set(analysis.embedding.weight.tensor.storage, 'embedding');
+  const parts = partsOf(analysis);
   const found = new Map<object, Tensor>();
   const add = (tensor: Tensor): unknown => found.set(tensor.storage, tensor);
   for (const graph of graphsOf(model.graph))
@@ -40,8 +47,16 @@ export function constantsOf({ model, analysis }: Source): ReadonlyMap<Tensor, Pa
   return new Map([...found].map(([storage, tensor]) => [tensor, parts.get(storage) ?? 'other']));
 }
 
+/** Parts by the storage of what is known. */
+function partsOf({ projections, embedding, tables }: Source['analysis']): ReadonlyMap<object, Part> {
+  const known = projections.map(({ role, weight }) => [weight.tensor.storage, partOf(role)] as const);
+  const looked = [embedding, ...tables].flatMap((table) => table ?? []);
+  return new Map([...known, ...looked.map(({ weight }) => [weight.tensor.storage, 'embedding'] as const)]);
+}
+
 function partOf(role: string): Part {
   if (role === 'head') return 'head';
+  if (role === 'embedding' || role === 'tied') return 'embedding';
   const ffn: ReadonlySet<string> = FFN_ROLES;
   return ffn.has(role) ? 'ffn' : 'attention';
 }
@@ -56,11 +71,11 @@ export function floatBudget(source: Source): Budget {
 /** Bytes of the model of `bits` that the recipe makes. `source` was opened with the recipe. */
 export function compiledBudget(source: Source, recipe: Recipe, bits: Bits): Budget {
   const sum = emptyBudget();
-  const layout = planLayout(source.chosen, recipe);
-  for (const place of layout.projections) sum[partOf(place.role)] += storedBytes(layout, place, bits, false);
+  const layout = planLayout(source, recipe);
+  for (const place of allPlaces(layout)) sum[partOf(place.role)] += storedBytes(layout, place, bits, false);
   const width = tableBits(recipe);
   const tables = width === undefined ? [] : tokenTablesOf(source.analysis);
-  for (const table of tables) sum[table.name] += tableBytes(table, width as TableBits, recipe);
+  for (const table of tables) sum[table.part] += tableBytes(table, width as TableBits, recipe);
   const replaced = replacedBy(source, recipe);
   for (const [tensor, part] of constantsOf(source)) {
     if (!replaced.has(tensor.storage)) sum[part] += tensor.byteLength / (isHalved(tensor, part, recipe) ? 2 : 1);
@@ -70,11 +85,15 @@ export function compiledBudget(source: Source, recipe: Recipe, bits: Bits): Budg
 
 /** Storage of the tensors that are gone in the end. */
 function replacedBy({ analysis, chosen }: Source, recipe: Recipe): ReadonlySet<object> {
-  const isQuantized = tableBits(recipe) !== undefined;
+  const isQuantized = quantizesTables(recipe);
   const sharesHead = recipe.shareTiedHead && analysis.embedding?.head === 'copy';
   const heads = analysis.projections.filter(({ role }) => role === 'head' && (isQuantized || sharesHead));
-  const embedding = isQuantized && analysis.embedding !== undefined ? [analysis.embedding] : [];
-  const readers = [...chosen.map(({ projection }) => projection), ...heads, ...embedding];
+  const embeddings = [analysis.embedding, ...analysis.tables].filter((table) => isQuantized && table !== undefined);
+  const readers = [
+    ...chosen.map(({ projection }) => projection),
+    ...heads,
+    ...embeddings.flatMap((each) => each ?? []),
+  ];
   return new Set(readers.map(({ weight }) => weight.tensor.storage));
 }
 

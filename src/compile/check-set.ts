@@ -4,10 +4,7 @@ import { join } from 'node:path';
 import { fixedShapeOf } from '../analysis/fixed-shape.js';
 import { CompilerError, fail, isRuntimeFailure } from '../diagnostics.js';
 import { type CandidateResult, checkLevels, evaluateModels, LEVEL_TOKENS, referenceOf } from '../evaluate/index.js';
-import type { Machine } from '../files/machine.js';
-import type { Context } from '../log.js';
 import { fileSizesOf } from '../onnx/convert/file-sizes.js';
-import type { Recipe } from '../recipe/index.js';
 import { ortRuntime } from '../runtime/ort.js';
 import type { SetGraph } from '../set/index.js';
 import type { ProbeText, Scored } from '../solve/index.js';
@@ -30,28 +27,7 @@ export interface Probe {
   readonly isRandom: boolean;
 }
 
-export interface CheckOptions {
-  /** The float source. */
-  readonly source: string;
-  readonly folder: string;
-  readonly graphs: readonly Pick<SetGraph, 'name' | 'file'>[];
-  /** What is scored; some ids where there are no windows. */
-  readonly probe: ProbeText;
-  readonly vocabulary: number;
-  /** Tokens of a text, for a model that takes no other number. */
-  readonly exactly: number | undefined;
-  readonly machine: Machine;
-}
-
 const PROBE_TOKENS = 64;
-
-/** A set whose graphs are to be compared with its source. */
-export interface SetToCheck extends Pick<CheckOptions, 'folder' | 'graphs' | 'probe' | 'machine'> {
-  readonly source: Source;
-  /** The float source as it was given. */
-  readonly model: string;
-  readonly recipe: Recipe;
-}
 
 /** Process, kernels and what the stages before have left behind. */
 const BASE = 500e6;
@@ -64,50 +40,47 @@ export function checkMemory(model: string, { analysis }: Pick<Source, 'analysis'
   return BASE + LOADING * fileSizesOf(model).fileBytes + 2 * logits;
 }
 
-/** The stage that checks: models of a folder beside their source. */
+/** A graph of the set, in its folder. */
+type Graph = Pick<SetGraph, 'name' | 'file'>;
+
+/** The stage that checks: compares the graphs of a folder with the source where both fit the memory; otherwise says that this was not done. */
 export async function check(
   folder: string,
-  { source, machine, options, context, clock }: Job,
-  graphs: CheckOptions['graphs'],
+  job: Job,
+  graphs: readonly Graph[],
   probe: ProbeText,
 ): Promise<Readonly<Record<string, Probe>>> {
+  const { source, machine, options, context, clock } = job;
   const { model, recipe } = options;
-  const quality = await checkSet({ source, model, recipe, folder, graphs, probe, machine }, context);
-  clock.lap('check');
-  return quality;
-}
-
-/** Compares the graphs with the source where both fit the memory; otherwise says that this was not done. */
-export async function checkSet(set: SetToCheck, context: Context): Promise<Readonly<Record<string, Probe>>> {
-  const { source, model, recipe, machine } = set;
   const need = checkMemory(model, source);
-  if (need > machine.memoryBytes) {
+  const isTooLarge = need > machine.memoryBytes;
+  if (isTooLarge)
     context.log.warn(
       `The graphs were not compared with the source, because this needs ${Math.ceil(need / 1e6)} MB: raise the memory limit.`,
     );
-    return {};
-  }
-  const reference = referenceOf(model, recipe, context);
-  if (reference === undefined) return {};
-  const vocabulary = vocabularyOf(source) ?? 256;
-  const exactly = fixedShapeOf(source.model).length;
+  const reference = isTooLarge ? undefined : referenceOf(model, recipe, context);
   try {
-    return await checkGraphs({ ...set, source: reference.path, vocabulary, exactly }, context);
+    if (reference === undefined) return {};
+    const placed = graphs.map(({ name, file }) => ({ name, path: join(folder, file) }));
+    return await checkGraphs(job, reference.path, placed, probe);
   } finally {
-    reference.close();
+    reference?.close();
+    clock.lap('check');
   }
 }
 
-/** Runs source and graphs over a short probe. A graph that does not load, or gives numbers that are not finite, is an error. */
-export async function checkGraphs(options: CheckOptions, context: Context): Promise<Readonly<Record<string, Probe>>> {
-  const { source, folder, graphs, probe: text, machine } = options;
-  const { threads } = machine;
-  const windows = probeWindows(options);
-  const paths = graphs.map(({ file }) => join(folder, file));
+/** Runs reference and graphs over a short probe. A graph that does not load, or gives numbers that are not finite, is an error. */
+async function checkGraphs(
+  { source, machine: { threads }, context }: Job,
+  reference: string,
+  graphs: readonly { readonly name: string; readonly path: string }[],
+  text: ProbeText,
+): Promise<Readonly<Record<string, Probe>>> {
+  const windows = probeWindows(source, text);
   const result = await evaluateModels({
     runtime: ortRuntime,
-    reference: source,
-    candidates: paths,
+    reference,
+    candidates: graphs.map(({ path }) => path),
     windows,
     threads,
     apart: true,
@@ -119,10 +92,9 @@ export async function checkGraphs(options: CheckOptions, context: Context): Prom
   for (const [name, probe] of probes) {
     if (!Number.isFinite(probe.kl)) fail('parity', name, `The logits of the ${name} graph are not finite`);
   }
-  const ids = (windows[0] as Int32Array).slice(0, options.exactly ?? LEVEL_TOKENS);
-  for (const { name, file } of graphs) {
-    const path = join(folder, file);
-    await checkLevels({ runtime: ortRuntime, path, name, source, ids, threads, log: context.log });
+  const ids = (windows[0] as Int32Array).slice(0, fixedShapeOf(source.model).length ?? LEVEL_TOKENS);
+  for (const graph of graphs) {
+    await checkLevels({ runtime: ortRuntime, ...graph, source: reference, ids, threads, log: context.log });
     context.signal.throwIfAborted();
   }
   return Object.fromEntries(probes);
@@ -138,9 +110,10 @@ const probeOf = ({ kl, top1, deltaNll, positions }: CandidateResult, scored: Sco
 });
 
 /** The windows of the probe, or ids spread over the vocabulary. */
-function probeWindows({ probe: { windows }, vocabulary, exactly }: CheckOptions): readonly Int32Array[] {
+function probeWindows(source: Source, { windows }: ProbeText): readonly Int32Array[] {
   if (windows.length > 0) return windows;
-  const length = exactly ?? PROBE_TOKENS / 2;
+  const vocabulary = vocabularyOf(source) ?? 256;
+  const length = fixedShapeOf(source.model).length ?? PROBE_TOKENS / 2;
   return [Int32Array.from({ length }, (_, at) => 1 + ((at * 7919) % Math.max(1, vocabulary - 1)))];
 }
 

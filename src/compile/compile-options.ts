@@ -39,6 +39,8 @@ export interface CompileOptions {
   readonly memoryBytes: number;
   /** Random seed. The same seed and input give the same bytes. */
   readonly seed: number;
+  /** Parts of the calibration text whose statistics are captured apart and added up in order: at most one for each of its batches. */
+  readonly shards: number;
   /** Write self-contained models, one per precision, instead of the nested set. */
   readonly standalone: boolean;
   /** Fail when something in scope stays float. */
@@ -100,7 +102,7 @@ export interface CompileResult {
 /** What `compile` takes. Model and output are enough: without text the recipe is then `data-free`, with text `best`. */
 export type CompileInput = RecipeTaking<
   Omit<CompileOptions, 'text' | 'output' | 'folder' | 'textSource'>,
-  'threads' | 'memoryBytes' | 'seed' | 'standalone' | 'strict'
+  'threads' | 'memoryBytes' | 'seed' | 'shards' | 'standalone' | 'strict'
 > &
   Pick<AskedInputs, 'file' | 'hub'> & { readonly output?: string | undefined; readonly text?: TextInput | undefined };
 
@@ -112,12 +114,16 @@ export interface Asked {
 
 /** Checks every file that may be written or removed. Fails with `bad-usage` where a name is not valid. */
 export function askedOf(options: CompileOptions): Asked {
-  const { model, name, work } = options;
-  const stem = requireName(name ?? basename(model).replace(/\.onnx$/i, ''), name === undefined ? model : 'name');
+  const { work } = options;
+  const stem = stemOf(options);
   guardOutputs(outputsOf(options, stem));
   if (work !== undefined) openWorkFolder(work);
   return { options, stem };
 }
+
+/** The file name stem of a set. Fails with `bad-usage` where it cannot begin the names of files. */
+export const stemOf = ({ model, name }: Pick<CompileOptions, 'model' | 'name'>): string =>
+  requireName(name ?? basename(model).replace(/\.onnx$/i, ''), name === undefined ? model : 'name');
 
 /** What a compilation reads, and every file that it may write or remove. */
 function outputsOf(options: CompileOptions, stem: string): OutputCheck {

@@ -26,19 +26,27 @@ export type { CompiledPrecision, CompileInput, CompileOptions, CompileResult } f
  * Compiles `input.model` into a set in `input.output`. Nothing is written there unless all of it succeeds. Fails with `bad-usage`
  * where an option is not valid, or where the recipe needs text and there is none.
  */
-export async function compile(input: CompileInput, context: Context = silentContext()): Promise<CompileResult> {
+export const compile = (input: CompileInput, context: Context = silentContext()): Promise<CompileResult> =>
+  withCompileOptions(input, context, (options) => compileFiles(options, context));
+
+/** Does `work` with checked options whose model and text are files; text that was made for it is removed afterwards. */
+export async function withCompileOptions<T>(
+  input: CompileInput,
+  context: Context,
+  work: (options: CompileOptions) => Promise<T>,
+): Promise<T> {
   const { file, hub, text, ...checked } = checkOptions<CompileOptions & AskedInputs>('compile', input);
   const recipe = calibratedRecipeOf({ ...checked, text });
   const { model, output = defaultOutput(model), seed, threads } = checked;
   const need = { part: 'calibration', ...recipe } as const;
   return withResolved(model, { file, hub, text, seed, threads }, need, context, ({ folder, ...resolved }) => {
     warnOfLicence(folder, context);
-    return compileFiles({ ...checked, ...resolved, folder, model: folder.graph, output, recipe }, context);
+    return work({ ...checked, ...resolved, folder, model: folder.graph, output, recipe });
   });
 }
 
 /** Compiles a model whose files and text are here. */
-function compileFiles(options: CompileOptions, context: Context): Promise<CompileResult> {
+export function compileFiles(options: CompileOptions, context: Context): Promise<CompileResult> {
   const asked = askedOf(options);
   const startedOn = new Date();
   return withInputs(inputFiles(options.model, options.text), async (inputs) => {
@@ -51,7 +59,7 @@ function compileFiles(options: CompileOptions, context: Context): Promise<Compil
     const { provenance } = options;
     if (provenance !== undefined) {
       const { files } = result;
-      writeStatement(provenance, { options: job.options, files, startedOn, finishedOn: new Date() });
+      await writeStatement(provenance, { job, files, startedOn, finishedOn: new Date() });
     }
     return result;
   });

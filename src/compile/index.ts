@@ -7,7 +7,10 @@ export {
   type CompileOptions,
   type CompileResult,
   compile,
+  compileFiles,
+  withCompileOptions,
 } from './compile.js';
+export { type Asked, stemOf } from './compile-options.js';
 export {
   type InspectedProjection,
   type InspectedSize,
@@ -23,6 +26,6 @@ export {
   type LambdaSearchResult,
   searchLambda,
 } from './lambda-search.js';
-export type { PassPage } from './passes.js';
-export { explainPass, listPasses } from './passes.js';
+export { type Job, open, reopen } from './open.js';
 export type { ProjectionReport } from './projection-report.js';
+export { type LastStage, runStages } from './run-stages.js';

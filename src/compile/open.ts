@@ -11,6 +11,7 @@ import {
   requireFfn,
   requireFinite,
   type Source,
+  wasQuantized,
   watchModel,
 } from '../source/index.js';
 import { Clock } from './clock.js';
@@ -27,19 +28,30 @@ export interface Job extends Asked {
   readonly clock: Clock;
 }
 
-/** Opens the model. It is opened once, and never changed. */
-export function open({ options: asked, stem }: Asked, inputs: InputWatch, context: Context): Job {
-  const clock = new Clock();
-  const { source, recipe } = fitRest(openSource(asked.model, asked.recipe), asked.recipe, asked.targetBytes);
-  watchModel(inputs, source.model);
-  const options = { ...asked, recipe };
-  const machine = machineOf(options);
+/** Opens the model, and asks everything that it must pass. It is opened once, and never changed. */
+export function open(asked: Asked, inputs: InputWatch, context: Context): Job {
+  const job = reopen(asked, inputs, context);
+  const { source, machine, clock, options } = job;
+  const { recipe } = options;
   requireTarget(source, recipe, context, !options.standalone);
   requireFfn(source);
   requireFeedable(source);
+  if (wasQuantized(source))
+    context.log.warn(
+      'The source is quantized. Its weights are taken as float ones, and figures compare with it: they do not hold what it lost itself.',
+    );
   if (options.strict) requireComplete(source, recipe);
   requireMemory(source, recipe, machine.memoryBytes);
   requireFinite(source, context);
   clock.lap('read');
-  return { options, stem, source, machine, inputs, context, clock };
+  return job;
+}
+
+/** Opens a model that has passed the questions of `open` before, as its digest says. */
+export function reopen({ options: asked, stem }: Asked, inputs: InputWatch, context: Context): Job {
+  const clock = new Clock();
+  const { source, recipe } = fitRest(openSource(asked.model, asked.recipe), asked.recipe, asked.targetBytes);
+  watchModel(inputs, source.model);
+  const options = { ...asked, recipe };
+  return { options, stem, source, machine: machineOf(options), inputs, context, clock };
 }

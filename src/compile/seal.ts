@@ -5,6 +5,7 @@ import { dataLocations } from '../onnx/convert/data-locations.js';
 import { fileSizesOf } from '../onnx/convert/file-sizes.js';
 import { filesOfModel } from '../onnx/convert/import.js';
 import { oldestRuntimes } from '../recipe/index.js';
+import { kernelFacts } from '../runtime/kernels.js';
 import {
   type BlockTraining,
   type CompiledDistillation,
@@ -13,6 +14,7 @@ import {
   writeSetManifest,
 } from '../set/index.js';
 import type { Measured, TableReport } from '../solve/index.js';
+import { wasQuantized } from '../source/index.js';
 import { textFiles } from '../text/index.js';
 import type { Probe } from './check-set.js';
 import type { CompileResult } from './compile-options.js';
@@ -60,7 +62,12 @@ export async function seal(folder: string, job: Job, { set }: Written, sealing: 
     const { recipe } = options;
     const { quality } = sealing;
     const runtimes = oldestRuntimes(recipe, { half: computesHalf(job.source) });
-    const provenance = { ...provenanceOf(sealing), runtimes, ...(await textOf(job, sealing.measured)) };
+    const provenance = {
+      ...provenanceOf(sealing, job),
+      ...(await kernelFacts()),
+      runtimes,
+      ...(await textOf(job, sealing.measured)),
+    };
     const manifest = { source: await sourceOf(job), recipe, graphs, quality, provenance };
     writeSetManifest(join(folder, `${stem}.json`), stem, written, manifest);
   }
@@ -106,7 +113,11 @@ export function resultOf(folder: string, job: Job, { models }: Written, sealing:
   };
 }
 
-const provenanceOf = ({ measured, facts: { distilled } }: Sealing): Readonly<Record<string, unknown>> => ({
+const provenanceOf = (
+  { measured, facts: { distilled } }: Sealing,
+  { source }: Job,
+): Readonly<Record<string, unknown>> => ({
+  ...(wasQuantized(source) && { source: 'quantized: weights were made float, and figures do not hold their own loss' }),
   calibrationTokens: measured.tokens,
   ...(measured.evidence !== undefined && { calibration: measured.evidence }),
   ...(measured.statistics !== undefined && { statistics: measured.statistics.header.digest }),
@@ -114,7 +125,7 @@ const provenanceOf = ({ measured, facts: { distilled } }: Sealing): Readonly<Rec
 });
 
 /** The source in the manifest: its graph file, and all files it was read from. */
-async function sourceOf({ source, inputs, options }: Job): Promise<SetManifest['source']> {
+export async function sourceOf({ source, inputs, options }: Job): Promise<SetManifest['source']> {
   const digests = await inputs.digests([...new Set([options.model, ...filesOfModel(source.model)])]);
   const names = namesOf(options.model);
   const files = digests.map(({ path, bytes, sha256 }) => ({ name: names.get(path) ?? basename(path), bytes, sha256 }));

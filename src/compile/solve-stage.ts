@@ -19,6 +19,7 @@ import {
 } from '../set/index.js';
 import {
   type Measured,
+  orderOfText,
   prefixOf,
   SolvedFiles,
   type Solver,
@@ -57,17 +58,20 @@ export async function prepare(job: Job, measured: Measured, staging: StagingFold
   const { recipe, statistics } = measured;
   const options = { ...job.options, machine };
   const pool = staging.add(new KernelPool(machine.threads));
-  const files = new SolvedFiles(keptIn(machine, 'solved'), context.log);
+  const files = new SolvedFiles(keptIn(machine, 'solved'), context.log, machine.onKept);
   const weights = await trainWeights(source, options, context);
   const blocks = staging.add(await trainBlocks(source, measured, options, pool, context));
   if (blocks !== undefined || weights !== undefined) clock.lap('train');
   const solver: Solver = { recipe, statistics, pool, files, context };
-  const { tables } = staging.add(await solveTables(source, join(staging.path, '.tables'), solver));
+  const order = orderOfText(source, job.options);
+  const work = { ...solver, order };
+  const { tables, nested } = staging.add(await solveTables(source, join(staging.path, '.tables'), work));
   clock.lap('tables');
   const { entries = new Map(), folds = [] } = blocks ?? {};
-  const template = makeTemplate(source, options.recipe, { entries, folds, tables });
+  const template = makeTemplate(source, options.recipe, { entries, folds, tables, nested, order });
+  const reports = [...tables.map(({ report }) => report), ...nested.flatMap((table) => table.reports)];
   if (!options.standalone) requireAllFoldable(template, options.recipe.bits);
-  return { solver, template, tables: tables.map(({ report }) => report), blocks, weights };
+  return { solver, template, tables: reports, blocks, weights };
 }
 
 /** A self-contained model joins nothing at load, and is not asked. */

@@ -3,10 +3,10 @@ import { writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { digestOfWhole } from '../files/range-digests.js';
 import { staged } from '../files/staging.js';
-import { filesOfModel, importModel } from '../onnx/convert/import.js';
 import { textFiles } from '../text/index.js';
 import { TOOL } from '../version.js';
-import type { CompileOptions } from './compile-options.js';
+import type { Job } from './open.js';
+import { sourceOf } from './seal.js';
 
 /** A file by its digest. */
 interface Resource {
@@ -18,7 +18,7 @@ interface Resource {
 const NAMESPACE = 'urn:onnx-matquant';
 
 export interface Made {
-  readonly options: CompileOptions;
+  readonly job: Job;
   /** Files of the set. */
   readonly files: readonly { readonly path: string }[];
   readonly startedOn: Date;
@@ -26,18 +26,19 @@ export interface Made {
 }
 
 /** Writes the statement: what was made, from which model, text and recipe, by which version. It is to be signed by others. */
-export function writeStatement(path: string, made: Made): void {
-  const text = `${JSON.stringify(statementOf(made), undefined, 2)}\n`;
+export async function writeStatement(path: string, made: Made): Promise<void> {
+  const text = `${JSON.stringify(await statementOf(made), undefined, 2)}\n`;
   staged(path, (temporary) => writeFileSync(temporary, text));
 }
 
-function statementOf({ options, files, startedOn, finishedOn }: Made): object {
-  const { model, text, statistics = [], recipe, seed, standalone, targetBytes } = options;
+async function statementOf({ job, files, startedOn, finishedOn }: Made): Promise<object> {
+  const { text, statistics = [], recipe, seed, standalone, targetBytes } = job.options;
   const [name = TOOL, version = ''] = TOOL.split(' ');
-  const sources = [...filesOfModel(importModel(model)), ...textFiles(text)];
+  const { files: model = [] } = await sourceOf(job);
+  const texts = await job.inputs.digests(textFiles(text));
   return {
     _type: 'https://in-toto.io/Statement/v1',
-    subject: files.map(({ path }) => resource(path)),
+    subject: files.map(({ path }) => resource({ name: basename(path), sha256: digestOfWhole(path) })),
     predicateType: 'https://slsa.dev/provenance/v1',
     predicate: {
       buildDefinition: {
@@ -50,7 +51,9 @@ function statementOf({ options, files, startedOn, finishedOn }: Made): object {
           ...(statistics.length > 0 && { statistics: statistics.map((folder) => basename(folder)) }),
         },
         internalParameters: { platform: process.platform, arch: process.arch, node: process.version },
-        resolvedDependencies: sources.map(resource),
+        resolvedDependencies: [...model, ...texts.map(({ path, sha256 }) => ({ name: basename(path), sha256 }))].map(
+          resource,
+        ),
       },
       runDetails: {
         builder: { id: NAMESPACE, version: { [name]: version } },
@@ -60,4 +63,7 @@ function statementOf({ options, files, startedOn, finishedOn }: Made): object {
   };
 }
 
-const resource = (path: string): Resource => ({ name: basename(path), digest: { sha256: digestOfWhole(path) } });
+const resource = ({ name, sha256 }: { readonly name: string; readonly sha256: string }): Resource => ({
+  name,
+  digest: { sha256 },
+});

@@ -4,7 +4,14 @@ import { annotated } from '../../passes/drop-notes.js';
 import { FFN_ROLES } from '../analysis/projection.js';
 import { fail } from '../diagnostics.js';
 import type { Model } from '../onnx/ir/graph.js';
-import type { Recipe } from '../recipe/index.js';
+import {
+  type Bits,
+  type BitsByPrecision,
+  frequentReads,
+  nestsTables,
+  type Recipe,
+  tableReads,
+} from '../recipe/index.js';
 import { originOf } from '../set/index.js';
 import { reopenSource, type Source } from '../source/index.js';
 import { compiledBudget, constantsOf, totalOf } from './budget.js';
@@ -48,6 +55,7 @@ const inMegabytes = (bytes: number): string => `${Number((bytes / 1e6).toPrecisi
 
 /** The recipe as it is, and what can be made of it. */
 function candidates(recipe: Recipe): readonly Recipe[] {
+  if (nestsTables(recipe)) return [recipe, ...nestedCandidates(recipe)];
   const attention = recipe.bits.filter((bits) => bits >= LEAST_ATTENTION);
   const small: Recipe = { ...recipe, floatStorage: 'float16', shareTiedHead: true, notes: 'drop' };
   const tables = ([16, 8, 4] as const).map((embeddingBits): Recipe => ({ ...small, embeddingBits }));
@@ -61,6 +69,32 @@ function candidates(recipe: Recipe): readonly Recipe[] {
     ),
   ];
 }
+
+/** Bits that the smallest model may have for parts that have bits of their own in each model. */
+const LOWEST: readonly Bits[] = [8, 6, 4, 3, 2];
+
+/** Lowest bits for embedding, head and attention of a set that nests them. Larger models have at least these. */
+function nestedCandidates(recipe: Recipe): readonly Recipe[] {
+  const lowest = LOWEST.filter((bits) => bits >= Math.min(...recipe.bits));
+  return lowest.flatMap((table) =>
+    lowest.map((attention): Recipe => {
+      const { frequentIds } = recipe;
+      const frequent = frequentIds && { ...frequentIds, bits: raised(frequentReads(recipe) ?? {}, table) };
+      return {
+        ...recipe,
+        embeddingBits: raised(tableReads(recipe) ?? {}, table, Math.min(...recipe.bits)),
+        frequentIds: frequent,
+        attentionBits: Object.fromEntries(recipe.bits.map((bits) => [bits, Math.max(bits, attention) as Bits])),
+      };
+    }),
+  );
+}
+
+/** Bits by precision, none below `least`; those of `set` are `least` itself. */
+const raised = (reads: BitsByPrecision, least: Bits, set?: number): BitsByPrecision =>
+  Object.fromEntries(
+    Object.entries(reads).map(([bits, own]) => [bits, Number(bits) === set ? least : (Math.max(own, least) as Bits)]),
+  );
 
 /** Nodes, names and places that a projection adds to a graph: 3 to 6 KB, most where many planes are joined. */
 const PROJECTION_NODES = 6144;
@@ -83,9 +117,17 @@ function notesBytes(model: Model): number {
 /** Squared error of a float16 value relative to its own, beside that of codes. */
 const HALF_BITS = 11;
 
+/** Bits of the embedding and the head in the smallest model, as floats count. */
+function tableBitsOf(recipe: Recipe): number {
+  const { embeddingBits } = recipe;
+  if (embeddingBits === 'keep') return 2 * HALF_BITS;
+  if (typeof embeddingBits === 'number') return Math.min(embeddingBits, HALF_BITS);
+  return Math.min(...Object.values(tableReads(recipe) ?? {}));
+}
+
 function harmOf({ analysis, chosen }: Source, recipe: Recipe): number {
   const { embedding } = analysis;
-  const tableBits = recipe.embeddingBits === 'keep' ? 2 * HALF_BITS : Math.min(recipe.embeddingBits, HALF_BITS);
+  const tableBits = tableBitsOf(recipe);
   const tables = (embedding?.vocabulary ?? 0) * (embedding?.hidden ?? 0) * 4 ** -tableBits;
   const attention = chosen.filter(({ projection }) => !FFN_ROLES.has(projection.role));
   return attention.reduce((sum, { projection: { k, n }, floor }) => sum + k * n * 4 ** -floor, tables);

@@ -12,6 +12,7 @@ import {
   type StoredProjection,
   type Template,
   type WrittenSet,
+  withTables,
   writeData,
   writeGraph,
   writeModel,
@@ -76,7 +77,8 @@ async function writeModels(
 ): Promise<Written> {
   const { recipe } = options;
   const isStored = projections instanceof SolvedStore;
-  const reader = isStored ? projections : staging.add(await SolvedStore.of(template.layout, projections, staging.path));
+  const store = isStored ? projections : staging.add(await SolvedStore.of(template.layout, projections, staging.path));
+  const reader = withTables(store, template.tokenTables);
   if (!isStored) clock.lap('solve');
   const { accuracyLevel } = recipe;
   const models = ascending(recipe.bits).map((bits) => {

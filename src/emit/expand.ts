@@ -14,7 +14,7 @@ export type ProductType = 'float32' | 'float16';
 /** The multiplication X · Ŵ of one place, without the offset term. The anchor is the placeholder. */
 export type Multiply = (site: Placeholder, input: Value, dtype: ProductType) => Step;
 
-/** How one projection is computed, the same for all of its sites. */
+/** How one projection, or a part of its rows, is computed, the same for all of its sites. */
 export interface Expansion {
   readonly place: ProjectionPlace;
   readonly table: TableValues;
@@ -31,16 +31,13 @@ export class Expander {
     this.#routed = new RoutedRows(emitter.rw.model);
   }
 
-  /** Replaces one placeholder. The value it made keeps its name and users. */
-  expand(site: Placeholder, { place, table, multiply }: Expansion): void {
+  /** Replaces one placeholder by its parts side by side. The value it made keeps its name and users. */
+  expand(site: Placeholder, parts: readonly Expansion[]): void {
+    const [{ place, table }] = parts as readonly [Expansion];
     const dtype: ProductType = site.dtype === 'float16' ? 'float16' : 'float32';
     const input = site.dtype === dtype ? this.#held(site, place) : this.#cast(site, site.input, dtype, 'input');
     const name = site.node.name;
-    const steps: ((value: Value) => Step)[] = [];
-    if (table.offset !== undefined) {
-      const side = this.#side(site, place, table.offset, dtype);
-      steps.push((value) => ({ op: 'Add', inputs: [value, side], name: `${name}/offset/Add` }));
-    }
+    const [first, ...steps] = this.#products(site, parts, input, dtype);
     if (site.alpha !== 1) {
       const alpha = this.#cast(site, this.#emitter.float(site.alpha), dtype, 'alpha');
       steps.push((value) => ({ op: 'Mul', inputs: [value, alpha], name: `${name}/alpha/Mul` }));
@@ -55,7 +52,33 @@ export class Expander {
     }
     const { bias } = site;
     if (bias !== undefined) steps.push((value) => ({ op: 'Add', inputs: [value, bias], name: `${name}/bias/Add` }));
-    this.#finish(site, multiply(site, input, dtype), steps);
+    this.#finish(site, first, steps);
+  }
+
+  /** The products of all parts with their offsets: the steps of the only one, or a Concat of several. */
+  #products(
+    site: Placeholder,
+    parts: readonly Expansion[],
+    input: Value,
+    dtype: ProductType,
+  ): [Step, ...((value: Value) => Step)[]] {
+    const name = site.node.name;
+    const each = parts.map(({ place, table, multiply }): [Step, ...((value: Value) => Step)[]] => {
+      const product = multiply(site, input, dtype);
+      if (table.offset === undefined) return [product];
+      const side = this.#side(site, place, table.offset, dtype);
+      return [product, (value) => ({ op: 'Add', inputs: [value, side], name: `${name}/offset/Add` })];
+    });
+    const [only, ...others] = each;
+    if (only === undefined) throw new Error(`${site.id} has no parts`);
+    if (others.length === 0) return only;
+    const inputs = each.map(([first, ...rest]) =>
+      rest.reduce(
+        (value, next) => this.#emitter.add(site.node, site.id, next(value)),
+        this.#emitter.add(site.node, site.id, first),
+      ),
+    );
+    return [{ op: 'Concat', inputs, attributes: { axis: int(-1) }, name: `${name}/Concat` }];
   }
 
   /**

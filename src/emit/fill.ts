@@ -2,12 +2,13 @@
 import { int } from '../onnx/ir/attribute.js';
 import type { Value } from '../onnx/ir/graph.js';
 import type { Rewriter } from '../onnx/rewrite/rewriter.js';
-import { placeBlocks, type SetLayout } from '../quant/layout.js';
+import { type ProjectionPlace, placeBlocks, type SetLayout, siteOf } from '../quant/layout.js';
 import type { BitsOf } from '../quant/layout-use.js';
 import type { ContainerBits } from '../quant/precision.js';
 import { Emitter, outermost } from './emitter.js';
 import { Expander, type Expansion, type Multiply } from './expand.js';
 import type { JoinStep, RangeTensor } from './join.js';
+import { expandLookup, type PackedRows } from './lookup.js';
 import { placeholdersOf } from './sites.js';
 import type { At, TableValues } from './tables.js';
 
@@ -19,28 +20,59 @@ export interface Filling {
   readonly bitsOf: BitsOf;
   /** MatMulNBits `accuracy_level`: 4 computes with int8 activations, 0 in float. */
   readonly accuracyLevel: 0 | 4;
+  /** Placeholders of other places stay; by default each must have a place. */
+  readonly isPartial?: boolean;
   /** How planes are looked up; by default what suits the size of the model. */
   readonly step?: JoinStep;
 }
 
-/** Makes the expansion of one projection; constants go before `at.anchor`, which stands in the main graph. */
-export type MakeExpansion = (emitter: Emitter, at: At) => Expansion;
+/** Makes what a placeholder needs; constants go before `at.anchor`, which stands in the main graph. */
+export interface Filler {
+  table(emitter: Emitter, at: At): TableValues;
+  product(emitter: Emitter, at: At, table: TableValues): Multiply;
+  /** The codes of a token table, row by row. */
+  rows(place: ProjectionPlace): readonly PackedRows[];
+}
 
-/** Fills every placeholder whose projection is in the layout. */
-export function fillTemplate(rw: Rewriter, layout: SetLayout, make: MakeExpansion): void {
+/** Fills every placeholder of these places. Places that have several share what is made for them. */
+export function fillTemplate(rw: Rewriter, places: readonly ProjectionPlace[], filler: Filler): void {
   const emitter = new Emitter(rw);
   const expander = new Expander(emitter);
-  const places = new Map(layout.projections.map((place) => [place.id, place]));
-  const made = new Map<string, Expansion>();
+  const partsOf = (id: string): readonly ProjectionPlace[] => places.filter((place) => siteOf(place) === id);
+  const tables = new Map<ProjectionPlace, TableValues>();
+  const products = new Map<ProjectionPlace, Multiply>();
+  const tableOf = (at: At): TableValues => {
+    const table = tables.get(at.place) ?? filler.table(emitter, at);
+    tables.set(at.place, table);
+    return table;
+  };
+  const expansionOf = (at: At): Expansion => {
+    const table = tableOf(at);
+    const multiply = products.get(at.place) ?? filler.product(emitter, at, table);
+    products.set(at.place, multiply);
+    return { place: at.place, table, multiply };
+  };
 
   for (const site of placeholdersOf(rw.model)) {
-    const place = places.get(site.id);
-    if (place === undefined) throw new Error(`the layout has no projection ${site.id}`);
-    const at: At = { anchor: outermost(site.node), place, name: site.node.name };
-    const expansion = made.get(site.id) ?? make(emitter, at);
-    made.set(site.id, expansion);
-    expander.expand(site, expansion);
+    const parts = partsOf(site.id).map((place, index, all): At => {
+      const name = all.length === 1 ? site.node.name : `${site.node.name}/${index}`;
+      return { anchor: outermost(site.node), place, name };
+    });
+    if (parts.length === 0) continue;
+    if (site.kind === 'product') expander.expand(site, parts.map(expansionOf));
+    else
+      expandLookup(
+        emitter,
+        site,
+        parts.map((at) => ({ ...at, table: tableOf(at), rows: filler.rows(at.place) })),
+      );
   }
+}
+
+/** Fails where a placeholder is left: the layout lacks its projection. */
+export function requireFilled(rw: Rewriter, { isPartial = false }: Pick<Filling, 'isPartial'>): void {
+  const [left] = isPartial ? [] : placeholdersOf(rw.model);
+  if (left !== undefined) throw new Error(`the layout has no projection ${left.id}`);
 }
 
 /**

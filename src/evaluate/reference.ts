@@ -5,8 +5,8 @@ import { temporaryFolder } from '../files/temporary.js';
 import type { Context } from '../log.js';
 import { exportModel } from '../onnx/convert/export.js';
 import { importModel } from '../onnx/convert/import.js';
-import { computeInFloat32, computesIn } from '../onnx/rewrite/compute-float32.js';
 import { Rewriter } from '../onnx/rewrite/rewriter.js';
+import { computeInFloat32, computesIn } from '../onnx/rewrite/widen-arithmetic.js';
 import type { Recipe } from '../recipe/index.js';
 
 /** A path to open, and how to let it go. */

@@ -7,10 +7,10 @@ import type { VerifyOptions } from './verify-types.js';
 
 /** Fails with `output-exists`. */
 export function guardVerify(options: VerifyOptions): void {
-  const { original, candidate, text, digests = [], budget, tasks = [], tokenizer, overwrite } = options;
+  const { original, candidate, text, digests = [], sameAs, budget, tasks = [], tokenizer, overwrite } = options;
   const files = outputsOf(options);
   if (files.length === 0) return;
-  const sets = digests.filter((path) => !/\.onnx$/i.test(path));
+  const sets = [...digests.filter((path) => !/\.onnx$/i.test(path)), ...(sameAs ? [sameAs.set] : [])];
   // A folder that is measured is read model by model, and may hold results of earlier checks.
   const measured = candidate === undefined ? [] : modelsOf(candidate).map(({ path }) => path);
   guardOutputs({

@@ -3,6 +3,7 @@ import type { Input } from '../options/index.js';
 import type { AskedInputs } from '../source/index.js';
 import type { TextInput, TextOptions } from '../text/index.js';
 import type { Check } from './budget/index.js';
+import type { SameAs, SameResult } from './same/index.js';
 import type { Finding } from './verify-digests.js';
 
 /** Limits that `verify` checks on every model. */
@@ -29,6 +30,8 @@ export interface VerifyOptions {
   readonly budget?: string;
   /** Sets (.json or folder) and models (.onnx) whose files are checked against all their digests. */
   readonly digests?: readonly string[];
+  /** A set that the candidate has to be the same as. */
+  readonly sameAs?: SameAs;
   readonly text?: TextOptions;
   readonly window: number;
   /** Most windows; `auto` scores until every verdict is clear. */
@@ -57,6 +60,8 @@ export interface VerifyResult {
   readonly checks: readonly Check[];
   /** What was digested; absent unless asked for. */
   readonly digests?: readonly Finding[];
+  /** How the candidate differs from the set it has to be the same as; absent unless asked for. */
+  readonly same?: SameResult;
   /** The budget file, where there was one: checks have lines of it. */
   readonly budget?: string;
   /** Positions and windows scored, where text was. */

@@ -34,6 +34,7 @@ import { checkLevels, LEVEL_TOKENS } from './check-levels.js';
 import { SELF_WINDOWS } from './evaluate-files.js';
 import { evaluateTasks, type TaskScore, taskName } from './evaluate-tasks.js';
 import type { EvalResult } from './evaluate-types.js';
+import { findingOf, sameResult } from './same/index.js';
 import { examine } from './verify-digests.js';
 import { guardVerify } from './verify-outputs.js';
 import { isOnText, scoresFor } from './verify-scores.js';
@@ -52,21 +53,21 @@ export async function verify(input: VerifyInput, context: Context = silentContex
 }
 
 async function verifyFiles(options: VerifyOptions, context: Context): Promise<VerifyResult> {
-  const { thresholds, candidate, digests: named = [] } = options;
-  const hasLimits = Object.keys(thresholds).length > 0 || options.budget !== undefined;
-  if (!hasLimits && named.length === 0) fail('bad-usage', 'thresholds', '`thresholds` takes at least one threshold');
-  if (hasLimits && candidate === undefined) fail('bad-usage', 'candidate', 'A threshold needs a model to check');
+  const { candidate, digests: named = [], sameAs } = options;
+  requireWork(options);
   const budget = options.budget === undefined ? undefined : readBudgets(options.budget);
   requireMeasurable(options, budget);
   guardVerify(options);
   const findings = named.flatMap(examine);
+  const same = sameAs && sameResult(candidate as string, sameAs);
   const measured =
-    hasLimits && candidate !== undefined ? await measure(options, candidate, budget, context) : undefined;
+    hasLimits(options) && candidate !== undefined ? await measure(options, candidate, budget, context) : undefined;
   const checks = measured?.checks ?? [];
   const holds = checks.every((check) => isHeld(check, options.unclear));
   const result: VerifyResult = {
-    passed: holds && findings.every(({ problem }) => problem === undefined),
+    passed: holds && findings.every(({ problem }) => problem === undefined) && same?.passed !== false,
     checks,
+    ...(same && { same }),
     ...(named.length > 0 && { digests: findings }),
     ...(options.budget !== undefined && { budget: options.budget }),
     ...(measured?.scores && {
@@ -76,6 +77,19 @@ async function verifyFiles(options: VerifyOptions, context: Context): Promise<Ve
   };
   publish(options, result);
   return result;
+}
+
+const hasLimits = ({ thresholds, budget }: VerifyOptions): boolean =>
+  Object.keys(thresholds).length > 0 || budget !== undefined;
+
+/** Something has to be asked, and whatever is measured or compared has to be named. */
+function requireWork(options: VerifyOptions): void {
+  const { candidate, digests = [], sameAs } = options;
+  if (!hasLimits(options) && digests.length === 0 && sameAs === undefined)
+    fail('bad-usage', 'thresholds', '`thresholds` takes at least one threshold');
+  if (candidate !== undefined) return;
+  if (hasLimits(options)) fail('bad-usage', 'candidate', 'A threshold needs a model to check');
+  if (sameAs !== undefined) fail('bad-usage', 'candidate', '`sameAs` needs a set to compare');
 }
 
 /** Limits on quality need text and a model to compare with. */
@@ -149,9 +163,10 @@ async function requireLevels(
 }
 
 /** Writes the files that were asked for. */
-function publish({ junit, sarif, summary, candidate, digests = [] }: VerifyOptions, result: VerifyResult): void {
-  const { checks, digests: findings = [], budget } = result;
-  const name = candidate ?? digests.join(' ');
+function publish({ junit, sarif, summary, candidate, digests: named = [] }: VerifyOptions, result: VerifyResult): void {
+  const { checks, digests = [], same, budget } = result;
+  const findings = [...digests, ...(same ? [findingOf(same)] : [])];
+  const name = candidate ?? named.join(' ');
   if (junit !== undefined) staged(junit, (path) => writeFileSync(path, junitOf(name, checks, findings)));
   if (sarif !== undefined) staged(sarif, (path) => writeFileSync(path, sarifOf(checks, budget)));
   if (summary === undefined) return;

@@ -1,6 +1,9 @@
 /** What a computation may take of the machine it runs on: made once by each public function, handed on as one value. */
 import { join } from 'node:path';
 
+/** Told of every file of results that was found or written, by its path. */
+export type OnKept = (path: string) => void;
+
 export interface Machine {
   readonly threads: number;
   /** Bytes that the stages may take; a part of the work may be given a share. */
@@ -9,6 +12,8 @@ export interface Machine {
   readonly workFolder?: string | undefined;
   /** Where temporary folders are made; the system's without one. */
   readonly temporary?: string | undefined;
+  /** Told of the results of this run in the work folder, but for statistics. */
+  readonly onKept?: OnKept | undefined;
 }
 
 /** The options of public functions that say it. */

@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../log.js';
+import type { OnKept } from './machine.js';
 import { findRecord, type RecordColumn, type RecordContents } from './record.js';
 import { saveRecord } from './staged-record.js';
 
@@ -17,11 +18,13 @@ export class RecordFolder<T> {
   protected readonly folder: string | undefined;
   readonly #log: Log;
   readonly #format: RecordFormat<T>;
+  readonly #onKept: OnKept | undefined;
 
-  constructor(folder: string | undefined, log: Log, format: RecordFormat<T>) {
+  constructor(folder: string | undefined, log: Log, format: RecordFormat<T>, onKept?: OnKept) {
     this.folder = folder;
     this.#log = log;
     this.#format = format;
+    this.#onKept = onKept;
     if (folder !== undefined) mkdirSync(folder, { recursive: true });
   }
 
@@ -29,13 +32,18 @@ export class RecordFolder<T> {
   find(key: string): T | undefined {
     const { kind, decode } = this.#format;
     if (this.folder === undefined) return undefined;
-    return findRecord(join(this.folder, `${key}.${kind}`), { kind, key }, this.#log, decode);
+    const path = join(this.folder, `${key}.${kind}`);
+    const found = findRecord(path, { kind, key }, this.#log, decode);
+    if (found !== undefined) this.#onKept?.(path);
+    return found;
   }
 
   save(key: string, result: T): void {
     if (this.folder === undefined) return;
     const { kind } = this.#format;
     const { facts, columns } = this.#format.encode(result);
-    saveRecord(join(this.folder, `${key}.${kind}`), { kind, key }, facts, columns);
+    const path = join(this.folder, `${key}.${kind}`);
+    saveRecord(path, { kind, key }, facts, columns);
+    this.#onKept?.(path);
   }
 }

@@ -208,7 +208,8 @@ const REASONS: Readonly<Record<string, ErrorCode>> = {
   ENAMETOOLONG: 'output-exists',
 };
 
-function explained(error: unknown, target: string): unknown {
+/** What an error of the system means for an output; other errors stay as they are. */
+export function explained(error: unknown, target: string): unknown {
   const code = REASONS[(error as NodeJS.ErrnoException | undefined)?.code ?? ''];
   if (error instanceof CompilerError || code === undefined) return error;
   return new CompilerError(code, target, `the output cannot be written: ${(error as Error).message}`);

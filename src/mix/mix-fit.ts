@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
+import { bitsOfMix } from '../quant/layout-use.js';
 import { guardSetOutput, type OpenTemplate, type Selection, stemOf } from '../set/index.js';
 import type { BitsTable } from './bits-file.js';
 import type { GoalPlan, SearchedGoal } from './mix-goal.js';
@@ -77,9 +78,7 @@ export function writeTable(
   options: Pick<FitOptions, 'output' | 'standalone' | 'overwrite'>,
 ): MixFiles {
   const { set } = open;
-  const bitsOf = (id: string): number =>
-    table[id] ?? fail('bits-file', id, 'The mix has no precision for this projection');
-  const selection: Selection = { name, bits: table, bitsOf };
+  const selection: Selection = { name, bits: table, bitsOf: bitsOfMix(open.layout, table) };
   const found = join(set.folder, `${stemOf(set)}_${name}.onnx`);
   const { output = found, standalone, overwrite } = options;
   if (options.output === undefined)

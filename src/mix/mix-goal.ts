@@ -5,6 +5,7 @@ import { fail } from '../diagnostics.js';
 import { byteSize, significant } from '../format.js';
 import { effectiveBits, type SetLayout } from '../quant/layout.js';
 import type { BitsOf } from '../quant/layout-use.js';
+import type { Precision } from '../quant/precision.js';
 import type { OpenTemplate } from '../set/index.js';
 import { type CostOf, codeCost, type StoredForm, storedCost } from './mix-units.js';
 
@@ -84,7 +85,11 @@ function graphBytes({ set }: OpenTemplate): number {
 export function dataBytes(layout: SetLayout, bitsOf: BitsOf): number {
   const cost = storedCost(layout, 'planes');
   const rest = layout.rest.reduce((sum, { length }) => sum + length, 0);
-  return layout.projections.reduce((sum, place) => sum + cost(place, effectiveBits(place, bitsOf(place.id))), rest);
+  const tables = (layout.tokenTables ?? []).reduce(
+    (sum, place) => sum + cost(place, bitsOf(place.id) as Precision),
+    rest,
+  );
+  return layout.projections.reduce((sum, place) => sum + cost(place, effectiveBits(place, bitsOf(place.id))), tables);
 }
 
 /** What has to be stored for a mix: about a graph, and what it reads of the data. */

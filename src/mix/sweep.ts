@@ -1,4 +1,5 @@
 /** The front of size against quality: uniform precisions, named shapes and searched mixes of a set, scored on text of their own. */
+
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fail } from '../diagnostics.js';
@@ -7,7 +8,7 @@ import { staged } from '../files/staging.js';
 import { type Context, silentContext } from '../log.js';
 import type { MeterRequest } from '../options/index.js';
 import { checkOptions, type Input } from '../options/index.js';
-import { bitsPerWeight } from '../quant/layout-use.js';
+import { bitsOfMix, bitsPerWeight } from '../quant/layout-use.js';
 import { digestOfSet, guardSetOutput, type OpenTemplate, openTemplate, type SetOutput } from '../set/index.js';
 import { textFiles } from '../text/index.js';
 import type { BitsTable } from './bits-file.js';
@@ -196,8 +197,7 @@ async function scoreAll(
     context.signal.throwIfAborted();
     const { table, evaluations } = chosen;
     const { kl, standardError, nll, deltaNll, positions } = await meter.measure(new Map(Object.entries(table)));
-    const bitsOf = (id: string): number =>
-      table[id] ?? fail('bits-file', id, 'The mix has no precision for this projection');
+    const bitsOf = bitsOfMix(open.layout, table);
     const { average, stored } = bitsPerWeight(open.layout, bitsOf, false);
     points.push({
       name,

@@ -72,6 +72,19 @@ export function defaultOf(verb: Verb, ...path: readonly string[]): string {
   return String(defaultValue);
 }
 
+/** The values that an option, or an element of a list, may have. */
+export function choicesOf(verb: Verb, ...path: readonly string[]): readonly string[] {
+  const choices = entriesOf(path.reduce<z.ZodType | undefined>(fieldOf, OPTIONS[verb]));
+  if (choices === undefined) throw new Error(`${path.join('.')} of ${verb} takes other values too`);
+  return choices;
+}
+
+function entriesOf(schema: z.ZodType | undefined): readonly string[] | undefined {
+  const { entries, innerType, element } = partsOf(schema);
+  const inner = innerType ?? element;
+  return entries === undefined ? inner && entriesOf(inner) : Object.values(entries);
+}
+
 /** The sentence of an option, which is its help too. */
 export function describeOption(verb: Verb, ...path: readonly string[]): string {
   const sentence = sentenceOf(path.reduce<z.ZodType | undefined>(fieldOf, OPTIONS[verb]));
@@ -96,6 +109,8 @@ interface Parts {
   readonly innerType?: z.ZodType;
   readonly in?: z.ZodType;
   readonly defaultValue?: unknown;
+  readonly entries?: Readonly<Record<string, string>>;
+  readonly element?: z.ZodType;
 }
 
 const partsOf = (schema: z.ZodType | undefined): Parts => (schema?._zod.def ?? {}) as Parts;

@@ -63,6 +63,10 @@ export const statistics: Optional<z.ZodType<string[]>> = z
   .describe('Folders of captured statistics; several are added')
   .exactOptional();
 
+export const shards: z.ZodType<number> = whole(1, 4096)
+  .default(1)
+  .describe('Parts of the calibration text whose statistics are captured apart and added up');
+
 export const tokenizer: z.ZodType<string> = path.describe('tokenizer.json of the model');
 
 export const bos: z.ZodType<'auto' | 'none' | number> = z
@@ -124,6 +128,11 @@ export const input: { readonly file: Optional<z.ZodType<string>>; readonly hub: 
     .describe('The Hugging Face hub (default: as HF_HOME, HF_TOKEN and the like say)')
     .exactOptional(),
 };
+
+/** Folders that `compile` writes for others to load. */
+export const FORMATS = ['transformers.js', 'genai', 'onnxruntime'] as const;
+/** A kind of folder. */
+export type Format = (typeof FORMATS)[number];
 
 /** A recipe is checked by its own schema, which knows more than types. */
 export const recipe: Optional<z.ZodType> = z

@@ -2,10 +2,11 @@
 export {
   calibratedRecipeOf,
   checkOptions,
+  choicesOf,
   defaultOf,
   describeOption,
   type Input,
   type RecipeTaking,
   recipeOf,
 } from './check.js';
-export type { MeterRequest } from './fields.js';
+export type { Format, MeterRequest } from './fields.js';

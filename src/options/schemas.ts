@@ -4,6 +4,8 @@
  */
 import { z } from 'zod';
 import * as field from './fields.js';
+import { AVERAGE, BITS, goal, METHODS, search } from './mix-fields.js';
+import { sameAs, thresholds } from './verify-fields.js';
 
 const { path, paths, whole, flag } = field;
 
@@ -13,62 +15,7 @@ const run = { ...machine, seed: field.seed, work: field.work };
 const folder = path.describe('Output folder of the set (default: NAME-matquant beside the model)');
 const score = { window: field.window, windows: field.windows };
 const overwrite = z.boolean().describe('Overwrite existing files that this tool did not write').exactOptional();
-const BITS = whole(2, 8);
-const AVERAGE = z.number().min(1).max(8);
 const text = field.modelText.exactOptional();
-
-const search = {
-  per: z.enum(['layer', 'projection']).default('layer').describe('Choose a precision per layer or per projection'),
-  method: z
-    .enum(['dp', 'greedy', 'local', 'evolution'])
-    .describe('Search method (default: local with text, else dp)')
-    .exactOptional(),
-  shape: z
-    .enum(['pyramid', 'reverse', 'increasing', 'decreasing'])
-    .describe('Named shape of the MatQuant paper instead of a search')
-    .exactOptional(),
-  bits: z
-    .array(BITS)
-    .min(1)
-    .refine((bits) => new Set(bits).size === bits.length, { error: 'takes each precision once' })
-    .describe('Precisions to choose from, such as 2,3,4 (default: all of the set)')
-    .exactOptional(),
-  fixed: z
-    .array(z.strictObject({ match: z.string(), bits: BITS }))
-    .describe('Projections whose id matches a pattern keep these bits')
-    .exactOptional(),
-  evaluations: whole(1).default(200).describe('Maximum number of mixes that a search evaluates'),
-  sensitivities: paths.describe('Additional sensitivity files, besides NAME.sensitivity.json').exactOptional(),
-  seed: field.seed,
-};
-
-const goal = z
-  .strictObject({
-    averageBits: AVERAGE.describe('Average stored bits per code, such as 2.5').exactOptional(),
-    targetBytes: whole(1).describe('Size of the graph and the data it reads, such as 820MB').exactOptional(),
-    maxKl: z
-      .number()
-      .nonnegative()
-      .describe('Find the smallest mix with at most this KL, in nats per position')
-      .exactOptional(),
-    bitsFile: path.describe('JSON file that maps layers or projections to bits').exactOptional(),
-  })
-  .refine((value) => Object.keys(value).length === 1, {
-    error: 'takes exactly one of averageBits, targetBytes, maxKl and bitsFile',
-  });
-
-const thresholds = z
-  .strictObject({
-    maxKl: z.number().nonnegative().describe('Maximum KL to the original, in nats per position').exactOptional(),
-    maxNllIncrease: z
-      .number()
-      .nonnegative()
-      .describe('Maximum increase of negative log-likelihood, in nats per token')
-      .exactOptional(),
-    minTop1: z.number().min(0).max(1).describe('Minimum top-1 agreement with the original, 0 to 1').exactOptional(),
-    maxSize: whole(1).describe('Maximum size of all files of the candidate, such as 820MB').exactOptional(),
-  })
-  .default({});
 
 const compileOptions = z.strictObject({
   model: field.model,
@@ -80,17 +27,18 @@ const compileOptions = z.strictObject({
   text,
   statistics: field.statistics,
   ...run,
+  shards: field.shards,
   standalone: flag('Write one self-contained model per precision instead of the set'),
   strict: flag('Fail when a projection in scope stays float'),
   overwrite,
   provenance: path.describe('File to write: in-toto statement of sources and recipe').exactOptional(),
 });
 
+const plan = path.describe('Folder of a plan');
+const seconds = (usual: number): z.ZodDefault<z.ZodNumber> => z.number().positive().max(86_400).default(usual);
+
 const packaged = {
-  for: z
-    .array(z.enum(['transformers.js', 'genai', 'onnxruntime']))
-    .min(1)
-    .describe('Write a folder that loads as it is'),
+  for: z.array(z.enum(field.FORMATS)).min(1).describe('Write a folder that loads as it is'),
   chunkBytes: whole(1).describe('Most bytes of a data file for transformers.js').exactOptional(),
 };
 
@@ -110,6 +58,49 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
   }),
   compile: compileOptions,
   compileFor: compileOptions.extend(packaged),
+  work: z.strictObject({
+    plan,
+    unit: z
+      .string()
+      .min(1)
+      .describe('I/N: every N-th unit of each kind; or ids of units, by commas (default: all)')
+      .exactOptional(),
+    threads: field.threads,
+    memoryBytes: whole(field.LEAST_MEMORY)
+      .describe('Memory of this worker; larger units are left to others (default: as planned)')
+      .exactOptional(),
+    workDir: path.describe("Folder of temporary files (default: the plan's work folder)").exactOptional(),
+    queue: z
+      .string()
+      .min(1)
+      .describe('Take units from a queue: redis://HOST:PORT or postgres://HOST/DATABASE')
+      .exactOptional(),
+    once: flag('Run one unit and exit'),
+    retry: flag('Try units again that have failed three times'),
+    pollSeconds: seconds(2).describe('Seconds between two looks at the plan while there is nothing to run'),
+    leaseSeconds: seconds(60).describe('Seconds without a sign of life until a unit of another worker is taken over'),
+  }),
+  merge: z.strictObject({
+    plan,
+    output: folder.exactOptional(),
+    threads: field.threads,
+    overwrite,
+    provenance: path.describe('File to write: in-toto statement of sources and recipe').exactOptional(),
+  }),
+  status: z.strictObject({ plan }),
+  emit: z.strictObject({
+    plan,
+    for: z.enum(['k8s', 'slurm', 'github']).describe('Engine: Kubernetes, Slurm or GitHub Actions'),
+    workers: whole(1, 4096)
+      .describe('Most workers at a time (default: as many as units can use, at most 8)')
+      .exactOptional(),
+    threads: whole(1, field.MOST_THREADS).default(4).describe('Processors of each worker'),
+    image: z.string().min(1).describe('Container image with matquant, for Kubernetes').exactOptional(),
+    claim: z.string().min(1).describe('Volume claim that holds the plan, for Kubernetes').default('matquant'),
+    output: path.describe('File to write (default: the text is printed)').exactOptional(),
+    overwrite,
+  }),
+  plan: compileOptions.omit({ provenance: true }).extend({ output: path.describe('Folder of the plan') }),
   lambda: z.strictObject({
     model: field.model,
     ...field.input,
@@ -152,7 +143,7 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     set: field.set,
     averageBits: z.array(AVERAGE).min(1).default([2.5, 3, 3.5, 4]).describe('Average bits to search at'),
     methods: z
-      .array(z.enum(['dp', 'greedy', 'local', 'evolution']))
+      .array(z.enum(METHODS))
       .min(1)
       .default(['greedy', 'dp', 'local'])
       .describe('Search methods to run at each average'),
@@ -192,6 +183,7 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     thresholds,
     budget: path.describe('File of limits by model, matquant.budget.json').exactOptional(),
     digests: paths.describe('Sets (.json or folder) or models whose digests are checked').exactOptional(),
+    sameAs,
     text,
     window: field.window,
     windows: z
@@ -247,4 +239,9 @@ export type Verb =
   | 'tasks'
   | 'verify'
   | 'compare'
-  | 'report';
+  | 'report'
+  | 'plan'
+  | 'work'
+  | 'merge'
+  | 'status'
+  | 'emit';

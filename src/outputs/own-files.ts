@@ -24,7 +24,9 @@ export type OutputKind =
   | 'summary'
   | 'plot'
   | 'comparison'
-  | 'provenance';
+  | 'provenance'
+  | 'plan'
+  | 'jobs';
 
 const BEGINNING = 4096;
 
@@ -55,6 +57,8 @@ const OWN: Readonly<Record<OutputKind, (path: string) => boolean>> = {
   comparison: (path: string): boolean => beginningOf(path, BEGINNING).startsWith('<!-- matquant compare -->'),
   provenance: (path: string): boolean =>
     /^\{\s*"_type"\s*:\s*"https:\/\/in-toto\.io/.test(beginningOf(path, BEGINNING)),
+  plan: formatted('matquant-plan'),
+  jobs: (path: string): boolean => /^(#!.*\n)?# matquant emit:/.test(beginningOf(path, BEGINNING)),
 };
 
 /** True when this tool wrote the existing file at `path` for that purpose. */

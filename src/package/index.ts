@@ -1,4 +1,4 @@
 /** Folders that transformers.js, onnxruntime-genai and ONNX Runtime load as they are. */
-export { FORMATS, type Format } from './card.js';
+export type { Format } from '../options/index.js';
 export { type CompileForInput, type CompileForResult, compileFor } from './compile-for.js';
 export type { PackagedModel } from './transformers-js.js';

@@ -1,5 +1,7 @@
 /** What one graph reads of a set: bytes of the file, and bits per weight. */
+import { fail } from '../diagnostics.js';
 import {
+  allPlaces,
   type ColumnPlace,
   effectiveBits,
   type ProjectionPlace,
@@ -13,6 +15,20 @@ import { containerBits } from './precision.js';
 
 /** Precision of each projection by id. */
 export type BitsOf = (id: string) => number;
+
+/**
+ * Precisions of a mix, by id. It reads nested token tables as the smallest model of the set does whose precision is not below the
+ * bits that its codes have on average.
+ */
+export function bitsOfMix(layout: SetLayout, table: Readonly<Record<string, number>>): BitsOf {
+  const bitsOf = (id: string): number =>
+    table[id] ?? fail('bits-file', id, 'The mix has no precision for this projection');
+  const tables = new Set(layout.tokenTables?.map(({ id }) => id));
+  if (tables.size === 0) return bitsOf;
+  const { average } = bitsPerWeight(layout, bitsOf, false);
+  const whole = layout.bits.find((bits) => bits >= average) ?? Math.max(...layout.bits);
+  return (id) => (tables.has(id) ? whole : bitsOf(id));
+}
 
 /** The ranges a projection reads at `bits`: planes, then tables. */
 export function rangesRead(
@@ -32,7 +48,7 @@ const columnRanges = (column: ColumnPlace): readonly Range[] => (column.supers ?
 /** Bytes of the file, from its start, that a graph with these precisions needs. */
 export function prefixRead(layout: SetLayout, bitsOf: BitsOf): number {
   let end = layout.sections[0]?.start ?? 0;
-  for (const place of layout.projections) {
+  for (const place of allPlaces(layout)) {
     const { planes, tables } = rangesRead(layout, place, bitsOf(place.id));
     for (const range of [...planes, ...tables]) end = Math.max(end, range.offset + range.length);
   }

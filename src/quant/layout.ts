@@ -53,6 +53,10 @@ export interface ProjectionPlace {
   readonly columns: number;
   /** The precisions this projection has, smallest first. */
   readonly chain: readonly Precision[];
+  /** Of a token table: what the models of each precision of the set read; else the smallest of the chain that is not below. */
+  readonly reads?: Readonly<Record<string, Precision>> | undefined;
+  /** Of a part of a token table: the table, whose rows are those of its parts in their order. Default the id. */
+  readonly table?: string | undefined;
   readonly planes: readonly PlanePlace[];
   /** One per precision of the chain; a single one of the parent for `tied`. */
   readonly tables: readonly TablePlace[];
@@ -74,6 +78,11 @@ export interface SetLayout {
   readonly rest: readonly Range[];
   readonly sections: readonly Section[];
   readonly projections: readonly ProjectionPlace[];
+  /**
+   * The embedding and the head, where they are nested; a tied pair is one table. n is the vocabulary, k the hidden size. A table
+   * may be cut into parts, each with precisions of its own.
+   */
+  readonly tokenTables?: readonly ProjectionPlace[] | undefined;
   readonly byteLength: number;
 }
 
@@ -86,6 +95,17 @@ export interface PlannedProjection {
   readonly n: number;
   /** Lowest precision of this projection in every model of the set; default the lowest of the set. */
   readonly minBits?: number | undefined;
+  /** The precisions that it has, smallest first; default those of the set from `minBits` on. */
+  readonly chain?: readonly Precision[] | undefined;
+}
+
+/** An embedding or a head to be placed. */
+export interface PlannedTable extends PlannedProjection {
+  readonly block: Exclude<LayoutOptions['block'], 'channel'>;
+  readonly chain: readonly Precision[];
+  readonly reads: Readonly<Record<string, Precision>>;
+  /** The table, where this is a range of its rows. */
+  readonly table?: string | undefined;
 }
 
 export interface LayoutOptions {
@@ -108,12 +128,19 @@ export function planSet(
   projections: readonly PlannedProjection[],
   rest: readonly number[],
   asked: LayoutOptions,
+  tokenTables: readonly PlannedTable[] = [],
 ): SetLayout {
   const bits = asked.bits.toSorted((a, b) => a - b);
   if (bits.length === 0) fail('bad-usage', 'bits', 'the set has no precision');
   const file = new Extent();
   const restRanges = rest.map((length) => file.take(length));
-  const drafts = projections.map((projection) => draftOf(projection, bits, asked));
+  const inBlocks = projections.map((projection) => draftOf(projection, bits, asked));
+  const tables = tokenTables.map((table) => {
+    const draft = draftOf(table, bits, { ...asked, block: table.block });
+    const part = table.table === undefined ? {} : { table: table.table };
+    return { ...draft, place: { ...draft.place, reads: table.reads, ...part } };
+  });
+  const drafts = [...inBlocks, ...tables];
   const options = { ...asked, decode: decodeOf(asked.decode, drafts) };
   const sections = bits.map((each): Section => {
     const start = file.align(PAGE);
@@ -121,9 +148,18 @@ export function planSet(
     for (const draft of drafts) takeTables(draft, each, file, options);
     return { bits: each, start, end: file.length };
   });
-  const places = drafts.map(({ place, planes, tables }) => ({ ...place, planes, tables }));
-  const { decode, tables } = options;
-  return { bits, decode, tables, rest: restRanges, sections, projections: places, byteLength: file.length };
+  const placed = (all: readonly Draft[]): readonly ProjectionPlace[] =>
+    all.map(({ place, planes, tables }) => ({ ...place, planes, tables }));
+  return {
+    bits,
+    decode: options.decode,
+    tables: options.tables,
+    rest: restRanges,
+    sections,
+    projections: placed(inBlocks),
+    ...(tables.length > 0 && { tokenTables: placed(tables) }),
+    byteLength: file.length,
+  };
 }
 
 /** A projection of one precision below 8 has a parent of that width, whose grid the int8 form of `tied` cannot express. */
@@ -132,9 +168,18 @@ function decodeOf(decode: DecodeKind, drafts: readonly Draft[]): DecodeKind {
   return decode === 'tied' && narrow ? 'ab' : decode;
 }
 
+/** Everything that has a place: projections, then token tables. */
+export const allPlaces = ({ projections, tokenTables = [] }: SetLayout): readonly ProjectionPlace[] => [
+  ...projections,
+  ...tokenTables,
+];
+
+/** The id of the placeholders that a place stands for: its own, or that of the table it is a part of. */
+export const siteOf = ({ id, table }: Pick<ProjectionPlace, 'id' | 'table'>): string => table ?? id;
+
 /** The precision a projection has in the model of `bits`: the smallest of its own chain that is not below. */
-export function effectiveBits(place: Pick<ProjectionPlace, 'chain'>, bits: number): Precision {
-  return place.chain.find((each) => each >= bits) ?? (place.chain.at(-1) as Precision);
+export function effectiveBits(place: Pick<ProjectionPlace, 'chain' | 'reads'>, bits: number): Precision {
+  return place.reads?.[bits] ?? place.chain.find((each) => each >= bits) ?? (place.chain.at(-1) as Precision);
 }
 
 /** How the blocks of a placed projection lie, as the runtime sees them. */
@@ -196,7 +241,7 @@ function draftOf(projection: PlannedProjection, bits: readonly Precision[], opti
   const columns = options.block === 'channel' ? 1 : blocksOf(k, block).count;
   const top = bits.at(-1) as Precision;
   const floor = Math.min(projection.minBits ?? 0, top);
-  const chain = bits.filter((each) => each >= floor);
+  const chain = projection.chain ?? bits.filter((each) => each >= floor);
   return { place: { id, layer, role, k, n, block, columns, chain }, wanted: planPlanes(chain), planes: [], tables: [] };
 }
 
@@ -221,9 +266,13 @@ function takeTables(draft: Draft, section: Precision, file: Extent, options: Lay
     ...(options.decode === 'ab' && { offset: takeColumn(entries, options.tables, 'int8', file) }),
     ...(options.decode === 'tied' && !options.symmetric && { zero: file.take(entries) }),
     // A table that several precisions share belongs to none of them alone.
-    ...(bits === section && options.biased?.includes(bits) && { bias: file.take(2 * draft.place.n) }),
+    ...(bits === section && isBiased(draft, bits, options) && { bias: file.take(2 * draft.place.n) }),
   });
 }
+
+/** Only projections of blocks learn a bias. */
+const isBiased = ({ place }: Draft, bits: Precision, { biased }: LayoutOptions): boolean =>
+  place.reads === undefined && (biased?.includes(bits) ?? false);
 
 function takeColumn(entries: number, form: TableForm, coded: 'uint8' | 'int8', file: Extent): ColumnPlace {
   if (form === 'fp16') return { dtype: 'float16', ...file.take(2 * entries) };

@@ -1,4 +1,14 @@
 /** What a user asks for: the recipe, its schema, presets and what each method needs. */
+export {
+  attentionBitsAt,
+  attentionChain,
+  type BitsByPrecision,
+  chainOf,
+  type FrequentIds,
+  frequentReads,
+  nestsTables,
+  tableReads,
+} from './floors.js';
 export { nameOf } from './lambda-name.js';
 export { METHOD_NAMES, METHODS, type MethodName, type MethodRow, type Solving, takesStatistics } from './methods.js';
 export { PRESETS } from './presets.js';

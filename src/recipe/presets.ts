@@ -33,6 +33,20 @@ const DEPLOYED_INT2: RecipeInput = {
   lambda: { 4: 0.1, 2: 1 },
 };
 
+/**
+ * One set whose prefixes are the models, embedding and head included. Rare ids have one bit less than the text needs, frequent ones
+ * one more; docs/decisions/one-file.md has the figures.
+ */
+const DEPLOYED_SET: RecipeInput = {
+  ...DEPLOYED,
+  bits: [8, 4, 3, 2],
+  block: 64,
+  embeddingBits: { 2: 3, 8: 7 },
+  embeddingBlock: 128,
+  frequentIds: { share: 0.0625, bits: { 2: 4, 3: 4, 4: 5 } },
+  lambda: { 8: 64, 7: 40, 5: 16, 4: 8, 3: 4, 2: 6 },
+};
+
 /** Recipes by name. A recipe file with `preset` starts from one of them. */
 export const PRESETS: Readonly<Record<string, RecipeInput>> = {
   'data-free': { method: 'data-free' },
@@ -79,4 +93,6 @@ export const PRESETS: Readonly<Record<string, RecipeInput>> = {
   'deploy-int4': { ...DEPLOYED, bits: [4], block: 32, embeddingBits: 4 },
   'deploy-int2': DEPLOYED_INT2,
   'deploy-int2+': { ...DEPLOYED_INT2, distill: { bits: [2] } },
+  deploy: DEPLOYED_SET,
+  'deploy+': { ...DEPLOYED_SET, distill: { bits: [2, 3] } },
 };

@@ -7,6 +7,13 @@ import { z } from 'zod';
 import { fail } from '../diagnostics.js';
 import { schemaIssues } from '../schema-issues.js';
 import { type Bits, bitsSchema } from './fields.js';
+import {
+  type BitsByPrecision,
+  bitsByPrecisionSchema,
+  type FrequentIds,
+  frequentIdsSchema,
+  requireFloors,
+} from './floors.js';
 import { METHOD_NAMES, METHODS, type MethodName, methodsThat, worksWithoutText } from './methods.js';
 import { PRESETS } from './presets.js';
 import { type DistillRecipe, distillSchema, requireDistill } from './recipe-distill.js';
@@ -43,21 +50,25 @@ const shape = {
     .describe('Columns of a weight row that share a scale and an offset.'),
   scope: z.enum(['ffn', 'ffn+attention']).default('ffn').describe('Which projections are quantized.'),
   attentionBits: z
-    .number()
-    .int()
-    .min(2)
-    .max(8)
+    .union([z.number().int().min(2).max(8), bitsByPrecisionSchema])
     .default(4)
-    .describe('Lowest precision of attention projections in every model of the set.'),
+    .describe('Lowest precision of attention projections: one for all models of the set, or one per precision.'),
   embeddingBits: z
-    .union([z.literal('keep'), z.literal(16), z.literal(8), z.literal(4), z.literal(2)])
+    .union([z.literal('keep'), z.literal(16), z.literal(8), z.literal(4), z.literal(2), bitsByPrecisionSchema])
     .default('keep')
-    .describe('Bits of the token embedding and the head; keep stores them like other float tensors.'),
+    .describe(
+      'Bits of the token embedding and the head: keep stores them like other float tensors, one number is for all models, and bits per precision nest them like projections.',
+    ),
   embeddingBlock: z
     .union([z.literal(16), z.literal(32), z.literal(64), z.literal(128), z.literal(256)])
     .default(32)
     .describe(
       'Maximum number of columns of an embedding row that share a scale; halved until it divides the hidden size.',
+    ),
+  frequentIds: frequentIdsSchema
+    .optional()
+    .describe(
+      'Rows of a nested embedding and head with bits of their own: those of the most frequent ids of the text.',
     ),
   floatStorage: z
     .enum(['keep', 'float16'])
@@ -129,12 +140,22 @@ const shape = {
     .enum(['keep', 'constant'])
     .default('keep')
     .describe('Weights that are also graph inputs: keep them as inputs, or make them constants.'),
+  dequantizeSource: z
+    .boolean()
+    .default(false)
+    .describe('Take quantized weights of the source (QDQ, MatMulNBits) as float ones. Their own loss stays.'),
   shareTiedHead: z.boolean().default(false).describe('Store a head that repeats the embedding only once.'),
   notes: z
     .enum(['keep', 'drop'])
     .default('keep')
     .describe('Debugging metadata of exporters, such as stack traces and class names.'),
   overrides: z.array(overrideSchema).default([]).describe('Exceptions by projection id; the last match wins.'),
+  capture: z
+    .enum(['keep', 'float64'])
+    .default('keep')
+    .describe(
+      'Arithmetic of activation statistics: that of the model, or float64, with which a set that is not trained is the same on every processor.',
+    ),
   distill: distillSchema
     .optional()
     .describe('Distillation: train tables end to end so that the output follows the float model.'),
@@ -160,9 +181,10 @@ export interface Recipe {
   readonly bits: readonly Bits[];
   readonly block: 16 | 32 | 64 | 128 | 256 | 'channel';
   readonly scope: 'ffn' | 'ffn+attention';
-  readonly attentionBits: number;
-  readonly embeddingBits: 'keep' | 16 | 8 | 4 | 2;
+  readonly attentionBits: number | BitsByPrecision;
+  readonly embeddingBits: 'keep' | 16 | 8 | 4 | 2 | BitsByPrecision;
   readonly embeddingBlock: 16 | 32 | 64 | 128 | 256;
+  readonly frequentIds?: FrequentIds | undefined;
   readonly floatStorage: 'keep' | 'float16';
   readonly method: MethodName;
   readonly slice: 'prefix' | 'paper' | 'extra';
@@ -184,16 +206,20 @@ export interface Recipe {
   readonly compute: 'keep' | 'float32';
   readonly target: TargetName;
   readonly initializerInputs: 'keep' | 'constant';
+  readonly dequantizeSource: boolean;
   readonly shareTiedHead: boolean;
   readonly notes: 'keep' | 'drop';
   readonly overrides: readonly Override[];
+  readonly capture: 'keep' | 'float64';
   readonly distill?: DistillRecipe | undefined;
 }
 
 export type { Bits } from './fields.js';
 
 /** A recipe as users write it: fields that are left out have their defaults. */
-export type RecipeInput = Partial<Omit<Recipe, 'overrides' | 'distill' | 'train' | 'qat' | 'prefix'>> & {
+export type RecipeInput = Partial<
+  Omit<Recipe, 'overrides' | 'distill' | 'frequentIds' | 'train' | 'qat' | 'prefix'>
+> & {
   /** Name of the preset to start from. */
   readonly preset?: string;
   readonly prefix?: Partial<PrefixRecipe>;
@@ -201,6 +227,7 @@ export type RecipeInput = Partial<Omit<Recipe, 'overrides' | 'distill' | 'train'
   readonly train?: TrainInput;
   readonly overrides?: readonly (Partial<Override> & { readonly match: string })[];
   readonly distill?: Partial<DistillRecipe>;
+  readonly frequentIds?: Partial<FrequentIds> & Pick<FrequentIds, 'bits'>;
 };
 
 const schema: z.ZodType<Recipe> = z.strictObject(shape);
@@ -214,6 +241,7 @@ export function parseRecipe(input: unknown, at = 'recipe'): Recipe {
   const result = schema.safeParse(written);
   if (!result.success) fail('recipe', at, `The recipe is not valid: ${schemaIssues(result.error, written)}`);
   const recipe = withDefaults(result.data);
+  requireFloors(recipe, at);
   if (recipe.train !== undefined) requireTrainable(recipe, recipe.train, at);
   if (recipe.qat !== undefined) requireQat(recipe, recipe.qat, at);
   if (recipe.prefix !== undefined) requirePrefix(recipe, recipe.prefix, at);
@@ -265,11 +293,17 @@ export function presetOf(name: string, at = 'preset'): RecipeInput {
   );
 }
 
-/** The weight of each precision in the objective (ALGORITHM: base t means t^(r-2)). */
-export function lambdaOf(recipe: Recipe): Readonly<Record<number, number>> {
-  const { lambda } = recipe;
-  if (typeof lambda !== 'number') return Object.fromEntries(recipe.bits.map((bits) => [bits, lambda[bits] ?? 0]));
-  return Object.fromEntries(recipe.bits.map((bits) => [bits, lambda ** (bits - 2)]));
+/**
+ * The weight of each precision in the objective; base t means t^(r-2). `chain` are the bits of a projection, which may have some
+ * that no model has as a whole.
+ */
+export function lambdaOf(recipe: Recipe, chain: readonly Bits[] = []): Readonly<Record<number, number>> {
+  const { lambda, bits } = recipe;
+  const weightOf = (each: Bits): number => {
+    if (typeof lambda === 'number') return lambda ** (each - 2);
+    return lambda[each] ?? (bits.includes(each) ? 0 : (DEFAULT_LAMBDA[each] ?? 0));
+  };
+  return Object.fromEntries([...bits, ...chain].map((each) => [each, weightOf(each)]));
 }
 
 /** The sentence of a field, which is the help of its flag too. */

@@ -1,4 +1,5 @@
 /** Questions to the table of facts. */
+import { attentionBitsAt, tableReads } from './floors.js';
 import type { Recipe } from './recipe.js';
 import { FACTS } from './runtime-facts.js';
 import { type Fact, type FormName, type RuntimeName, TARGETS, type TargetName } from './targets.js';
@@ -17,20 +18,27 @@ export interface GraphFacts {
   readonly nested?: boolean;
 }
 
-export type FormsRecipe = Pick<Recipe, 'attentionBits' | 'embeddingBits' | 'scope' | 'target'>;
+export type FormsRecipe = Pick<Recipe, 'attentionBits' | 'bits' | 'embeddingBits' | 'scope' | 'target'>;
 
 /** The forms of the model of one precision: `half` where its products compute in float16, `nested` where it joins planes. */
 export function formsOf(recipe: FormsRecipe, bits: number, facts: GraphFacts = {}): readonly FormName[] {
   const { half = false, nested = true } = facts;
-  const { attentionBits, embeddingBits, scope, target } = recipe;
-  const attention = Math.max(bits, attentionBits);
+  const { embeddingBits, scope, target } = recipe;
+  const attention = attentionBitsAt(recipe, bits);
   const containers = new Set<2 | 4 | 8>([containerOf(bits)]);
   if (scope !== 'ffn') containers.add(containerOf(attention));
+  const reads = tableReads(recipe)?.[bits];
+  if (reads !== undefined) containers.add(containerOf(reads));
   const packed = typeof embeddingBits === 'number' && embeddingBits < 16 ? (embeddingBits as 2 | 4 | 8) : undefined;
   if (packed !== undefined) containers.add(packed);
   const products = [...containers].map((each): FormName => `${half ? 'half' : 'product'}-${each}` as const);
-  const lookup: FormName = TARGETS[target].lookup === 'standard' ? 'standard-lookup' : `lookup-${packed ?? 4}`;
-  return [...products, ...(packed === undefined ? [] : [lookup]), ...(nested ? (['joins'] as const) : [])];
+  const isStandard = TARGETS[target].lookup === 'standard' || reads !== undefined;
+  const lookup: FormName = isStandard ? 'standard-lookup' : `lookup-${packed ?? 4}`;
+  return [
+    ...products,
+    ...(packed === undefined && reads === undefined ? [] : [lookup]),
+    ...(nested ? (['joins'] as const) : []),
+  ];
 }
 
 /** The oldest version of a runtime that runs all forms, or `null` with the first fact that says that none does. */

@@ -26,6 +26,9 @@ const QUIET = 4;
 /** The runtime of this process. */
 export const ortRuntime: Runtime = { open };
 
+/** Version of ONNX Runtime. */
+export const runtimeVersion = (): string => ort.env.versions.node ?? ort.env.versions.common;
+
 async function open(model: string | Uint8Array, options: OpenOptions = {}): Promise<Session> {
   const at = typeof model === 'string' ? model : 'model';
   if (typeof model === 'string') requireReadable(model);
@@ -166,6 +169,9 @@ function fromOrt(tensor: Tensor): HostTensor {
 
 /** The version of the package that is installed, which decides what a model may use. */
 const { version: VERSION } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
+
+/** Package and version, as manifests name the runtime. */
+export const RUNTIME_PACKAGE: string = `onnxruntime-node ${VERSION}`;
 
 /** The runtime as messages name it where its limits show. */
 export const RUNTIME: string = `ONNX Runtime ${VERSION} (onnxruntime-node, bundled)`;

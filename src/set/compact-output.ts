@@ -4,7 +4,15 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import { readExactly, writeFully } from '../files/transfer.js';
-import { type ColumnPlace, effectiveBits, type Range, type SetLayout, tableAt } from '../quant/layout.js';
+import {
+  allPlaces,
+  type ColumnPlace,
+  effectiveBits,
+  type ProjectionPlace,
+  type Range,
+  type SetLayout,
+  tableAt,
+} from '../quant/layout.js';
 import { type BitsOf, rangesRead } from '../quant/layout-use.js';
 
 /** Where tensors may start: what memory mapping and SIMD loads like. */
@@ -22,7 +30,7 @@ export interface Compacted {
 export function compact(layout: SetLayout, bitsOf: BitsOf): Compacted {
   const wanted = [
     ...layout.rest,
-    ...layout.projections.flatMap((place) => {
+    ...allPlaces(layout).flatMap((place) => {
       const { planes, tables } = rangesRead(layout, place, bitsOf(place.id));
       return [...planes, ...tables];
     }),
@@ -38,7 +46,7 @@ export function compact(layout: SetLayout, bitsOf: BitsOf): Compacted {
   const moved = <R extends Range>(range: R): R => ({ ...range, offset: places.get(range.offset) ?? range.offset });
   const column = (each: ColumnPlace): ColumnPlace =>
     each.supers === undefined ? moved(each) : { ...moved(each), supers: moved(each.supers) };
-  const projections = layout.projections.map((place) => {
+  const moveTo = (place: ProjectionPlace): ProjectionPlace => {
     const own = effectiveBits(place, bitsOf(place.id));
     const { scale, offset, zero, bias, bits } = tableAt(place, own, layout.decode);
     const table = {
@@ -50,8 +58,11 @@ export function compact(layout: SetLayout, bitsOf: BitsOf): Compacted {
     };
     const planes = place.planes.filter((plane) => plane.precision <= own).map(moved);
     return { ...place, planes, tables: [table] };
-  });
-  return { layout: { ...layout, rest: layout.rest.map(moved), projections, byteLength: end }, copies, byteLength: end };
+  };
+  const projections = layout.projections.map(moveTo);
+  const tokenTables = layout.tokenTables?.map(moveTo);
+  const rest = layout.rest.map(moved);
+  return { layout: { ...layout, rest, projections, tokenTables, byteLength: end }, copies, byteLength: end };
 }
 
 /** Copies the ranges out of the set's data file into a new file. */

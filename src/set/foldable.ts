@@ -2,7 +2,7 @@
 import { fail } from '../diagnostics.js';
 import { byteSize } from '../format.js';
 import { isWhole } from '../quant/join-table.js';
-import { effectiveBits, placeBlocks, type SetLayout } from '../quant/layout.js';
+import { allPlaces, effectiveBits, placeBlocks, type SetLayout } from '../quant/layout.js';
 import type { BitsOf } from '../quant/layout-use.js';
 import { containerBits } from '../quant/precision.js';
 
@@ -11,7 +11,8 @@ export const FOLD_LIMIT: number = 2 ** 30;
 
 /** Fails with `not-folded` where codes would be joined at every run. Up to operator set 13 codes are joined as int32. */
 export function requireFoldable(layout: SetLayout, bitsOf: BitsOf, opset: number, limit: number = FOLD_LIMIT): void {
-  for (const place of layout.projections) {
+  for (const place of allPlaces(layout)) {
+    if (place.role === 'embedding') continue;
     const bits = effectiveBits(place, bitsOf(place.id));
     const planes = place.planes.filter((plane) => plane.precision <= bits);
     if (planes.every((plane) => isWhole(plane, bits))) continue;

@@ -16,7 +16,7 @@ export {
   writeCompiled,
 } from './facts.js';
 export { requireFoldable } from './foldable.js';
-export { centredTable, codesAt, type SetReader, storedBias } from './packed.js';
+export { centredTable, codesAt, packPrefix, type SetReader, storedBias } from './packed.js';
 export { partsOf } from './parts.js';
 export { planLayout } from './plan.js';
 export { graphName, publish } from './publish.js';
@@ -26,6 +26,7 @@ export { dataName, digestOfSet, idOf, stemOfData } from './set-identity.js';
 export { type OpenSet, openSet, type SetGraph, type SetManifest, writeManifest } from './set-manifest.js';
 export { inWordsOfSet } from './set-of-graph.js';
 export {
+  fileOf,
   metadataOf,
   opsetOf,
   type Selection,
@@ -44,4 +45,5 @@ export { type SplitGraph, type SplitPlanesOptions, splitPlanes } from './split-p
 export { storedBitsOfGraph } from './stored-bits-of-graph.js';
 export { type ProjectionParts, placesOf, type StoredProjection } from './stored-pieces.js';
 export { type GraphChanges, makeTemplate, type Template } from './template.js';
+export { withTables } from './token-tables.js';
 export { writeData, writeGraph, writeSetManifest } from './write-set.js';

@@ -8,21 +8,29 @@ import type { ProjectionParts } from './stored-pieces.js';
 
 /** Turns a solution into the parts of its place in the set. */
 export function partsOf(place: ProjectionPlace, nested: Nested, layout: SetLayout): ProjectionParts {
-  const codes = alignedCodes(place, nested);
+  return { codes: alignedCodes(place, nested), ...tablePartsOf(place, nested, layout) };
+}
+
+/** The tables of a solution in their stored form, and zero points where the decode has them. */
+export function tablePartsOf(
+  place: ProjectionPlace,
+  nested: Omit<Nested, 'codes'>,
+  layout: Pick<SetLayout, 'decode' | 'tables'>,
+): Omit<ProjectionParts, 'codes'> {
   const form = layout.tables;
   if (layout.decode === 'tied') {
     const alpha: CentredTable = { scale: nested.parent.scale, offset: new Float32Array(nested.parent.scale.length) };
     const table = place.tables[0];
     const tables = new Map(table === undefined ? [] : [[table.bits as number, compressTable(alpha, form, place.id)]]);
-    return { codes, tables, zero: Uint8Array.from(nested.parent.zero) };
+    return { tables, zero: Uint8Array.from(nested.parent.zero) };
   }
   const tables = new Map<number, StoredTable>();
   for (const { bits } of place.tables) tables.set(bits, compressTable(centredAt(nested, bits, layout), form, place.id));
-  return { codes, tables };
+  return { tables };
 }
 
 /** The container table of one precision, without the offsets that this decode does not store. */
-function centredAt(nested: Nested, bits: number, layout: SetLayout): CentredTable {
+function centredAt(nested: Pick<Nested, 'tables'>, bits: number, layout: Pick<SetLayout, 'decode'>): CentredTable {
   const table = nested.tables.get(bits as 8);
   if (table === undefined) throw new Error(`no int${bits} table was solved`);
   const centred = centre(table, bits as 8);

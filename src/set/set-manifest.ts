@@ -7,7 +7,7 @@ import { isSealed, sealedJson } from '../files/seal.js';
 import { staged } from '../files/staging.js';
 import { readFully } from '../files/transfer.js';
 import { SUPER_BLOCK } from '../quant/compress.js';
-import { type ColumnPlace, type ProjectionPlace, placeBlocks, type SetLayout } from '../quant/layout.js';
+import { allPlaces, type ColumnPlace, type ProjectionPlace, placeBlocks, type SetLayout } from '../quant/layout.js';
 import { rowBytes } from '../quant/pack.js';
 import { PRECISIONS, type Precision } from '../quant/precision.js';
 import { schemaIssues } from '../schema-issues.js';
@@ -56,6 +56,8 @@ const projection = z.strictObject({
   block: z.union([16, 32, 64, 128, 256].map((size) => z.literal(size))),
   columns: z.number().int().positive(),
   chain: z.array(precision).min(1),
+  reads: z.record(z.string(), precision).optional(),
+  table: z.string().optional(),
   planes: z.array(plane),
   tables: z.array(table).min(1),
 });
@@ -66,6 +68,7 @@ const layout = z.strictObject({
   rest: z.array(range),
   sections: z.array(z.strictObject({ bits: precision, start: count, end: count })).min(1),
   projections: z.array(projection),
+  tokenTables: z.array(projection).optional(),
   byteLength: count,
 });
 const graphFile = z.strictObject({
@@ -190,7 +193,7 @@ export function writeManifest(path: string, manifest: SetManifest): void {
 function checkRanges(set: SetLayout, at: string): void {
   const ranges = [
     ...set.rest,
-    ...set.projections.flatMap((place) => [...place.planes, ...place.tables.flatMap(rangesOf)]),
+    ...allPlaces(set).flatMap((place) => [...place.planes, ...place.tables.flatMap(rangesOf)]),
     ...set.sections.map(({ start, end }) => ({ offset: start, length: end - start })),
   ];
   for (const { offset, length } of ranges) {
@@ -198,7 +201,7 @@ function checkRanges(set: SetLayout, at: string): void {
       fail('not-a-set', at, 'A range of the manifest is outside the data file');
     }
   }
-  for (const place of set.projections) checkSizes(place, at);
+  for (const place of allPlaces(set)) checkSizes(place, at);
 }
 
 function checkSizes(place: ProjectionPlace, at: string): void {

@@ -9,6 +9,7 @@ import { WriteBehind } from '../files/write-behind.js';
 import type { Tensor } from '../onnx/ir/tensor.js';
 import type { ProjectionPlace, Range, Section, SetLayout } from '../quant/layout.js';
 import { type ProjectionParts, piecesOf, typedPlace } from './stored-pieces.js';
+import { type PlacedTable, rangesOfTable } from './token-tables.js';
 
 /** A section with the SHA-256 of its bytes, from the end of the one before. */
 export interface DigestedSection extends Section {
@@ -38,7 +39,8 @@ export class SetWriter {
     this.#layout = layout;
     this.#path = path;
     this.#places = new Map(layout.projections.map((place) => [place.id, place]));
-    this.#missing = new Set([...this.#places.keys(), ...layout.rest.map((_, index) => `rest ${index}`)]);
+    const tables = (layout.tokenTables ?? []).map(({ id }) => `table ${id}`);
+    this.#missing = new Set([...this.#places.keys(), ...layout.rest.map((_, index) => `rest ${index}`), ...tables]);
     this.#descriptor = openSync(path, 'wx+');
     this.#behind = new WriteBehind(this.#descriptor);
     ftruncateSync(this.#descriptor, layout.byteLength);
@@ -49,11 +51,14 @@ export class SetWriter {
     const range = this.#layout.rest[index];
     if (range === undefined || range.length !== tensor.byteLength)
       throw new Error(`rest ${index} does not fit the layout`);
-    for (let at = 0; at < range.length; at += STEP) {
-      const end = Math.min(at + STEP, range.length);
-      this.#write(tensor.bytes(at, end), { offset: range.offset + at, length: end - at });
-    }
+    this.#stream(range, tensor);
     this.#missing.delete(`rest ${index}`);
+  }
+
+  /** Streams the planes of a token table, and writes its tables. */
+  writeTable(table: PlacedTable): void {
+    for (const { range, tensor } of rangesOfTable(table)) this.#stream(range, tensor);
+    this.#missing.delete(`table ${table.place.id}`);
   }
 
   /** Writes the planes and tables of one projection. */
@@ -85,6 +90,13 @@ export class SetWriter {
   abandon(): void {
     this.#behind.abandon();
     closeSync(this.#descriptor);
+  }
+
+  #stream(range: Range, tensor: Tensor): void {
+    for (let at = 0; at < range.length; at += STEP) {
+      const end = Math.min(at + STEP, range.length);
+      this.#write(tensor.bytes(at, end), { offset: range.offset + at, length: end - at });
+    }
   }
 
   #write(bytes: Uint8Array, range: Range): void {

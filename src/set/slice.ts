@@ -9,7 +9,7 @@ import { bytesNeeded } from '../quant/layout.js';
 import { bitsPerWeight, prefixRead } from '../quant/layout-use.js';
 import type { Precision } from '../quant/precision.js';
 import { codeBits } from '../quant/slice.js';
-import { packColumns, packSlice } from './packed.js';
+import { packColumns, packPrefix, packSlice } from './packed.js';
 import { requireData } from './set-digests.js';
 import {
   type Fill,
@@ -82,7 +82,15 @@ export async function slice(input: SliceInput, context: Context = silentContext(
 }
 
 const fillQdq: Fill = (filling, reader) =>
-  step(qdqProjections, {}, { ...filling, pack: (place, bits, dtype) => packColumns(reader, place, bits, dtype) });
+  step(
+    qdqProjections,
+    {},
+    {
+      ...filling,
+      pack: (place, bits, dtype) => packColumns(reader, place, bits, dtype),
+      packRows: (place, bits) => packPrefix(reader, place, bits),
+    },
+  );
 
 /** Slices that round: cut from the int8 codes, so all bytes must be there. */
 function sliceParent(

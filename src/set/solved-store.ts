@@ -86,7 +86,7 @@ export class SolvedStore implements SetReader, AsyncIterable<StoredProjection> {
       const before = kept.tables.load();
       const after = { ...before, tables: new Map([...before.tables, ...(tables ?? [])]) };
       entries.set(id, {
-        place: typedPlace(place, { ...after, codes: new Uint8Array(0) }),
+        place: typedPlace(place, after),
         codes: codes === undefined ? kept.codes : this.#shelf.keepCodes(codes),
         tables: tables === undefined ? kept.tables : this.#shelf.keepTables(after),
       });

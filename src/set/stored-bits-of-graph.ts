@@ -1,5 +1,6 @@
 /** Bits per quantized weight that a graph keeps on disk, read from the graph alone, whoever wrote it. */
 import { SHARED } from '../emit/emitter.js';
+import { PROJECTION_KEY } from '../emit/sites.js';
 import { importModel } from '../onnx/convert/import.js';
 import { type Graph, intAttribute, type Node, nodesOf, type Value } from '../onnx/ir/graph.js';
 
@@ -14,6 +15,7 @@ export function storedBitsOfGraph(path: string): number {
   const weights = new Map<Value, number>();
   for (const node of nodesOf(model.graph)) {
     const [, codes] = node.inputs;
+    if (TOKEN_TABLE.test(node.metadata.get(PROJECTION_KEY) ?? '')) continue;
     const isProjection = node.op === 'MatMulNBits' && codes !== undefined && !isHead(node, model.graph);
     if (isProjection) weights.set(codes, intAttribute(node, 'K', 0) * intAttribute(node, 'N', 0));
     for (const value of isProjection ? node.inputs.slice(1) : blockSumInputs(node)) addConstants(value, counted);
@@ -23,9 +25,12 @@ export function storedBitsOfGraph(path: string): number {
   return count === 0 ? 0 : (8 * bytes) / count;
 }
 
+/** Ids of nested embeddings and heads, which are no projections of a block. */
+const TOKEN_TABLE = /^(embedding|head)(\.\d+)?$/;
+
 /** What a block-sum term reads; nothing for other nodes. */
 function blockSumInputs(node: Node): Node['inputs'] {
-  return node.op !== 'MatMulNBits' && node.metadata.has('matquant.projection') ? node.inputs : [];
+  return node.op !== 'MatMulNBits' && node.metadata.has(PROJECTION_KEY) ? node.inputs : [];
 }
 
 /** A head that shares its codes with the embedding is not a projection of a block. */

@@ -34,7 +34,7 @@ export interface Piece {
 }
 
 /** The place of a projection with the element types that its tables really have. */
-export function typedPlace(place: ProjectionPlace, { tables }: ProjectionParts): ProjectionPlace {
+export function typedPlace(place: ProjectionPlace, { tables }: Pick<ProjectionParts, 'tables'>): ProjectionPlace {
   return { ...place, tables: place.tables.map((table) => typedTable(table, tableOf(place, table, tables))) };
 }
 
@@ -45,14 +45,22 @@ export function piecesOf(place: ProjectionPlace, parts: ProjectionParts): readon
   const planes = place.planes.map((plane): Piece => {
     return { range: plane, bytes: () => packPlane(parts.codes, place.n, blocks, plane) };
   });
-  return [...planes, ...place.tables.flatMap((table) => tablePieces(place, table, parts))];
+  return [...planes, ...tablePiecesOf(place, parts)];
 }
+
+/** The columns of each table of a place. */
+export const tablePiecesOf = (place: ProjectionPlace, parts: Omit<ProjectionParts, 'codes'>): readonly Piece[] =>
+  place.tables.flatMap((table) => tablePieces(place, table, parts));
 
 /** The places of a layout by the id of their projection. */
 export const placesOf = ({ projections }: SetLayout): ReadonlyMap<string, ProjectionPlace> =>
   new Map(projections.map((place) => [place.id, place]));
 
-function tablePieces(place: ProjectionPlace, table: TablePlace, parts: ProjectionParts): readonly Piece[] {
+function tablePieces(
+  place: ProjectionPlace,
+  table: TablePlace,
+  parts: Omit<ProjectionParts, 'codes'>,
+): readonly Piece[] {
   const stored = tableOf(place, table, parts.tables);
   const pieces = [...columnPieces(table.scale, stored.scale, place.id)];
   if (table.offset !== undefined)

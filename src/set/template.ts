@@ -6,14 +6,17 @@ import type { Node } from '../onnx/ir/graph.js';
 import { Rewriter } from '../onnx/rewrite/rewriter.js';
 import type { SetLayout } from '../quant/layout.js';
 import type { Recipe } from '../recipe/index.js';
-import { placeTables, type SolvedTable, shrinkFloats } from '../solve/index.js';
+import { type NestedTable, placeTables, type SolvedTable, shrinkFloats, type TokenOrder } from '../solve/index.js';
 import { cloneSource, type Source } from '../source/index.js';
 import { planLayout } from './plan.js';
 import { restOf, type SetTemplate } from './set-graph.js';
+import { type PlacedTable, placedTables } from './token-tables.js';
 
 /** A template with the layout of its set. */
 export interface Template extends SetTemplate {
   readonly layout: SetLayout;
+  /** The embedding and the head, where they are nested. */
+  readonly tokenTables: readonly PlacedTable[];
 }
 
 /** What is known of the graph before projections are solved; nodes are the source's. */
@@ -24,14 +27,22 @@ export interface GraphChanges {
   readonly folds: readonly Fold[];
   /** The embedding and the head, where they are quantized. */
   readonly tables: readonly SolvedTable[];
+  /** The same where they are nested. */
+  readonly nested?: readonly NestedTable[];
+  /** The order of their rows, where frequent ids are set apart. */
+  readonly order?: TokenOrder | undefined;
 }
 
 /** Copies the graph of the source, changes it, puts placeholders in the place of the chosen projections, and lays out the set. */
-export function makeTemplate(source: Source, recipe: Recipe, { entries, folds, tables }: GraphChanges): Template {
+export function makeTemplate(
+  source: Source,
+  recipe: Recipe,
+  { entries, folds, tables, nested = [], order }: GraphChanges,
+): Template {
   const { source: copy, nodes } = cloneSource(source);
   const folder = new Rewriter(copy.model);
   for (const fold of folds) foldScale(folder, inCopy(fold, nodes));
-  placeTables(copy, tables, recipe);
+  placeTables(copy, tables, recipe, order);
   const rw = new Rewriter(copy.model);
   abstractProjections(
     rw,
@@ -40,15 +51,14 @@ export function makeTemplate(source: Source, recipe: Recipe, { entries, folds, t
   enterProjections(rw, entries);
   shrinkFloats(copy.model, copy.analysis, recipe);
   const rest = restOf(copy.model);
-  return {
-    model: copy.model,
-    rest,
-    layout: planLayout(
-      copy.chosen,
-      recipe,
-      rest.map((tensor) => tensor.byteLength),
-    ),
-  };
+  const planned = planLayout(
+    copy,
+    recipe,
+    rest.map((tensor) => tensor.byteLength),
+  );
+  const stored = placedTables(planned, nested);
+  const placed = stored.length === 0 ? {} : { tokenTables: stored.map(({ place }) => place) };
+  return { model: copy.model, rest, layout: { ...planned, ...placed }, tokenTables: stored };
 }
 
 /** A fold at the nodes of a copy. */

@@ -16,12 +16,13 @@ import type { Template } from './template.js';
 /** Writes the data file at `path`: what stays, then the projections as they arrive. Every byte is written once and digested once. */
 export async function writeData(
   path: string,
-  template: Template,
+  template: Pick<Template, 'layout' | 'rest'> & Partial<Pick<Template, 'tokenTables'>>,
   solved: AsyncIterable<StoredProjection>,
 ): Promise<WrittenSet> {
   const writer = new SetWriter(path, template.layout);
   try {
     template.rest.forEach((tensor, index) => writer.writeRest(index, tensor));
+    for (const table of template.tokenTables ?? []) writer.writeTable(table);
     for await (const { id, parts } of solved) writer.writeProjection(id, parts);
     return writer.finish();
   } catch (error) {

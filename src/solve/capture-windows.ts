@@ -6,6 +6,8 @@ import {
   capture,
   checkStatistics,
   digestOfModel,
+  graphRoles,
+  headerOfWindows,
   mergeStatistics,
   openStatistics,
   type Statistics,
@@ -14,10 +16,12 @@ import { fail } from '../diagnostics.js';
 import { keptIn, type Machine } from '../files/machine.js';
 import { temporaryFolder } from '../files/temporary.js';
 import type { Context } from '../log.js';
+import { importModel } from '../onnx/convert/import.js';
 import type { Recipe } from '../recipe/index.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
 import type { Source } from '../source/index.js';
+import type { Calibration } from './calibration.js';
 import { spareMemory } from './peak-memory.js';
 
 /** Machine and folders of a capture. */
@@ -27,6 +31,8 @@ export interface CaptureWindowsOptions {
   readonly machine: Machine;
   /** Digest of the source's model, where it is known: it is not read again for it. */
   readonly modelDigest?: string;
+  /** Statistics of the work folder are opened as they are, for a known model; nothing is captured. */
+  readonly kept?: true;
 }
 
 /** Statistics, and what removes them where no later run is to find them. */
@@ -35,24 +41,69 @@ export interface Captured {
   close(): void;
 }
 
-/** Runs the float model over windows for the inputs of `projections`. `name` is that of the folder inside the work folder. */
-export async function captureWindows(
+/** Names of folders of statistics in the work folder. */
+const TEXT = 'statistics';
+export const RANDOM_FOLDER = 'statistics-random';
+/** The folder of one shard of so many. */
+export const shardFolder = (at: number, count: number): string =>
+  count === 1 ? TEXT : `${TEXT}-${at + 1}-of-${count}`;
+
+/** Where and how a capture is kept, and what it is called in progress. */
+interface Part {
+  readonly folder: string;
+  /** Share of the memory for statistics that no work folder takes. */
+  readonly share: number;
+  readonly of: string;
+}
+
+/** Runs the float model over one shard of the text. */
+export function captureShard(
+  source: Source,
+  { shards, projections }: Pick<Calibration, 'shards' | 'projections'>,
+  at: number,
+  options: CaptureWindowsOptions,
+  context: Context,
+): Promise<Captured> {
+  const { length } = shards;
+  const of = length === 1 ? '' : ` of shard ${at + 1} of ${length}`;
+  const part = { folder: shardFolder(at, length), share: 1 / length, of };
+  return captureWindows(source, shards[at] as readonly Int32Array[], projections, { ...options, part }, context);
+}
+
+/** Runs the float model over random token ids. */
+export const captureRandom = (
   source: Source,
   windows: readonly Int32Array[],
   projections: readonly Projection[],
-  options: CaptureWindowsOptions & { readonly name: string },
+  options: CaptureWindowsOptions,
+  context: Context,
+): Promise<Captured> => {
+  const part = { folder: RANDOM_FOLDER, share: 1, of: ' of random token ids' };
+  return captureWindows(source, windows, projections, { ...options, part }, context);
+};
+
+/** Runs the float model over windows for the inputs of `projections`, or opens what an earlier run kept. */
+async function captureWindows(
+  source: Source,
+  windows: readonly Int32Array[],
+  projections: readonly Projection[],
+  options: CaptureWindowsOptions & { readonly part: Part },
   context: Context,
 ): Promise<Captured> {
+  const { part, modelDigest } = options;
+  const vectors = digestOfVectors(source);
+  if (options.kept && modelDigest !== undefined) return openKept(windows, modelDigest, vectors, options);
   const memoryBytes = spareMemory(source, options.recipe, options.machine.memoryBytes);
   const machine = { ...options.machine, memoryBytes };
-  const place = placeFor(projections, machine, options.name);
+  const place = placeFor(projections, machine, part);
   const wanted = new Set(projections);
-  const of = options.name === RANDOM ? ' of random token ids' : '';
   const statistics = await capture(source.model, source.analysis, windows, ortRuntime, {
     machine,
     scope: (projection) => wanted.has(projection),
     hints: readHints(source.path),
-    ...(options.modelDigest !== undefined && { modelDigest: options.modelDigest }),
+    ...(modelDigest !== undefined && { modelDigest }),
+    ...(vectors !== undefined && { vectors }),
+    inFloat64: inFloat64(options.recipe),
     ...(place.folder !== undefined && { folder: place.folder }),
     signal: context.signal,
     log: context.log,
@@ -61,7 +112,7 @@ export async function captureWindows(
         stage: 'capture',
         done,
         total: 1,
-        detail: `segment ${segment + 1} of ${segments}${of}`,
+        detail: `segment ${segment + 1} of ${segments}${part.of}`,
       }),
   }).catch((error: unknown) => {
     place.close();
@@ -70,19 +121,40 @@ export async function captureWindows(
   return { statistics, close: place.close };
 }
 
-/** Names of folders of statistics in the work folder. */
-export const TEXT = 'statistics';
-export const RANDOM = 'statistics-random';
+/** Statistics that are in the work folder. Error codes `statistics` and `damaged-file` where they are not. */
+async function openKept(
+  windows: readonly Int32Array[],
+  modelDigest: string,
+  vectors: string | undefined,
+  { machine, part, recipe }: CaptureWindowsOptions & { readonly part: Part },
+): Promise<Captured> {
+  const folder = keptIn(machine, part.folder) ?? fail('work-folder', part.folder, 'No work folder is given');
+  const header = headerOfWindows(modelDigest, windows, {
+    inFloat64: inFloat64(recipe),
+    ...(vectors !== undefined && { vectors }),
+  });
+  const statistics = await openStatistics(folder, header);
+  return { statistics, close: () => undefined };
+}
+
+/** Of the embedding model beside a decoder that takes vectors. */
+function digestOfVectors({ model, path }: Source): string | undefined {
+  const { embedding } = readHints(path);
+  const takesVectors = [...graphRoles(model).values()].some(({ role }) => role === 'vectors');
+  return embedding === undefined || !takesVectors ? undefined : digestOfModel(importModel(embedding));
+}
+
+const inFloat64 = ({ capture }: Recipe): boolean => capture === 'float64';
 
 /** Statistics from folders, added up. Fails with `statistics` when they are another model's or lack an input. */
 export async function statisticsOf(
   source: Source,
   projections: readonly Projection[],
   folders: readonly string[],
+  model: string = digestOfModel(source.model),
 ): Promise<Statistics> {
   for (const folder of folders) checkStatistics(folder);
   const parts = await Promise.all(folders.map((folder) => openStatistics(folder)));
-  const model = digestOfModel(source.model);
   const strange = parts.findIndex(({ header }) => header.model !== model);
   if (strange >= 0)
     fail('statistics', folders[strange] as string, `the statistics were made from another model than ${source.path}`);
@@ -97,14 +169,14 @@ export async function statisticsOf(
 function placeFor(
   projections: readonly Projection[],
   machine: Machine,
-  name: string,
+  { folder: name, share }: Part,
 ): { readonly folder: string | undefined; close(): void } {
   const stay = (): void => undefined;
   const kept = keptIn(machine, name);
   if (kept !== undefined) return { folder: kept, close: stay };
   const inputs = new Map(projections.map(({ group, k }) => [group, k]));
   const bytes = [...inputs.values()].reduce((sum, k) => sum + 8 * k * k, 0);
-  if (bytes <= machine.memoryBytes) return { folder: undefined, close: stay };
-  const folder = temporaryFolder(name, machine.temporary);
+  if (bytes <= share * machine.memoryBytes) return { folder: undefined, close: stay };
+  const folder = temporaryFolder(TEXT, machine.temporary);
   return { folder, close: () => rmSync(folder, { recursive: true, force: true }) };
 }

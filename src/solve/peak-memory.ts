@@ -3,7 +3,7 @@
 import type { Projection } from '../analysis/projection.js';
 import { fail } from '../diagnostics.js';
 import { METHODS, type Recipe } from '../recipe/index.js';
-import { type Source, tableBits, tokenTablesOf } from '../source/index.js';
+import { quantizesTables, type Source, type TokenTable, tokenTablesOf } from '../source/index.js';
 import { MOST_COLS } from './kernel/parts.js';
 import { TABLE_STAGE } from './solve-tables.js';
 
@@ -14,19 +14,35 @@ const BASE = 200e6;
  * Bytes at the worst moment of measuring and solving, which holds one layer and the largest projections, however many layers the
  * model has. Activations and the check of the graphs come on top: they take what --memory allows.
  */
-export function peakMemory({ chosen, analysis }: Source, recipe: Recipe): number {
-  const gram = METHODS[recipe.method].needs === 'weights' ? 0 : 1;
-  const tables = tableBits(recipe) === undefined ? [] : tokenTablesOf(analysis);
-  const solve = [
-    ...groupsOf(chosen.map(({ projection }) => projection)).map((group) => solving(group.k, group.n, gram)),
-    ...tables.map(({ rows, cols }) => solving(cols, Math.min(rows, TABLE_STAGE / cols), gram)),
-  ];
+export function peakMemory(source: Source, recipe: Recipe): number {
+  const tables = quantizesTables(recipe) ? tokenTablesOf(source.analysis) : [];
+  return Math.max(
+    BASE,
+    ...groupsOf(source.chosen.map(({ projection }) => projection)).map((group) => groupMemory(group, recipe)),
+    ...tables.map((table) => tableMemory(table, recipe)),
+    ...(takesGram(recipe) ? [captureMemory(source)] : []),
+  );
+}
+
+/** Whether weights are solved under Gram matrices. */
+const takesGram = ({ method }: Recipe): boolean => METHODS[method].needs !== 'weights';
+
+/** Bytes to solve projections of one input: width `k`, and `n` outputs of all of them together. */
+export const groupMemory = ({ k, n }: { readonly k: number; readonly n: number }, recipe: Recipe): number =>
+  BASE + solving(k, n, takesGram(recipe) ? 1 : 0);
+
+/** Bytes to solve the embedding or the head, range by range. */
+export const tableMemory = ({ rows, cols }: Pick<TokenTable, 'rows' | 'cols'>, recipe: Recipe): number =>
+  BASE + solving(cols, Math.min(rows, TABLE_STAGE / cols), takesGram(recipe) ? 1 : 0);
+
+/** Bytes to capture statistics of any amount of text, without its activations. */
+export function captureMemory({ analysis }: Pick<Source, 'analysis'>): number {
   const layers = new Map<number, number>();
   for (const { layer, k, n, role } of analysis.projections)
     if (role !== 'head') layers.set(layer, (layers.get(layer) ?? 0) + capturing(k, n));
   // Mapped, and with enough text touched from end to end: 705 MB of Gemma 3 270M, whose peak was 877 MB.
   const embedding = analysis.embedding?.weight.tensor.byteLength ?? 0;
-  return BASE + Math.max(0, ...solve, ...(gram === 0 ? [] : [...layers.values(), embedding]));
+  return BASE + Math.max(embedding, ...layers.values());
 }
 
 /** Error code `memory-bound`, with the least that works, when the worst moment takes more than `memoryBytes`. */

@@ -18,6 +18,8 @@ export interface WalkOptions {
   /** `bits` have a stream each. */
   readonly recipe: Pick<PrefixRecipe, 'bits'>;
   readonly machine: Machine;
+  /** See `RunnerOptions`. */
+  readonly inFloat64?: boolean;
 }
 
 /** Weights [n, k] of a solved projection in the model of a precision. */
@@ -35,7 +37,12 @@ export class PrefixWalk {
   /** The last segment that each projection runs in. */
   readonly #last: ReadonlyMap<string, number>;
 
-  constructor(source: Source, windows: readonly Int32Array[], { recipe, machine }: WalkOptions, context: Context) {
+  constructor(
+    source: Source,
+    windows: readonly Int32Array[],
+    { recipe, machine, inFloat64 = false }: WalkOptions,
+    context: Context,
+  ) {
     const wanted = new Set(source.chosen.map(({ projection }) => projection));
     const sizes = source.chosen.map(({ projection }) => projection.weight.tensor.byteLength);
     this.#runner = new SegmentRunner(source.model, source.analysis, windows, ortRuntime, {
@@ -43,6 +50,7 @@ export class PrefixWalk {
       scope: (projection) => wanted.has(projection),
       hints: readHints(source.path),
       signal: context.signal,
+      inFloat64,
       // A segment is run again for each of its groups, so it shall not be long; opening very short ones would take longer still.
       maxWeightBytes: Math.max(...sizes),
     });

@@ -17,7 +17,7 @@ const SOLVING: Readonly<Record<Solving, (place: ProjectionPlace, recipe: Recipe)
   mean: (_, { range }) => ({ range, codes: 'mean', ...ONE_PASS }),
   gptq: (_, { range }) => ({ range, codes: 'gptq', ...ONE_PASS }),
   'pr-gptq': (_, { range, rounds, sweeps }) => ({ range, codes: 'gptq', rounds, sweeps }),
-  'random-ids': ({ k }, recipe) => dataFreeOptions(k, recipe),
+  'random-ids': dataFreeOptions,
 };
 
 /** The shape of the parent that a recipe asks for, in the place that the set has for it. */
@@ -27,7 +27,7 @@ export function nestingOf(place: ProjectionPlace, recipe: Recipe): Nesting {
 }
 
 export function solveOptions(place: ProjectionPlace, recipe: Recipe): SolveOptions {
-  const shared = { ...nestingOf(place, recipe), lambda: lambdaOf(recipe), damping: recipe.damping };
+  const shared = { ...nestingOf(place, recipe), lambda: lambdaOf(recipe, place.chain), damping: recipe.damping };
   return { ...shared, ...SOLVING[METHODS[recipe.method].solving](place, recipe) };
 }
 
@@ -38,9 +38,9 @@ const WIDEST_FREE = 4096;
  * What random token ids are good for: codes that make up for each other's errors under weights that hold the higher precisions,
  * and one sweep. docs/decisions/data-free.md has the figures.
  */
-function dataFreeOptions(k: number, recipe: Recipe): OfMethod {
+function dataFreeOptions({ k, chain }: Pick<ProjectionPlace, 'k' | 'chain'>, recipe: Recipe): OfMethod {
   const { range, rounds, sweeps } = FREE;
-  const lambda = lambdaOf({ ...recipe, lambda: FREE.lambda });
+  const lambda = lambdaOf({ ...recipe, lambda: FREE.lambda }, chain);
   const damping = Math.max(recipe.damping, FREE.damping);
   if (k > WIDEST_FREE) return { range, codes: 'round', ...ONE_PASS, lambda, damping };
   return { range, codes: 'gptq', rounds, sweeps, lambda, damping };

@@ -35,6 +35,7 @@ export interface Prefix {
   readonly source: Source;
   readonly windows: readonly Int32Array[];
   readonly machine: Machine;
+  readonly inFloat64: boolean;
 }
 
 /** What a compilation brings to it. */
@@ -48,7 +49,8 @@ export function prefixOf(source: Source, windows: readonly Int32Array[], options
   if (recipe.prefix === undefined) return undefined;
   if (windows.length === 0) return fail('bad-usage', 'text', 'A quantized prefix needs text');
   const bits = recipe.prefix.bits.filter((each) => recipe.bits.includes(each));
-  return { recipe: { ...recipe.prefix, bits }, source, windows, machine };
+  const inFloat64 = recipe.capture === 'float64';
+  return { recipe: { ...recipe.prefix, bits }, source, windows, machine, inFloat64 };
 }
 
 type PlaceOf = (id: string) => ProjectionPlace;

@@ -65,7 +65,7 @@ export async function solveTable(table: TokenTable, bits: TableBits, work: Table
   const scales = new Float32Array(rows * blocks.count);
   const errors: PrecisionError[] = [];
   let done = 0;
-  for await (const solved of solveRanges(table, bits, block, work)) {
+  for await (const solved of solveRanges(table, (isMeasured) => optionsOf(recipe, bits, block, isMeasured), work)) {
     context.signal.throwIfAborted();
     const count = solved.codes.length / cols;
     spill.append(packMatMulNBits(solved.codes, count, blocks, bits));
@@ -83,24 +83,37 @@ export async function solveTable(table: TokenTable, bits: TableBits, work: Table
   return { table, packed, report: { name, tied, bits, block, rows, cols, bytes, error: meanError(errors), seconds } };
 }
 
-const meanError = (errors: readonly PrecisionError[]): PrecisionError => ({
+export const meanError = (errors: readonly PrecisionError[]): PrecisionError => ({
   before: errors.reduce((sum, { before }) => sum + before, 0) / Math.max(1, errors.length),
   after: errors.reduce((sum, { after }) => sum + after, 0) / Math.max(1, errors.length),
 });
 
-/** Ranges of rows in order, each from its file or from the solver, which prepares the Gram matrix when the first is missing. */
-async function* solveRanges(
+/** Rows of a table, and how they are solved. */
+export interface TableRange {
+  readonly begin: number;
+  readonly end: number;
+  /** The id of each row, where these are in another order. */
+  readonly order: Int32Array | undefined;
+  /** Weight μ of the embedding's errors in a tied table. */
+  readonly share: number;
+}
+
+/**
+ * Ranges of rows in order, each from its file or from the solver, which prepares the Gram matrix when the first is missing.
+ * `optionsFor` is told whether the inputs of the head were measured.
+ */
+export async function* solveRanges(
   table: TokenTable,
-  bits: TableBits,
-  block: number,
-  work: TableWork,
+  optionsFor: (isMeasured: boolean) => SolveOptions,
+  work: Pick<TableWork, 'statistics' | 'files' | 'pool'>,
+  { share = EMBEDDING_SHARE, begin: from = 0, end: to = table.rows, order }: Partial<TableRange> = {},
 ): AsyncGenerator<Solved> {
-  const { recipe, statistics, files, pool } = work;
-  const { name, rows, cols } = table;
-  const gram = await gramOf(table, statistics);
-  const options = optionsOf(recipe, bits, block, gram !== undefined);
+  const { statistics, files, pool } = work;
+  const { name, cols } = table;
+  const gram = await gramOf(table, statistics, share);
+  const options = optionsFor(gram !== undefined);
   const facts = {
-    table: [name, table.embedding?.head, EMBEDDING_SHARE],
+    table: [name, table.embedding?.head, share],
     statistics: gram && statistics?.header.digest,
     options,
   };
@@ -108,8 +121,8 @@ async function* solveRanges(
   const solver = solveEach(pool, itemsFrom(queue, pool), cols, gram ?? identity(cols), options);
   const step = Math.max(16, Math.floor(TABLE_STAGE / cols / 16) * 16);
   try {
-    for (let begin = 0; begin < rows; begin += step) {
-      const stored = storedRows(table, begin, Math.min(begin + step, rows));
+    for (let begin = from; begin < to; begin += step) {
+      const stored = storedRows(table, begin, Math.min(begin + step, to), order);
       const key = files.key(stored, facts);
       const found = files.find(key);
       if (found === undefined) queue.push(stored);
@@ -129,7 +142,11 @@ async function* itemsFrom(queue: StoredWeight[], pool: KernelPool): AsyncGenerat
 }
 
 /** The Gram matrix that a table is solved under; undefined stands for I. */
-async function gramOf(table: TokenTable, statistics: Statistics | undefined): Promise<Float64Array | undefined> {
+async function gramOf(
+  table: TokenTable,
+  statistics: Statistics | undefined,
+  share: number,
+): Promise<Float64Array | undefined> {
   const group = table.head?.group;
   if (statistics === undefined || group === undefined || !statistics.groups.includes(group)) return undefined;
   const gram = hessianOf(await statistics.load(group));
@@ -139,7 +156,7 @@ async function gramOf(table: TokenTable, statistics: Statistics | undefined): Pr
   for (let i = 0; i < cols; i++) trace += gram[i * (cols + 1)] as number;
   if (!(trace > 0)) return undefined;
   const mixed = gram.map((value) => (value * cols) / trace);
-  for (let i = 0; i < cols; i++) mixed[i * (cols + 1)] = (mixed[i * (cols + 1)] as number) + EMBEDDING_SHARE;
+  for (let i = 0; i < cols; i++) mixed[i * (cols + 1)] = (mixed[i * (cols + 1)] as number) + share;
   return mixed;
 }
 

@@ -3,6 +3,7 @@
  * tool), so a run that was interrupted goes on, and a run with the same inputs takes what is there.
  */
 import { createHash } from 'node:crypto';
+import type { OnKept } from '../files/machine.js';
 import type { RecordColumn, RecordContents } from '../files/record.js';
 import { RecordFolder, type RecordFormat } from '../files/record-folder.js';
 import type { StoredWeight } from '../kernels/load-rows.js';
@@ -18,15 +19,16 @@ const REVISION = 3;
 
 interface Header {
   readonly bits: readonly Precision[];
-  readonly report: Omit<SolveReport, 'error'> & {
+  /** Without the time that it took, so that whoever solves it writes the same bytes. */
+  readonly report: Omit<SolveReport, 'error' | 'seconds'> & {
     readonly error: readonly (readonly [Precision, { before: number; after: number }])[];
   };
 }
 
 /** A folder of solved projections; without a folder nothing is kept. */
 export class SolvedFiles extends RecordFolder<Solved> {
-  constructor(folder: string | undefined, log: Log) {
-    super(folder, log, FORMAT);
+  constructor(folder: string | undefined, log: Log, onKept?: OnKept) {
+    super(folder, log, FORMAT, onKept);
   }
 
   /** The name of a solution: a digest of the weight's bytes and of everything else in `facts`. */
@@ -40,7 +42,7 @@ export class SolvedFiles extends RecordFolder<Solved> {
   }
 }
 
-function factsOf({ tables, report }: Solved): Header {
+function factsOf({ tables, report: { seconds: _, ...report } }: Solved): Header {
   return { bits: [...tables.keys()], report: { ...report, error: [...report.error] } };
 }
 
@@ -67,7 +69,7 @@ function decode({ facts, arrays }: RecordContents): Solved {
     codes: arrays.get('codes') as Uint8Array,
     parent: { scale: column('scale'), zero: column('zero') },
     tables: new Map(tables),
-    report: { ...report, error: new Map(report.error) },
+    report: { ...report, seconds: 0, error: new Map(report.error) },
   };
 }
 

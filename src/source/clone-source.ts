@@ -3,8 +3,8 @@ import type { Embedding, Projection, Site, Weight } from '../analysis/projection
 import { analyse } from '../analysis/projections.js';
 import { type Clone, cloneModel } from '../onnx/ir/clone.js';
 import type { Node, Value } from '../onnx/ir/graph.js';
-import { computeInFloat32, computesIn, type HalfType } from '../onnx/rewrite/compute-float32.js';
 import { Rewriter } from '../onnx/rewrite/rewriter.js';
+import { computeInFloat32, computesIn, type HalfType } from '../onnx/rewrite/widen-arithmetic.js';
 import type { Recipe } from '../recipe/index.js';
 import { choose, type Source } from './source.js';
 
@@ -26,9 +26,10 @@ export function cloneSource({ path, model, analysis, rewrites, chosen, left }: S
       ...analysis,
       projections: analysis.projections.map(twinOf),
       embedding: analysis.embedding && embeddingIn(clone, analysis.embedding),
+      tables: analysis.tables.map((each) => embeddingIn(clone, each)),
     },
     rewrites,
-    chosen: chosen.map(({ projection, floor }) => ({ projection: twinOf(projection), floor })),
+    chosen: chosen.map(({ projection, ...rest }) => ({ projection: twinOf(projection), ...rest })),
     left,
   };
   return { source, nodes: clone.nodes };

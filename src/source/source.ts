@@ -1,5 +1,7 @@
 /** The first stages of every verb that starts from a float export: read, import, analyse, and choose what is in scope. */
+import { dequantizeWeights } from '../../passes/dequantize-weights.js';
 import { dropInitializerInputs } from '../../passes/drop-initializer-inputs.js';
+import { expandMoe } from '../../passes/expand-moe.js';
 import { splitExperts } from '../../passes/split-experts.js';
 import { unstackWeights } from '../../passes/unstack-weights.js';
 import { FFN_ROLES, type ModelAnalysis, type Projection, type Refusal, type Role } from '../analysis/projection.js';
@@ -7,17 +9,19 @@ import { analyse } from '../analysis/projections.js';
 import { fail, REFUSALS, type RefusalCode } from '../diagnostics.js';
 import { importModel } from '../onnx/convert/import.js';
 import type { Model } from '../onnx/ir/graph.js';
-import { computeInFloat32, type HalfType } from '../onnx/rewrite/compute-float32.js';
 import { Rewriter } from '../onnx/rewrite/rewriter.js';
 import { type PassReport, runPasses, step } from '../onnx/rewrite/run-passes.js';
-import type { Bits, Recipe } from '../recipe/index.js';
-import { tableBits } from './token-tables.js';
+import { computeInFloat32, type HalfType } from '../onnx/rewrite/widen-arithmetic.js';
+import { attentionChain, type Bits, type Recipe } from '../recipe/index.js';
+import { quantizesTables } from './token-tables.js';
 import { rangeProblem } from './weight-range.js';
 
 /** A projection that will be quantized, with the lowest precision it may have in any model of the set. */
 export interface Chosen {
   readonly projection: Projection;
   readonly floor: Bits;
+  /** The precisions that it has, smallest first, where these are not simply those of the set from its lowest on. */
+  readonly chain?: readonly Bits[] | undefined;
 }
 
 /** A float export, understood. It is opened once; stages that change a graph change a copy of it. */
@@ -43,7 +47,13 @@ export function openSource(
 ): Source {
   const model = importModel(path, { functions: 'inline' });
   const constant = { overridable: recipe.initializerInputs === 'constant' };
-  const rewrites = runPasses(model, [step(dropInitializerInputs, constant), step(unstackWeights), step(splitExperts)]);
+  const rewrites = runPasses(model, [
+    step(dropInitializerInputs, constant),
+    ...(recipe.dequantizeSource ? [step(dequantizeWeights)] : []),
+    step(expandMoe),
+    step(unstackWeights),
+    step(splitExperts),
+  ]);
   computeInFloat32(new Rewriter(model), widened);
   return choose({ path, model, analysis: analyse(model), rewrites }, recipe);
 }
@@ -60,14 +70,18 @@ export function choose(read: Omit<Source, 'chosen' | 'left'>, recipe: Recipe): S
   const left: Refusal[] = [...analysis.refusals];
   for (const projection of analysis.projections) {
     const verdict = judge(projection, recipe);
-    if (projection.role === 'head' && tableBits(recipe) !== undefined) continue;
+    if (projection.role === 'head' && quantizesTables(recipe)) continue;
     const problem = typeof verdict === 'string' ? undefined : rangeProblem(projection.weight.tensor, recipe);
     if (typeof verdict === 'string') left.push(refuse(projection, verdict));
     else if (problem !== undefined) left.push(refuse(projection, 'weight-range', problem));
-    else chosen.push({ projection, floor: verdict });
+    else chosen.push({ projection, ...verdict });
   }
   return { path, model, analysis, rewrites, chosen, left };
 }
+
+/** True for a source whose weights were quantized and are taken as float ones. */
+export const wasQuantized = ({ rewrites }: Pick<Source, 'rewrites'>): boolean =>
+  rewrites.some(({ name, changes }) => name === dequantizeWeights.name && changes.length > 0);
 
 /** Ids that the model knows: rows of the embedding, or of the head where the embedding is not part of the model. */
 export function vocabularyOf({ model, analysis }: Pick<Source, 'model' | 'analysis'>): number | undefined {
@@ -130,13 +144,17 @@ const inScope = (role: Role | undefined, recipe: Recipe): boolean =>
   role === undefined || FFN_ROLES.has(role) || (recipe.scope === 'ffn+attention' && role !== 'head');
 
 /** The floor of a projection that is taken, or the code of the reason it is not. */
-function judge(projection: Projection, recipe: Recipe): Bits | RefusalCode {
+function judge(projection: Projection, recipe: Recipe): Omit<Chosen, 'projection'> | RefusalCode {
   if (projection.role === 'head') return 'lm-head';
   if (!inScope(projection.role, recipe)) return 'out-of-scope';
   const override = recipe.overrides.findLast(({ match }) => new RegExp(match).test(projection.id));
   if (override?.exclude) return 'excluded';
-  const floor = override?.minBits ?? (FFN_ROLES.has(projection.role) ? 2 : recipe.attentionBits);
-  return floor as Bits;
+  if (override?.minBits !== undefined) return { floor: override.minBits };
+  if (FFN_ROLES.has(projection.role)) return { floor: 2 };
+  const { attentionBits } = recipe;
+  if (typeof attentionBits === 'number') return { floor: attentionBits as Bits };
+  const chain = attentionChain(recipe) ?? [];
+  return { floor: chain[0] ?? 2, chain };
 }
 
 function refuse(projection: Projection, code: RefusalCode, reason: string = REFUSALS[code].summary): Refusal {

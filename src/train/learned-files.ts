@@ -3,6 +3,7 @@
  * on with the next block, and a run with the same inputs takes what is there.
  */
 import { createHash } from 'node:crypto';
+import type { OnKept } from '../files/machine.js';
 import { RecordFolder, type RecordFormat } from '../files/record-folder.js';
 import type { Log } from '../log.js';
 import { TOOL } from '../version.js';
@@ -22,8 +23,8 @@ const FORMAT: RecordFormat<TrainedBlock> = {
 
 /** A folder of trained blocks; without a folder nothing is kept. */
 export class LearnedFiles extends RecordFolder<TrainedBlock> {
-  constructor(folder: string | undefined, log: Log) {
-    super(folder, log, FORMAT);
+  constructor(folder: string | undefined, log: Log, onKept?: OnKept) {
+    super(folder, log, FORMAT, onKept);
   }
 
   key(facts: unknown): string {

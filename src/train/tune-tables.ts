@@ -90,7 +90,7 @@ class Tuner {
     const smallest = (projection: Projection): Float32Array | undefined => this.#smallest(projection);
     const options = { prefix: train.prefix, smallest, machine, folder };
     this.#walk = new BlockWalk(source, windows, projections, options, context);
-    this.#learned = new LearnedFiles(keptIn(machine, 'trained'), context.log);
+    this.#learned = new LearnedFiles(keptIn(machine, 'trained'), context.log, machine.onKept);
     const solved = store.digest(Math.max(...recipe.bits));
     this.#facts = [digestOfModel(source.model), digestOfWindows(windows), train, seed, solved];
     this.#stage = stage;

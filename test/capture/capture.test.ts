@@ -1,11 +1,12 @@
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { type CaptureOptions, capture } from '../../src/capture/capture.js';
-import { type Override, SegmentRunner } from '../../src/capture/segment-runner.js';
+import type { Override } from '../../src/capture/segment-request.js';
+import { SegmentRunner } from '../../src/capture/segment-runner.js';
 import { type GroupStatistics, mergeGroups, type Statistics } from '../../src/capture/statistics.js';
 import { CompilerError } from '../../src/diagnostics.js';
 import { modelBytes } from '../../src/onnx/convert/export.js';
-import type { Value } from '../../src/onnx/ir/graph.js';
+import type { Node, Value } from '../../src/onnx/ir/graph.js';
 import { tensorOf } from '../../src/onnx/ir/tensor.js';
 import { Rewriter } from '../../src/onnx/rewrite/rewriter.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
@@ -96,6 +97,43 @@ describe('capture', () => {
     await expectSame(found, await reference(spec));
     expect(progress.at(-1)).toBeCloseTo(1, 6);
     expect(progress).toEqual(progress.toSorted((a, b) => a - b));
+  });
+
+  it('gives the same numbers in float64 whatever the order of the sums, which float32 does not', async () => {
+    const orders: readonly CaptureOptions[] = [
+      { ...small, batch: 1 },
+      { ...small, batch: 3 },
+    ];
+    const all = async (inFloat64: boolean): Promise<readonly object[]> =>
+      Promise.all(
+        orders.map(async (order) => {
+          const found = await run(decoder(spec), { ...order, inFloat64 });
+          return Promise.all(found.groups.map((group) => found.load(group)));
+        }),
+      );
+    const [one, other] = await all(true);
+    expect(one).toEqual(other);
+    const [float, otherFloat] = await all(false);
+    expect(float).not.toEqual(otherFloat);
+    const wide = await run(decoder(spec), { ...small, inFloat64: true });
+    expect(wide.header.inFloat64).toBe(true);
+    expect(wide.header.digest).not.toBe((await run(decoder(spec), small)).header.digest);
+    const expected = await reference(spec);
+    for (const [group, wanted] of expected) {
+      const found = await wide.load(group);
+      expect(distance(wanted.gram, found.gram)).toBeLessThan(2 ** -15);
+      expect(distance(wanted.sum, found.sum)).toBeLessThan(2 ** -13);
+    }
+  });
+
+  it('says which operator has no float64 kernel', async () => {
+    const made = decoder(spec);
+    const [old] = made.model.graph.nodes.filter(({ op }) => op === 'Sigmoid') as [Node];
+    new Rewriter(made.model).replaceNode(old, { name: 'erf', op: 'Erf', inputs: [...old.inputs] });
+    await expect(run(made, { ...small, inFloat64: true })).rejects.toMatchObject({
+      code: 'capture-float64',
+      message: 'The model cannot be captured in float64: ONNX Runtime has no float64 kernel for Erf',
+    });
   });
 
   it('agrees with an independent forward pass (scripts/make-capture-fixtures.py)', async () => {

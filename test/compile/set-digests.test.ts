@@ -1,5 +1,5 @@
 /** A changed bit in any file of a set, by every verb that reads it. */
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { evaluate } from '../../src/evaluate/evaluate-files.js';
@@ -11,30 +11,22 @@ import { report } from '../../src/report/report.js';
 import { append } from '../../src/set/append.js';
 import { openSet } from '../../src/set/set-manifest.js';
 import { slice } from '../../src/set/slice.js';
-import { product, writeSet, writeWholeSet } from '../support/nested.js';
-import { temporaryFolder } from '../support/paths.js';
+import { SmallSet } from '../support/nested.js';
 
 const context = silentContext();
-let root: string;
+let small: SmallSet;
 let whole: string;
 let data: string;
 beforeAll(() => {
-  root = temporaryFolder();
-  whole = join(root, 'whole');
-  mkdirSync(whole);
-  const set = writeSet(whole, product({ k: 64, n: 24 }), { bits: [2, 4, 8], block: 32, decode: 'ab', tables: 'c8' });
-  writeWholeSet(whole, set);
-  data = basename(set.dataPath);
+  small = new SmallSet();
+  ({ whole, data } = small);
 });
-afterAll(() => rmSync(root, { recursive: true }));
+afterAll(() => small.close());
 
-let count = 0;
 /** A copy of the set in which a bit of a file is another. */
 let folder: string;
 beforeEach(() => {
-  folder = join(root, String(count++));
-  mkdirSync(folder);
-  for (const name of readdirSync(whole)) copyFileSync(join(whole, name), join(folder, name));
+  folder = small.copy();
 });
 
 function flip(name: string, at: number): void {
@@ -149,16 +141,13 @@ describe('a changed bit is noticed', () => {
 
 describe('files of different sets', () => {
   it('are told apart: a graph of another set, and the data of another set under the same name', async () => {
-    const other = join(root, 'other');
-    mkdirSync(other, { recursive: true });
-    const layout = { bits: [2, 4, 8], block: 16, decode: 'ab', tables: 'c8' } as const;
-    const second = writeSet(other, product({ k: 64, n: 24 }), layout);
-    writeWholeSet(other, second);
-    expect(basename(second.dataPath)).not.toBe(data);
-    copyFileSync(join(other, 'model_int2.onnx'), join(folder, 'model_int2.onnx'));
+    const other = new SmallSet({ block: 16 });
+    expect(other.data).not.toBe(data);
+    copyFileSync(join(other.whole, 'model_int2.onnx'), join(folder, 'model_int2.onnx'));
     await expect(VERBS['slice']?.()).rejects.toMatchObject(damaged);
     copyFileSync(join(whole, 'model_int2.onnx'), join(folder, 'model_int2.onnx'));
-    copyFileSync(second.dataPath, join(folder, data));
+    copyFileSync(join(other.whole, other.data), join(folder, data));
+    other.close();
     expect(() => requireSound(join(folder, 'model_int2.onnx'))).toThrow(expect.objectContaining(damaged));
   });
 

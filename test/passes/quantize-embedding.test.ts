@@ -3,66 +3,22 @@ import { describe, expect, it } from '@jest/globals';
 import { quantizeEmbedding, type TableTarget } from '../../passes/quantize-embedding.js';
 import { analyse } from '../../src/analysis/projections.js';
 import { modelBytes } from '../../src/onnx/convert/export.js';
-import { graph as graphAttribute } from '../../src/onnx/ir/attribute.js';
-import type { DType } from '../../src/onnx/ir/dtype.js';
-import { type Model, nodesOf, type Value } from '../../src/onnx/ir/graph.js';
+import { type Model, nodesOf } from '../../src/onnx/ir/graph.js';
 import { float16ToFloat32, float32ToFloat16 } from '../../src/onnx/ir/half.js';
-import { type Tensor, tensorOf } from '../../src/onnx/ir/tensor.js';
+import { tensorOf } from '../../src/onnx/ir/tensor.js';
 import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
 import { runPasses, step } from '../../src/onnx/rewrite/run-passes.js';
 import { encodeColumn } from '../../src/quant/compress.js';
 import { blocksOf } from '../../src/quant/grid.js';
-import { packMatMulNBits, transpose } from '../../src/quant/pack.js';
+import { packMatMulNBits } from '../../src/quant/pack.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
 import { type HostTensor, integers, type OpenOptions, type Outputs, withSession } from '../../src/runtime/runtime.js';
 import { tokenTablesOf } from '../../src/source/token-tables.js';
 import { noise } from '../support/decoder.js';
 import { packZeroPoints } from '../support/packing.js';
+import { BLOCK, COLS, floats, IDS, ROWS, sample, TIES, tensor } from '../support/table-model.js';
 
-const [ROWS, COLS, BLOCK] = [48, 64, 32];
 const COUNT = COLS / BLOCK;
-const IDS = [3, 0, 47, 7, 7];
-
-/** tied: the head transposes the table; reversed: the embedding transposes the head; copy: the head repeats it. */
-const TIES = ['tied', 'reversed', 'copy', 'untied', 'merged'] as const;
-type Tie = (typeof TIES)[number];
-
-const floats = (seed: number): Float32Array => noise(ROWS * COLS, seed);
-const tensor = (values: Float32Array, shape: readonly number[], dtype: DType): Tensor =>
-  dtype === 'float16' ? tensorOf('float16', shape, float32ToFloat16(values)) : tensorOf('float32', shape, values);
-
-/** ids -> rows of the table, and logits of these rows. */
-function sample(tie: Tie, dtype: DType = 'float32'): Model {
-  const b = new GraphBuilder({ opset: 18 });
-  const ids = b.input('ids', 'int64', ['n']);
-  const table = floats(1);
-  const flip = transpose(table, ROWS, COLS);
-  const own = tie === 'reversed' ? b.constant(tensor(flip, [COLS, ROWS], dtype), 'head') : undefined;
-  const stored = own ?? b.constant(tensor(table, [ROWS, COLS], dtype), 'table');
-  const other = tie === 'copy' ? flip : floats(2);
-  const separate = tie === 'copy' || tie === 'untied';
-  const head = separate ? b.constant(tensor(other, [COLS, ROWS], dtype), 'other') : undefined;
-  const body = (c: GraphBuilder): readonly [Value, Value] => {
-    const rows = c.op('Gather', [tie === 'reversed' ? c.op('Transpose', [stored]) : stored, ids]);
-    const weight = head ?? (tie === 'reversed' ? stored : c.op('Transpose', [stored]));
-    return [rows, c.op('MatMul', [c.op('Relu', [rows]), weight])];
-  };
-  const types = [COLS, ROWS].map((columns) => ({ dtype, shape: ['n', columns] }));
-  if (tie !== 'merged') {
-    body(b).forEach((value, at) => void b.output(value, ['rows', 'logits'][at] as string, types[at]));
-    return b.model();
-  }
-  const flag = b.input('flag', 'bool', []);
-  const branch = (name: string) =>
-    graphAttribute(
-      b.branch(name, (c) => body(c).forEach((value, at) => void c.output(value, `${name}_${at}`, types[at]))),
-    );
-  const branches = { then_branch: branch('then'), else_branch: branch('else') };
-  b.ops('If', [flag], 2, branches).forEach((value, at) => {
-    b.output(value, ['rows', 'logits'][at] as string, types[at]);
-  });
-  return b.model();
-}
 
 interface Form {
   readonly bits: 2 | 4 | 8;

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { reportCommand } from '../../src/cli/commands/report.js';
@@ -10,26 +10,19 @@ import { writeCompiled } from '../../src/set/facts.js';
 import { digestOfSet } from '../../src/set/set-identity.js';
 import { openSet, type SetManifest, writeManifest } from '../../src/set/set-manifest.js';
 import { runHere } from '../support/command-line.js';
-import { product, writeSet, writeWholeSet } from '../support/nested.js';
-import { temporaryFolder } from '../support/paths.js';
+import { SmallSet } from '../support/nested.js';
 
+let small: SmallSet;
 let root: string;
-let source: string;
 beforeAll(() => {
-  root = temporaryFolder();
-  source = join(root, 'source');
-  mkdirSync(source);
-  const set = writeSet(source, product({ k: 64, n: 24 }), { bits: [2, 4, 8], block: 32, decode: 'ab', tables: 'c8' });
-  writeWholeSet(source, set);
+  small = new SmallSet();
+  ({ root } = small);
 });
-afterAll(() => rmSync(root, { recursive: true }));
+afterAll(() => small.close());
 
-let count = 0;
 let folder: string;
 beforeEach(() => {
-  folder = join(root, String(count++));
-  mkdirSync(folder);
-  for (const name of readdirSync(source)) copyFileSync(join(source, name), join(folder, name));
+  folder = small.copy();
 });
 
 const run = (options: Partial<ReportOptions> = {}) => report({ folder, ...options }, silentContext());

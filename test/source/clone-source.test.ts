@@ -4,7 +4,7 @@ import { describe, expect, it } from '@jest/globals';
 import { digestOfModel } from '../../src/capture/model-digest.js';
 import { nodesOf } from '../../src/onnx/ir/graph.js';
 import { verifyOrFail } from '../../src/onnx/ir/verify.js';
-import { computesIn } from '../../src/onnx/rewrite/compute-float32.js';
+import { computesIn } from '../../src/onnx/rewrite/widen-arithmetic.js';
 import { parseRecipe } from '../../src/recipe/recipe.js';
 import { makeTemplate } from '../../src/set/template.js';
 import { cloneSource, inFloat32 } from '../../src/source/clone-source.js';

@@ -1,5 +1,5 @@
 /** One product with random codes, as a model, as a set on disk, and as plain arithmetic. */
-import { renameSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Projection, Site } from '../../src/analysis/projection.js';
 import { abstractProjections } from '../../src/emit/sites.js';
@@ -35,6 +35,7 @@ import { SetWriter, type WrittenSet } from '../../src/set/set-writer.js';
 import { type Nested, parentBits } from '../../src/solve/kernel/options.js';
 import { noise } from './decoder.js';
 import { fitTable } from './fit-tables.js';
+import { temporaryFolder } from './paths.js';
 
 export interface ProductSpec {
   readonly k: number;
@@ -272,4 +273,33 @@ export function writeWholeSet(folder: string, set: SetOnDisk): string {
     provenance: {},
   });
   return path;
+}
+
+/** A small set on disk, and copies of it for tests to damage. */
+export class SmallSet {
+  readonly root: string = temporaryFolder();
+  readonly whole: string = join(this.root, 'whole');
+  /** Bare name of its data file; that of the manifest is model.json. */
+  readonly data: string;
+  #copies = 0;
+
+  constructor(options: Partial<LayoutOptions> = {}) {
+    mkdirSync(this.whole);
+    const layout = { bits: [2, 4, 8], block: 32, decode: 'ab', tables: 'c8', ...options } as const;
+    const set = writeSet(this.whole, product({ k: 64, n: 24 }), layout);
+    writeWholeSet(this.whole, set);
+    this.data = basename(set.dataPath);
+  }
+
+  /** The folder of a copy. */
+  copy(): string {
+    const folder = join(this.root, String(this.#copies++));
+    mkdirSync(folder);
+    for (const name of readdirSync(this.whole)) copyFileSync(join(this.whole, name), join(folder, name));
+    return folder;
+  }
+
+  close(): void {
+    rmSync(this.root, { recursive: true });
+  }
 }

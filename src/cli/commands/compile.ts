@@ -1,22 +1,14 @@
 import type { CompileInput, CompileResult } from '../../compile/index.js';
 import { fail } from '../../diagnostics.js';
 import type { Context } from '../../log.js';
-import { describeOption as help } from '../../options/index.js';
+import { choicesOf, describeOption as help } from '../../options/index.js';
 import type { Format } from '../../package/index.js';
 import { type Command, defineCommand } from '../command.js';
-import {
-  fileFlag,
-  machineFlags,
-  machineOf,
-  overwriteFlag,
-  runFlags,
-  statisticsFlag,
-  textFlags,
-  textOf,
-} from '../options.js';
-import { recipeFlags, recipeOf, targetOf } from '../recipe-flags.js';
+import { compileFlags, inputOf } from '../compile-flags.js';
 import { byteSize, duration, fileList, paragraphs, right, significant, table } from '../render.js';
-import { given, wholeNumber } from '../values.js';
+import { given } from '../values.js';
+
+const { file, name, standalone, strict, ...rest } = compileFlags;
 
 export const compileCommand: Command = defineCommand({
   usage: 'compile <model>',
@@ -24,22 +16,14 @@ export const compileCommand: Command = defineCommand({
   positionals: { model: { type: 'string', describe: help('compile', 'model'), required: true } },
   options: {
     out: { type: 'string', alias: 'o', describe: help('compile', 'output') },
-    ...fileFlag,
-    name: { type: 'string', describe: help('compile', 'name') },
-    standalone: { type: 'boolean', describe: help('compile', 'standalone') },
-    strict: { type: 'boolean', describe: help('compile', 'strict') },
+    ...{ file, name, standalone, strict },
     for: {
       type: 'array',
       describe: `${help('compileFor', 'for')}; repeatable`,
-      choices: ['transformers.js', 'genai', 'onnxruntime'],
+      choices: choicesOf('compileFor', 'for'),
     },
     provenance: { type: 'string', describe: help('compile', 'provenance') },
-    ...overwriteFlag,
-    ...recipeFlags,
-    ...textFlags,
-    ...statisticsFlag,
-    ...machineFlags,
-    ...runFlags,
+    ...rest,
   },
   examples: [
     ['compile model.onnx -o out --preset data-free', 'without any text, in seconds'],
@@ -49,33 +33,13 @@ export const compileCommand: Command = defineCommand({
     ['compile model.onnx -o out --recipe recipe.json --ids windows.jsonl', 'by a recipe file, on token ids'],
   ],
   async run(values, context) {
-    const text = textOf(values);
-    const { statistics } = values;
-    const isCalibrated = text !== undefined || statistics !== undefined;
-    const recipe = recipeOf(values, isCalibrated);
-    if (!isCalibrated && values.preset === undefined && values.recipe === undefined)
-      context.log.warn(
-        'No text was given, so the preset is data-free; --text makes int3 and int2 much better (--text c4 downloads some).',
-      );
     const input = {
-      model: values.model,
+      ...inputOf(values, context),
       ...given('output', values.out, String),
-      ...given('file', values.file, String),
-      ...given('name', values.name, String),
-      recipe,
-      ...targetOf(values),
-      ...(text !== undefined && { text }),
-      ...(statistics !== undefined && { statistics }),
-      ...machineOf(values),
-      seed: wholeNumber('--seed', values.seed, 0),
-      standalone: values.standalone,
-      strict: values.strict,
-      overwrite: values.overwrite,
       ...given('provenance', values.provenance, String),
-      ...given('work', values.work, String),
     };
     const result = await (values.for === undefined ? compiled(input, context) : packaged(input, values, context));
-    return { data: result, text: render(result) };
+    return { data: result, text: renderCompiled(result) };
   },
 });
 
@@ -92,7 +56,16 @@ async function packaged(
   return compileFor({ ...input, for: (values.for ?? []) as readonly Format[] }, context);
 }
 
-function render({ files, precisions, quantized, tables, distilled, refused, seconds }: CompileResult): string {
+/** A compilation in words. */
+export function renderCompiled({
+  files,
+  precisions,
+  quantized,
+  tables,
+  distilled,
+  refused,
+  seconds,
+}: CompileResult): string {
   const probed = precisions.find(({ probe }) => probe !== undefined)?.probe;
   const rows = precisions.map(({ bits, bytes, storedBitsPerWeight, probe }) => [
     `int${bits}`,

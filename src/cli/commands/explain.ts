@@ -1,4 +1,4 @@
-import type { PassPage } from '../../compile/index.js';
+import type { PassPage } from '../../../passes/pages.js';
 import { type Command, defineCommand } from '../command.js';
 import { paragraphs, table } from '../render.js';
 
@@ -9,7 +9,7 @@ export const explainCommand: Command = defineCommand({
   options: {},
   examples: [],
   async run({ pass }) {
-    const { explainPass } = await import('../../compile/index.js');
+    const { explainPass } = await import('../../../passes/pages.js');
     const page = explainPass(pass);
     return { data: page, text: render(page) };
   },

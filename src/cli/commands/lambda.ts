@@ -1,6 +1,6 @@
 import type { LambdaSearchResult } from '../../compile/index.js';
 import { fail } from '../../diagnostics.js';
-import { describeOption as help } from '../../options/index.js';
+import { defaultOf, describeOption as help } from '../../options/index.js';
 import { nameOf } from '../../recipe/index.js';
 import { type Command, defineCommand } from '../command.js';
 import { fileFlag, machineFlags, machineOf, runFlags, textFlags, textOf } from '../options.js';
@@ -24,7 +24,7 @@ export const lambdaCommand: Command = defineCommand({
       describe: 'Instead of --lambdas: weights to combine for all precisions but the lowest, which has 1',
       group: 'Search:',
     },
-    kept: { type: 'string', default: '16', describe: help('lambda', 'kept'), group: 'Search:' },
+    kept: { type: 'string', default: defaultOf('lambda', 'kept'), describe: help('lambda', 'kept'), group: 'Search:' },
     ...fileFlag,
     ...recipeFlags,
     ...textFlags,

@@ -8,7 +8,7 @@ export const passesCommand: Command = defineCommand({
   options: {},
   examples: [],
   async run() {
-    const { listPasses } = await import('../../compile/index.js');
+    const { listPasses } = await import('../../../passes/pages.js');
     const passes = listPasses();
     const rows = passes.map(({ name, summary }) => [name, summary]);
     return { data: { passes }, text: table([{ title: 'pass' }, { title: 'does' }], rows) };

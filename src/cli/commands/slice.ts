@@ -1,4 +1,4 @@
-import { describeOption as help } from '../../options/index.js';
+import { choicesOf, defaultOf, describeOption as help } from '../../options/index.js';
 import { type Command, defineCommand } from '../command.js';
 import { overwriteFlag } from '../options.js';
 import { fileList, paragraphs, significant } from '../render.js';
@@ -15,14 +15,14 @@ export const sliceCommand: Command = defineCommand({
     ...overwriteFlag,
     slice: {
       type: 'string',
-      choices: ['prefix', 'paper', 'extra'],
-      default: 'prefix',
+      choices: choicesOf('slice', 'slice'),
+      default: defaultOf('slice', 'slice'),
       describe: help('slice', 'slice'),
     },
     format: {
       type: 'string',
-      choices: ['matmulnbits', 'qdq'],
-      default: 'matmulnbits',
+      choices: choicesOf('slice', 'format'),
+      default: defaultOf('slice', 'format'),
       describe: help('slice', 'format'),
     },
   },

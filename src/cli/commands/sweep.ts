@@ -1,6 +1,6 @@
 import { fail } from '../../diagnostics.js';
 import type { SweepInput, SweepResult } from '../../mix/index.js';
-import { defaultOf, describeOption as help } from '../../options/index.js';
+import { choicesOf, defaultOf, describeOption as help } from '../../options/index.js';
 import { type Command, defineCommand } from '../command.js';
 import { searchFlags, searchOf } from '../mix-flags.js';
 import { overwriteFlag } from '../options.js';
@@ -8,7 +8,6 @@ import { byteSize, paragraphs, right, significant, table } from '../render.js';
 import { decimalNumber, given, wholeNumber } from '../values.js';
 
 const { method: _, fix: _fix, ...shared } = searchFlags;
-const METHODS = ['dp', 'greedy', 'local', 'evolution'] as const;
 
 export const sweepCommand: Command = defineCommand({
   usage: 'sweep <set>',
@@ -34,7 +33,12 @@ export const sweepCommand: Command = defineCommand({
       group: 'Text:',
     },
     'score-ids': { type: 'string', describe: 'Token ids to score on', group: 'Text:' },
-    'score-tokens': { type: 'string', default: '4096', describe: 'Tokens to score on', group: 'Text:' },
+    'score-tokens': {
+      type: 'string',
+      default: defaultOf('sweep', 'score', 'tokens'),
+      describe: 'Tokens to score on',
+      group: 'Text:',
+    },
     out: { type: 'string', alias: 'o', describe: help('sweep', 'output') },
     ...overwriteFlag,
   },
@@ -64,9 +68,12 @@ export const sweepCommand: Command = defineCommand({
   },
 });
 
-function methodOf(name: string): (typeof METHODS)[number] {
-  const found = METHODS.find((method) => method === name.trim());
-  return found ?? fail('bad-usage', '--methods', `${name} is not one of ${METHODS.join(', ')}`);
+type Method = NonNullable<SweepInput['methods']>[number];
+
+function methodOf(name: string): Method {
+  const methods = choicesOf('sweep', 'methods');
+  const found = methods.find((method) => method === name.trim());
+  return (found as Method) ?? fail('bad-usage', '--methods', `${name} is not one of ${methods.join(', ')}`);
 }
 
 interface ScoreFlags {

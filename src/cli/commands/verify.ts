@@ -1,13 +1,15 @@
 import { appendFileSync } from 'node:fs';
 import { fail } from '../../diagnostics.js';
 import type { Check, Thresholds, VerifyInput, VerifyResult } from '../../evaluate/index.js';
-import { describeOption as help } from '../../options/index.js';
+import { choicesOf, defaultOf, describeOption as help } from '../../options/index.js';
 import { type Command, defineCommand, type OptionTable, type Values } from '../command.js';
 import { fileFlag, machineFlags, machineOf, overwriteFlag, textFlags, textOf, windowFlags } from '../options.js';
 import { paragraphs, right, table } from '../render.js';
+import { sameText } from '../same-text.js';
 import { byteCount, decimalNumber, given, wholeNumber } from '../values.js';
 
-const group = 'Thresholds (at least one, or --budget or --digests):';
+const group = 'Thresholds (at least one, or --budget, --digests or --same-as):';
+const sameGroup = 'Another set:';
 
 const positionals = {
   original: { type: 'string', describe: help('verify', 'original') },
@@ -21,12 +23,15 @@ const options = {
   'min-top1': { type: 'string', describe: help('verify', 'thresholds', 'minTop1'), group },
   'max-size': { type: 'string', describe: help('verify', 'thresholds', 'maxSize'), group },
   digests: { type: 'array', describe: help('verify', 'digests') },
+  'same-as': { type: 'string', describe: help('verify', 'sameAs', 'set'), group: sameGroup },
+  'max-code-share': { type: 'string', describe: help('verify', 'sameAs', 'maxCodeShare'), group: sameGroup },
+  'max-weight-change': { type: 'string', describe: help('verify', 'sameAs', 'maxWeightChange'), group: sameGroup },
   ...fileFlag,
   unclear: {
     type: 'string',
     describe: help('verify', 'unclear'),
-    choices: ['value', 'pass', 'fail'],
-    default: 'value',
+    choices: choicesOf('verify', 'unclear'),
+    default: defaultOf('verify', 'unclear'),
   },
   junit: { type: 'string', describe: help('verify', 'junit') },
   sarif: { type: 'string', describe: help('verify', 'sarif') },
@@ -56,6 +61,7 @@ export const verifyCommand: Command = defineCommand({
     ['verify model.onnx out --budget matquant.budget.json --ids w.jsonl --windows auto', 'all models of a set'],
     ['verify model.onnx out/model_int2.onnx --max-size 820MB', 'size alone needs no text'],
     ['verify --digests out/model.json', 'checks all files of the set'],
+    ['verify out --same-as published --max-code-share 0.01', 'a set from another machine'],
   ],
   async run(values, context) {
     const input = inputOf(values);
@@ -75,15 +81,10 @@ export const verifyCommand: Command = defineCommand({
 });
 
 function inputOf(values: Flags): VerifyInput {
-  const { original, candidate, digests, budget, task: tasks, tokenizer } = values;
+  const { digests, budget, task: tasks, tokenizer } = values;
   const thresholds = thresholdsOf(values);
-  const isMeasured = Object.keys(thresholds).length > 0 || budget !== undefined;
-  if (!isMeasured && digests === undefined)
-    fail('bad-usage', 'matquant verify', 'Give at least one threshold, --budget or --digests');
-  if (isMeasured && (original === undefined || candidate === undefined))
-    fail('bad-usage', 'matquant verify', 'Thresholds need two models: the original and the one to check');
-  if (!isMeasured && original !== undefined)
-    fail('bad-usage', 'matquant verify', 'Models are of no use without a threshold');
+  const sameAs = sameAsOf(values);
+  const { original, candidate } = modelsOf(values, Object.keys(thresholds).length > 0 || budget !== undefined);
   const text = textOf(tasks === undefined || values.text !== undefined ? values : { ...values, tokenizer: undefined });
   const { maxSize, ...onText } = thresholds;
   if (text === undefined && Object.keys(onText).length > 0)
@@ -94,6 +95,7 @@ function inputOf(values: Flags): VerifyInput {
     ...given('candidate', candidate, String),
     ...given('budget', budget, String),
     ...(digests && { digests }),
+    ...(sameAs && { sameAs }),
     thresholds,
     ...(text !== undefined && { text }),
     window: wholeNumber('--window', values.window, 2),
@@ -108,6 +110,33 @@ function inputOf(values: Flags): VerifyInput {
   };
 }
 
+/** Thresholds need two models. A set that is compared with another needs no original, and may be the only model of the command line. */
+function modelsOf(values: Flags, isMeasured: boolean): Pick<Flags, 'original' | 'candidate'> {
+  const { original, candidate, digests, 'same-as': other } = values;
+  if (isMeasured) {
+    if (original === undefined || candidate === undefined)
+      fail('bad-usage', 'matquant verify', 'Thresholds need two models: the original and the one to check');
+    return { original, candidate };
+  }
+  if (other !== undefined) return { original: undefined, candidate: candidate ?? original };
+  if (digests === undefined)
+    fail('bad-usage', 'matquant verify', 'Give at least one threshold, --budget, --digests or --same-as');
+  if (original !== undefined) fail('bad-usage', 'matquant verify', 'Models are of no use without a threshold');
+  return { original, candidate };
+}
+
+function sameAsOf(flags: Flags): VerifyInput['sameAs'] {
+  const set = flags['same-as'];
+  const limits = {
+    ...given('maxCodeShare', flags['max-code-share'], (text) => decimalNumber('--max-code-share', text)),
+    ...given('maxWeightChange', flags['max-weight-change'], (text) => decimalNumber('--max-weight-change', text)),
+  };
+  if (set !== undefined) return { set, ...limits };
+  if (Object.keys(limits).length > 0)
+    fail('bad-usage', 'matquant verify', '--max-code-share and --max-weight-change need --same-as');
+  return undefined;
+}
+
 function thresholdsOf(flags: Flags): Thresholds {
   return {
     ...given('maxKl', flags['max-kl'], (text) => decimalNumber('--max-kl', text)),
@@ -118,12 +147,12 @@ function thresholdsOf(flags: Flags): Thresholds {
 }
 
 async function render(result: VerifyResult): Promise<string> {
-  const { passed, checks, digests, positions, windows } = result;
-  const digested = digests && renderDigests(digests);
-  if (checks.length === 0) return digested ?? '';
+  const { passed, checks, digests, same, positions, windows } = result;
+  const digested = [...(same ? [sameText(same)] : []), ...(digests ? [renderDigests(digests)] : [])].join('\n\n');
+  if (checks.length === 0) return digested;
   const scored = positions === undefined ? '' : `${positions} positions in ${windows} windows scored.`;
   const last = passed ? 'All thresholds hold.' : 'A threshold is missed.';
-  return paragraphs(await renderChecks(checks), reasonsOf(checks), scored, digested ?? '', last);
+  return paragraphs(await renderChecks(checks), reasonsOf(checks), scored, digested, last);
 }
 
 function renderDigests(digests: NonNullable<VerifyResult['digests']>): string {

@@ -1,4 +1,5 @@
 /** Checks as Markdown for the summary of a workflow or a comment. */
+import type { SameResult } from '../same/index.js';
 import type { Finding } from '../verify-digests.js';
 import type { Check } from './checks.js';
 import { figureOf, intervalText, measuredOf, titleOf, verdictText } from './shown.js';
@@ -9,18 +10,21 @@ export const SUMMARY_MARK = '<!-- matquant verify -->';
 export interface Summarized {
   readonly checks: readonly Check[];
   readonly digests?: readonly Finding[];
+  /** The comparison with another set. */
+  readonly same?: SameResult;
   /** Positions and windows that were scored. */
   readonly positions?: number;
   readonly windows?: number;
 }
 
 /** The summary; `plot` is the name of a picture beside it. */
-export function summaryOf({ checks, digests = [], positions, windows }: Summarized, plot?: string): string {
+export function summaryOf({ checks, digests = [], same, positions, windows }: Summarized, plot?: string): string {
   const missed = checks.filter(({ passed }) => !passed).length;
   const damaged = digests.filter(({ problem }) => problem !== undefined);
   const said = [
     ...(checks.length > 0 ? [`${checks.length - missed} of ${checks.length} limits hold`] : []),
     ...(digests.length > 0 ? [`${digests.length - damaged.length} of ${digests.length} digests match`] : []),
+    ...(same ? [`${same.passed ? 'the same' : 'not the same'} as ${same.with}`] : []),
   ].join(', ');
   const scored =
     positions === undefined
@@ -33,6 +37,7 @@ export function summaryOf({ checks, digests = [], positions, windows }: Summariz
     '',
     ...(checks.length > 0 ? [...tableOf(checks), ''] : []),
     ...damaged.map(({ at, part, problem }) => `- damaged: ${cell(at)}, the ${part} ${problem}`),
+    ...(same?.problems ?? []).map((problem) => `- ${cell(problem)}`),
     ...reasons,
     ...(reasons.length > 0 ? [''] : []),
     ...scored,

@@ -3,6 +3,7 @@
  * the model is cut into segments, and in each segment the weights of its projections are inputs of the session. So one open
  * session serves every mix of precisions, and a mix that differs late is run from there on.
  */
+import { type Pack, packProjections } from '../../../passes/pack-projections.js';
 import type { Execution } from '../../analysis/execution.js';
 import type { ModelAnalysis, Projection } from '../../analysis/projection.js';
 import { analyse } from '../../analysis/projections.js';
@@ -10,13 +11,16 @@ import type { Segment } from '../../analysis/segments.js';
 import { planCapture } from '../../capture/index.js';
 import { fail } from '../../diagnostics.js';
 import type { Emitter } from '../../emit/emitter.js';
-import { fillTemplate } from '../../emit/fill.js';
+import { type Filling, fillTemplate } from '../../emit/fill.js';
 import type { At } from '../../emit/tables.js';
 import { cloneModel } from '../../onnx/ir/clone.js';
 import type { Model, Value } from '../../onnx/ir/graph.js';
 import { lazyTensor, type Tensor } from '../../onnx/ir/tensor.js';
 import { Rewriter } from '../../onnx/rewrite/rewriter.js';
+import { runPasses, step } from '../../onnx/rewrite/run-passes.js';
 import type { ProjectionPlace, SetLayout } from '../../quant/layout.js';
+import type { Precision } from '../../quant/precision.js';
+import { packPrefix, type SetReader } from '../../set/index.js';
 
 /** Ŵ [k, n] of a projection at a precision, raised to the projection's own lowest; a last row is its bias, see `elasticRows`. */
 export type WeightsAt = (place: ProjectionPlace, bits: number) => Float32Array;
@@ -38,8 +42,10 @@ export interface ElasticSegment {
 }
 
 /** Plans the elastic form of a template. Nothing is read but what tells an embedding from a head. Segments hold one layer, unless told. */
-export function elasticGraph(template: Model, layout: SetLayout, maxWeightBytes?: number): ElasticGraph {
+export function elasticGraph(template: Model, reader: SetReader, maxWeightBytes?: number): ElasticGraph {
   const { model } = cloneModel(template);
+  const { layout } = reader;
+  fillTables(model, reader);
   const weights = fillDense(model, layout);
   const analysis = analyse(model);
   const logits = logitsOf(model);
@@ -68,20 +74,37 @@ export const elasticRows = ({ k, tables }: ProjectionPlace): number => k + (tabl
 /** Every placeholder becomes MatMul(X, Ŵ); Ŵ is an initializer that nobody reads, since the segments take it as an input. */
 function fillDense(model: Model, layout: SetLayout): ReadonlyMap<Value, ProjectionPlace> {
   const weights = new Map<Value, ProjectionPlace>();
-  fillTemplate(new Rewriter(model), layout, (emitter, { anchor, place, name }) => {
-    const whole = emitter.initializer(`${name}_dense`, unread(place));
-    weights.set(whole, place);
-    const { weight, bias } = splitBias(emitter, { anchor, place, name }, whole);
-    return {
-      place,
-      table: { scale: () => weight, zero: undefined, offset: undefined, bias },
-      multiply: (site, input, dtype) => {
+  fillTemplate(new Rewriter(model), layout.projections, {
+    table: (emitter, at) => {
+      const whole = emitter.initializer(`${at.name}_dense`, unread(at.place));
+      weights.set(whole, at.place);
+      const { weight, bias } = splitBias(emitter, at, whole);
+      return { scale: () => weight, zero: undefined, offset: undefined, bias };
+    },
+    product:
+      (emitter, { anchor, place, name }, table) =>
+      (site, input, dtype) => {
+        const weight = table.scale('float32');
         const own = dtype === 'float32' ? weight : emitter.cast(anchor, place.id, weight, dtype, `${name}/dense/Cast`);
         return { op: 'MatMul', inputs: [input, own], name: `${site.node.name}_dense` };
       },
-    };
+    rows: ({ id }) => fail('unsupported-model', id, 'The projection is read row by row'),
   });
   return weights;
+}
+
+/** Nested token tables at their highest precision, as self-contained models have them: mixes do not choose theirs. */
+function fillTables(model: Model, reader: SetReader): void {
+  const { layout, tensor } = reader;
+  const filling: Filling = {
+    layout: { ...layout, projections: [] },
+    tensor: (range, dtype, shape) => tensor(range, dtype, shape),
+    bitsOf: () => layout.bits.at(-1) as Precision,
+    accuracyLevel: 0,
+    isPartial: true,
+  };
+  const pack: Pack = (place, bits) => packPrefix(reader, place, bits);
+  if (layout.tokenTables !== undefined) runPasses(model, [step(packProjections, {}, { ...filling, pack })]);
 }
 
 /** Ŵ and the bias out of one input. */

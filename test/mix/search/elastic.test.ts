@@ -36,8 +36,9 @@ beforeAll(async () => {
   const machine = { threads: 1, memoryBytes: 1e9, seed: 0, standalone: false, strict: false };
   await compile({ model: gemma3, output: root, name: 'model', recipe, ...machine }, silentContext());
   open = openTemplate(join(root, 'model.json'));
-  graph = elasticGraph(open.template, open.layout, 400_000);
   tensors = new SetTensors('model.data', open.set.dataPath);
+  const reader = { layout: open.layout, tensor: tensors.tensor.bind(tensors) };
+  graph = elasticGraph(open.template, reader, 400_000);
 });
 afterAll(() => {
   tensors.close();

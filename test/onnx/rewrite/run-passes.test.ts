@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { dropInitializerInputs } from '../../../passes/drop-initializer-inputs.js';
 import { PASSES } from '../../../passes/index.js';
-import { explainPass, listPasses } from '../../../src/compile/passes.js';
+import { explainPass, listPasses } from '../../../passes/pages.js';
 import { CompilerError } from '../../../src/diagnostics.js';
 import type { Node, Value } from '../../../src/onnx/ir/graph.js';
 import { definePass, type NoOptions, noOptions, type Pass } from '../../../src/onnx/rewrite/define-pass.js';

@@ -1,13 +1,13 @@
-/** bfloat16 models: computed in float32 where asked, measured so always. */
+/** bfloat16 models, computed in float32 where asked and measured so always; any model in float64. */
 import { describe, expect, it } from '@jest/globals';
-import { int, tensor } from '../../../src/onnx/ir/attribute.js';
+import { float, int, tensor } from '../../../src/onnx/ir/attribute.js';
 import { DTYPES } from '../../../src/onnx/ir/dtype.js';
 import type { Value } from '../../../src/onnx/ir/graph.js';
 import { bfloat16ToFloat32, float32ToBfloat16 } from '../../../src/onnx/ir/half.js';
 import { tensorOf } from '../../../src/onnx/ir/tensor.js';
 import { GraphBuilder } from '../../../src/onnx/rewrite/builder.js';
-import { computeInFloat32, computesIn } from '../../../src/onnx/rewrite/compute-float32.js';
-import { floats } from '../../../src/runtime/runtime.js';
+import { computeInFloat32, computeInFloat64, computesIn } from '../../../src/onnx/rewrite/widen-arithmetic.js';
+import { floats, integers } from '../../../src/runtime/runtime.js';
 import { noise } from '../../support/decoder.js';
 import { outputsOf } from '../../support/numeric.js';
 
@@ -65,5 +65,35 @@ describe('computeInFloat32', () => {
     b.output(b.op('Neg', [b.input('x', 'float16', [2])]), 'y', { dtype: 'float16', shape: [2] });
     computeInFloat32(b.rewriter);
     expect(b.rewriter.changes.filter(({ kind }) => kind === 'replace')).toEqual([]);
+  });
+});
+
+describe('computeInFloat64', () => {
+  /** y = table[ids] · W + 0.5 + shape-made zeros, in float32. */
+  function lookup(): GraphBuilder {
+    const b = new GraphBuilder({ opset: 18 });
+    const table = b.constant(tensorOf('float32', [5, 4], noise(20, 3)), 'table');
+    const rows = b.op('Gather', [table, b.input('ids', 'int64', [2])]);
+    const y = b.op('MatMul', [rows, b.constant(tensorOf('float32', [4, 3], noise(12, 4)), 'w')]);
+    const zeros = b.op('ConstantOfShape', [b.op('Shape', [y])]);
+    const half = b.op('Constant', [], { value_float: float(0.5) });
+    b.output(b.op('Add', [b.op('Add', [y, zeros]), half]), 'y', { dtype: 'float32', shape: [2, 3] });
+    return b;
+  }
+
+  it('gives float64 sums of the same numbers, and keeps a table that is only looked up', async () => {
+    const b = lookup();
+    computeInFloat64(b.rewriter);
+    const { y } = await outputsOf(b.model(), { ids: integers([4, 1]) });
+    const [table, w] = [noise(20, 3), noise(12, 4)];
+    expect(y?.dtype).toBe('float64');
+    for (const [at, row] of [4, 1].entries())
+      for (let col = 0; col < 3; col++) {
+        const terms = [0, 1, 2, 3].map((k) => (table[row * 4 + k] as number) * (w[k * 3 + col] as number));
+        const sum = terms.reduce((total, term) => total + term, 0.5);
+        expect(Math.abs((y?.data[at * 3 + col] as number) - sum)).toBeLessThan(1e-15);
+      }
+    const types = [...b.model().graph.initializers].map(({ name, initializer }) => `${name} ${initializer?.dtype}`);
+    expect(types).toEqual(expect.arrayContaining(['table float32', 'w float64']));
   });
 });

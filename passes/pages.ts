@@ -1,7 +1,8 @@
 /** The passes as the command line shows them, generated from their declarations. */
-import { PASSES } from '../../passes/index.js';
-import { fail } from '../diagnostics.js';
-import { KEEPS, type Keeps, optionsOf } from '../onnx/rewrite/define-pass.js';
+
+import { fail } from '../src/diagnostics.js';
+import { KEEPS, type Keeps, optionsOf } from '../src/onnx/rewrite/define-pass.js';
+import { PASSES } from './index.js';
 
 export interface PassSummary {
   readonly name: string;

@@ -1,0 +1,40 @@
+/** The text of a claim: one line of JSON, in which the beat has a fixed place and is overwritten. */
+import { readFileSync } from 'node:fs';
+
+/** What a claim says. */
+export interface ClaimFacts {
+  readonly owner: string;
+  /** Machine and process. */
+  readonly worker: string;
+  readonly threads: number;
+}
+
+const BEFORE = '{"beat":"';
+const DIGITS = 10;
+
+/** Where the digits of the beat are. */
+export const BEAT_OFFSET: number = BEFORE.length;
+
+/** The digits of a beat. */
+export const beatText = (beat: number): string => String(beat).padStart(DIGITS, '0');
+
+/** A new claim. */
+export const claimText = (facts: ClaimFacts): string => `${BEFORE}${beatText(0)}",${JSON.stringify(facts).slice(1)}\n`;
+
+/** The text of a file, or undefined where there is none. */
+export function textOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a claim says; undefined while it is being written. */
+export function factsOf(text: string): (ClaimFacts & { readonly beat: string }) | undefined {
+  try {
+    return JSON.parse(text) as ClaimFacts & { readonly beat: string };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,119 @@
+/** Runs one unit by its id: what every engine calls, be it a loop over a shared folder, a queue or an array job. */
+import { CompilerError, fail } from '../diagnostics.js';
+import { type Context, silentContext } from '../log.js';
+import { Claims, workerName } from './claims.js';
+import { clearFailure, saveFailure } from './failures.js';
+import { type OpenPlan, type UnitMachine, withPlan, workFolderOf } from './open-plan.js';
+import { peakResident, resetPeak } from './peak-resident.js';
+import type { Plan, PlanUnit } from './plan-types.js';
+import { Results, type UnitResult } from './results.js';
+
+/** Seconds without a heartbeat after which a claim is given up for lost. */
+export const LEASE_SECONDS = 60;
+
+/** Errors that say nothing of the unit: it stays open, and whoever ran it stops. */
+const NOT_OF_THE_UNIT: ReadonlySet<string> = new Set([
+  'disk-full',
+  'input-changed',
+  'memory-bound',
+  'output-exists',
+  'plan-open',
+  'work-folder',
+]);
+
+/** Whether a unit is to blame for an error. */
+export const isOfTheUnit = (error: unknown): boolean =>
+  !(error instanceof CompilerError && NOT_OF_THE_UNIT.has(error.code));
+
+/**
+ * Runs a unit of the plan in `folder` and writes down that it is done; a unit that is done already is found. Units that it needs must
+ * be done, else it fails with `plan-open`; a unit that takes more than the memory of the machine is refused with `memory-bound`. Other
+ * errors of the unit count as one of the times that it failed. Fails like opening the plan does: `plan`, `plan-version`, `input-changed`.
+ */
+export async function runUnit(
+  folder: string,
+  id: string,
+  machine: UnitMachine = {},
+  context: Context = silentContext(),
+): Promise<UnitResult> {
+  return withPlan(folder, machine, context, async (opened) => {
+    const { plan } = opened;
+    const unit = unitOf(plan, id, folder);
+    const results = new Results(folder, workFolderOf(folder, plan), context.log);
+    const options = { leaseSeconds: LEASE_SECONDS, threads: opened.machine.threads };
+    const claims = new Claims(folder, options, context.log);
+    // Whoever calls this has a lock of its own; the claim shows others that the unit is running.
+    const claim = claims.take(id);
+    try {
+      return await runOpened(opened, results, unit, context);
+    } catch (error) {
+      if (isOfTheUnit(error) && !context.signal.aborted) saveFailure(folder, id, error, workerName());
+      throw error;
+    } finally {
+      claim?.release();
+      claims.close();
+    }
+  });
+}
+
+/** The unit of an id. */
+export const unitOf = ({ units }: Plan, id: string, folder: string): PlanUnit =>
+  units.find((unit) => unit.id === id) ?? fail('plan', folder, `The plan has no unit ${id}`);
+
+/** As `runUnit`, of a plan that is open; failures are thrown and not written down. */
+export async function runOpened(
+  opened: OpenPlan,
+  results: Results,
+  unit: PlanUnit,
+  context: Context,
+): Promise<UnitResult> {
+  const { machine, runner, folder } = opened;
+  const found = results.find(unit.id);
+  if (found !== undefined) return found;
+  const open = unit.needs.find((id) => results.find(id) === undefined);
+  if (open !== undefined) fail('plan-open', unit.id, `The unit needs ${open}, which is not done`);
+  requireFits(unit, machine.memoryBytes);
+  const started = performance.now();
+  resetPeak();
+  const paths = await runner.run(unit, context).catch(async (error: unknown) => {
+    context.signal.throwIfAborted();
+    throw await causeOf(error, opened, results, unit);
+  });
+  await opened.check();
+  const seconds = (performance.now() - started) / 1000;
+  const { threads } = machine;
+  const result = results.save(unit.id, paths, {
+    seconds,
+    peakMemoryBytes: peakResident(),
+    threads,
+    worker: workerName(),
+  });
+  clearFailure(folder, unit.id);
+  return result;
+}
+
+/** What is behind an error of a unit, if it is none of its own: inputs that changed, results of other units that are damaged, a full disk. */
+async function causeOf(error: unknown, opened: OpenPlan, results: Results, unit: PlanUnit): Promise<unknown> {
+  await opened.check();
+  const damaged = unit.needs.find((id) => !results.check(id));
+  if (damaged !== undefined)
+    return new CompilerError('plan-open', unit.id, `The unit needs ${damaged}, whose results are damaged`);
+  const { code = '' } = error as NodeJS.ErrnoException;
+  return FULL.has(code) ? new CompilerError('disk-full', opened.folder, (error as Error).message) : error;
+}
+
+/** Errors of the system that say that a disk or a share of it is full. */
+const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT']);
+
+/** Bytes as `--memory` takes them. */
+export const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)}MB`;
+
+/** Error code `memory-bound`, with the least that works, where a unit takes more memory than there is. */
+export function requireFits(unit: PlanUnit, memoryBytes: number): void {
+  if (unit.memoryBytes > memoryBytes)
+    fail(
+      'memory-bound',
+      unit.id,
+      `The unit needs ${megabytes(unit.memoryBytes)}, but \`memoryBytes\` is ${megabytes(memoryBytes)}`,
+    );
+}

@@ -1,0 +1,186 @@
+/** A worker: runs units of a plan until all are done, beside any number of others on the same folder. */
+import { type Context, silentContext } from '../log.js';
+import { checkOptions } from '../options/index.js';
+import { Claims, workerName } from './claims.js';
+import { clearFailures, MOST_FAILURES, saveFailure } from './failures.js';
+import { type OpenPlan, type UnitMachine, withPlan, workFolderOf } from './open-plan.js';
+import { pause } from './pause.js';
+import type { PlanUnit } from './plan-types.js';
+import { Results, type UnitResult } from './results.js';
+import { isOfTheUnit, runOpened } from './run-unit.js';
+import { shareOf } from './share.js';
+import { isOpen, type Surveyed, surveyOf } from './survey.js';
+import { endOf, sayWaiting, type WorkResult } from './work-end.js';
+
+export type { WorkResult } from './work-end.js';
+
+/** What `work` takes. */
+export interface WorkInput extends UnitMachine {
+  /** Folder of the plan. */
+  readonly plan: string;
+  /**
+   * Ids of units joined by commas, or `I/N`: every N-th unit of each kind, for array jobs. All by default. While its units wait for
+   * others that nobody runs, a worker runs these too, so that it never waits for a job that has not been started.
+   */
+  readonly unit?: string | undefined;
+  /**
+   * URL of a Redis or PostgreSQL server that hands out units: needs BullMQ and the server's driver. Workers queue units themselves, and
+   * results go to the plan's folder as ever.
+   */
+  readonly queue?: string | undefined;
+  /** Run one unit and return. */
+  readonly once?: boolean | undefined;
+  /** Try units again that have failed three times. */
+  readonly retry?: boolean | undefined;
+  /** Seconds between two looks at the plan while there is nothing to run; 2 by default. */
+  readonly pollSeconds?: number | undefined;
+  /** Seconds without a sign of life after which the unit of another worker is taken over; 60 by default. */
+  readonly leaseSeconds?: number | undefined;
+}
+
+/** Options of `work` with their defaults. */
+type WorkOptions = WorkInput & { readonly pollSeconds: number; readonly leaseSeconds: number };
+
+/**
+ * Runs units until those of its share are done, waiting for what others do. When `context.signal` is aborted, it finishes the unit that
+ * it is at and returns. A unit that fails three times is left alone, with those that need it; when everything else is done, the error of
+ * the first is thrown, with its code. Fails like opening the plan does, with `memory-bound` where no unit fits the memory, and at once
+ * with what is no fault of a unit, such as `disk-full` and `input-changed`.
+ */
+export async function work(input: WorkInput, context: Context = silentContext()): Promise<WorkResult> {
+  const options = checkOptions<WorkOptions>('work', input);
+  if (options.retry) clearFailures(options.plan);
+  const { queue } = options;
+  if (queue !== undefined) {
+    const { workFromQueue } = await import('./queue/queue-worker.js');
+    return workFromQueue({ ...options, queue }, context);
+  }
+  return withPlan(options.plan, options, context, async (opened) => {
+    const worker = new PlanWorker(opened, options, context);
+    try {
+      return await worker.run();
+    } finally {
+      worker.close();
+    }
+  });
+}
+
+class PlanWorker {
+  readonly #opened: OpenPlan;
+  readonly #options: WorkOptions;
+  readonly #context: Context;
+  readonly #results: Results;
+  readonly #claims: Claims;
+  readonly #units: readonly PlanUnit[];
+  /** Ids of its share. */
+  readonly #share: ReadonlySet<string>;
+  readonly #ran: UnitResult[] = [];
+  #hasSaid = false;
+
+  constructor(opened: OpenPlan, options: WorkOptions, context: Context) {
+    const { folder, plan, machine } = opened;
+    this.#opened = opened;
+    this.#options = options;
+    this.#context = context;
+    this.#results = new Results(folder, workFolderOf(folder, plan), context.log);
+    this.#claims = new Claims(folder, { leaseSeconds: options.leaseSeconds, threads: machine.threads }, context.log);
+    this.#units = plan.units.filter(({ kind }) => kind !== 'emit');
+    this.#share = new Set(shareOf(this.#units, options.unit, folder).map(({ id }) => id));
+  }
+
+  async run(): Promise<WorkResult> {
+    const { signal } = this.#context;
+    for (let hasWaited = false as boolean; ; ) {
+      const survey = surveyOf(this.#opened.folder, this.#units, this.#results);
+      const open = this.#openIn(survey);
+      const isEnough = this.#options.once === true && this.#ran.length > 0;
+      if (signal.aborted || isEnough || open.length === 0) return this.#finish(survey, isEnough);
+      const hasRun =
+        (await this.#runFirst(open)) || (hasWaited && (await this.#runFirst(this.#neededBy(open, survey))));
+      if (!hasRun) this.#sayWaiting(survey);
+      hasWaited = !hasRun;
+      if (!hasRun) await pause(1000 * this.#options.pollSeconds, signal);
+    }
+  }
+
+  close(): void {
+    this.#claims.close();
+  }
+
+  /** Units of the share that are still to be run and fit the memory. */
+  #openIn(survey: readonly Surveyed[]): readonly Surveyed[] {
+    return survey.filter(({ unit, standing }) => this.#share.has(unit.id) && isOpen(standing) && this.#fits(unit));
+  }
+
+  /** Units of other shares that some units wait for, directly or not. */
+  #neededBy(open: readonly Surveyed[], survey: readonly Surveyed[]): readonly Surveyed[] {
+    const needed = new Set(open.flatMap(({ unit }) => unit.needs));
+    for (const { unit } of survey.toReversed()) if (needed.has(unit.id)) for (const id of unit.needs) needed.add(id);
+    return survey.filter(({ unit }) => needed.has(unit.id) && !this.#share.has(unit.id) && this.#fits(unit));
+  }
+
+  #fits({ memoryBytes }: PlanUnit): boolean {
+    return memoryBytes <= this.#opened.machine.memoryBytes;
+  }
+
+  /** Runs the longest unit that is ready and that nobody has claimed; false where there is none. */
+  async #runFirst(open: readonly Surveyed[]): Promise<boolean> {
+    const ready = open
+      .filter(({ standing }) => standing === 'ready')
+      .toSorted((a, b) => a.failures.length - b.failures.length || b.unit.cost.seconds - a.unit.cost.seconds);
+    for (const { unit } of ready) {
+      const claim = this.#claims.take(unit.id);
+      if (claim === undefined) continue;
+      try {
+        await this.#runOne(unit);
+      } finally {
+        claim.release();
+      }
+      return true;
+    }
+    return false;
+  }
+
+  async #runOne(unit: PlanUnit): Promise<void> {
+    const { folder } = this.#opened;
+    const { log, progress } = this.#context;
+    // Another worker may have finished it between the look and the claim.
+    if (this.#results.find(unit.id) !== undefined) return;
+    try {
+      // An interrupt lets the unit end.
+      const result = await runOpened(this.#opened, this.#results, unit, { ...silentContext(), log, progress });
+      this.#ran.push(result);
+      log.info(`${unit.id}: ${result.seconds.toFixed(1)} s, ${Math.ceil(result.peakMemoryBytes / 1e6)} MB.`);
+    } catch (error) {
+      if (isWaitingForOthers(error)) return;
+      if (!isOfTheUnit(error)) throw error;
+      const times = saveFailure(folder, unit.id, error, workerName());
+      const message = error instanceof Error ? error.message : String(error);
+      log.warn(`${unit.id} has failed ${times} of ${MOST_FAILURES} times: ${message}`);
+    }
+  }
+
+  /** Says once that it waits, and for whom. */
+  #sayWaiting(survey: readonly Surveyed[]): void {
+    if (!this.#hasSaid) sayWaiting(survey, this.#opened.machine.memoryBytes, this.#context.log);
+    this.#hasSaid = true;
+  }
+
+  #finish(survey: readonly Surveyed[], isEnough: boolean): WorkResult {
+    const { log, signal } = this.#context;
+    const isStopped = signal.aborted || isEnough;
+    const { memoryBytes } = this.#opened.machine;
+    return endOf({
+      survey,
+      share: this.#share,
+      ran: this.#ran,
+      memoryBytes,
+      isStopped,
+      interrupted: signal.aborted,
+      log,
+    });
+  }
+}
+
+/** The results that a unit needs were found damaged: it is open until they are made again. */
+const isWaitingForOthers = (error: unknown): boolean => (error as { readonly code?: string }).code === 'plan-open';
