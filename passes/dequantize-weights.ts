@@ -2,8 +2,8 @@
  * Weights that another quantizer wrote, as float tensors.
  *
  * Matches: DequantizeLinear of constants (codes of 4, 8 and 32 bits; one scale, one a row or one a block); MatMulNBits with constant
- * codes of 2, 4 and 8 bits; GatherBlockQuantized with constant codes of 4 and 8 bits.
- * Becomes: a float initializer; a MatMul with its transpose, and an Add where there was a bias; a Gather. Numbers are computed when
+ * codes of 2, 4 and 8 bits; QMoE with integer codes; GatherBlockQuantized with constant codes of 4 and 8 bits.
+ * Becomes: a float initializer; a MatMul with its transpose, and an Add where there was a bias; MoE; a Gather. Numbers are computed when
  * they are read.
  * Why it is sound: the result of these operators is defined by the float tensor. MatMulNBits may compute with activations of 8 bits,
  * which a MatMul does not: its results are nearer to the definition.
@@ -15,7 +15,7 @@ import { keyOf } from '../src/analysis/operators.js';
 import { ints } from '../src/onnx/ir/attribute.js';
 import type { DType } from '../src/onnx/ir/dtype.js';
 import { elementCount } from '../src/onnx/ir/dtype.js';
-import { intAttribute, type Node, nodesOf, placeOf, type Value } from '../src/onnx/ir/graph.js';
+import { intAttribute, type Node, nodesOf, placeOf, stringAttribute, type Value } from '../src/onnx/ir/graph.js';
 import type { Tensor } from '../src/onnx/ir/tensor.js';
 import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
 import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
@@ -72,6 +72,27 @@ const RULES: Readonly<Record<string, Rule>> = {
     if (bias === undefined) rw.replaceNode(node, product);
     else rw.replaceNode(node, { op: 'Add', inputs: [rw.insert(node, product), bias], name: `${name}/Add` });
     for (const value of others) if (value !== undefined) rw.dropIfUnused(value);
+  },
+  'com.microsoft::QMoE'(rw, node, made) {
+    const slots = [
+      [2, 11],
+      [5, 12],
+      [8, 13],
+    ] as const;
+    const stacks = slots.map(([slot, zeros]) =>
+      node.inputs[slot] === undefined ? undefined : expertCodes(node, slot, zeros),
+    );
+    const isWhole = slots.every(([slot], at) => (node.inputs[slot] === undefined) === (stacks[at] === undefined));
+    if (!isWhole || stacks[0] === undefined || !isPlainMixture(node)) return;
+    const floats = slots.flatMap(([slot], at) => {
+      const [stored, coded] = [node.inputs[slot], stacks[at]];
+      return [stored && coded && floatValue(rw, stored, coded, made), node.inputs[slot + 2]];
+    });
+    const old = [2, 3, 5, 6, 8, 9, 11, 12, 13].map((slot) => node.inputs[slot]);
+    const attributes = Object.fromEntries([...node.attributes].filter(([name]) => !STORAGE.has(name)));
+    const inputs = [...node.inputs.slice(0, 2), ...floats];
+    rw.replaceNode(node, { op: 'MoE', domain: 'com.microsoft', inputs, attributes, name: placeOf(node) });
+    for (const value of old) if (value !== undefined) rw.dropIfUnused(value);
   },
   'com.microsoft::GatherBlockQuantized'(rw, node, made) {
     const [stored, ids] = node.inputs;
@@ -169,6 +190,43 @@ function productCodes(node: Node): Coded | undefined {
     ...{ codes, bits, signed: false, scales, scaleAt, scaleRange: rangeOf(scaleAt) },
     zeros: zeros && { tensor: zeros, bits, signed: false, rowCodes, rowScales: blocks },
     ...{ zero: 1 << (bits - 1), rowCodes: blocks * block, rowElements: k },
+  };
+}
+
+/** Attributes of QMoE that say how its weights are stored. */
+const STORAGE: ReadonlySet<string> = new Set([
+  'expert_weight_bits',
+  'block_size',
+  'quant_type',
+  'weights_prepacked',
+  'accuracy_level',
+]);
+
+/** Integer codes of one width in the layout of the specification, and one tensor of the router. */
+function isPlainMixture(node: Node): boolean {
+  const isRaw = intAttribute(node, 'weights_prepacked', -1) < 1 && stringAttribute(node, 'quant_type', 'int') === 'int';
+  return isRaw && node.inputs[14] === undefined && ![...node.attributes.keys()].some((name) => /^fc\d/.test(name));
+}
+
+/** QMoE: stacks [experts, N, K · bits / 8] with a scale a row or a block of it. */
+function expertCodes(node: Node, slot: number, zeroSlot: number): Coded | undefined {
+  const [codes, scales, zeros] = constantsOf(node, [slot, slot + 1, zeroSlot]) ?? [];
+  const [bits, block] = [intAttribute(node, 'expert_weight_bits', 4), intAttribute(node, 'block_size', 0)];
+  if (codes?.shape.length !== 3 || scales === undefined || !FLOATS.has(scales.dtype)) return undefined;
+  if (bits !== 2 && bits !== 4 && bits !== 8) return undefined;
+  const [experts = 0, n = 0, stored = 0] = codes.shape;
+  const k = (stored * 8) / bits;
+  const blocks = block === 0 ? 1 : Math.ceil(k / block);
+  if (elementCount(scales.shape) !== experts * n * blocks) return undefined;
+  const scaleAt = (element: number): number =>
+    Math.floor(element / k) * blocks + Math.floor((element % k) / (block === 0 ? k : block));
+  const rowScales = block === 0 ? n : blocks;
+  const rowCodes = Math.ceil((rowScales * bits) / 8) * (8 / bits);
+  return {
+    shape: [experts, n, k],
+    ...{ codes, bits, signed: false, scales, scaleAt, scaleRange: rangeOf(scaleAt) },
+    zeros: zeros && { tensor: zeros, bits, signed: false, rowCodes, rowScales },
+    ...{ zero: 1 << (bits - 1), rowCodes: k, rowElements: k },
   };
 }
 

@@ -1,7 +1,7 @@
 /** The text of docs/models.md: what is found in each model, and how near its int8 form comes to it. */
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { CompilerError } from '../../src/diagnostics.js';
 import { exportModel } from '../../src/onnx/convert/export.js';
 import { openSource, requireFfn, type Source } from '../../src/source/source.js';
@@ -21,15 +21,17 @@ export interface Line {
   readonly checked: Checked | undefined;
 }
 
-/** A line for each row; with `compiled`, each model is compiled and run. */
-export async function linesOf(rows: readonly Row[], compiled: boolean): Promise<readonly Line[]> {
+/** A line for each row; with `compiled`, each model is compiled and run. Models stay in folders of `keep` if it is given. */
+export async function linesOf(rows: readonly Row[], compiled: boolean, keep?: string): Promise<readonly Line[]> {
   const lines: Line[] = [];
-  for (const row of rows) lines.push(await lineOf(row, compiled));
+  for (const [at, row] of rows.entries())
+    lines.push(await lineOf(row, compiled, keep === undefined ? undefined : join(keep, String(at))));
   return lines;
 }
 
-async function lineOf(row: Row, compiled: boolean): Promise<Line> {
-  const folder = mkdtempSync(join(tmpdir(), 'matquant-models-'));
+async function lineOf(row: Row, compiled: boolean, keep: string | undefined): Promise<Line> {
+  const folder = keep ?? mkdtempSync(join(tmpdir(), 'matquant-models-'));
+  mkdirSync(folder, { recursive: true });
   try {
     const path = await written(row, folder);
     const names = {
@@ -37,9 +39,11 @@ async function lineOf(row: Row, compiled: boolean): Promise<Line> {
       exporter: 'spec' in row ? row.form.name : row.exporter,
     };
     const source = openSource(path, recipeFor(row));
+    if (keep !== undefined)
+      writeFileSync(join(folder, 'row.json'), JSON.stringify({ ...names, source: basename(path) }));
     return { ...names, ...seen(source), checked: compiled ? await checked(path, row, folder) : undefined };
   } finally {
-    rmSync(folder, { recursive: true });
+    if (keep === undefined) rmSync(folder, { recursive: true });
   }
 }
 

@@ -4,12 +4,10 @@ import type { ModelAnalysis } from '../analysis/projection.js';
 import type { Segment } from '../analysis/segments.js';
 import { isRuntimeFailure } from '../diagnostics.js';
 import type { Log } from '../log.js';
-import { importModel } from '../onnx/convert/import.js';
 import type { Model } from '../onnx/ir/graph.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { Window } from '../text/index.js';
 import { countText } from './evidence.js';
-import { graphRoles } from './graph-feeds.js';
 import { digestOfModel } from './model-digest.js';
 import { type RunnerOptions, SegmentRunner } from './segment-runner.js';
 import {
@@ -25,6 +23,8 @@ import { findStatistics, StatisticsFolder } from './statistics-files.js';
 export interface CaptureOptions extends RunnerOptions {
   /** Where the statistics are kept, and found again; without it they stay in memory. */
   readonly folder?: string;
+  /** Digest of the model that makes the vectors of tokens, for a decoder that takes vectors. */
+  readonly vectors?: string;
   /** Digest of the model, when it is known already. */
   readonly modelDigest?: string;
   /** Told of statistics that are there but damaged. */
@@ -41,21 +41,21 @@ export interface CaptureProgress {
   readonly secondsLeft: number | undefined;
 }
 
-/** What statistics depend on beside model and windows. */
-interface HeaderOptions extends Pick<CaptureOptions, 'firstWeight' | 'inFloat64'> {
-  /** Digest of the text; that of the windows by default. */
-  readonly text?: string;
+/** Of token ids, and of what makes vectors of them where the decoder takes vectors. */
+function digestOfText(windows: readonly Window[], vectors: string | undefined): string {
+  const ids = digestOfWindows(windows);
+  return vectors === undefined ? ids : createHash('sha256').update(`${ids} ${vectors}`).digest('hex');
 }
 
 /** What names the statistics of windows, before they are captured. */
 export const headerOfWindows = (
   model: string,
   windows: readonly Window[],
-  { firstWeight = 1, inFloat64 = false, text = digestOfWindows(windows) }: HeaderOptions = {},
+  { firstWeight = 1, inFloat64 = false, vectors }: Pick<CaptureOptions, 'firstWeight' | 'inFloat64' | 'vectors'> = {},
 ): StatisticsHeader =>
   headerOf({
     model,
-    text,
+    text: digestOfText(windows, vectors),
     windows: windows.length,
     tokens: windows.reduce((total, window) => total + window.length, 0),
     firstWeight,
@@ -75,8 +75,7 @@ export async function capture(
   runtime: Runtime,
   options: CaptureOptions = {},
 ): Promise<Statistics> {
-  const text = digestOfText(model, windows, options.hints);
-  const header = headerOfWindows(options.modelDigest ?? digestOfModel(model), windows, { ...options, text });
+  const header = headerOfWindows(options.modelDigest ?? digestOfModel(model), windows, options);
   const folder = options.folder === undefined ? undefined : new StatisticsFolder(options.folder, header);
   const run = async (more: RunnerOptions): Promise<Statistics> => {
     const runner = new SegmentRunner(model, analysis, windows, runtime, { ...options, ...more });
@@ -97,16 +96,6 @@ export async function capture(
     if (!mayBeBatch) throw error;
     return run({ batch: 1 });
   }
-}
-
-/** Of the windows, and of the model that makes vectors of them where the decoder takes vectors. */
-export function digestOfText(model: Model, windows: readonly Window[], hints: RunnerOptions['hints']): string {
-  const ids = digestOfWindows(windows);
-  const takesVectors = [...graphRoles(model).values()].some(({ role }) => role === 'vectors');
-  if (hints?.embedding === undefined || !takesVectors) return ids;
-  return createHash('sha256')
-    .update(`${ids} ${digestOfModel(importModel(hints.embedding))}`)
-    .digest('hex');
 }
 
 /** Runs the segments in turn; groups whose files are there already are not collected again. */

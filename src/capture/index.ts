@@ -1,6 +1,6 @@
 /** Segments of the model run over windows: statistics of the inputs of projections. */
 export { blendStatistics } from './blended-statistics.js';
-export { capture, digestOfText, headerOfWindows } from './capture.js';
+export { capture, headerOfWindows } from './capture.js';
 export { denseTensor } from './dense-tensor.js';
 export { countText, isEnough, needOf, type TextCounts, type TextNeed, textWeight } from './evidence.js';
 export type { StreamStatistics } from './gram.js';

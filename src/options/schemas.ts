@@ -4,6 +4,8 @@
  */
 import { z } from 'zod';
 import * as field from './fields.js';
+import { AVERAGE, BITS, goal, METHODS, search } from './mix-fields.js';
+import { sameAs, thresholds } from './verify-fields.js';
 
 const { path, paths, whole, flag } = field;
 
@@ -13,79 +15,7 @@ const run = { ...machine, seed: field.seed, work: field.work };
 const folder = path.describe('Output folder of the set (default: NAME-matquant beside the model)');
 const score = { window: field.window, windows: field.windows };
 const overwrite = z.boolean().describe('Overwrite existing files that this tool did not write').exactOptional();
-const BITS = whole(2, 8);
-const AVERAGE = z.number().min(1).max(8);
 const text = field.modelText.exactOptional();
-
-const METHODS = ['dp', 'greedy', 'local', 'evolution'] as const;
-
-const search = {
-  per: z.enum(['layer', 'projection']).default('layer').describe('Choose a precision per layer or per projection'),
-  method: z.enum(METHODS).describe('Search method (default: local with text, else dp)').exactOptional(),
-  shape: z
-    .enum(['pyramid', 'reverse', 'increasing', 'decreasing'])
-    .describe('Named shape of the MatQuant paper instead of a search')
-    .exactOptional(),
-  bits: z
-    .array(BITS)
-    .min(1)
-    .refine((bits) => new Set(bits).size === bits.length, { error: 'takes each precision once' })
-    .describe('Precisions to choose from, such as 2,3,4 (default: all of the set)')
-    .exactOptional(),
-  fixed: z
-    .array(z.strictObject({ match: z.string(), bits: BITS }))
-    .describe('Projections whose id matches a pattern keep these bits')
-    .exactOptional(),
-  evaluations: whole(1).default(200).describe('Maximum number of mixes that a search evaluates'),
-  sensitivities: paths.describe('Additional sensitivity files, besides NAME.sensitivity.json').exactOptional(),
-  seed: field.seed,
-};
-
-const goal = z
-  .strictObject({
-    averageBits: AVERAGE.describe('Average stored bits per code, such as 2.5').exactOptional(),
-    targetBytes: whole(1).describe('Size of the graph and the data it reads, such as 820MB').exactOptional(),
-    maxKl: z
-      .number()
-      .nonnegative()
-      .describe('Find the smallest mix with at most this KL, in nats per position')
-      .exactOptional(),
-    bitsFile: path.describe('JSON file that maps layers or projections to bits').exactOptional(),
-  })
-  .refine((value) => Object.keys(value).length === 1, {
-    error: 'takes exactly one of averageBits, targetBytes, maxKl and bitsFile',
-  });
-
-const sameAs = z
-  .strictObject({
-    set: path.describe('Set (.json or folder) that the candidate has to be the same as'),
-    maxCodeShare: z
-      .number()
-      .min(0)
-      .max(1)
-      .describe('Maximum share of different codes at any precision, 0 to 1, in place of equal bytes')
-      .exactOptional(),
-    maxWeightChange: z
-      .number()
-      .nonnegative()
-      .describe('Maximum RMS change of weights, in steps of their codes, in place of equal bytes')
-      .exactOptional(),
-  })
-  .describe('A set that the candidate has to be the same as')
-  .exactOptional();
-
-const thresholds = z
-  .strictObject({
-    maxKl: z.number().nonnegative().describe('Maximum KL to the original, in nats per position').exactOptional(),
-    maxNllIncrease: z
-      .number()
-      .nonnegative()
-      .describe('Maximum increase of negative log-likelihood, in nats per token')
-      .exactOptional(),
-    minTop1: z.number().min(0).max(1).describe('Minimum top-1 agreement with the original, 0 to 1').exactOptional(),
-    maxSize: whole(1).describe('Maximum size of all files of the candidate, such as 820MB').exactOptional(),
-  })
-  .default({});
 
 const compileOptions = z.strictObject({
   model: field.model,

@@ -102,8 +102,10 @@ async function fillUp(
   const plain = { statistics, recipe, windows, close: () => undefined };
   if (useOf(options, found) === 'none') return { ...plain, evidence: undefined };
   const { evidence, weightOf, made } = fillingOf(source, found, statistics?.header, options, context);
-  if (!recipe.fillText) return { ...plain, evidence };
-  if (made === undefined) return { ...plain, evidence, statistics: statistics && shrinkRouted(statistics, weightOf) };
+  if (made === undefined) {
+    const own = statistics && recipe.fillText ? shrinkRouted(statistics, weightOf) : statistics;
+    return { ...plain, evidence, statistics: own };
+  }
   const random =
     statistics && made.length > 0
       ? await captureRandom(source, made, projections, { ...options, modelDigest: statistics.header.model }, context)

@@ -1,7 +1,7 @@
 /** Float tensors of codes against ONNX Runtime's own operators. */
 import { describe, expect, it } from '@jest/globals';
 import { dequantizeWeights } from '../../passes/dequantize-weights.js';
-import { type Attribute, int } from '../../src/onnx/ir/attribute.js';
+import { type Attribute, float, int, string } from '../../src/onnx/ir/attribute.js';
 import { byteLengthOf, type DType, elementCount } from '../../src/onnx/ir/dtype.js';
 import type { Value } from '../../src/onnx/ir/graph.js';
 import { fromFloat32 } from '../../src/onnx/ir/half.js';
@@ -116,6 +116,48 @@ it.each([
   });
   const ops = await expectSameNumbers(dequantizeWeights, b.model(), { ids: integers([0, 6, 3, 3, 1], [1, 5]) }, 1e-5);
   expect(ops).toEqual(['Gather']);
+});
+
+describe('QMoE', () => {
+  const [rows, hidden, ffn, experts] = [5, 64, 128, 3];
+  it.each([
+    [4, 0, false],
+    [8, 0, false],
+    [4, 32, false],
+    [4, 32, true],
+  ])('of %d bits with blocks of %d, zeros: %s', async (bits, block, hasZeros) => {
+    const b = new GraphBuilder({ opset: 21 });
+    const x = b.input('x', 'float32', [rows, hidden]);
+    const router = b.input('router', 'float32', [rows, experts]);
+    const stack = (n: number, k: number, seed: number): readonly [Value, Value, Value | undefined] => {
+      const blocks = block === 0 ? [] : [k / block];
+      const zeroShape = [experts, n, Math.ceil(((k / block) * bits) / 8)];
+      return [
+        codes(b, 'uint8', [experts, n, (k * bits) / 8], seed),
+        scales(b, [experts, n, ...blocks]),
+        hasZeros ? codes(b, 'uint8', zeroShape, seed + 1) : undefined,
+      ];
+    };
+    const [first, second] = [stack(2 * ffn, hidden, 1), stack(hidden, ffn, 5)];
+    const given = [x, router, first[0], first[1], undefined, second[0], second[1]];
+    const zeros = hasZeros ? [undefined, undefined, undefined, undefined, first[2], second[2]] : [];
+    const attributes = {
+      ...{ k: int(2), activation_type: string('swiglu'), swiglu_fusion: int(1), activation_alpha: float(1) },
+      ...{ activation_beta: float(0), expert_weight_bits: int(bits), normalize_routing_weights: int(1) },
+      ...(block > 0 && { block_size: int(block) }),
+    };
+    b.output(b.op('com.microsoft::QMoE', [...given, ...zeros], attributes), 'y', {
+      dtype: 'float32',
+      shape: [rows, hidden],
+    });
+    const feeds = {
+      x: floats(noise(rows * hidden, 7), [rows, hidden]),
+      router: floats(noise(rows * experts, 8), [rows, experts]),
+    };
+    // Kernels for 8 bits have activations of 8 bits.
+    const ops = await expectSameNumbers(dequantizeWeights, b.model(), feeds, bits === 8 ? 0.02 : 1e-4);
+    expect(ops).toEqual(['MoE']);
+  });
 });
 
 it('has the type of float16 scales, and reads any range', () => {

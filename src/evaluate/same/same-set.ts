@@ -1,6 +1,6 @@
 /** How much two sets of one form differ: sets that were compiled from the same input on other processors, or by other versions. */
 import { CompilerError, fail } from '../../diagnostics.js';
-import type { ProjectionPlace, SetLayout } from '../../quant/layout.js';
+import { allPlaces, type ProjectionPlace } from '../../quant/layout.js';
 import type { Precision } from '../../quant/precision.js';
 import { digestOfSet, type OpenSet, openSetOf, type SetReader, SetTensors } from '../../set/index.js';
 import { addChange, NO_CHANGE, type PrecisionChange, shareOf } from './precision-change.js';
@@ -66,7 +66,7 @@ function notesOf({ manifest: a }: OpenSet, { manifest: b }: OpenSet): readonly s
     JSON.stringify([provenance['processor'], provenance['runtime']]),
   );
   if (here !== there) notes.push('The sets were compiled on other processors or with another ONNX Runtime.');
-  if (a.restSha256 !== b.restSha256) notes.push('Tensors that are not projections differ.');
+  if (a.restSha256 !== b.restSha256) notes.push('Tensors that have one form at all precisions differ.');
   const apart = digestOfSet(a) === digestOfSet(b) ? graphsApart(a, b) : [];
   if (apart.length > 0) notes.push(`Graphs differ: ${apart.join(', ')}.`);
   return notes;
@@ -89,18 +89,20 @@ function requireSameForm(a: OpenSet, b: OpenSet): void {
   if (one.decode !== two.decode) refuse(`decode is ${two.decode}, not ${one.decode}`);
   if (one.bits.join() !== two.bits.join())
     refuse(`it has the precisions ${two.bits.join(', ')}, not ${one.bits.join(', ')}`);
-  const others = new Map(two.projections.map((place) => [place.id, formOf(place)]));
-  for (const place of one.projections) {
+  const others = new Map(allPlaces(two).map((place) => [place.id, formOf(place)]));
+  for (const place of allPlaces(one)) {
     const form = others.get(place.id);
-    if (form === undefined) refuse(`it does not have the projection ${place.id}`);
+    if (form === undefined) refuse(`it does not have ${place.id}`);
     if (form !== formOf(place)) refuse(`${place.id} is ${form}, not ${formOf(place)}`);
   }
-  const more = two.projections.length - one.projections.length;
-  if (more > 0) refuse(`it has ${more} more projections`);
+  const more = allPlaces(two).length - allPlaces(one).length;
+  if (more > 0) refuse(`it has ${more} more projections or token tables`);
 }
 
-const formOf = ({ n, k, block, columns, chain }: ProjectionPlace): string =>
-  `[${n}, ${k}] in ${columns === 1 ? 'rows' : `blocks of ${block}`} at ${chain.join('/')} bits`;
+function formOf({ n, k, block, columns, chain, reads }: ProjectionPlace): string {
+  const read = reads === undefined ? '' : `, read at ${JSON.stringify(reads)}`;
+  return `[${n}, ${k}] in ${columns === 1 ? 'rows' : `blocks of ${block}`} at ${chain.join('/')} bits${read}`;
+}
 
 function precisionsOf(a: OpenSet, b: OpenSet): readonly PrecisionChange[] {
   const held = (set: OpenSet): readonly Precision[] =>
@@ -122,9 +124,9 @@ function precisionsOf(a: OpenSet, b: OpenSet): readonly PrecisionChange[] {
 }
 
 function precisionOf(one: SetReader, two: SetReader, bits: Precision): PrecisionChange {
-  const others = new Map(two.layout.projections.map((place) => [place.id, place]));
+  const others = new Map(allPlaces(two.layout).map((place) => [place.id, place]));
   let total = NO_CHANGE(bits);
-  for (const place of one.layout.projections)
-    total = addChange(total, [one, two], [place, others.get(place.id) as SetLayout['projections'][number]]);
+  for (const place of allPlaces(one.layout))
+    total = addChange(total, [one, two], [place, others.get(place.id) as ProjectionPlace]);
   return total;
 }

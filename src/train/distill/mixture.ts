@@ -3,8 +3,8 @@
  * larger precision is the teacher of a smaller one (co-distillation).
  */
 import type { Chain, ChainStep, TaughtExample } from './chain.js';
+import type { Trainable } from './request.js';
 import { columnsOf, type Learning } from './student.js';
-import type { Trainable } from './train.js';
 
 export interface MixtureTerm {
   /** The model at the precision that learns. */

@@ -5,67 +5,12 @@
  * As long as no evaluation was better than the start, the rate was too large: it goes back and takes half of it (Gemma 3 270M, block 32,
  * int3: 5e-3 turns .155 into .222, where int2 gains most at 6e-3; every block size and model has its own largest rate).
  */
-import type { Log } from '../../log.js';
-import type { Random } from '../../random.js';
 import { AdamW, cosineRate, type Schedule } from '../optimizer.js';
-import type { ChainStep, TaughtExample } from './chain.js';
+import type { TaughtExample } from './chain.js';
 import { type HeldOutEvaluation, readState, type State, writeState } from './checkpoint.js';
+import type { Distilled, DistillOptions, DistillRequest } from './request.js';
 import { type Columns, columnsOf, type Learning, withColumns } from './student.js';
-import type { Teacher } from './teacher.js';
-import type { DistillText, Example } from './text.js';
-
-export interface DistillOptions {
-  readonly steps: number;
-  /** Instead of `steps`: as many as fit, told from the time of the first ones. */
-  readonly minutes?: number | undefined;
-  /** Windows a step. */
-  readonly batch: number;
-  /** Largest step in units of a projection's mean scale. */
-  readonly rate: number;
-  /** Evaluation interval in steps, and evaluations without improvement after which it stops. */
-  readonly every: number;
-  readonly patience: number;
-  /** Steps over which the rate rises from 0; default 10. */
-  readonly warmUp?: number;
-  /** Largest step of the position of a code, in codes. */
-  readonly codeRate?: number;
-}
-
-/** What gives a loss and its gradients: a chain, or several that share what learns. */
-export interface Trainable {
-  loss(taught: TaughtExample, learning: Learning): Promise<number>;
-  step(taught: TaughtExample, learning: Learning): Promise<ChainStep>;
-}
-
-export interface DistillRequest<C extends Columns> {
-  readonly chain: Trainable;
-  readonly teacher: Teacher;
-  readonly text: DistillText;
-  /** Windows to learn from, and windows to judge by. */
-  readonly rows: readonly number[];
-  readonly kept: readonly number[];
-  /** Tables at the start, by projection. */
-  readonly tables: Learning<C>;
-  /** What is left of tables that are stored and read again. */
-  readonly stored: (tables: Learning<C>) => Learning<C>;
-  /** Brings what has moved too far back into its bounds, in place. */
-  readonly confine?: ((tables: Learning<C>) => void) | undefined;
-  readonly options: DistillOptions;
-  readonly random: Random;
-  /** File that an interrupted run goes on from. */
-  readonly checkpoint?: string | undefined;
-  /** Told when that file is damaged. */
-  readonly log: Log;
-  readonly signal?: AbortSignal | undefined;
-  readonly onStep?: ((step: number, steps: number, loss: number, kept: number) => void) | undefined;
-}
-
-export interface Distilled<C extends Columns> {
-  /** The best tables, as they were before storing. */
-  readonly tables: Learning<C>;
-  readonly looks: readonly HeldOutEvaluation[];
-  readonly steps: number;
-}
+import type { Example } from './text.js';
 
 /** Rates fall to this share of the largest at the end. */
 const FLOOR = 0.05;
@@ -110,7 +55,7 @@ class Run<C extends Columns> {
     return this.#stopped || this.#adam.steps >= this.#steps;
   }
 
-  /** Goes on from a checkpoint, or looks at the tables as they are. */
+  /** Goes on from a checkpoint, or evaluates the tables as they are. */
   async start(): Promise<void> {
     const { checkpoint, log } = this.#request;
     const state = checkpoint === undefined ? undefined : readState(checkpoint, log);
@@ -136,7 +81,7 @@ class Run<C extends Columns> {
     return { tables: this.#tables(this.#best), looks: this.#evaluations, steps: this.#adam.steps };
   }
 
-  /** Judges the tables by the kept text, keeps the best, and writes the state down. */
+  /** Evaluates the tables on held-out text, keeps the best, and writes the state down. */
   async #evaluate(): Promise<void> {
     const { stored, options, checkpoint } = this.#request;
     const kept = await this.#divergence(stored(this.#tables(this.#values)));
