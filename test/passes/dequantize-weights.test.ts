@@ -160,6 +160,45 @@ describe('QMoE', () => {
   });
 });
 
+it('reads codes that two products share with the scales of each', async () => {
+  const b = new GraphBuilder({ opset: 21 });
+  const shared = codes(b, 'uint8', [N, 2, 16], 1);
+  const x = b.input('x', 'float32', [3, K]);
+  const attributes = { K: int(K), N: int(N), bits: int(4), block_size: int(32) };
+  const of = (scale: Value): Value => b.op('com.microsoft::MatMulNBits', [x, shared, scale], attributes);
+  const [one, two] = [scales(b, [2 * N]), b.constant(float32s(noise(2 * N, 6)), 'others')];
+  const sum = b.op('Concat', [of(one), of(two), of(one)], { axis: int(1) });
+  b.output(sum, 'y', { dtype: 'float32', shape: [3, 3 * N] });
+  const model = b.model();
+  await expectSameNumbers(dequantizeWeights, model, { x: X }, 1e-5);
+  runPasses(model, [step(dequantizeWeights)]);
+  expect(model.graph.initializers.size).toBe(2);
+});
+
+describe('stays', () => {
+  const dequantized = (b: GraphBuilder, zeros: Value, attributes: Record<string, Attribute> = {}): Value =>
+    b.op('DequantizeLinear', [codes(b, 'uint8', [K, N], 1), scales(b, [N]), zeros], attributes);
+  const multiplied = (zeroCount: number, attributes: Record<string, Attribute>) => (b: GraphBuilder) => {
+    const inputs = [b.input('x', 'float32', [3, K]), codes(b, 'uint8', [N, 2, 16], 1), scales(b, [2 * N])];
+    const all = { K: int(K), N: int(N), bits: int(4), block_size: int(32), ...attributes };
+    return b.op('com.microsoft::MatMulNBits', [...inputs, codes(b, 'uint8', [zeroCount], 3)], all);
+  };
+  it.each<[string, (b: GraphBuilder) => Value]>([
+    ['a result of another type', (b) => dequantized(b, codes(b, 'uint8', [N], 2), { output_dtype: int(10) })],
+    ['fewer zeros than scales', (b) => dequantized(b, codes(b, 'uint8', [N - 1], 2))],
+    ['zeros of another type', (b) => dequantized(b, codes(b, 'int8', [N], 2))],
+    ['packed zeros that are too few', multiplied(N - 1, {})],
+    ['weights in the order of a kernel', multiplied(N, { weight_prepacked: int(1) })],
+    ['more rows than there are codes', multiplied(N, { N: int(2 ** 40) })],
+    ['no columns', multiplied(N, { K: int(0) })],
+  ])('with %s', (_, build) => {
+    const b = new GraphBuilder({ opset: 23 });
+    b.output(b.op('Identity', [build(b)]), 'y');
+    const [report] = runPasses(b.model(), [step(dequantizeWeights)]);
+    expect(report?.changes).toEqual([]);
+  });
+});
+
 it('has the type of float16 scales, and reads any range', () => {
   const b = new GraphBuilder({ opset: 21 });
   const half = b.constant(tensorOf('float16', [3, N], fromFloat32(noise(3 * N, 2), 'float16')), 'scales');
