@@ -1,7 +1,7 @@
 /**
  * Weights that another quantizer wrote, as float tensors.
  *
- * Matches: DequantizeLinear of constants (codes of 4, 8 and 32 bits; one scale, one a row or one a block); MatMulNBits with constant
+ * Matches: DequantizeLinear of constants (codes of 4, 8 and 32 bits; one scale, one per row or one per block); MatMulNBits with constant
  * codes of 2, 4 and 8 bits; QMoE with integer codes; GatherBlockQuantized with constant codes of 4 and 8 bits.
  * Becomes: a float initializer; a MatMul with its transpose, and an Add where there was a bias; MoE; a Gather. Numbers are computed when
  * they are read.

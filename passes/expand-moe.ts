@@ -1,5 +1,5 @@
 /**
- * ONNX Runtime's mixture of experts as a branch an expert.
+ * ONNX Runtime's mixture of experts as one branch per expert.
  *
  * Matches: MoE (com.microsoft) with constant stacks of weights and a gated block: `swiglu` with gate and up in one stack, in turn or side
  * by side; `silu` and `swiglu` with a stack of their own for up (FC3).
@@ -54,7 +54,7 @@ const rule: Rule<Mixture> = {
 
 export const expandMoe: Pass<NoOptions> = definePass({
   name: 'expand-moe',
-  summary: 'Writes a mixture of experts in one operator as a branch an expert.',
+  summary: 'Writes a mixture of experts in one operator as one branch per expert.',
   options: noOptions,
   keeps: 'values',
   run(rw) {

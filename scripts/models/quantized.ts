@@ -81,7 +81,7 @@ function dequantized(
   });
 }
 
-/** Codes [n, k / block, block / 2], two a byte with the first in the low half, and scales [n · k / block]. */
+/** Codes [n, k / block, block / 2], two per byte with the first in the low half, and scales [n · k / block]. */
 function packed(
   rw: Rewriter,
   weight: Value,

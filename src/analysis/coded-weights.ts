@@ -37,7 +37,7 @@ function partsOf(node: Node, slots: readonly [codes: number, scales: number, zer
     : { codes, scales, zeros };
 }
 
-/** Whether zeros are there for `rows` rows of scales: packed codes of the type of `codes`, or one float a scale. */
+/** Whether zeros are there for `rows` rows of scales: packed codes of the type of `codes`, or one float per scale. */
 function areWhole(zeros: Zeros | undefined, { codes, scales }: Parts, rows: number): boolean {
   if (zeros === undefined) return true;
   const { tensor, bits, rowCodes, rowScales } = zeros;
@@ -45,7 +45,7 @@ function areWhole(zeros: Zeros | undefined, { codes, scales }: Parts, rows: numb
   return tensor.dtype === codes.dtype && tensor.byteLength === Math.ceil((rows * rowCodes * bits) / 8);
 }
 
-/** DequantizeLinear-21 to 23: one scale, one for each index of an axis, or one a block along it. Undefined for any other form. */
+/** DequantizeLinear-21 to 23: one scale, one per index of an axis, or one per block along it. Undefined for any other form. */
 export function linearCodes(node: Node): Coded | undefined {
   const parts = partsOf(node, [0, 1, 2]);
   const type = parts && CODES[parts.codes.dtype];
@@ -137,7 +137,7 @@ export function isPlainMixture(node: Node): boolean {
 }
 
 /**
- * QMoE: stacks [experts, N, K · bits / 8] with a scale a row or a block of it, of the type of the node's input. Undefined for any other
+ * QMoE: stacks [experts, N, K · bits / 8] with one scale per row or per block of it, of the type of the node's input. Undefined for any other
  * form.
  */
 export function expertCodes(node: Node, slot: number, zeroSlot: number): Coded | undefined {

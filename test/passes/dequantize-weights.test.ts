@@ -40,9 +40,9 @@ const linear =
 describe('DequantizeLinear', () => {
   it.each<[string, Weight]>([
     ['one scale', linear('uint8', [], {})],
-    ['a scale a column', linear('int8', [N], { axis: int(1) })],
-    ['a scale a row', linear('uint8', [K], { axis: int(0) })],
-    ['a scale a row, counted from the end, without zeros', linear('int8', [K], { axis: int(-2) }, false)],
+    ['a scale per column', linear('int8', [N], { axis: int(1) })],
+    ['a scale per row', linear('uint8', [K], { axis: int(0) })],
+    ['a scale per row, counted from the end, without zeros', linear('int8', [K], { axis: int(-2) }, false)],
     ['blocks along the first axis, 4 bits', linear('uint4', [3, N], { axis: int(0), block_size: int(16) })],
     ['blocks along the first axis, signed', linear('int4', [3, N], { axis: int(0), block_size: int(16) })],
     ['blocks along the last axis', linear('uint8', [K, 2], { axis: int(1), block_size: int(5) })],
