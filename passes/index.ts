@@ -1,10 +1,12 @@
 /** Every pass of the product. The only list: commands, docs and tests read it. */
 import type { PassDescription } from '../src/onnx/rewrite/define-pass.js';
+import { dequantizeWeights } from './dequantize-weights.js';
 import { dropInitializerInputs } from './drop-initializer-inputs.js';
 import { dropNotes } from './drop-notes.js';
 import { expandAttention } from './expand-attention.js';
 import { expandFastGelu } from './expand-fast-gelu.js';
 import { expandFusedMatmul } from './expand-fused-matmul.js';
+import { expandMoe } from './expand-moe.js';
 import { expandRotary } from './expand-rotary.js';
 import { expandSkipNorm } from './expand-skip-norm.js';
 import { nestProjections } from './nest-projections.js';
@@ -18,6 +20,8 @@ import { unstackWeights } from './unstack-weights.js';
 
 export const PASSES: readonly PassDescription[] = [
   dropInitializerInputs,
+  dequantizeWeights,
+  expandMoe,
   unstackWeights,
   splitExperts,
   dropNotes,

@@ -15,8 +15,8 @@ import type { Embedding, Projection, Site } from '../src/analysis/projection.js'
 import { fail } from '../src/diagnostics.js';
 import { standardLookup } from '../src/emit/standard-lookup.js';
 import { int } from '../src/onnx/ir/attribute.js';
-import { DTYPES, type DType } from '../src/onnx/ir/dtype.js';
-import type { Graph, Node, Value } from '../src/onnx/ir/graph.js';
+import { DTYPES, type DType, dtypeOf } from '../src/onnx/ir/dtype.js';
+import { type Graph, intAttribute, type Node, type Value } from '../src/onnx/ir/graph.js';
 import { float16Bits } from '../src/onnx/ir/half.js';
 import { float32Scalar, int64s, reshaped, type Tensor, tensorOf } from '../src/onnx/ir/tensor.js';
 import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
@@ -198,7 +198,9 @@ function gather(rw: Rewriter, node: Node, parts: Parts, { name, table, lookup }:
 /** Element type of a table seen through the nodes in front of a Gather. */
 function typeOf(value: Value | undefined): DType | undefined {
   if (value === undefined) return undefined;
-  return value.initializer?.dtype ?? value.type?.dtype ?? typeOf(value.producer?.inputs[0]);
+  const { initializer, type, producer } = value;
+  const cast = producer?.op === 'Cast' ? dtypeOf(intAttribute(producer, 'to', 0)) : undefined;
+  return initializer?.dtype ?? type?.dtype ?? cast ?? typeOf(producer?.inputs[0]);
 }
 
 /** Y = alpha * (X . W) + bias; the last node makes the output of the old one. */

@@ -71,7 +71,10 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'the weights of the model are also graph inputs',
     remedy: 'give `initializerInputs` constant, or take them off the list of inputs',
   },
-  'already-quantized': { summary: 'the model is quantized already', remedy: 'start from the float export' },
+  'already-quantized': {
+    summary: 'the model is quantized already',
+    remedy: 'start from the float export, or set `dequantizeSource` to take its weights as float ones',
+  },
   'strict-skipped': {
     summary: 'a projection in scope stays float and `strict` is set',
     remedy: 'remove `strict` or narrow the scope',
@@ -196,6 +199,11 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'units of the plan are not done',
     remedy: 'run `matquant worker` until `matquant status` shows all units as done',
   },
+  queue: { summary: 'the queue cannot be used', remedy: 'check its address, and that the server is running' },
+  'queue-package': {
+    summary: 'a package that queues need is not installed',
+    remedy: 'run npm install bullmq ioredis for Redis, or npm install bullmq pg for PostgreSQL',
+  },
 };
 
 /** Codes of errors; `ERRORS` has a sentence and a remedy for each. */
@@ -265,7 +273,9 @@ export type ErrorCode =
   | 'hub-offline'
   | 'plan'
   | 'plan-version'
-  | 'plan-open';
+  | 'plan-open'
+  | 'queue'
+  | 'queue-package';
 
 /** Refusals: a projection or tensor stays as it is, and the report says why. */
 export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
@@ -285,7 +295,10 @@ export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
   'gemm-form': { summary: 'the Gemm is not a plain product: transA, alpha or beta', remedy: 'none' },
   'graph-output': { summary: 'a value inside the projection is a graph output', remedy: 'export without that output' },
   'product-form': { summary: 'the operator multiplies by a weight in a form that is not quantized', remedy: 'none' },
-  'already-quantized': { summary: 'the projection is quantized already', remedy: 'start from the float export' },
+  'already-quantized': {
+    summary: 'the projection is quantized already',
+    remedy: 'start from the float export, or set `dequantizeSource`',
+  },
   'no-gated-ffn': { summary: 'the product is not part of a gated feed-forward block', remedy: 'none' },
   'out-of-scope': { summary: 'the projection is outside the requested scope', remedy: 'widen `scope`' },
   'tied-head': { summary: 'the head shares its weight with the embedding', remedy: 'use `embeddingBits`' },

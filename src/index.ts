@@ -156,10 +156,15 @@ export {
   type Variables,
 } from './source/index.js';
 export type { TextAsked, TextInput, TextOptions } from './text/index.js';
-export type { Look } from './train/index.js';
+export type { HeldOutEvaluation } from './train/index.js';
 export {
+  type EmitInput,
+  type EmitResult,
+  emitPlan,
   type FailedUnit,
+  type JobEngine,
   type KindStatus,
+  type LostUnit,
   type MergePlanInput,
   mergePlan,
   type Plan,

@@ -12,6 +12,7 @@ export interface AttentionBlock {
   /** The softmax or the fused operator. */
   readonly core: Node;
   readonly q: Product | undefined;
+  /** Gives the values too, where `v` is undefined and no product of their own makes them. */
   readonly k: Product | undefined;
   readonly v: Product | undefined;
   /** One product that holds all three. */
@@ -109,12 +110,14 @@ function blockOf(flow: Flow, adapters: ReadonlySet<Product>, core: Node, operand
   const o = only(productsAhead(flow, operands.context), adapters);
   const isPacked = q !== undefined && ((q === k && q === v) || (operands.k === undefined && operands.v === undefined));
   if (isPacked) return { core, q: undefined, k: undefined, v: undefined, qkv: q, o };
-  const distinct = new Set([q, k, v]).size === 3;
+  // Global layers of Gemma 4 read their keys as values.
+  const keysAreValues = k !== undefined && k === v && q !== k;
+  const distinct = keysAreValues || new Set([q, k, v]).size === 3;
   return {
     core,
     q: distinct ? q : undefined,
     k: distinct ? k : undefined,
-    v: distinct ? v : undefined,
+    v: distinct && !keysAreValues ? v : undefined,
     qkv: undefined,
     o,
   };

@@ -66,6 +66,33 @@ export function findEmbedding(
   return { nodes, weight: asHead, vocabulary: rows, hidden: columns, head: relationOf(asHead, head) };
 }
 
+/** Rows that a table of tokens has at least: smaller ones are cheap, and may mean something else. */
+const FEWEST_ROWS = 64;
+
+/** The other tables that are looked up by what the embedding is looked up by. */
+export function findOtherTables(model: Model, flow: Flow, embedding: Embedding): readonly Embedding[] {
+  const fed = new Set(embedding.nodes.flatMap(({ inputs }) => [...inputsBehind(inputs[1])]));
+  return [...lookupsOf(model, flow)].flatMap(({ nodes, weight, rows, columns }) => {
+    const isOther = weight.source !== embedding.weight.source && !weight.transposed && rows >= FEWEST_ROWS;
+    const byTokens = nodes.every(({ inputs }) => [...inputsBehind(inputs[1])].some((value) => fed.has(value)));
+    if (!isOther || !byTokens) return [];
+    const asStored: Weight = { source: weight.source, tensor: weight.tensor, layout: 'NK' };
+    return [{ nodes, weight: asStored, vocabulary: rows, hidden: columns, head: 'none' as const }];
+  });
+}
+
+/** The graph inputs whose elements an index is made of; not those that only give its shape. */
+function inputsBehind(index: Value | undefined): ReadonlySet<Value> {
+  const seen = new Set<Value>(index === undefined ? [] : [index]);
+  for (const value of seen) {
+    const node = value.producer;
+    const passes =
+      node !== undefined && (isElementwise(node) || isCarrier(node) || isMover(node) || node.op === 'Where');
+    for (const input of passes ? node.inputs : []) if (input !== undefined) seen.add(input);
+  }
+  return new Set([...seen].filter(({ isInput, initializer }) => isInput && initializer === undefined));
+}
+
 function lookupsOf(model: Model, flow: Flow): Iterable<Lookup> {
   const lookups = new Map<Value, Lookup>();
   for (const node of nodesOf(model.graph)) {

@@ -78,6 +78,8 @@ export interface ModelAnalysis {
   readonly projections: readonly Projection[];
   readonly refusals: readonly Refusal[];
   readonly embedding: Embedding | undefined;
+  /** Other tables that are looked up by the token ids, such as the vectors for each layer of Gemma 3n and 4. They have no head. */
+  readonly tables: readonly Embedding[];
   readonly layers: number;
   /** 'silu', 'gelu-tanh' … of the gated blocks; undefined when none was found. */
   readonly activation: string | undefined;

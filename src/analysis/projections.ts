@@ -8,7 +8,7 @@ import { type AttentionBlock, findAttention } from './attention.js';
 import { constantOf } from './constants.js';
 import { type FfnBlock, findAdapters, findBlocks, sourceOf } from './ffn.js';
 import { analyseFlow, type Flow } from './flow.js';
-import { findEmbedding, findHeads } from './head.js';
+import { findEmbedding, findHeads, findOtherTables } from './head.js';
 import { isMover } from './operators.js';
 import type { Product, ProductWeight } from './products.js';
 import type { Embedding, ModelAnalysis, Projection, Refusal, Role, Site } from './projection.js';
@@ -37,6 +37,7 @@ export function analyse(model: Model): ModelAnalysis {
   return {
     ...report(flow, assignments, embedding),
     embedding,
+    tables: embedding === undefined ? [] : findOtherTables(model, flow, embedding),
     layers: layers.count,
     activation: blocks[0]?.activation,
   };

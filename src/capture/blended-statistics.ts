@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { type GroupStatistics, type Statistics, triangleIndex } from './statistics.js';
 
-/** The weight of the text for inputs of width `k`, from 0 to 1. */
-export type WeightOf = (k: number) => number;
+/** The weight of the text for inputs of width `k`, from 0 to 1, where a group saw `share` of its rows: an expert sees some of them. */
+export type WeightOf = (k: number, share: number) => number;
 
 /**
  * Statistics whose means are w · text + (1 - w) · random; their header is the text's with a digest of both. Inputs that are independent
@@ -12,8 +12,8 @@ export type WeightOf = (k: number) => number;
 export function blendStatistics(text: Statistics, random: Statistics | undefined, weightOf: WeightOf): Statistics {
   const load = async (group: string): Promise<GroupStatistics> => {
     const own = await text.load(group);
-    const weight = weightOf(own.k);
-    return weight >= 1 ? own : blend(own, (await random?.load(group)) ?? isotropic(own), weight);
+    const weight = weightOf(own.k, Math.min(1, own.tokens / text.header.tokens));
+    return weight >= 1 ? own : mixed(own, (await random?.load(group)) ?? isotropic(own), weight);
   };
   // Weights follow from the counts that the text's digest covers, so two digests name the blend.
   const digest = createHash('sha256').update(`${text.header.digest} ${random?.header.digest}`).digest('hex');
@@ -21,7 +21,7 @@ export function blendStatistics(text: Statistics, random: Statistics | undefined
 }
 
 /** Sums over as many rows as the text has. */
-function blend(text: GroupStatistics, random: GroupStatistics, weight: number): GroupStatistics {
+export function mixed(text: GroupStatistics, random: GroupStatistics, weight: number): GroupStatistics {
   const share = ((1 - weight) * text.tokens) / random.tokens;
   const mix = (own: Float64Array, other: Float64Array): Float64Array =>
     own.map((value, at) => weight * value + share * (other[at] as number));
@@ -29,7 +29,7 @@ function blend(text: GroupStatistics, random: GroupStatistics, weight: number): 
 }
 
 /** As many rows with the mean square of all elements on the diagonal. */
-function isotropic({ gram, sum, k, ...rest }: GroupStatistics): GroupStatistics {
+export function isotropic({ gram, sum, k, ...rest }: GroupStatistics): GroupStatistics {
   const diagonal = Array.from({ length: k }, (_, at) => triangleIndex(k, at, at));
   const mean = diagonal.reduce((total, at) => total + (gram[at] as number), 0) / k;
   const own = new Float64Array(gram.length);

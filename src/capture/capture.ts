@@ -1,4 +1,5 @@
 /** The capture pass: one run of the float model over the calibration text, segment by segment, for the statistics of its inputs. */
+import { createHash } from 'node:crypto';
 import type { ModelAnalysis } from '../analysis/projection.js';
 import type { Segment } from '../analysis/segments.js';
 import { isRuntimeFailure } from '../diagnostics.js';
@@ -22,6 +23,8 @@ import { findStatistics, StatisticsFolder } from './statistics-files.js';
 export interface CaptureOptions extends RunnerOptions {
   /** Where the statistics are kept, and found again; without it they stay in memory. */
   readonly folder?: string;
+  /** Digest of the model that makes the vectors of tokens, for a decoder that takes vectors. */
+  readonly vectors?: string;
   /** Digest of the model, when it is known already. */
   readonly modelDigest?: string;
   /** Told of statistics that are there but damaged. */
@@ -38,15 +41,21 @@ export interface CaptureProgress {
   readonly secondsLeft: number | undefined;
 }
 
+/** Of token ids, and of what makes vectors of them where the decoder takes vectors. */
+function digestOfText(windows: readonly Window[], vectors: string | undefined): string {
+  const ids = digestOfWindows(windows);
+  return vectors === undefined ? ids : createHash('sha256').update(`${ids} ${vectors}`).digest('hex');
+}
+
 /** What names the statistics of windows, before they are captured. */
 export const headerOfWindows = (
   model: string,
   windows: readonly Window[],
-  { firstWeight = 1, inFloat64 = false }: Pick<CaptureOptions, 'firstWeight' | 'inFloat64'> = {},
+  { firstWeight = 1, inFloat64 = false, vectors }: Pick<CaptureOptions, 'firstWeight' | 'inFloat64' | 'vectors'> = {},
 ): StatisticsHeader =>
   headerOf({
     model,
-    text: digestOfWindows(windows),
+    text: digestOfText(windows, vectors),
     windows: windows.length,
     tokens: windows.reduce((total, window) => total + window.length, 0),
     firstWeight,

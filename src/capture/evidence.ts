@@ -27,10 +27,10 @@ const RANDOM = 4;
  */
 const RICHNESS = 16;
 /**
- * Tokens for each context up to which a text repeats itself as text does: 200,000 tokens of stories have 2. Beyond, the few activations of
- * what is repeated are far more frequent than in any other text.
+ * Where Heaps' law leaves less than this share of the contexts, the text is unlike text, and each context counts less: .66 of 500 tokens
+ * of stories, .013 of random characters.
  */
-const REPETITION = 4;
+const UNLIKE_TEXT = 0.25;
 /** A vocabulary that is this much used is not the limit. */
 const VOCABULARY_SHARE = 0.25;
 
@@ -67,20 +67,13 @@ export const isEnough = (counts: TextCounts, k: number, vocabulary: number): boo
 
 /**
  * The weight of what was measured on text beside what was measured without: n / (n + m) for n contexts and m = 4 K, and 1 where the text
- * is enough, so that then nothing else counts. What is unlike text counts less: a context by the share of the ids that text with so many
- * contexts has, and by the share of the repetitions.
+ * is enough, so that then nothing else counts.
  */
-export function textWeight(
-  counts: TextCounts,
-  k: number,
-  vocabulary: number,
-  tokens: number = counts.contexts,
-): number {
+export function textWeight(counts: TextCounts, k: number, vocabulary: number): number {
   if (isEnough(counts, k, vocabulary)) return 1;
   if (counts.contexts === 0) return 0;
   const counted = countedContexts(counts, vocabulary);
-  const richness = Math.sqrt(counted / counts.contexts);
-  const novelty = Math.min(1, (REPETITION * counts.contexts) / tokens);
-  const contexts = (counted * richness * novelty) / k;
+  const likeness = Math.min(1, counted / counts.contexts / UNLIKE_TEXT);
+  const contexts = (counted * likeness) / k;
   return contexts / (contexts + RANDOM);
 }

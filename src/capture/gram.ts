@@ -33,6 +33,8 @@ export interface GramOutputs {
   readonly height: number;
   /** [1, K]. */
   readonly sum: string;
+  /** [2]: number of rows and K; undefined where rows have weights. */
+  readonly rows: string | undefined;
   /** Input X_float [rows, K] and output Xᵀ(X_float - X) [K, K]. */
   readonly change: { readonly input: string; readonly output: string } | undefined;
 }
@@ -73,7 +75,9 @@ export function addGram(rewriter: Rewriter, { group, input, k, change, rowScale,
   // Scaled twice in all, so that a row counts with its weight here as in the Gram matrix. Rows that routing chose are not those
   // of the batch, and only a plain sum fits them.
   const sum = expose(weighted ? gemm(rowScale, rows) : columnSums());
-  return { group, k, bands, height, sum, change: change ? addChange() : undefined };
+  const count = weighted ? undefined : add('Shape', [rows]);
+  if (count !== undefined) rewriter.addOutput(graph, count, { dtype: 'int64', shape: [2] });
+  return { group, k, bands, height, sum, rows: count?.name, change: change ? addChange() : undefined };
 
   function columnSums(): Value {
     const hasAxesInput = (rewriter.model.opsets.get('') ?? 1) >= 13;
@@ -111,13 +115,13 @@ export class GramAccumulator {
     this.#change = names.change === undefined ? undefined : new Float64Array(names.k * names.k);
   }
 
-  /** Adds the outputs of one batch whose rows weigh `tokens` together. */
+  /** Adds the outputs of one batch whose rows weigh `tokens` together, where the graph does not count those that routing chose. */
   add(outputs: Outputs, tokens: number): void {
-    const { bands, height, sum, change } = this.#names;
+    const { bands, height, sum, rows, change } = this.#names;
     bands.forEach((name, band) => this.#addBand(numbersOf(outputs, name), band * height));
     addTo(this.#sum, numbersOf(outputs, sum));
     if (change !== undefined && this.#change !== undefined) addTo(this.#change, numbersOf(outputs, change.output));
-    this.#tokens += tokens;
+    this.#tokens += rows === undefined ? tokens : Number(outputs[rows]?.data[0]);
   }
 
   /** The sums. Where no row ever came, as for an expert that routing never chose, every input counts alike: H = I. */
@@ -125,7 +129,7 @@ export class GramAccumulator {
     const { group, k } = this.#names;
     const diagonal = Array.from({ length: k }, (_, at) => triangleIndex(k, at, at));
     if (diagonal.every((at) => this.#gram[at] === 0)) for (const at of diagonal) this.#gram[at] = 1;
-    const statistics = { group, k, tokens: this.#tokens, gram: this.#gram, sum: this.#sum };
+    const statistics = { group, k, tokens: Math.max(1, this.#tokens), gram: this.#gram, sum: this.#sum };
     return this.#change === undefined ? statistics : { ...statistics, change: this.#change };
   }
 

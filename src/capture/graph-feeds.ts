@@ -12,6 +12,7 @@ import type { DecoderHints } from '../runtime/hints.js';
 import { type Port, rolesOf, type Understood } from '../runtime/input-roles.js';
 import { valueFor } from '../runtime/input-values.js';
 import { type HostTensor, zeros } from '../runtime/runtime.js';
+import { openEmbedding, type TokenEmbedding } from '../runtime/token-embedding.js';
 import type { Batch } from '../text/index.js';
 import type { Edge } from './segment-model.js';
 
@@ -29,6 +30,7 @@ export class GraphFeeder {
   readonly #analysis: ModelAnalysis;
   readonly #hints: DecoderHints;
   #roles: ReadonlyMap<string, Understood> | undefined;
+  #embedding: Promise<TokenEmbedding> | undefined;
 
   constructor(model: Model, analysis: ModelAnalysis, hints: DecoderHints = {}) {
     this.#model = model;
@@ -36,14 +38,32 @@ export class GraphFeeder {
     this.#hints = hints;
   }
 
-  /** Tensors for some of the model's inputs. */
+  /** Tensors for some of the model's inputs, with vectors from the embedding model where there is one. */
+  async read(edges: readonly Edge[], batch: Batch): Promise<Record<string, HostTensor>> {
+    const feeds = this.feeds(edges, batch);
+    for (const { name, value, dtype } of this.#hints.embedding === undefined ? [] : edges) {
+      if (this.#roleOf(value).role !== 'vectors') continue;
+      this.#embedding ??= openEmbedding(this.#hints.embedding as string);
+      const embedding = await this.#embedding;
+      if (embedding.makes(portOf(value))) feeds[name] = await embedding.vectors(portOf(value), dtype, batch);
+    }
+    return feeds;
+  }
+
+  /** Ends the use of the embedding model. */
+  async close(): Promise<void> {
+    const embedding = this.#embedding;
+    this.#embedding = undefined;
+    await (await embedding)?.close();
+  }
+
+  /** Tensors for some of the model's inputs; vectors are made of the token ids alone. */
   feeds(edges: readonly Edge[], batch: Batch): Record<string, HostTensor> {
     return Object.fromEntries(edges.map((edge) => [edge.name, this.#feed(edge, batch)]));
   }
 
   #feed({ value, dtype }: Edge, batch: Batch): HostTensor {
-    this.#roles ??= graphRoles(this.#model);
-    const understood = this.#roles.get(value.name) ?? { problem: 'there is no way to feed this input' };
+    const understood = this.#roleOf(value);
     if (understood.role === undefined) return fail('unsupported-model', value.name, understood.problem);
     const { role } = understood;
     const texts = { ...batch, past: 0, keep: 1, window: this.#hints.window };
@@ -52,6 +72,11 @@ export class GraphFeeder {
         ? zeros(dtype, this.#cacheShape(value, understood.output, batch))
         : valueFor(portOf(value), role, dtype, texts);
     return tensor ?? fail('unsupported-model', value.name, `there is no way to feed the input of type ${dtype}`);
+  }
+
+  #roleOf({ name }: Value): Understood {
+    this.#roles ??= graphRoles(this.#model);
+    return this.#roles.get(name) ?? { problem: 'there is no way to feed this input' };
   }
 
   /** The shape of an empty cache: [windows, heads, length, width], or as its own dimensions say. */

@@ -56,7 +56,8 @@ const SLACK = 1.1;
 /** The segments of a model that give every group's input. */
 export function planCapture(model: Model, analysis: ModelAnalysis, options: PlanOptions = {}): Plan {
   const anchors = new Map<Node, number>();
-  for (const node of analysis.embedding?.nodes ?? []) anchors.set(node, -1);
+  for (const table of [analysis.embedding, ...analysis.tables])
+    for (const node of table?.nodes ?? []) anchors.set(node, -1);
   for (const { sites, layer, role } of analysis.projections) {
     for (const { node } of sites) anchors.set(node, role === 'head' ? analysis.layers : layer);
   }

@@ -8,21 +8,28 @@ import { join } from 'node:path';
 import { fixedShapeOf } from '../analysis/fixed-shape.js';
 import type { ModelAnalysis, Projection } from '../analysis/projection.js';
 import type { Segment } from '../analysis/segments.js';
-import { CompilerError, fail } from '../diagnostics.js';
+import { fail } from '../diagnostics.js';
 import type { Machine } from '../files/machine.js';
 import { temporaryFolder } from '../files/temporary.js';
-import type { Model, Value } from '../onnx/ir/graph.js';
-import type { Tensor } from '../onnx/ir/tensor.js';
+import type { Model } from '../onnx/ir/graph.js';
 import type { DecoderHints } from '../runtime/hints.js';
-import { type Feeds, floats, type HostTensor, type Outputs, type Runtime, type Session } from '../runtime/runtime.js';
+import type { Feeds, Outputs, Runtime, Session } from '../runtime/runtime.js';
 import { type Batch, batchesOf, rowScaleOf, type Window, weightOf } from '../text/index.js';
-import { denseTensor } from './dense-tensor.js';
 import { GramAccumulator, type StreamStatistics } from './gram.js';
 import { GraphFeeder } from './graph-feeds.js';
 import { type Group, type Plan, type PlanOptions, planCapture } from './groups.js';
+import { floatsOf, openSegment } from './open-segment.js';
 import { roundStatistics } from './round-statistics.js';
 import { SegmentFiles } from './segment-files.js';
-import { buildSegmentModel, type Edge, type SegmentModel } from './segment-model.js';
+import { buildSegmentModel, type SegmentModel } from './segment-model.js';
+import {
+  floatFeeds,
+  type ModelRequest,
+  modelRequest,
+  pick,
+  type RunRequest,
+  referenceRequest,
+} from './segment-request.js';
 import { ActivationStore, MemoryBudget } from './spill.js';
 import { LiveStream, type Stream } from './stream.js';
 
@@ -40,26 +47,6 @@ export interface RunnerOptions extends PlanOptions {
   /** Facts about the caches that the graph leaves open. */
   readonly hints?: DecoderHints;
   readonly signal?: AbortSignal;
-}
-
-/** Ŵ [N, K] row-major in place of a projection's weight; undefined keeps the weight. */
-export type Override = (projection: Projection) => Float32Array | undefined;
-
-export interface RunRequest {
-  /** Groups to collect statistics for; default all of the segment. */
-  readonly groups?: readonly string[];
-  /** Weights to use instead of the model's. */
-  readonly override?: Override;
-  /** Carry the stream over this segment; default true. Without, the segment can be run again. */
-  readonly advance?: boolean;
-  /**
-   * The float stream at the same segment: also collects Xᵀ(X_float - X). It runs with the model's own weights and goes on when this
-   * stream does.
-   */
-  readonly reference?: Stream;
-  /** Values of the segment to hand out, batch by batch. */
-  readonly extra?: readonly Value[];
-  readonly onBatch?: (batch: Batch, extra: ReadonlyMap<Value, HostTensor>) => void;
 }
 
 const DEFAULT_MEMORY = 2 ** 30;
@@ -125,6 +112,7 @@ export class SegmentRunner {
 
   /** Removes the temporary folder with everything in it. */
   close(): void {
+    this.#feeder.close().catch(() => undefined);
     this.#files?.files.close();
     this.#files = undefined;
     rmSync(this.#folder, { recursive: true, force: true });
@@ -138,10 +126,18 @@ export class SegmentRunner {
       throw new Error('the streams are at different segments');
     const pair: Opened[] = [];
     try {
-      const main = await this.#open(segment, stream as LiveStream, this.#request(segment, request));
+      const main = await this.#open(
+        segment,
+        stream as LiveStream,
+        modelRequest(this.groupsIn(segment), this.projectionsIn(segment), request),
+      );
       pair.push(main);
       if (reference === undefined) return await this.#runBatches(segment, main, undefined, request);
-      const side = await this.#open(segment, reference as LiveStream, this.#referenceRequest(segment, request));
+      const side = await this.#open(
+        segment,
+        reference as LiveStream,
+        referenceRequest(this.groupsIn(segment), request),
+      );
       pair.push(side);
       return await this.#runBatches(segment, main, side, request);
     } finally {
@@ -176,14 +172,11 @@ export class SegmentRunner {
   }
 
   async #runOne({ session, model, stream }: Opened, batch: Batch, more: Feeds): Promise<Outputs> {
-    const feeds = { ...this.#feeder.feeds(model.graphInputs, batch), ...more };
+    const feeds = { ...(await this.#feeder.read(model.graphInputs, batch)), ...more };
     for (const { name, value } of model.liveIn) feeds[name] = await stream.read(value, batch);
     if (model.rowScale !== undefined) {
       const scale = rowScaleOf(batch, this.#firstWeight);
-      const dims = [scale.length, 1];
-      feeds[model.rowScale] = this.#inFloat64
-        ? { dtype: 'float64', dims, data: Float64Array.from(scale) }
-        : floats(scale, dims);
+      feeds[model.rowScale] = floatsOf(scale, [scale.length, 1], this.#inFloat64);
     }
     return session.run(feeds);
   }
@@ -206,10 +199,7 @@ export class SegmentRunner {
     });
     const path = this.#filesOf(segment).write(model.model);
     const threads = this.#options.machine?.threads;
-    const options = threads === undefined ? {} : { threads };
-    const session = this.#inFloat64
-      ? await this.#runtime.open(path, { ...options, optimization: 'basic' }).catch(refuseFloat64)
-      : await this.#runtime.open(path, options);
+    const session = await openSegment(this.#runtime, path, { threads, inFloat64: this.#inFloat64 });
     return { session, model, stream };
   }
 
@@ -221,57 +211,4 @@ export class SegmentRunner {
     }
     return this.#files.files;
   }
-
-  #request(segment: Segment, request: RunRequest): ModelRequest {
-    const asked = this.groupsIn(segment).filter((group) => request.groups?.includes(group.id) ?? true);
-    const change = request.reference !== undefined;
-    const replaced = new Map<Value, Tensor>();
-    for (const projection of request.override === undefined ? [] : this.projectionsIn(segment)) {
-      const data = request.override?.(projection);
-      if (data !== undefined) replaced.set(projection.weight.source, denseTensor(projection, data));
-    }
-    return {
-      grams: asked.map((group) => ({ group: group.id, input: group.input, k: group.k, change })),
-      extra: request.extra ?? [],
-      carry: request.advance !== false,
-      replaced,
-    };
-  }
-
-  /** The float side: the inputs of the groups as they are. */
-  #referenceRequest(segment: Segment, request: RunRequest): ModelRequest {
-    const { override: _, ...own } = request;
-    const { grams } = this.#request(segment, own);
-    return { grams: [], extra: grams.map((gram) => gram.input), carry: request.advance !== false, replaced: new Map() };
-  }
-}
-
-/**
- * An operator without a float64 kernel is found when the session is made. Basic optimizations only: beyond them ONNX Runtime 1.30 fuses
- * nodes into operators, such as QuickGelu, that it has no float64 kernel for.
- */
-function refuseFloat64(error: unknown): never {
-  if (!(error instanceof CompilerError)) throw error;
-  return fail('capture-float64', 'capture', `The model cannot be captured in float64: ${error.message}`);
-}
-
-type ModelRequest = Pick<Parameters<typeof buildSegmentModel>[1], 'grams' | 'extra' | 'carry' | 'replaced'>;
-
-function pick(edges: readonly Edge[], outputs: Outputs): ReadonlyMap<Value, HostTensor> {
-  return new Map(
-    edges.map(({ name, value }) => [
-      value,
-      outputs[name] ?? fail('runtime-failed', name, 'the runtime left an output out'),
-    ]),
-  );
-}
-
-/** X_float of the reference run, as rows. */
-function floatFeeds(model: SegmentModel, seen: ReadonlyMap<Value, HostTensor>): Feeds {
-  return Object.fromEntries(
-    model.grams.map(({ k, change, value }) => {
-      const { dtype, data } = seen.get(value) as HostTensor;
-      return [change?.input ?? '', { dtype, data, dims: [data.length / k, k] }];
-    }),
-  );
 }

@@ -39,9 +39,10 @@ const POSITIONALS: ReadonlySet<string> = new Set(['model', 'set', 'folder', 'pla
 const NAMED: ReadonlySet<string> = new Set(
   (
     'name recipe preset overwrite text tokenizer ids bos statistics threads seed work workDir window windows tokens skip limit ' +
-    'standalone strict bits block scope attentionBits embeddingBits floatStorage compute target initializerInputs steps minutes prefix ' +
+    'standalone strict bits block scope attentionBits embeddingBits floatStorage compute target initializerInputs dequantizeSource steps minutes prefix ' +
     'method methods shape per maxKl maxNllIncrease minTop1 maxSize bitsFile saveBits original score kept slice format ' +
-    'from file run junit goal search measure thresholds budget unclear sarif summary annotate speed markdown provenance shards unit once retry'
+    'from file run junit goal search measure thresholds budget unclear sarif summary annotate speed markdown provenance shards unit once retry for ' +
+    'workers image claim queue'
   ).split(' '),
 );
 

@@ -7,6 +7,7 @@ import { appendCommand } from './commands/append.js';
 import { captureCommand } from './commands/capture.js';
 import { compareCommand } from './commands/compare.js';
 import { compileCommand } from './commands/compile.js';
+import { emitCommand } from './commands/emit.js';
 import { evalCommand } from './commands/eval.js';
 import { explainCommand } from './commands/explain.js';
 import { inspectCommand } from './commands/inspect.js';
@@ -33,6 +34,11 @@ export const program: Program = {
     inspectCommand,
     captureCommand,
     compileCommand,
+    planCommand,
+    workerCommand,
+    statusCommand,
+    mergeCommand,
+    emitCommand,
     lambdaCommand,
     sliceCommand,
     mixCommand,
@@ -44,9 +50,5 @@ export const program: Program = {
     reportCommand,
     passesCommand,
     explainCommand,
-    planCommand,
-    workerCommand,
-    statusCommand,
-    mergeCommand,
   ],
 };

@@ -12,7 +12,7 @@ import {
   readRecipe,
   TARGET_NAMES,
 } from '../recipe/index.js';
-import type { Flag, Values } from './command.js';
+import type { Flag, OptionSpec, Values } from './command.js';
 import { bitsOrPairs, byteCount, decimalNumber, given, numberList, wholeNumber } from './values.js';
 
 type RecipeFlags = Readonly<
@@ -37,7 +37,7 @@ type RecipeFlags = Readonly<
     | 'minutes',
     Flag
   >
->;
+> & { readonly 'dequantize-source': OptionSpec & { readonly type: 'boolean' } };
 
 export const recipeFlags: RecipeFlags = {
   preset: {
@@ -72,6 +72,11 @@ export const recipeFlags: RecipeFlags = {
     type: 'string',
     choices: ['keep', 'constant'],
     describe: help('initializerInputs'),
+    group: 'Recipe:',
+  },
+  'dequantize-source': {
+    type: 'boolean',
+    describe: help('dequantizeSource'),
     group: 'Recipe:',
   },
   target: {
@@ -182,6 +187,7 @@ function fieldsOf(values: Values<RecipeFlags>): object {
     ...given('compute', values.compute, String),
     ...given('capture', values.capture, String),
     ...given('initializerInputs', values['initializer-inputs'], String),
+    ...(values['dequantize-source'] && { dequantizeSource: true }),
     ...given('target', values.target, String),
     ...given('tokens', values.tokens, (text) => wholeNumber('--tokens', text)),
     ...given('window', values.window, (text) => wholeNumber('--window', text)),

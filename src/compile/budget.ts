@@ -37,9 +37,7 @@ const HALVED_FROM = 1024;
 
 /** The constants of a model, each range of bytes once, by part. */
 export function constantsOf({ model, analysis }: Source): ReadonlyMap<Tensor, Part> {
-  const parts = new Map<object, Part>();
-  for (const { role, weight } of analysis.projections) parts.set(weight.tensor.storage, partOf(role));
-  if (analysis.embedding !== undefined) parts.set(analysis.embedding.weight.tensor.storage, 'embedding');
+  const parts = partsOf(analysis);
   const found = new Map<object, Tensor>();
   const add = (tensor: Tensor): unknown => found.set(tensor.storage, tensor);
   for (const graph of graphsOf(model.graph))
@@ -47,6 +45,13 @@ export function constantsOf({ model, analysis }: Source): ReadonlyMap<Tensor, Pa
   for (const node of nodesOf(model.graph))
     for (const attribute of node.attributes.values()) if (attribute.kind === 'tensor') add(attribute.value);
   return new Map([...found].map(([storage, tensor]) => [tensor, parts.get(storage) ?? 'other']));
+}
+
+/** Parts by the storage of what is known. */
+function partsOf({ projections, embedding, tables }: Source['analysis']): ReadonlyMap<object, Part> {
+  const known = projections.map(({ role, weight }) => [weight.tensor.storage, partOf(role)] as const);
+  const looked = [embedding, ...tables].flatMap((table) => table ?? []);
+  return new Map([...known, ...looked.map(({ weight }) => [weight.tensor.storage, 'embedding'] as const)]);
 }
 
 function partOf(role: string): Part {
@@ -70,7 +75,7 @@ export function compiledBudget(source: Source, recipe: Recipe, bits: Bits): Budg
   for (const place of allPlaces(layout)) sum[partOf(place.role)] += storedBytes(layout, place, bits, false);
   const width = tableBits(recipe);
   const tables = width === undefined ? [] : tokenTablesOf(source.analysis);
-  for (const table of tables) sum[table.name] += tableBytes(table, width as TableBits, recipe);
+  for (const table of tables) sum[table.part] += tableBytes(table, width as TableBits, recipe);
   const replaced = replacedBy(source, recipe);
   for (const [tensor, part] of constantsOf(source)) {
     if (!replaced.has(tensor.storage)) sum[part] += tensor.byteLength / (isHalved(tensor, part, recipe) ? 2 : 1);
@@ -83,8 +88,12 @@ function replacedBy({ analysis, chosen }: Source, recipe: Recipe): ReadonlySet<o
   const isQuantized = quantizesTables(recipe);
   const sharesHead = recipe.shareTiedHead && analysis.embedding?.head === 'copy';
   const heads = analysis.projections.filter(({ role }) => role === 'head' && (isQuantized || sharesHead));
-  const embedding = isQuantized && analysis.embedding !== undefined ? [analysis.embedding] : [];
-  const readers = [...chosen.map(({ projection }) => projection), ...heads, ...embedding];
+  const embeddings = [analysis.embedding, ...analysis.tables].filter((table) => isQuantized && table !== undefined);
+  const readers = [
+    ...chosen.map(({ projection }) => projection),
+    ...heads,
+    ...embeddings.flatMap((each) => each ?? []),
+  ];
   return new Set(readers.map(({ weight }) => weight.tensor.storage));
 }
 

@@ -66,6 +66,8 @@ export interface InspectResult {
   readonly activation: string | null;
   /** Token embedding and head; null if none was found. */
   readonly embedding: { readonly vocabulary: number; readonly hidden: number; readonly head: string } | null;
+  /** Other tables that are looked up by token ids, such as the vectors for each layer of Gemma 3n: `embeddingBits` is for them too. */
+  readonly tables: readonly { readonly at: string; readonly vocabulary: number; readonly hidden: number }[];
   /** Passes that changed the graph when it was read, with the number of changes. */
   readonly passes: readonly { readonly name: string; readonly changes: number }[];
   readonly projections: readonly InspectedProjection[];
@@ -117,9 +119,10 @@ export async function inspect(input: InspectInput, context: Context = silentCont
             hidden: analysis.embedding.hidden,
             head: analysis.embedding.head,
           },
+    tables: analysis.tables.map(({ weight, vocabulary, hidden }) => ({ at: weight.source.name, vocabulary, hidden })),
     passes: source.rewrites.flatMap(({ name, changes: { length } }) => (length > 0 ? [{ name, changes: length }] : [])),
     projections: rows(source),
-    inputs: inspectInputs(model),
+    inputs: inspectInputs(model, source.path),
     problems: feedProblems(model),
     understood: UNDERSTOOD,
     floatBytes: totalOf(budget),

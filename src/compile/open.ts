@@ -11,6 +11,7 @@ import {
   requireFfn,
   requireFinite,
   type Source,
+  wasQuantized,
   watchModel,
 } from '../source/index.js';
 import { Clock } from './clock.js';
@@ -35,6 +36,10 @@ export function open(asked: Asked, inputs: InputWatch, context: Context): Job {
   requireTarget(source, recipe, context, !options.standalone);
   requireFfn(source);
   requireFeedable(source);
+  if (wasQuantized(source))
+    context.log.warn(
+      'The source is quantized. Its weights are taken as float ones, and figures compare with it: they do not hold what it lost itself.',
+    );
   if (options.strict) requireComplete(source, recipe);
   requireMemory(source, recipe, machine.memoryBytes);
   requireFinite(source, context);

@@ -14,6 +14,7 @@ import {
   writeSetManifest,
 } from '../set/index.js';
 import type { Measured, TableReport } from '../solve/index.js';
+import { wasQuantized } from '../source/index.js';
 import { textFiles } from '../text/index.js';
 import type { Probe } from './check-set.js';
 import type { CompileResult } from './compile-options.js';
@@ -62,7 +63,7 @@ export async function seal(folder: string, job: Job, { set }: Written, sealing: 
     const { quality } = sealing;
     const runtimes = oldestRuntimes(recipe, { half: computesHalf(job.source) });
     const provenance = {
-      ...provenanceOf(sealing),
+      ...provenanceOf(sealing, job),
       ...(await kernelFacts()),
       runtimes,
       ...(await textOf(job, sealing.measured)),
@@ -112,7 +113,11 @@ export function resultOf(folder: string, job: Job, { models }: Written, sealing:
   };
 }
 
-const provenanceOf = ({ measured, facts: { distilled } }: Sealing): Readonly<Record<string, unknown>> => ({
+const provenanceOf = (
+  { measured, facts: { distilled } }: Sealing,
+  { source }: Job,
+): Readonly<Record<string, unknown>> => ({
+  ...(wasQuantized(source) && { source: 'quantized: weights were made float, and figures do not hold their own loss' }),
   calibrationTokens: measured.tokens,
   ...(measured.evidence !== undefined && { calibration: measured.evidence }),
   ...(measured.statistics !== undefined && { statistics: measured.statistics.header.digest }),

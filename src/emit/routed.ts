@@ -2,6 +2,7 @@
  * Values that may have no rows: what routing takes out of a batch for one expert. ONNX Runtime up to 1.30 gives sums of such
  * values the shape of their input, so block sums of them are products with a matrix of ones.
  */
+import { constantOf } from '../analysis/constants.js';
 import { type Model, type Node, nodesOf, type Value } from '../onnx/ir/graph.js';
 
 /** Operators whose output has as many rows as the data says. */
@@ -57,8 +58,9 @@ function sourcesOf(node: Node | undefined): readonly (Value | undefined)[] {
   return isProduct ? [node.inputs[0]] : node.inputs;
 }
 
-/** A look-up along the first axis replaces the rows. */
+/** A look-up along the first axis replaces the rows; by one number it drops the axis, and the next one has the rows. */
 function isRowIndex(node: Node): boolean {
   const axis = node.attributes.get('axis');
-  return node.op === 'Gather' && (axis?.kind !== 'int' || axis.value === 0n);
+  const isOne = constantOf(node.inputs[1])?.shape.length === 0;
+  return node.op === 'Gather' && !isOne && (axis?.kind !== 'int' || axis.value === 0n);
 }

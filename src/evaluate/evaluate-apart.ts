@@ -5,7 +5,7 @@
 import { requireIdsBelow } from '../text/index.js';
 import { finished, type GroupSettings, type GroupSums, type Opened, openModel } from './evaluate-group.js';
 import type { CandidateSums, ModelSums } from './evaluate-result.js';
-import { type Logits, logitsFor } from './logits.js';
+import { copyLogits, logitsFor } from './logits.js';
 import { type CandidateScore, type ReferenceScore, scoreCandidate, scoreReference, type WindowScore } from './score.js';
 
 /** Scores the reference over all windows, then one candidate after another. */
@@ -17,7 +17,7 @@ export async function evaluateApart(
   const kept: ReferenceScore[] = [];
   const reference = await withModel<WindowScore>(referencePath, settings, async ({ decoder, path, scores }) => {
     for (const ids of settings.windows) {
-      const logits = copied(await logitsFor(decoder, ids));
+      const logits = copyLogits(await logitsFor(decoder, ids));
       const score = await scoreReference(settings.pool, logits, ids, path);
       kept.push(score);
       scores.push({ nll: score.nll, positions: score.positions });
@@ -51,10 +51,4 @@ async function withModel<S extends WindowScore>(
   } finally {
     await model.decoder.session.close();
   }
-}
-
-/** Rows that do not hang on the runtime's memory. */
-function copied({ positions, vocabulary, row }: Logits): Logits {
-  const rows = Array.from({ length: positions }, (_, position) => row(position).slice());
-  return { positions, vocabulary, row: (position) => rows[position] as Float32Array };
 }

@@ -84,7 +84,7 @@ async function evaluateInputs(
   const reference = importModel(options.reference);
   watchModel(inputs, reference);
   if (!('ids' in options.text)) requireText(reference, options.reference);
-  if (takesVectors(reference))
+  if (takesVectors(reference, options.reference))
     context.log.warn(
       'The models have no embedding and are fed with random vectors: KL and top-1 compare them, but NLL and perplexity have no meaning.',
     );

@@ -28,7 +28,7 @@ export { type EvalInput, type EvalOptions, type EvalResult, evaluate } from './e
 export { type EvaluateTasksInput, type EvaluateTasksOptions, evaluateTasks, type TaskScore } from './evaluate-tasks.js';
 export type { CandidateResult, ModelResult } from './evaluate-types.js';
 export type { Interval } from './intervals.js';
-export { type Logits, logitsFor, logitsOf } from './logits.js';
+export { copyLogits, type Logits, logitsFor, logitsOf } from './logits.js';
 export { referenceOf } from './reference.js';
 export type { PrecisionChange, SameAs, SameResult, SetDifference } from './same/index.js';
 export { type CandidateScore, type ReferenceScore, scoreCandidate, scoreReference } from './score.js';

@@ -34,3 +34,15 @@ export async function logitsFor(decoder: Decoder, ids: ArrayLike<number>): Promi
   const outputs = await session.run(promptFeeds(decoder, ids), [logits.name]);
   return logitsOf(outputs[logits.name] as HostTensor, session.at, batch);
 }
+
+/** The same numbers in memory of their own: outputs of a session may live in memory that the next run takes. */
+export function copyLogits(logits: Logits): Logits {
+  const { positions, vocabulary } = logits;
+  const data = new Float32Array(positions * vocabulary);
+  for (let position = 0; position < positions; position++) data.set(logits.row(position), position * vocabulary);
+  return {
+    positions,
+    vocabulary,
+    row: (position) => data.subarray(position * vocabulary, (position + 1) * vocabulary),
+  };
+}

@@ -50,7 +50,7 @@ export async function openMeter(open: OpenTemplate, request: MeterRequest, conte
   const tensors = new SetTensors(open.set.manifest.data, open.set.dataPath);
   const reader: SetReader = { layout, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) };
   const graph = elasticGraph(open.template, reader);
-  if (!('ids' in request.text)) requireText(graph.model, open.set.path);
+  if (!('ids' in request.text)) requireText(graph.model, request.original ?? open.set.path);
   const machine = machineOf(request);
   const { threads } = machine;
   const pool = new KernelPool(threads);

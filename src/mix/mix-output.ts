@@ -1,5 +1,4 @@
 /** Writes a mix: one more graph on its set, a compact copy elsewhere, or a self-contained model. */
-import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fail } from '../diagnostics.js';
 import { digestOfWhole } from '../files/range-digests.js';
@@ -8,6 +7,7 @@ import { bitsPerWeight, prefixRead } from '../quant/layout-use.js';
 import {
   compact,
   copyCompact,
+  fileOf,
   isSameFolder,
   metadataOf,
   type OpenTemplate,
@@ -72,5 +72,3 @@ function writeCompact(open: OpenTemplate, selection: Selection, output: string):
   });
   return [fileOf(output), fileOf(data)];
 }
-
-const fileOf = (path: string): WrittenFile => ({ path, bytes: statSync(path).size });

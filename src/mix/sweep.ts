@@ -1,4 +1,5 @@
 /** The front of size against quality: uniform precisions, named shapes and searched mixes of a set, scored on text of their own. */
+
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fail } from '../diagnostics.js';

@@ -4,6 +4,8 @@
  */
 import { z } from 'zod';
 import * as field from './fields.js';
+import { AVERAGE, BITS, goal, METHODS, search } from './mix-fields.js';
+import { sameAs, thresholds } from './verify-fields.js';
 
 const { path, paths, whole, flag } = field;
 
@@ -13,78 +15,7 @@ const run = { ...machine, seed: field.seed, work: field.work };
 const folder = path.describe('Output folder of the set (default: NAME-matquant beside the model)');
 const score = { window: field.window, windows: field.windows };
 const overwrite = z.boolean().describe('Overwrite existing files that this tool did not write').exactOptional();
-const BITS = whole(2, 8);
-const AVERAGE = z.number().min(1).max(8);
 const text = field.modelText.exactOptional();
-
-const METHODS = ['dp', 'greedy', 'local', 'evolution'] as const;
-
-const search = {
-  per: z.enum(['layer', 'projection']).default('layer').describe('Choose a precision per layer or per projection'),
-  method: z.enum(METHODS).describe('Search method (default: local with text, else dp)').exactOptional(),
-  shape: z
-    .enum(['pyramid', 'reverse', 'increasing', 'decreasing'])
-    .describe('Named shape of the MatQuant paper instead of a search')
-    .exactOptional(),
-  bits: z
-    .array(BITS)
-    .min(1)
-    .refine((bits) => new Set(bits).size === bits.length, { error: 'takes each precision once' })
-    .describe('Precisions to choose from, such as 2,3,4 (default: all of the set)')
-    .exactOptional(),
-  fixed: z
-    .array(z.strictObject({ match: z.string(), bits: BITS }))
-    .describe('Projections whose id matches a pattern keep these bits')
-    .exactOptional(),
-  evaluations: whole(1).default(200).describe('Maximum number of mixes that a search evaluates'),
-  sensitivities: paths.describe('Additional sensitivity files, besides NAME.sensitivity.json').exactOptional(),
-  seed: field.seed,
-};
-
-const goal = z
-  .strictObject({
-    averageBits: AVERAGE.describe('Average stored bits per code, such as 2.5').exactOptional(),
-    targetBytes: whole(1).describe('Size of the graph and the data it reads, such as 820MB').exactOptional(),
-    maxKl: z
-      .number()
-      .nonnegative()
-      .describe('Find the smallest mix with at most this KL, in nats per position')
-      .exactOptional(),
-    bitsFile: path.describe('JSON file that maps layers or projections to bits').exactOptional(),
-  })
-  .refine((value) => Object.keys(value).length === 1, {
-    error: 'takes exactly one of averageBits, targetBytes, maxKl and bitsFile',
-  });
-
-const sameAs = z
-  .strictObject({
-    set: path.describe('Set (.json or folder) that the candidate has to be the same as'),
-    maxCodeShare: z
-      .number()
-      .min(0)
-      .max(1)
-      .describe('Maximum share of different codes at any precision, 0 to 1, in place of equal bytes')
-      .exactOptional(),
-    maxWeightChange: z
-      .number()
-      .nonnegative()
-      .describe('Maximum RMS change of weights, in steps of their codes, in place of equal bytes')
-      .exactOptional(),
-  })
-  .exactOptional();
-
-const thresholds = z
-  .strictObject({
-    maxKl: z.number().nonnegative().describe('Maximum KL to the original, in nats per position').exactOptional(),
-    maxNllIncrease: z
-      .number()
-      .nonnegative()
-      .describe('Maximum increase of negative log-likelihood, in nats per token')
-      .exactOptional(),
-    minTop1: z.number().min(0).max(1).describe('Minimum top-1 agreement with the original, 0 to 1').exactOptional(),
-    maxSize: whole(1).describe('Maximum size of all files of the candidate, such as 820MB').exactOptional(),
-  })
-  .default({});
 
 const compileOptions = z.strictObject({
   model: field.model,
@@ -132,13 +63,18 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     unit: z
       .string()
       .min(1)
-      .describe('I/N: every N-th unit of each kind; or the id of one unit (default: all)')
+      .describe('I/N: every N-th unit of each kind; or ids of units, by commas (default: all)')
       .exactOptional(),
     threads: field.threads,
     memoryBytes: whole(field.LEAST_MEMORY)
       .describe('Memory of this worker; larger units are left to others (default: as planned)')
       .exactOptional(),
     workDir: path.describe("Folder of temporary files (default: the plan's work folder)").exactOptional(),
+    queue: z
+      .string()
+      .min(1)
+      .describe('Take units from a queue: redis://HOST:PORT or postgres://HOST/DATABASE')
+      .exactOptional(),
     once: flag('Run one unit and exit'),
     retry: flag('Try units again that have failed three times'),
     pollSeconds: seconds(2).describe('Seconds between two looks at the plan while there is nothing to run'),
@@ -152,6 +88,18 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     provenance: path.describe('File to write: in-toto statement of sources and recipe').exactOptional(),
   }),
   status: z.strictObject({ plan }),
+  emit: z.strictObject({
+    plan,
+    for: z.enum(['k8s', 'slurm', 'github']).describe('Engine: Kubernetes, Slurm or GitHub Actions'),
+    workers: whole(1, 4096)
+      .describe('Most workers at a time (default: as many as units can use, at most 8)')
+      .exactOptional(),
+    threads: whole(1, field.MOST_THREADS).default(4).describe('Processors of each worker'),
+    image: z.string().min(1).describe('Container image with matquant, for Kubernetes').exactOptional(),
+    claim: z.string().min(1).describe('Volume claim that holds the plan, for Kubernetes').default('matquant'),
+    output: path.describe('File to write (default: the text is printed)').exactOptional(),
+    overwrite,
+  }),
   plan: compileOptions.omit({ provenance: true }).extend({ output: path.describe('Folder of the plan') }),
   lambda: z.strictObject({
     model: field.model,
@@ -295,4 +243,5 @@ export type Verb =
   | 'plan'
   | 'work'
   | 'merge'
-  | 'status';
+  | 'status'
+  | 'emit';

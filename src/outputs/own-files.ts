@@ -25,7 +25,8 @@ export type OutputKind =
   | 'plot'
   | 'comparison'
   | 'provenance'
-  | 'plan';
+  | 'plan'
+  | 'jobs';
 
 const BEGINNING = 4096;
 
@@ -57,6 +58,7 @@ const OWN: Readonly<Record<OutputKind, (path: string) => boolean>> = {
   provenance: (path: string): boolean =>
     /^\{\s*"_type"\s*:\s*"https:\/\/in-toto\.io/.test(beginningOf(path, BEGINNING)),
   plan: formatted('matquant-plan'),
+  jobs: (path: string): boolean => /^(#!.*\n)?# matquant emit:/.test(beginningOf(path, BEGINNING)),
 };
 
 /** True when this tool wrote the existing file at `path` for that purpose. */

@@ -48,7 +48,7 @@ function headOf({ source, models }: CardFacts): string {
     ...(baseModel === undefined ? [] : [`base_model: ${yaml(baseModel)}`, 'base_model_relation: quantized']),
     ...(stated === undefined ? [] : [`license: ${yaml(stated)}`]),
     `library_name: ${web ? 'transformers.js' : 'onnx'}`,
-    'pipeline_tag: text-generation',
+    `pipeline_tag: ${source.parts.some(({ part }) => part.startsWith('vision')) ? 'image-text-to-text' : 'text-generation'}`,
     'tags:',
     ...['onnx', 'quantized', 'matryoshka', ...(models.genai === undefined ? [] : ['onnxruntime-genai'])].map(
       (tag) => `  - ${tag}`,
@@ -82,15 +82,12 @@ function models({ compiled, models: byFormat }: CardFacts): string {
 
 const PLACE = 'PATH_OR_NAME';
 
-function usage({ models: { 'transformers.js': web, genai, onnxruntime } }: CardFacts): string {
+function usage({ source, models: { 'transformers.js': web, genai, onnxruntime } }: CardFacts): string {
   const parts = [
     web?.[0] &&
       `JavaScript, with [transformers.js](https://github.com/huggingface/transformers.js) 4.1 or newer:\n\n${fence(
         'js',
-        `import { pipeline } from '@huggingface/transformers';
-
-const generate = await pipeline('text-generation', '${PLACE}', { dtype: '${preferred(web).name}' });
-console.log(await generate('Once upon a time', { max_new_tokens: 64 }));`,
+        source.parts.length > 0 ? inParts(web) : inOne(web),
       )}`,
     genai?.[0] &&
       `Python, with onnxruntime-genai:\n\n${fence(
@@ -118,6 +115,22 @@ print([each.name for each in session.get_inputs()])`,
   ];
   return ['## Use', ...parts.filter((part) => typeof part === 'string')].join('\n\n');
 }
+
+const inOne = (web: readonly PackagedModel[]): string => `import { pipeline } from '@huggingface/transformers';
+
+const generate = await pipeline('text-generation', '${PLACE}', { dtype: '${preferred(web).name}' });
+console.log(await generate('Once upon a time', { max_new_tokens: 64 }));`;
+
+/** config.json says which form of each part is loaded. */
+const inParts = (
+  web: readonly PackagedModel[],
+): string => `import { AutoModelForImageTextToText, AutoTokenizer } from '@huggingface/transformers';
+
+// The decoder is \`${preferred(web).name}\`; config.json says so.
+const tokenizer = await AutoTokenizer.from_pretrained('${PLACE}');
+const model = await AutoModelForImageTextToText.from_pretrained('${PLACE}');
+const ids = await model.generate({ ...tokenizer('Once upon a time'), max_new_tokens: 64 });
+console.log(tokenizer.batch_decode(ids, { skip_special_tokens: true }));`;
 
 const preferred = (list: readonly PackagedModel[]): PackagedModel =>
   list.find(({ bits }) => bits === 4) ?? (list[0] as PackagedModel);
@@ -152,6 +165,9 @@ function made({ set: { manifest }, compiled: { recipe, calibrationTokens } }: Ca
     '## How it was made',
     `By ${manifest.tool}, method \`${recipe.method}\`, with ${calibrationTokens} calibration tokens. Every file of this folder is listed with its SHA-256 in \`matquant-package.json\`. The source:`,
     tableOf(['file', 'bytes', 'SHA-256'], files),
+    ...(manifest.provenance['source'] === undefined
+      ? []
+      : ['The source was quantized already. Figures compare with it, and do not hold what it lost itself.']),
     `<details><summary>Recipe</summary>\n\n${fence('json', JSON.stringify(recipe, null, 2))}\n\n</details>`,
   ].join('\n\n');
 }

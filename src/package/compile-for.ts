@@ -20,7 +20,8 @@ import { type CardFacts, cardOf, GEMMA_TERMS, licenceOf } from './card.js';
 import { CHUNK_BYTES } from './chunks.js';
 import { writeGenai } from './genai.js';
 import { filesOf, type PackageSource, packageSourceOf } from './package-source.js';
-import { dtypeOf, graphOf, type PackagedModel, writeTransformersJs } from './transformers-js.js';
+import { dtypeOf, graphOf, type PackagedModel, stemOf, writeTransformersJs } from './transformers-js.js';
+import { partPaths } from './web-parts.js';
 
 /** What `compileFor` takes: everything of `compile`, and what the folder is for. */
 export type CompileForInput = CompileInput & {
@@ -118,12 +119,13 @@ function guardPackage(
 ): void {
   const copied = [...source.companions, ...source.legal].map((path) => basename(path));
   const web = bits.flatMap((each) => [false, true].flatMap((half) => dtypeOf(each, half) ?? []));
+  const graphs = web.map((dtype) => graphOf(dtype, stemOf(source.parts)));
   const names = [
     'README.md',
     PACKAGE_LIST,
     ...copied,
     ...(formats.includes('transformers.js')
-      ? ['config.json', ...web.flatMap((dtype) => [graphOf(dtype), `${graphOf(dtype)}_data`])]
+      ? ['config.json', ...graphs.flatMap((graph) => [graph, `${graph}_data`]), ...partPaths(source.parts)]
       : []),
     ...(formats.includes('genai')
       ? bits.flatMap((each) =>
@@ -154,7 +156,7 @@ async function writePackage(
   const half = computesHalf(set);
   const bits = set.manifest.layout.bits.filter((each) => WHOLE.has(each)).toSorted((a, b) => b - a);
   mkdirSync(join(folder, 'onnx'), { recursive: true });
-  const web = { set: set.path, bits, half, config: source.config ?? {}, chunkBytes };
+  const web = { set: set.path, bits, half, config: source.config ?? {}, parts: source.parts, chunkBytes };
   const models: { [F in Format]?: readonly PackagedModel[] } = {};
   if (formats.includes('transformers.js')) models['transformers.js'] = await writeTransformersJs(folder, web, context);
   else rmSync(join(folder, 'onnx'), { recursive: true });

@@ -1,9 +1,11 @@
 /** What a package takes over from the folder of its model. */
 
 import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fail } from '../diagnostics.js';
 import { isFile } from '../files/file-state.js';
-import type { ModelFolder } from '../source/index.js';
+import { dataLocations } from '../onnx/convert/data-locations.js';
+import { type ModelFolder, partOf } from '../source/index.js';
 
 export type Json = Readonly<Record<string, unknown>>;
 
@@ -17,12 +19,22 @@ export interface PackageSource {
   readonly config: Json | undefined;
   /** genai_config.json of onnxruntime-genai, or undefined. */
   readonly genai: Json | undefined;
+  /** Paths of the graphs that run beside a decoder of vectors, with their data files: copied as they are. */
+  readonly parts: readonly PartFiles[];
   /** Paths of licence texts and notices. */
   readonly legal: readonly string[];
   /** The licence's name as the hub spells it, such as apache-2.0. */
   readonly licence: string | undefined;
   /** Name of the model on the hub, such as google/gemma-3-270m. */
   readonly baseModel: string | undefined;
+}
+
+/** A graph beside the decoder. */
+export interface PartFiles {
+  /** `vision_encoder`, `embed_tokens` and so on. */
+  readonly part: string;
+  readonly graph: string;
+  readonly data: readonly string[];
 }
 
 /** Configurations that are written anew, from those of the source. */
@@ -36,6 +48,7 @@ export function packageSourceOf(folder: ModelFolder, tokenizer?: string): Packag
   const config = jsonOf(configs['config.json']);
   return {
     graph,
+    parts: (folder.parts ?? []).map(partFiles),
     companions: [...new Set([given, ...copied, chatTemplate].filter((path) => path !== undefined))],
     config,
     genai: jsonOf(configs['genai_config.json']),
@@ -46,11 +59,18 @@ export function packageSourceOf(folder: ModelFolder, tokenizer?: string): Packag
 }
 
 /** Every file that is read, for the guard of outputs. */
-export const filesOf = ({ companions, legal, graph }: PackageSource): readonly string[] => [
+export const filesOf = ({ companions, legal, graph, parts }: PackageSource): readonly string[] => [
   graph,
+  ...parts.flatMap((each) => [each.graph, ...each.data]),
   ...companions,
   ...legal,
 ];
+
+const partFiles = (graph: string): PartFiles => ({
+  part: partOf(graph.replaceAll('\\', '/')),
+  graph,
+  data: dataLocations(graph).map((location) => join(dirname(graph), location)),
+});
 
 function nameOf(config: Json | undefined): string | undefined {
   const name = config?.['_name_or_path'];

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import type { Context } from '../log.js';
 import { slice } from '../set/index.js';
 import { splitData } from './chunks.js';
-import type { Json } from './package-source.js';
+import type { Json, PartFiles } from './package-source.js';
+import { copyParts, partChunks, partDtypes } from './web-parts.js';
 
 /** Names of transformers.js for what a precision is stored in; int6 and int3 have none. */
 const DTYPES: Readonly<Record<number, { readonly dtype: string; readonly half: string }>> = {
@@ -28,8 +29,11 @@ export interface PackagedModel {
 /** The dtype of a precision. */
 export const dtypeOf = (bits: number, half: boolean): string | undefined => DTYPES[bits]?.[half ? 'half' : 'dtype'];
 
+/** What a decoder is called: `model`, or, with an embedding beside it, `decoder_model_merged`. */
+export const stemOf = (parts: readonly PartFiles[]): string => (parts.length > 0 ? 'decoder_model_merged' : 'model');
+
 /** File name of the graph of a dtype, relative to the package. */
-export const graphOf = (dtype: string): string => `onnx/model_${SUFFIXES[dtype] ?? dtype}.onnx`;
+export const graphOf = (dtype: string, stem: string): string => `onnx/${stem}_${SUFFIXES[dtype] ?? dtype}.onnx`;
 
 /** What the folder is made from. */
 export interface WebSource {
@@ -39,20 +43,22 @@ export interface WebSource {
   /** The models compute in float16. */
   readonly half: boolean;
   readonly config: Json;
+  /** Graphs beside the decoder. */
+  readonly parts: readonly PartFiles[];
   readonly chunkBytes: number;
 }
 
 /** Writes graphs, data and config.json into `folder`. */
 export async function writeTransformersJs(
   folder: string,
-  { set, bits, half, config, chunkBytes }: WebSource,
+  { set, bits, half, config, parts, chunkBytes }: WebSource,
   context: Context,
 ): Promise<readonly PackagedModel[]> {
   const models: PackagedModel[] = [];
   const chunks: Record<string, number> = {};
   for (const each of bits) {
     const dtype = dtypeOf(each, half) as string;
-    const path = graphOf(dtype);
+    const path = graphOf(dtype, stemOf(parts));
     const output = join(folder, path);
     const { files } = await slice({ set, bits: each, output, standalone: true, slice: 'prefix' }, context);
     const bytes = files.reduce((sum, file) => sum + statSync(file.path).size, 0);
@@ -61,18 +67,25 @@ export async function writeTransformersJs(
     if (count > 0) chunks[path.slice('onnx/'.length)] = count;
     models.push({ bits: each, name: dtype, path, bytes });
   }
-  writeFileSync(join(folder, 'config.json'), `${JSON.stringify(configFor(config, models, chunks), null, 2)}\n`);
+  copyParts(folder, parts);
+  const written = configFor(config, models, { ...chunks, ...partChunks(parts) }, parts);
+  writeFileSync(join(folder, 'config.json'), `${JSON.stringify(written, null, 2)}\n`);
   return models;
 }
 
-function configFor(config: Json, models: readonly PackagedModel[], chunks: Readonly<Record<string, number>>): Json {
+function configFor(
+  config: Json,
+  models: readonly PackagedModel[],
+  chunks: Readonly<Record<string, number>>,
+  parts: readonly PartFiles[],
+): Json {
   const old = config['transformers.js_config'];
   const preferred = models.find(({ bits }) => bits === 4) ?? models[0];
   return {
     ...config,
     'transformers.js_config': {
       ...(typeof old === 'object' ? old : {}),
-      dtype: preferred?.name,
+      dtype: parts.length === 0 ? preferred?.name : { ...partDtypes(parts), [stemOf(parts)]: preferred?.name },
       kv_cache_dtype: { q4f16: 'float16', q2f16: 'float16', fp16: 'float16' },
       use_external_data_format: chunks,
     },

@@ -140,6 +140,10 @@ const shape = {
     .enum(['keep', 'constant'])
     .default('keep')
     .describe('Weights that are also graph inputs: keep them as inputs, or make them constants.'),
+  dequantizeSource: z
+    .boolean()
+    .default(false)
+    .describe('Take quantized weights of the source (QDQ, MatMulNBits) as float ones. Their own loss stays.'),
   shareTiedHead: z.boolean().default(false).describe('Store a head that repeats the embedding only once.'),
   notes: z
     .enum(['keep', 'drop'])
@@ -202,6 +206,7 @@ export interface Recipe {
   readonly compute: 'keep' | 'float32';
   readonly target: TargetName;
   readonly initializerInputs: 'keep' | 'constant';
+  readonly dequantizeSource: boolean;
   readonly shareTiedHead: boolean;
   readonly notes: 'keep' | 'drop';
   readonly overrides: readonly Override[];

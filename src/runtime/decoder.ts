@@ -5,10 +5,12 @@
 import { CompilerError, fail } from '../diagnostics.js';
 import { emptyCache, lacksWidth } from './cache-ports.js';
 import type { Cache, Decoder, InputRole } from './decoder-interface.js';
+import { embeddedSession } from './embedded-session.js';
 import { promptFeeds } from './feeds.js';
 import { type DecoderHints, mergeHints, readHints } from './hints.js';
 import { hasTokens, logitsPort, rolesOf, type Understood } from './input-roles.js';
 import type { OpenOptions, Runtime, Session, TensorInfo } from './runtime.js';
+import { openEmbedding } from './token-embedding.js';
 
 export type { Cache, Decoder, DecoderInput, InputRole } from './decoder-interface.js';
 
@@ -28,8 +30,21 @@ export async function openDecoder(
   }
 }
 
-/** Understands an open session as a decoder, or fails with `unsupported-model`. */
-export async function decoderOf(session: Session, hints: DecoderHints = {}): Promise<Decoder> {
+/**
+ * Understands an open session as a decoder, or fails with `unsupported-model`. Where it takes vectors that a model beside it makes, the
+ * decoder's session takes token ids.
+ */
+export async function decoderOf(given: Session, hints: DecoderHints = {}): Promise<Decoder> {
+  const session = await withEmbedding(given, hints);
+  try {
+    return await understood(session, hints);
+  } catch (error) {
+    if (session !== given) await session.close();
+    throw error;
+  }
+}
+
+async function understood(session: Session, hints: DecoderHints): Promise<Decoder> {
   const roles = requireRoles(session);
   const inputs = session.inputs.map((info) => ({ info, role: roles.get(info.name)?.role as InputRole }));
   const logits = logitsOf(session);
@@ -45,6 +60,12 @@ export async function decoderOf(session: Session, hints: DecoderHints = {}): Pro
   };
   const guesses = guessesOf(cacheInfos, hints);
   return guesses.length === 1 ? build(hints) : probe(build, guesses);
+}
+
+async function withEmbedding(session: Session, { embedding }: DecoderHints): Promise<Session> {
+  const roles = rolesOf(session.inputs, session.outputs);
+  if (embedding === undefined || ![...roles.values()].some(({ role }) => role === 'vectors')) return session;
+  return embeddedSession(session, roles, await openEmbedding(embedding));
 }
 
 function requireRoles(session: Session): ReadonlyMap<string, Understood> {

@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { embeddingBeside } from './embedding-file.js';
 
 export interface DecoderHints {
   /** Width of one attention head: the last dimension of the caches. */
@@ -15,11 +16,17 @@ export interface DecoderHints {
   readonly bos?: number;
   /** Tokens that end a text. */
   readonly eos?: readonly number[];
+  /** Path of the model that makes the vectors of tokens, for decoders that take vectors. */
+  readonly embedding?: string;
 }
 
 /** What the configuration files around the model at `path` say; later files only fill what earlier ones left open. */
 export function readHints(path: string): DecoderHints {
-  return mergeHints(...hintFiles(path).map((file) => hintsOf(readJson(file))));
+  const embedding = embeddingBeside(path);
+  return mergeHints(
+    ...hintFiles(path).map((file) => hintsOf(readJson(file))),
+    embedding === undefined ? {} : { embedding },
+  );
 }
 
 /** Where configuration files around the model at `path` may be. */

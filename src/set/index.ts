@@ -26,6 +26,7 @@ export { dataName, digestOfSet, idOf, stemOfData } from './set-identity.js';
 export { type OpenSet, openSet, type SetGraph, type SetManifest, writeManifest } from './set-manifest.js';
 export { inWordsOfSet } from './set-of-graph.js';
 export {
+  fileOf,
   metadataOf,
   opsetOf,
   type Selection,

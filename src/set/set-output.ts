@@ -31,6 +31,9 @@ export interface WrittenFile {
   readonly bytes: number;
 }
 
+/** A file that is there, with its size. */
+export const fileOf = (path: string): WrittenFile => ({ path, bytes: statSync(path).size });
+
 /** A model to be written. */
 export interface Selection {
   /** `int4`, or what a mix is called. */
@@ -163,5 +166,3 @@ export function precisionOf({ set }: OpenTemplate, bits: number, at: string): Pr
 
 const qualityOf = ({ quality }: SetManifest, name: string): SetManifest['quality'] =>
   name in quality ? { [name]: quality[name] } : {};
-
-const fileOf = (path: string): WrittenFile => ({ path, bytes: statSync(path).size });

@@ -86,7 +86,8 @@ function readText(source: Source, options: MeasureOptions, context: Context): Sp
 /** How far a text goes, and what fills it up. */
 export interface Filling {
   readonly evidence: TextEvidence;
-  weightOf(k: number): number;
+  /** Of the text for inputs of width `k` that see this share of its rows. */
+  weightOf(k: number, share: number): number;
   /** Windows of random token ids whose statistics are blended in; undefined where the text is enough or stays alone. */
   readonly made: readonly Int32Array[] | undefined;
 }

@@ -6,6 +6,7 @@ import {
   capture,
   checkStatistics,
   digestOfModel,
+  graphRoles,
   headerOfWindows,
   mergeStatistics,
   openStatistics,
@@ -15,6 +16,7 @@ import { fail } from '../diagnostics.js';
 import { keptIn, type Machine } from '../files/machine.js';
 import { temporaryFolder } from '../files/temporary.js';
 import type { Context } from '../log.js';
+import { importModel } from '../onnx/convert/import.js';
 import type { Recipe } from '../recipe/index.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
@@ -89,7 +91,8 @@ async function captureWindows(
   context: Context,
 ): Promise<Captured> {
   const { part, modelDigest } = options;
-  if (options.kept && modelDigest !== undefined) return openKept(windows, modelDigest, options);
+  const vectors = digestOfVectors(source);
+  if (options.kept && modelDigest !== undefined) return openKept(windows, modelDigest, vectors, options);
   const memoryBytes = spareMemory(source, options.recipe, options.machine.memoryBytes);
   const machine = { ...options.machine, memoryBytes };
   const place = placeFor(projections, machine, part);
@@ -99,6 +102,7 @@ async function captureWindows(
     scope: (projection) => wanted.has(projection),
     hints: readHints(source.path),
     ...(modelDigest !== undefined && { modelDigest }),
+    ...(vectors !== undefined && { vectors }),
     inFloat64: inFloat64(options.recipe),
     ...(place.folder !== undefined && { folder: place.folder }),
     signal: context.signal,
@@ -121,12 +125,23 @@ async function captureWindows(
 async function openKept(
   windows: readonly Int32Array[],
   modelDigest: string,
+  vectors: string | undefined,
   { machine, part, recipe }: CaptureWindowsOptions & { readonly part: Part },
 ): Promise<Captured> {
   const folder = keptIn(machine, part.folder) ?? fail('work-folder', part.folder, 'No work folder is given');
-  const header = headerOfWindows(modelDigest, windows, { inFloat64: inFloat64(recipe) });
+  const header = headerOfWindows(modelDigest, windows, {
+    inFloat64: inFloat64(recipe),
+    ...(vectors !== undefined && { vectors }),
+  });
   const statistics = await openStatistics(folder, header);
   return { statistics, close: () => undefined };
+}
+
+/** Of the embedding model beside a decoder that takes vectors. */
+function digestOfVectors({ model, path }: Source): string | undefined {
+  const { embedding } = readHints(path);
+  const takesVectors = [...graphRoles(model).values()].some(({ role }) => role === 'vectors');
+  return embedding === undefined || !takesVectors ? undefined : digestOfModel(importModel(embedding));
 }
 
 const inFloat64 = ({ capture }: Recipe): boolean => capture === 'float64';

@@ -1,5 +1,5 @@
 /** The stage that runs the float model over calibration text: windows in, Gram statistics out, with what little text leaves open filled up. */
-import { blendStatistics, joinShards, type Statistics } from '../capture/index.js';
+import { blendStatistics, joinShards, type Statistics, shrinkRouted } from '../capture/index.js';
 import type { Context } from '../log.js';
 import type { Recipe } from '../recipe/index.js';
 import type { Source } from '../source/index.js';
@@ -102,7 +102,10 @@ async function fillUp(
   const plain = { statistics, recipe, windows, close: () => undefined };
   if (useOf(options, found) === 'none') return { ...plain, evidence: undefined };
   const { evidence, weightOf, made } = fillingOf(source, found, statistics?.header, options, context);
-  if (made === undefined) return { ...plain, evidence };
+  if (made === undefined) {
+    const own = statistics && recipe.fillText ? shrinkRouted(statistics, weightOf) : statistics;
+    return { ...plain, evidence, statistics: own };
+  }
   const random =
     statistics && made.length > 0
       ? await captureRandom(source, made, projections, { ...options, modelDigest: statistics.header.model }, context)

@@ -113,12 +113,12 @@ function abstractTables({ model, analysis }: Source, recipe: Recipe, order: Toke
 }
 
 /** Stores what stays float in `template` as the recipe says, in place. */
-export function shrinkFloats(template: Model, { embedding, projections }: ModelAnalysis, recipe: Recipe): void {
+export function shrinkFloats(template: Model, { embedding, tables, projections }: ModelAnalysis, recipe: Recipe): void {
   const run = (material: ReadonlySet<Value> | undefined): unknown =>
     runPasses(template, [step(storeFloat16, {}, material)], [PLACEHOLDER_DOMAIN]);
   if (recipe.floatStorage === 'float16') run(undefined);
   else if (recipe.embeddingBits === 16) {
     const heads = projections.filter(({ role }) => role === 'head');
-    run(new Set([embedding, ...heads].flatMap((table) => table?.weight.source ?? [])));
+    run(new Set([embedding, ...tables, ...heads].flatMap((table) => table?.weight.source ?? [])));
   }
 }

@@ -30,16 +30,17 @@ export function textEvidence(
   { tokens, counts = { contexts: tokens, ids: Number.POSITIVE_INFINITY } }: Pick<StatisticsHeader, 'tokens' | 'counts'>,
   projections: readonly Pick<Projection, 'k'>[],
   vocabulary: number,
-): TextEvidence & { weightOf(k: number): number } {
+): TextEvidence & { weightOf(k: number, share: number): number } {
   const widest = Math.max(1, ...projections.map(({ k }) => k));
-  const weightOf = (k: number): number => textWeight(counts, k, vocabulary, tokens);
+  const weightOf = (k: number, share: number): number =>
+    textWeight({ ...counts, contexts: share * counts.contexts }, k, vocabulary);
   return {
     tokens,
     contexts: counts.contexts,
     ids: Number.isFinite(counts.ids) ? counts.ids : 0,
     widest,
     needed: needOf(widest, vocabulary),
-    textWeight: weightOf(widest),
+    textWeight: weightOf(widest, 1),
     isLittle: !isEnough(counts, Math.min(widest, WIDEST_WAITING), vocabulary),
     weightOf,
   };

@@ -26,6 +26,7 @@ export function cloneSource({ path, model, analysis, rewrites, chosen, left }: S
       ...analysis,
       projections: analysis.projections.map(twinOf),
       embedding: analysis.embedding && embeddingIn(clone, analysis.embedding),
+      tables: analysis.tables.map((each) => embeddingIn(clone, each)),
     },
     rewrites,
     chosen: chosen.map(({ projection, ...rest }) => ({ projection: twinOf(projection), ...rest })),

@@ -2,6 +2,7 @@
 import { graphRoles, portOf } from '../capture/index.js';
 import { fail } from '../diagnostics.js';
 import type { Model } from '../onnx/ir/graph.js';
+import { readHints } from '../runtime/hints.js';
 import { hasTokens, logitsPort, UNDERSTOOD } from '../runtime/input-roles.js';
 import type { Source } from './source.js';
 
@@ -11,13 +12,18 @@ export interface InspectedInput {
   /** `ids`, `mask`, `cache` …; null when it cannot be fed. */
   readonly role: string | null;
   readonly problem?: string;
+  /** Path of the model beside it that makes its vectors; without one they are random. */
+  readonly from?: string;
 }
 
-/** Every input that a caller must feed. */
-export function inspectInputs(model: Model): readonly InspectedInput[] {
-  return [...graphRoles(model)].map(([name, understood]) =>
-    understood.role === undefined ? { name, role: null, problem: understood.problem } : { name, role: understood.role },
-  );
+/** Every input of the model at `at` that a caller must feed. */
+export function inspectInputs(model: Model, at: string): readonly InspectedInput[] {
+  const { embedding } = readHints(at);
+  return [...graphRoles(model)].map(([name, understood]) => {
+    if (understood.role === undefined) return { name, role: null, problem: understood.problem };
+    const isMade = understood.role === 'vectors' && embedding !== undefined;
+    return { name, role: understood.role, ...(isMade && { from: embedding }) };
+  });
 }
 
 /** Why the model cannot be run, so that it cannot be compiled either: sentences, none when it can. */
@@ -37,18 +43,20 @@ export function requireFeedable({ model, path }: Pick<Source, 'model' | 'path'>)
   if (first !== undefined) fail('unsupported-model', path, `${first}. Understood are ${UNDERSTOOD}`);
 }
 
-/** True when some input takes vectors of tokens, which are random: no embedding inside the model makes them. */
-export function takesVectors(model: Model): boolean {
-  return [...graphRoles(model).values()].some(({ role }) => role === 'vectors');
+/** True when some input of the model at `at` takes vectors of tokens, which are random: no embedding inside or beside it makes them. */
+export function takesVectors(model: Model, at: string): boolean {
+  return (
+    readHints(at).embedding === undefined && [...graphRoles(model).values()].some(({ role }) => role === 'vectors')
+  );
 }
 
-/** Fails with `unsupported-model` when text cannot become what the model takes. */
+/** Fails with `unsupported-model` when text cannot become what the model at `at` takes. */
 export function requireText(model: Model, at: string): void {
   const vectors = [...graphRoles(model)].find(([, { role }]) => role === 'vectors');
-  if (vectors === undefined) return;
+  if (vectors === undefined || readHints(at).embedding !== undefined) return;
   fail(
     'unsupported-model',
     at,
-    `The input ${vectors[0]} takes the output of an embedding that is not part of the model, so text cannot be fed; compile it with the preset data-free, and score it with \`ids\`, on random vectors`,
+    `The input ${vectors[0]} takes the output of an embedding that is neither part of the model nor beside it as embed_tokens.onnx, so text cannot be fed; compile it with the preset data-free, and score it with \`ids\`, on random vectors`,
   );
 }

@@ -14,7 +14,7 @@ const SHORTEST = 16;
  */
 export function requireFinite({ model, analysis }: Source, { signal }: Context): void {
   const weights = new Set(
-    [...analysis.projections, ...(analysis.embedding ? [analysis.embedding] : [])].map(
+    [...analysis.projections, ...(analysis.embedding ? [analysis.embedding] : []), ...analysis.tables].map(
       ({ weight }) => weight.tensor.storage,
     ),
   );

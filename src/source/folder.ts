@@ -18,6 +18,9 @@ const HALF = /(^|[-_/.])b?(fp|float)16(?=$|[-_/.])/i;
 const PARTS =
   /(^|\/)(encoder|vision|audio|speech|embed|embedding|lm_head|text_encoder|decoder_with_past|tokenizer|detokenizer)[^/]*\.onnx$/i;
 
+/** Those that a decoder of vectors needs beside it, with a name that says what they are: `vision_encoder`, `embed_tokens_fp16`. */
+const BESIDE = /^(encoder|vision|audio|speech|embed|embedding)[^/]*\.onnx$/i;
+
 /** Files that are read or carried along where they are there. */
 const CONFIGS = [
   'config.json',
@@ -27,6 +30,8 @@ const CONFIGS = [
   'special_tokens_map.json',
   'added_tokens.json',
   'tokenizer.model',
+  'preprocessor_config.json',
+  'processor_config.json',
 ];
 const TEMPLATES = ['chat_template.jinja', 'chat_template.json'];
 const NOTICES = /^(licen[cs]e|notice|use_policy|terms|copying)[^/]*$/i;
@@ -55,7 +60,11 @@ export function chooseGraph(paths: readonly string[], file: string | undefined, 
   const whole = graphs.filter((path) => !PARTS.test(path));
   const float = whole.filter((path) => !QUANTIZED.test(path));
   if (float.length === 0 && whole.length > 0)
-    fail('no-graph', at, `All graphs in it are quantized by their names: ${listed(whole)}`);
+    fail(
+      'no-graph',
+      at,
+      `All graphs in it are quantized by their names: ${listed(whole)}; name one with \`file\` and set \`dequantizeSource\` to take it as a float model`,
+    );
   const candidates = [
     (path: string) => !HALF.test(path),
     (path: string) => /(^|\/)(model|decoder_model_merged)\.onnx$/i.test(path),
@@ -94,6 +103,23 @@ export function companionsOf(paths: readonly string[], graph: string): readonly 
   );
 }
 
+/**
+ * Graphs that run beside a decoder, in its folder: encoders of images and sound, and the embedding. Of the forms of one, the float one,
+ * else that in float16, else the first; none beside a graph that is no decoder of vectors by its name.
+ */
+export function partsOf(paths: readonly string[], graph: string): readonly string[] {
+  const folder = posix.dirname(graph);
+  const here = paths.filter((path) => posix.dirname(path) === folder && BESIDE.test(posix.basename(path)));
+  const hasEmbedding = here.some((path) => /^embed/i.test(posix.basename(path)));
+  const rank = (path: string): number => (QUANTIZED.test(path) ? 2 : HALF.test(path) ? 1 : 0);
+  const forms = (hasEmbedding ? here : []).toSorted((a, b) => rank(a) - rank(b));
+  return forms.filter((path, at) => forms.findIndex((each) => partOf(each) === partOf(path)) === at);
+}
+
+/** `vision_encoder` for `onnx/vision_encoder_q4f16.onnx`. */
+export const partOf = (path: string): string =>
+  posix.basename(path).replace(/(_(b?fp16|fp32|q\d\w*|k?quantized|u?int8|bnb4))?\.onnx$/i, '');
+
 const isCompanion = (name: string): boolean =>
   name === 'tokenizer.json' ||
   name === 'README.md' ||
@@ -114,6 +140,7 @@ export function modelFolder(
   more: Pick<ModelFolder, 'name' | 'origin'>,
 ): ModelFolder {
   const companions = companionsOf(paths, graph);
+  const parts = partsOf(paths, graph);
   const nearest = (name: string): string | undefined => {
     const found = companions.find((path) => posix.basename(path) === name);
     return found === undefined ? undefined : join(root, found);
@@ -132,6 +159,7 @@ export function modelFolder(
     folder: root,
     graph: join(root, graph),
     configs,
+    ...(parts.length > 0 && { parts: parts.map((path) => join(root, path)) }),
     notices: companions.filter((path) => NOTICES.test(posix.basename(path))).map((path) => join(root, path)),
     ...(tokenizer !== undefined && { tokenizer }),
     ...(chatTemplate !== undefined && { chatTemplate }),

@@ -6,7 +6,7 @@ import type { Context } from '../log.js';
 import { dataLocations } from '../onnx/convert/data-locations.js';
 import { download, type RemoteFile } from './download.js';
 import type { HubEnvironment } from './environment.js';
-import { chooseGraph, companionsOf, listFolder, modelFolder } from './folder.js';
+import { chooseGraph, companionsOf, listFolder, modelFolder, partsOf } from './folder.js';
 import { blobOf, cachedCommit, isCommit, linkBlob, noteCommit, snapshotOf, storageOf } from './hub-cache.js';
 import { fileUrl, hubFetch, type Repository } from './hub-requests.js';
 import type { ModelFolder } from './model-folder.js';
@@ -18,9 +18,8 @@ interface Entry {
   readonly digest: RemoteFile['digest'];
 }
 
-/** A repository at one commit: its files, and where those that are wanted are put. */
+/** The files of a repository at one commit, and where those that are wanted are put. */
 interface Snapshot {
-  readonly repository: Repository;
   readonly commit: string;
   /** Folder that the paths are below. */
   readonly folder: string;
@@ -51,8 +50,11 @@ export async function openHubModel(
   const snapshot = await openSnapshot(repository, hub, context);
   const { folder, paths, commit } = snapshot;
   const graph = chooseGraph(paths, file, `hf:${repository.name}`);
-  await snapshot.get([graph, ...companionsOf(paths, graph)]);
-  const data = dataLocations(join(folder, graph)).map((location) => posix.join(posix.dirname(graph), location));
+  const graphs = [graph, ...partsOf(paths, graph)];
+  await snapshot.get([...graphs, ...companionsOf(paths, graph)]);
+  const data = graphs.flatMap((each) =>
+    dataLocations(join(folder, each)).map((location) => posix.join(posix.dirname(each), location)),
+  );
   // A data file that the repository does not have is reported when the graph is read.
   await snapshot.get(data.filter((path) => paths.includes(path)));
   const name = posix.basename(repository.name);
@@ -92,7 +94,6 @@ async function openSnapshot(repository: Repository, hub: HubEnvironment, context
   }
   noteCommit(storage, revision, commit);
   return {
-    repository,
     commit,
     folder: snapshotOf(storage, commit),
     paths: entries.map(({ path }) => path).toSorted(),
@@ -121,7 +122,7 @@ function offlineSnapshot(repository: Repository, storage: string): Snapshot {
     const absent = paths.find((path) => !existsSync(join(folder, path)));
     if (absent !== undefined) fail('hub-offline', name, `HF_HUB_OFFLINE is set, and ${absent} was not downloaded`);
   };
-  return { repository, commit, folder, paths: listFolder(folder), get };
+  return { commit, folder, paths: listFolder(folder), get };
 }
 
 interface Downloads {

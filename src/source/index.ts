@@ -11,6 +11,7 @@ export {
   takesVectors,
 } from './feedable.js';
 export { requireFinite } from './finite-weights.js';
+export { partOf } from './folder.js';
 export { defaultOutput, openInput, warnOfLicence } from './input.js';
 export { inputFiles, watchModel, withInputs } from './inputs.js';
 export type { ModelFolder } from './model-folder.js';
@@ -23,6 +24,7 @@ export {
   requireFfn,
   type Source,
   vocabularyOf,
+  wasQuantized,
 } from './source.js';
 export {
   frequentRows,

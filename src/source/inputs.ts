@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { InputWatch } from '../files/input-watch.js';
 import { filesOfModel } from '../onnx/convert/import.js';
 import type { Model } from '../onnx/ir/graph.js';
+import { embeddingBeside } from '../runtime/embedding-file.js';
 import { hintFiles } from '../runtime/hints.js';
 import { type TextOptions, textFiles } from '../text/index.js';
 
@@ -10,7 +11,13 @@ import { type TextOptions, textFiles } from '../text/index.js';
 export function inputFiles(model: string, text: TextOptions | undefined): readonly string[] {
   const configured =
     text === undefined || 'ids' in text ? [] : [join(dirname(text.tokenizer), 'tokenizer_config.json')];
-  return [model, ...hintFiles(model), ...textFiles(text), ...configured];
+  return [
+    model,
+    ...[embeddingBeside(model)].filter((path) => path !== undefined),
+    ...hintFiles(model),
+    ...textFiles(text),
+    ...configured,
+  ];
 }
 
 /** Watches the data files of a model that was read just now. */

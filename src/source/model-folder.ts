@@ -12,6 +12,8 @@ export interface ModelFolder {
   readonly configs: Readonly<Record<string, string>>;
   /** chat_template.jinja or chat_template.json, else the tokenizer_config.json that holds a template. */
   readonly chatTemplate?: string;
+  /** Graphs that run beside a decoder of vectors: embedding, encoders of images and sound. */
+  readonly parts?: readonly string[];
   /** Files of licence, notice and terms, which go wherever the model goes. */
   readonly notices: readonly string[];
   /** README.md */

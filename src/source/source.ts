@@ -1,5 +1,7 @@
 /** The first stages of every verb that starts from a float export: read, import, analyse, and choose what is in scope. */
+import { dequantizeWeights } from '../../passes/dequantize-weights.js';
 import { dropInitializerInputs } from '../../passes/drop-initializer-inputs.js';
+import { expandMoe } from '../../passes/expand-moe.js';
 import { splitExperts } from '../../passes/split-experts.js';
 import { unstackWeights } from '../../passes/unstack-weights.js';
 import { FFN_ROLES, type ModelAnalysis, type Projection, type Refusal, type Role } from '../analysis/projection.js';
@@ -45,7 +47,13 @@ export function openSource(
 ): Source {
   const model = importModel(path, { functions: 'inline' });
   const constant = { overridable: recipe.initializerInputs === 'constant' };
-  const rewrites = runPasses(model, [step(dropInitializerInputs, constant), step(unstackWeights), step(splitExperts)]);
+  const rewrites = runPasses(model, [
+    step(dropInitializerInputs, constant),
+    ...(recipe.dequantizeSource ? [step(dequantizeWeights)] : []),
+    step(expandMoe),
+    step(unstackWeights),
+    step(splitExperts),
+  ]);
   computeInFloat32(new Rewriter(model), widened);
   return choose({ path, model, analysis: analyse(model), rewrites }, recipe);
 }
@@ -70,6 +78,10 @@ export function choose(read: Omit<Source, 'chosen' | 'left'>, recipe: Recipe): S
   }
   return { path, model, analysis, rewrites, chosen, left };
 }
+
+/** True for a source whose weights were quantized and are taken as float ones. */
+export const wasQuantized = ({ rewrites }: Pick<Source, 'rewrites'>): boolean =>
+  rewrites.some(({ name, changes }) => name === dequantizeWeights.name && changes.length > 0);
 
 /** Ids that the model knows: rows of the embedding, or of the head where the embedding is not part of the model. */
 export function vocabularyOf({ model, analysis }: Pick<Source, 'model' | 'analysis'>): number | undefined {

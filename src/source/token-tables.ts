@@ -7,7 +7,10 @@ import type { PlannedTable } from '../quant/layout.js';
 import { chainOf, frequentReads, nestsTables, type Recipe, tableReads } from '../recipe/index.js';
 
 export interface TokenTable {
-  readonly name: 'embedding' | 'head';
+  /** Others than embedding and head have numbers from the second on. */
+  readonly name: string;
+  /** What its bytes count as. */
+  readonly part: 'embedding' | 'head';
   /** V. */
   readonly rows: number;
   /** H. */
@@ -75,18 +78,31 @@ export function frequentRows({ rows, weight, head }: TokenTable, { frequentIds }
   return frequentIds === undefined || isFixed ? 0 : Math.floor((rows * frequentIds.share) / 16) * 16;
 }
 
-/** The tables of a model: one for a tied pair, whichever way it is stored, else one each. */
-export function tokenTablesOf({ embedding, projections }: ModelAnalysis): readonly TokenTable[] {
+/** The tables of a model: one for a tied pair, whichever way it is stored, else one each, and those that are looked up beside them. */
+export function tokenTablesOf({ embedding, tables: others, projections }: ModelAnalysis): readonly TokenTable[] {
   const head = projections.find(({ role }) => role === 'head');
   const isTied = head !== undefined && (embedding?.head === 'tied' || embedding?.head === 'copy');
   const tables: TokenTable[] = [];
   if (embedding !== undefined) {
     const { weight, vocabulary: rows, hidden: cols } = embedding;
-    tables.push({ name: 'embedding', rows, cols, weight, embedding, head: isTied ? head : undefined });
+    tables.push({
+      name: 'embedding',
+      part: 'embedding',
+      rows,
+      cols,
+      weight,
+      embedding,
+      head: isTied ? head : undefined,
+    });
   }
   if (head !== undefined && !isTied) {
     const { weight, n: rows, k: cols } = head;
-    tables.push({ name: 'head', rows, cols, weight, embedding: undefined, head });
+    tables.push({ name: 'head', part: 'head', rows, cols, weight, embedding: undefined, head });
+  }
+  for (const [at, table] of others.entries()) {
+    const { weight, vocabulary: rows, hidden: cols } = table;
+    const name = `token_table${at === 0 ? '' : `_${at + 1}`}`;
+    tables.push({ name, part: 'embedding', rows, cols, weight, embedding: table, head: undefined });
   }
   return tables;
 }

@@ -17,13 +17,14 @@ import type { TextOptions } from '../text/index.js';
 import { TOOL } from '../version.js';
 import { Chain } from './distill/chain.js';
 import { Mixture } from './distill/mixture.js';
+import type { Trainable } from './distill/request.js';
 import type { StudentProjection, Tables } from './distill/student.js';
 import { vocabularyOf } from './distill/text.js';
-import { distillTables, type Trainable } from './distill/train.js';
+import { distillTables } from './distill/train.js';
 import { storedAgain, storedTables, studentAt } from './distill-student.js';
 import { confineLatents, withLatents } from './latents.js';
-import { type Lessons, openLessons } from './lessons.js';
 import { solveBelow } from './solve-below.js';
+import { openTrainingText, type TrainingText } from './training-text.js';
 
 export interface DistillStage {
   /** The float original. */
@@ -51,17 +52,17 @@ export async function distill(solved: SolvedStore, stage: DistillStage, context:
   if (solved.layout.decode === 'tied')
     fail('recipe', 'distill', 'Tied tables are those of the parent, so no precision has tables to distil');
   const source = inFloat32(stage.source, recipe);
-  const lessons = await openLessons(stage, settings, source, context);
+  const trainingText = await openTrainingText(stage, settings, source, context);
   const reports: CompiledDistillation[] = [];
   let store = solved;
   try {
     for (const bits of wanted) {
-      const distilled = await distillPrecision(bits, { stage, settings, source, lessons, store }, context);
+      const distilled = await distillPrecision(bits, { stage, settings, source, trainingText, store }, context);
       store = distilled.store;
       if (distilled.report !== undefined) reports.push(distilled.report);
     }
   } finally {
-    lessons.teacher.close();
+    trainingText.teacher.close();
   }
   return { store, reports };
 }
@@ -71,7 +72,7 @@ interface Surroundings {
   readonly settings: DistillRecipe;
   /** In float32. */
   readonly source: Source;
-  readonly lessons: Lessons;
+  readonly trainingText: TrainingText;
   readonly store: SolvedStore;
 }
 
@@ -99,8 +100,8 @@ async function distillOne(
   surroundings: Surroundings,
   context: Context,
 ): Promise<CompiledDistillation & { readonly tables: Tables }> {
-  const { stage, settings, lessons, store } = surroundings;
-  const { text, teacher, rows, kept, batch } = lessons;
+  const { stage, settings, trainingText, store } = surroundings;
+  const { text, teacher, rows, kept, batch } = trainingText;
   const folder = keptIn(stage.machine, 'distilled');
   const checkpoint = folder === undefined ? undefined : join(folder, `${keyOf(bits, surroundings)}.state`);
   const tables: Tables = new Map(
@@ -132,7 +133,7 @@ async function distillOne(
     });
     if (checkpoint !== undefined) stage.machine.onKept?.(checkpoint);
     const before = result.looks[0]?.kept ?? 0;
-    const after = Math.min(...result.looks.map((look) => look.kept));
+    const after = Math.min(...result.looks.map((each) => each.kept));
     const tokens = result.steps * batch * text.length;
     return { bits, steps: result.steps, tokens, kept: { before, after }, looks: result.looks, tables: result.tables };
   } finally {
@@ -144,9 +145,9 @@ async function distillOne(
 function openTrainable(
   bits: Precision,
   student: readonly StudentProjection[],
-  { stage, settings, source, lessons, store }: Surroundings,
+  { stage, settings, source, trainingText, store }: Surroundings,
 ): { readonly trainable: Trainable; close(): Promise<void> } {
-  const { text, batch } = lessons;
+  const { text, batch } = trainingText;
   const { model, analysis } = source;
   const vocabulary = analysis.embedding?.vocabulary ?? 0;
   const ids = settings.vocabulary === 'full' ? undefined : vocabularyOf(text.windows, vocabulary, settings.vocabulary);
@@ -168,8 +169,8 @@ function openTrainable(
   const terms = [undefined, ...teachers].map((teacher) => ({ chain, weight: 1, teacher }));
   const mixture = new Mixture(terms);
   const trainable: Trainable = {
-    loss: (lesson, tables) => chain.loss(lesson, tables),
-    step: (lesson, tables) => mixture.step(lesson, tables),
+    loss: (taught, tables) => chain.loss(taught, tables),
+    step: (taught, tables) => mixture.step(taught, tables),
   };
   const close = async (): Promise<void> => {
     for (const each of [chain, ...teachers]) await each.close();
@@ -203,8 +204,8 @@ function boundOf(
 const STATE_FORMAT = 2;
 
 /** Names a distillation by all that it is made from. */
-function keyOf(bits: Precision, { stage, settings, lessons, store }: Surroundings): string {
+function keyOf(bits: Precision, { stage, settings, trainingText, store }: Surroundings): string {
   const { bits: _, ...rest } = settings;
-  const facts = [TOOL, STATE_FORMAT, bits, store.digest(bits), lessons.digest, rest, stage.seed];
+  const facts = [TOOL, STATE_FORMAT, bits, store.digest(bits), trainingText.digest, rest, stage.seed];
   return createHash('sha256').update(JSON.stringify(facts)).digest('hex');
 }

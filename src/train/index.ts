@@ -1,5 +1,5 @@
 /** Training: gradients, blocks, distillation of tables, quantization-aware training. */
-export type { Look } from './distill/checkpoint.js';
+export type { HeldOutEvaluation } from './distill/checkpoint.js';
 export { distill } from './distill.js';
 export { type TrainedWeights, trainWeights } from './qat.js';
 export { type Trained, trainBlocks } from './train-blocks.js';

@@ -25,12 +25,12 @@ import { Mixture, type MixtureTerm } from './distill/mixture.js';
 import type { Learning } from './distill/student.js';
 import { distillTables } from './distill/train.js';
 import { rowsOf, type WeightStudent } from './distill/weight-student.js';
-import { type LessonOptions, type Lessons, openLessons } from './lessons.js';
 import { studentPlan } from './student-plan.js';
+import { openTrainingText, type TrainingText, type TrainingTextOptions } from './training-text.js';
 
 type Weights = Learning<{ readonly weight: Float32Array }>;
 
-export interface QatOptions extends Omit<LessonOptions, 'text'> {
+export interface QatOptions extends Omit<TrainingTextOptions, 'text'> {
   readonly text?: TextOptions;
   readonly seed: number;
 }
@@ -55,15 +55,21 @@ export async function trainWeights(
   const projections = floats.analysis.projections.filter(({ id }) => ids.has(id));
   // The set decodes by the parent's grid, whose range is that of the trained weights.
   const plan = studentPlan(recipe, [], 4);
-  const lessons = await openLessons({ ...options, text }, recipe.qat, floats, context);
+  const trainingText = await openTrainingText({ ...options, text }, recipe.qat, floats, context);
   const chains = new Chains(floats, projections, plan, options.machine);
   try {
-    const { tables, ...report } = await run(projections, chains, lessons, { ...options, qat: recipe.qat }, context);
+    const { tables, ...report } = await run(
+      projections,
+      chains,
+      trainingText,
+      { ...options, qat: recipe.qat },
+      context,
+    );
     const found = new Map(projections.map((each) => [each.id, frozen(each, tables, plan)]));
     return { report, find: (id) => found.get(id) };
   } finally {
     await chains.close();
-    lessons.teacher.close();
+    trainingText.teacher.close();
   }
 }
 
@@ -74,14 +80,14 @@ interface RunOptions extends Omit<QatOptions, 'text'> {
 async function run(
   projections: readonly Projection[],
   chains: Chains,
-  lessons: Lessons,
+  trainingText: TrainingText,
   { recipe, qat, machine, seed }: RunOptions,
   context: Context,
 ): Promise<CompiledDistillation & { readonly tables: Weights }> {
   const weights: Weights = new Map(
     projections.map(({ id, weight: { tensor } }) => [id, { weight: toFloat32(tensor.bytes(), tensor.dtype).slice() }]),
   );
-  const { text, teacher, rows, kept, batch, digest } = lessons;
+  const { text, teacher, rows, kept, batch, digest } = trainingText;
   const { tables: _, ...facts } = recipe;
   const key = createHash('sha256')
     .update(JSON.stringify([TOOL, 'qat', digest, facts, seed]))
@@ -107,7 +113,7 @@ async function run(
     },
   });
   if (checkpoint !== undefined) machine.onKept?.(checkpoint);
-  const after = Math.min(...looks.map((look) => look.kept));
+  const after = Math.min(...looks.map((each) => each.kept));
   const bits = Math.min(...recipe.bits);
   return {
     bits,

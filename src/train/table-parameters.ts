@@ -12,6 +12,7 @@ import type { GraphBuilder } from '../onnx/rewrite/builder.js';
 import type { Blocks } from '../quant/grid.js';
 import type { DecodeTable } from '../quant/tables.js';
 import { type Feeds, floats } from '../runtime/runtime.js';
+import { columnOf, joinBlocks } from './blocks/fake-quant.js';
 
 /** What a projection's weights are made of. */
 export interface FrozenCodes {
@@ -91,13 +92,10 @@ export function tableWeight(
   const learning = codesLearn ? b.input(`${name}/codes`, 'float32', [n, blocks.k]) : undefined;
   const scale = b.input(`${name}/scale`, 'float32', [n, blocks.count]);
   const offset = hasOffset ? b.input(`${name}/offset`, 'float32', [n, blocks.count]) : undefined;
-  const scaled = b.op('Mul', [centredCodes(b, codes, layout, learning), column(b, scale, codes, layout)]);
-  const blocked = offset === undefined ? scaled : b.op('Add', [scaled, column(b, offset, codes, layout)]);
-  const width = blocks.count * blocks.block;
-  const flat = b.op('Reshape', [blocked, b.integers(layout === 'KN' ? [width, n] : [n, width])]);
-  if (width === blocks.k) return { weight: flat, codes: learning, scale, offset };
-  const bounds = [[0], [blocks.k], [layout === 'KN' ? 0 : 1]].map((each) => b.integers(each));
-  return { weight: b.op('Slice', [flat, ...bounds]), codes: learning, scale, offset };
+  const shape = { n, layout, blocks };
+  const scaled = b.op('Mul', [centredCodes(b, codes, layout, learning), columnOf(b, shape, scale)]);
+  const blocked = offset === undefined ? scaled : b.op('Add', [scaled, columnOf(b, shape, offset)]);
+  return { weight: joinBlocks(b, shape, blocked), codes: learning, scale, offset };
 }
 
 /** code − centre as float32 constants [blocks, block, n] or [n, blocks, block]; the runtime folds this when it loads. */
@@ -117,13 +115,6 @@ function centredCodes(b: GraphBuilder, codes: FrozenCodes, layout: 'KN' | 'NK', 
 /** Codes [n, k] with rows filled up by `missing` zeros. */
 function padded(b: GraphBuilder, codes: Value, missing: number): Value {
   return missing === 0 ? codes : b.op('Pad', [codes, b.integers([0, 0, 0, missing]), b.scalar(0)]);
-}
-
-/** A table column [n, blocks] beside the blocked codes. */
-function column(b: GraphBuilder, values: Value, { n, blocks }: FrozenCodes, layout: 'KN' | 'NK'): Value {
-  if (layout === 'NK') return b.op('Reshape', [values, b.integers([n, blocks.count, 1])]);
-  const turned = b.op('Transpose', [values], { perm: ints([1, 0]) });
-  return b.op('Reshape', [turned, b.integers([blocks.count, 1, n])]);
 }
 
 /** Rows filled up to whole blocks; what fills them is cut off again behind the decode. */

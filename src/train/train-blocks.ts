@@ -26,7 +26,7 @@ import {
   storedWeight,
 } from '../solve/index.js';
 import type { Source } from '../source/index.js';
-import { blockLesson, type Pupil } from './block-lesson.js';
+import { type BlockToTrain, blockTask } from './block-task.js';
 import { BlockWalk } from './block-walk.js';
 import { projectionsOf, type TrainBlock } from './blocks/block.js';
 import { clipStudent } from './blocks/clip-student.js';
@@ -157,14 +157,14 @@ class TrainStage {
     this.#walk.close();
   }
 
-  async #trainOne(pupil: Pupil): Promise<void> {
-    const { block, segment } = pupil;
+  async #trainOne(toTrain: BlockToTrain): Promise<void> {
+    const { block, segment } = toTrain;
     const { explicit } = this.#train;
     const folds = foldPlaces(block) !== undefined;
     const plan: StudentPlan = { ...this.#plan, entry: folds || explicit ? 'scaled' : 'kept' };
     const key = this.#learned.key([...this.#facts, block.id, this.#train.prefix === 'quantized' && this.#last]);
     this.#last = key;
-    const { learned, ...history } = await this.#learned.findOr(key, () => this.#learn(pupil, plan));
+    const { learned, ...history } = await this.#learned.findOr(key, () => this.#learn(toTrain, plan));
     const exact = new Map<Projection, Float32Array>();
     for (const projection of projectionsOf(block)) {
       const weights = await loadRows(this.#pool, storedWeight(projection));
@@ -181,17 +181,17 @@ class TrainStage {
     if (history.fallback) this.#context.log.warn(`Training did not improve layer ${block.layer}.`);
   }
 
-  async #learn(pupil: Pupil, plan: StudentPlan): Promise<TrainedBlock> {
-    const { block } = pupil;
+  async #learn(toTrain: BlockToTrain, plan: StudentPlan): Promise<TrainedBlock> {
+    const { block } = toTrain;
     const { steps, batch, rates, schedule, warmUp } = this.#train;
     const { machine, seed, folder } = this.#options;
     const student = clipStudent(block, plan, await this.#starts(block, plan));
     const text = { batch, random: createRandom(seed).fork(block.id) };
     const { model } = this.#source;
     const { blocks, execution } = this.#walk;
-    const lesson = await blockLesson(model, execution, pupil, student, this.#terms, this.#statistics, text);
+    const task = await blockTask(model, execution, toTrain, student, this.#terms, this.#statistics, text);
     const [done, total] = [this.#reports.length, blocks.length];
-    return trainBlock(ortRuntime, lesson.request, student.learnables, lesson.batches, {
+    return trainBlock(ortRuntime, task.request, student.learnables, task.batches, {
       steps,
       rates,
       schedule,

@@ -12,14 +12,14 @@ import { explained } from '../files/staging.js';
 import type { Log } from '../log.js';
 import { claimText, factsOf, textOf } from './claim-text.js';
 import { Heartbeat } from './heartbeat.js';
+import { saveLoss } from './losses.js';
 
 /** This process, for people. */
 export const workerName = (): string => `${hostname()}-${process.pid}`;
 
 /** A claim of this process. */
 export interface Claim {
-  /** False when another worker has taken it over. */
-  readonly isMine: boolean;
+  /** Gives it up, unless another worker has taken it over. */
   release(): void;
 }
 
@@ -29,21 +29,31 @@ interface Seen {
   readonly since: number;
 }
 
+interface ClaimOptions {
+  readonly leaseSeconds: number;
+  readonly threads: number;
+  /** A clock in milliseconds that only runs forward; tests pass their own. */
+  readonly now?: () => number;
+}
+
 export class Claims {
+  readonly #plan: string;
   readonly #folder: string;
   readonly #leaseMs: number;
   readonly #log: Log;
-  readonly #owner: string = `${ownerTag()}.${randomBytes(4).toString('hex')}`;
   readonly #seen: Map<string, Seen> = new Map();
   readonly #heartbeat: Heartbeat;
-  readonly #text: string;
+  readonly #threads: number;
+  readonly #now: () => number;
 
   /** A claim is given up for lost when it has not changed for `leaseSeconds`; heartbeats come four times as often. */
-  constructor(plan: string, { leaseSeconds, threads }: { leaseSeconds: number; threads: number }, log: Log) {
+  constructor(plan: string, { leaseSeconds, threads, now = () => performance.now() }: ClaimOptions, log: Log) {
+    this.#now = now;
+    this.#plan = plan;
     this.#folder = join(plan, 'claims');
     this.#leaseMs = 1000 * leaseSeconds;
     this.#log = log;
-    this.#text = claimText({ owner: this.#owner, worker: workerName(), threads });
+    this.#threads = threads;
     this.#heartbeat = new Heartbeat(this.#leaseMs / 4);
     mkdirSync(this.#folder, { recursive: true });
   }
@@ -51,19 +61,20 @@ export class Claims {
   /** Claims a unit; undefined while another worker has it. */
   take(unit: string): Claim | undefined {
     const path = this.#pathOf(unit);
-    if (!this.#make(path)) {
+    // Of this claim alone: whoever sees another one knows that it is new.
+    const owner = `${ownerTag()}.${randomBytes(4).toString('hex')}`;
+    const own = claimText({ owner, worker: workerName(), threads: this.#threads });
+    if (!make(path, own)) {
       const text = textOf(path);
       if (text === undefined || !this.#isLost(unit, text) || !this.#remove(path, text)) return undefined;
-      this.#log.warn(`${workerIn(text)} has not finished ${unit} and gives no sign of life; the unit is taken over.`);
-      if (!this.#make(path)) return undefined;
+      const worker = factsOf(text)?.worker ?? 'A worker';
+      saveLoss(this.#plan, unit, worker);
+      this.#log.warn(`${worker} has not finished ${unit} and gives no sign of life; the unit is taken over.`);
+      if (!make(path, own)) return undefined;
     }
     this.#seen.delete(unit);
-    const owner = this.#owner;
     const stop = this.#heartbeat.keep(path, owner);
     return {
-      get isMine(): boolean {
-        return textOf(path)?.includes(owner) ?? false;
-      },
       release: () => {
         stop();
         if (textOf(path)?.includes(owner)) rmSync(path, { force: true });
@@ -85,30 +96,11 @@ export class Claims {
   #isLost(unit: string, text: string): boolean {
     const owner = factsOf(text)?.owner.split('.')[0];
     if (owner !== undefined && isAbandoned(owner)) return true;
-    const now = performance.now();
+    const now = this.#now();
     const seen = this.#seen.get(unit);
     if (seen?.text === text) return now - seen.since >= this.#leaseMs;
     this.#seen.set(unit, { text, since: now });
     return false;
-  }
-
-  #make(path: string): boolean {
-    let descriptor: number;
-    try {
-      descriptor = openSync(path, 'wx');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-      throw explained(error, path);
-    }
-    try {
-      writeSync(descriptor, this.#text);
-      return true;
-    } catch (error) {
-      rmSync(path, { force: true });
-      throw explained(error, path);
-    } finally {
-      closeSync(descriptor);
-    }
   }
 
   /** Removes a lost claim, but not one that another worker has made in its place meanwhile. */
@@ -130,7 +122,25 @@ export class Claims {
   }
 }
 
-const workerIn = (text: string): string => factsOf(text)?.worker ?? 'A worker';
+/** Makes a claim; false where there is one. */
+function make(path: string, text: string): boolean {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, 'wx');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw explained(error, path);
+  }
+  try {
+    writeSync(descriptor, text);
+    return true;
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw explained(error, path);
+  } finally {
+    closeSync(descriptor);
+  }
+}
 
 function quietly(work: () => void): void {
   try {

@@ -44,7 +44,8 @@ export function saveFailure(plan: string, unit: string, error: unknown, worker: 
   return failures.length;
 }
 
-function partsOf(error: unknown): Omit<UnitFailure, 'worker'> {
+/** What is said of an error. */
+export function partsOf(error: unknown): Omit<UnitFailure, 'worker'> {
   if (error instanceof CompilerError) return { code: error.code, at: error.at, message: error.message };
   return { code: 'bug', at: 'matquant', message: error instanceof Error ? error.message : String(error) };
 }

@@ -1,4 +1,5 @@
 /** Compilations in units: planned once, run by any number of workers on a shared folder, merged into the set that `compile` writes. */
+export { type EmitInput, type EmitResult, emitPlan, type JobEngine } from './emit/emit.js';
 export type { UnitFailure } from './failures.js';
 export { type MergePlanInput, mergePlan } from './merge.js';
 export { type OpenPlan, type UnitMachine, withPlan } from './open-plan.js';
@@ -10,6 +11,7 @@ export { runUnit } from './run-unit.js';
 export {
   type FailedUnit,
   type KindStatus,
+  type LostUnit,
   type PlanStatus,
   planStatus,
   type RunningUnit,

@@ -1,7 +1,10 @@
 /** The largest resident memory of this process, as the kernel counts it. */
 import { readFileSync, writeFileSync } from 'node:fs';
 
-/** Begins a new measurement where the system allows it (Linux); elsewhere the peak is that of the whole process. */
+/**
+ * Begins a new measurement where the system allows it (Linux); elsewhere the peak is that of the whole process. What the kernel tells of the
+ * process when it has ended (`time -v`) counts from the last reset too.
+ */
 export function resetPeak(): void {
   try {
     writeFileSync('/proc/self/clear_refs', '5');

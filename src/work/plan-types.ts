@@ -26,7 +26,7 @@ export interface UnitSubject {
   readonly group?: string;
   /** Their ids. */
   readonly projections?: readonly string[];
-  readonly table?: 'embedding' | 'head';
+  readonly table?: string;
   readonly precisions?: readonly number[];
 }
 
@@ -37,7 +37,7 @@ export interface PlanUnit {
   readonly kind: UnitKind;
   /** Ids of units whose results it reads. */
   readonly needs: readonly string[];
-  /** Least memory in bytes, without activations, which use what a worker has more. */
+  /** Least memory in bytes; activations use what a worker has more. `distill` and `emit` take what the plan was made for. */
   readonly memoryBytes: number;
   readonly cost: UnitCost;
   readonly of: UnitSubject;

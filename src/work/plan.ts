@@ -34,7 +34,7 @@ export interface PlanResult {
   /** Shards of the text, which are fewer than asked for where the text has fewer batches. */
   readonly shards: number;
   readonly units: readonly PlanUnit[];
-  /** The largest unit's memory: a worker with less leaves it to others. */
+  /** Memory of the largest unit that workers run: one with less leaves it to others. */
   readonly memoryBytes: number;
 }
 
@@ -55,7 +55,8 @@ export async function plan(input: PlanInput, context: Context = silentContext())
       save(folder, made, isSelf ? options.text : undefined, options.overwrite ?? false);
       const { units } = made;
       const shards = units.filter(({ kind }) => kind === 'capture').length;
-      return { folder, shards, units, memoryBytes: Math.max(...units.map((unit) => unit.memoryBytes)) };
+      const needs = units.map(({ kind, memoryBytes }) => (kind === 'emit' ? 0 : memoryBytes));
+      return { folder, shards, units, memoryBytes: Math.max(...needs) };
     });
   });
 }
@@ -86,7 +87,7 @@ async function planOf(
     work: options.work === undefined ? 'work' : portable(options.work, folder),
     model,
     inputs: read.map((file) => ({ ...file, path: file.path === own ? SELF_TEXT : portable(file.path, folder) })),
-    units: unitsOf({ source, recipe: options.recipe, captures }),
+    units: unitsOf({ source, recipe: options.recipe, captures, memoryBytes: options.memoryBytes }),
   };
 }
 
@@ -132,7 +133,7 @@ function save(folder: string, made: Plan, own: TextOptions | undefined, overwrit
       path,
       'There is a plan of another model, text or options: choose another folder or set `overwrite`',
     );
-  for (const name of ['done', 'claims', 'failed']) rmSync(join(folder, name), { recursive: true, force: true });
+  for (const name of ['done', 'claims', 'failed', 'lost']) rmSync(join(folder, name), { recursive: true, force: true });
   if (own !== undefined && 'ids' in own)
     staged(join(folder, SELF_TEXT), (temporary) => copyFileSync(own.ids, temporary));
   writePlan(folder, made);

@@ -52,7 +52,7 @@ export class Results {
   /** Units whose results this process has found whole, with the states of their files. */
   readonly #whole: Map<string, string> = new Map();
 
-  /** `work`: the folder that files of results are in. Damage is told to `log`; with `readOnly` nothing is changed. */
+  /** `work`: the folder that files of results are in. Damage is told to `log`. With `readOnly` nothing is changed, and sizes alone are compared. */
   constructor(plan: string, work: string, log: Log, readOnly: boolean = false) {
     this.#readOnly = readOnly;
     this.#folder = join(plan, 'done');
@@ -131,7 +131,8 @@ export class Results {
   }
 
   #isWhole(file: ResultFile, state: string | undefined): boolean {
-    return state === `${file.bytes} ${file.modified}` || (state !== '' && this.#hasDigest(file));
+    if (state === `${file.bytes} ${file.modified}`) return true;
+    return this.#readOnly ? (state?.startsWith(`${file.bytes} `) ?? false) : this.#hasDigest(file);
   }
 
   #hasDigest({ path, bytes, sha256 }: ResultFile): boolean {

@@ -75,15 +75,10 @@ export async function runOpened(
   requireFits(unit, machine.memoryBytes);
   const started = performance.now();
   resetPeak();
-  let paths: readonly string[];
-  try {
-    paths = await runner.run(unit, context);
-  } catch (error) {
+  const paths = await runner.run(unit, context).catch(async (error: unknown) => {
     context.signal.throwIfAborted();
-    const damaged = unit.needs.find((id) => !results.check(id));
-    if (damaged === undefined) throw error;
-    return fail('plan-open', unit.id, `The unit needs ${damaged}, whose results are damaged`);
-  }
+    throw await causeOf(error, opened, results, unit);
+  });
   await opened.check();
   const seconds = (performance.now() - started) / 1000;
   const { threads } = machine;
@@ -97,9 +92,24 @@ export async function runOpened(
   return result;
 }
 
+/** What is behind an error of a unit, if it is none of its own: inputs that changed, results of other units that are damaged, a full disk. */
+async function causeOf(error: unknown, opened: OpenPlan, results: Results, unit: PlanUnit): Promise<unknown> {
+  await opened.check();
+  const damaged = unit.needs.find((id) => !results.check(id));
+  if (damaged !== undefined)
+    return new CompilerError('plan-open', unit.id, `The unit needs ${damaged}, whose results are damaged`);
+  const { code = '' } = error as NodeJS.ErrnoException;
+  return FULL.has(code) ? new CompilerError('disk-full', opened.folder, (error as Error).message) : error;
+}
+
+/** Errors of the system that say that a disk or a share of it is full. */
+const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT']);
+
+/** Bytes as `--memory` takes them. */
+export const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)}MB`;
+
 /** Error code `memory-bound`, with the least that works, where a unit takes more memory than there is. */
 export function requireFits(unit: PlanUnit, memoryBytes: number): void {
-  const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)}MB`;
   if (unit.memoryBytes > memoryBytes)
     fail(
       'memory-bound',

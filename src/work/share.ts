@@ -1,19 +1,20 @@
-/** Which units a worker takes: all, one by its id, or every so many-th of each kind. */
+/** Which units a worker takes: all, some by their ids, or every so many-th of each kind. */
 import { fail } from '../diagnostics.js';
 import type { PlanUnit } from './plan-types.js';
 
 const SHARE = /^(\d{1,6})\/(\d{1,6})$/;
 
 /**
- * The units of `asked`: `I/N` is the I-th of N workers, counted from 0 or from 1, and takes every N-th unit of each kind. Fails with
+ * The units of `asked`, ids joined by commas or a share: `I/N` is the I-th of N workers, counted from 0 or from 1, and takes every N-th unit of each kind. Fails with
  * `bad-usage` for a share that does not exist, and with `plan` for an id that does not.
  */
 export function shareOf(units: readonly PlanUnit[], asked: string | undefined, folder: string): readonly PlanUnit[] {
   if (asked === undefined) return units;
   const [, at, of] = SHARE.exec(asked) ?? [];
   if (at === undefined || of === undefined) {
-    const unit = units.find(({ id }) => id === asked);
-    return [unit ?? fail('plan', folder, `The plan has no unit ${asked} that a worker runs`)];
+    const named = (id: string): PlanUnit =>
+      units.find((unit) => unit.id === id) ?? fail('plan', folder, `The plan has no unit ${id} that a worker runs`);
+    return [...new Set(asked.split(','))].map(named);
   }
   const [index, count] = [Number(at), Number(of)];
   if (count === 0 || index > count)

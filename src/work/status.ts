@@ -5,6 +5,7 @@ import { type Context, silentContext } from '../log.js';
 import { checkOptions } from '../options/index.js';
 import { type ClaimFacts, factsOf, textOf } from './claim-text.js';
 import type { UnitFailure } from './failures.js';
+import { lossesOf } from './losses.js';
 import { readPlan } from './plan-file.js';
 import type { UnitKind } from './plan-types.js';
 import { Results } from './results.js';
@@ -25,7 +26,7 @@ export interface KindStatus extends UnitCounts {
   readonly kind: UnitKind;
   /** Wall time of units that are done. */
   readonly seconds: number;
-  /** Largest memory that the plan promises for a unit, and largest that was measured; 0 where nothing was. */
+  /** Memory that the largest unit needs at least, and the largest that was measured with activations; 0 where nothing was. */
   readonly memoryBytes: number;
   readonly peakMemoryBytes: number;
 }
@@ -45,12 +46,19 @@ export interface FailedUnit extends UnitFailure {
   readonly blocks: readonly string[];
 }
 
+/** A unit that is not done although it was begun: each time its worker was killed, ran out of memory, or lost the folder. */
+export interface LostUnit {
+  readonly unit: string;
+  readonly times: number;
+}
+
 /** How far a plan is. The unit `emit` is the set itself, which `mergePlan` writes; it is never done. */
 export interface PlanStatus extends UnitCounts {
   readonly folder: string;
   readonly kinds: readonly KindStatus[];
   readonly runningUnits: readonly RunningUnit[];
   readonly failedUnits: readonly FailedUnit[];
+  readonly lostUnits: readonly LostUnit[];
   /** Units that one worker does in an hour, by those that are done; undefined before the first. */
   readonly unitsPerHour: number | undefined;
   /** Estimated seconds until all units are done with the workers that are running, or with one. */
@@ -73,6 +81,7 @@ export function planStatus(input: { readonly plan: string }, { log }: Context = 
     kinds: kinds.map((kind) => kindStatus(kind, survey, claims)),
     runningUnits: [...claims].map(([unit, { worker, threads }]) => ({ unit, worker, threads })),
     failedUnits: survey.flatMap((each) => failedOf(each, survey)),
+    lostUnits: survey.flatMap((each) => lostOf(folder, each)),
     unitsPerHour: seconds > 0 ? (3600 * done.length) / seconds : undefined,
     secondsLeft: secondsLeft(survey, new Set([...claims.values()].map(({ worker }) => worker)).size),
   };
@@ -108,6 +117,11 @@ function kindStatus(kind: UnitKind, all: readonly Surveyed[], claims: ReadonlyMa
     memoryBytes: Math.max(...survey.map(({ unit }) => unit.memoryBytes)),
     peakMemoryBytes: Math.max(0, ...done.map((each) => each.peakMemoryBytes)),
   };
+}
+
+function lostOf(folder: string, { unit, standing }: Surveyed): readonly LostUnit[] {
+  const times = standing === 'done' ? 0 : lossesOf(folder, unit.id);
+  return times === 0 ? [] : [{ unit: unit.id, times }];
 }
 
 function failedOf({ unit, failures }: Surveyed, survey: readonly Surveyed[]): readonly FailedUnit[] {

@@ -9,6 +9,9 @@ import type { Results, UnitResult } from './results.js';
  */
 export type Standing = 'done' | 'failed' | 'blocked' | 'ready' | 'waiting';
 
+/** Whether a worker may still run it. */
+export const isOpen = (standing: Standing): boolean => standing === 'ready' || standing === 'waiting';
+
 /** One unit of a survey. */
 export interface Surveyed {
   readonly unit: PlanUnit;

@@ -145,10 +145,12 @@ function keepStatistics({ job }: UnitRunner, captured: Captured, name: string, {
   for (const path of filesOfStatistics(keptIn(job.machine, name) as string)) onKept(path);
 }
 
-/** These stages decide by memory how they go through a model, so they get as much as the plan says. */
+/** Distillation decides by memory how it goes through a model, so it gets as much as the plan says. */
 async function runTo(last: Parameters<typeof runStages>[2], runner: UnitRunner, context: UnitContext): Promise<void> {
   const { job } = runner;
   const { onKept, ...plain } = context;
-  const machine = { ...job.machine, memoryBytes: job.options.memoryBytes, onKept };
+  const distils = last === 'train' && job.options.recipe.distill !== undefined;
+  const { memoryBytes } = distils ? job.options : job.machine;
+  const machine = { ...job.machine, memoryBytes, onKept };
   await runStages({ ...job, machine, context: plain }, await runner.measured(), last);
 }

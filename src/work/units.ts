@@ -12,6 +12,8 @@ export interface Planned {
   readonly source: Source;
   readonly recipe: Recipe;
   readonly captures: Captures;
+  /** Memory that the plan is made for. */
+  readonly memoryBytes: number;
 }
 
 /** All units, each behind those it needs. */
@@ -97,12 +99,14 @@ function uniqueName(wanted: string, taken: Set<string>): string {
 function stageUnits(planned: Planned, before: readonly PlanUnit[]): readonly PlanUnit[] {
   const { source, recipe, captures } = planned;
   const tokens = tokensOf(captures.text.windows);
-  const memoryBytes = peakMemory(source, recipe);
+  const least = peakMemory(source, recipe);
   const units: PlanUnit[] = [];
   for (const kind of stagesOf(recipe)) {
     const needs = [...before, ...units].map(({ id }) => id);
     const cost = stageCost(kind, source.analysis.projections, recipe, tokens);
     const of: UnitSubject = kind === 'distill' && recipe.distill ? { precisions: recipe.distill.bits } : {};
+    // A distillation is cut into segments that fit the memory, and results of other cuts differ in the last digits.
+    const memoryBytes = kind === 'distill' ? planned.memoryBytes : least;
     units.push({ id: kind, kind, needs, memoryBytes, cost, of });
   }
   return units;
@@ -115,7 +119,7 @@ function stagesOf(recipe: Recipe): readonly ('train' | 'prefix' | 'tune' | 'dist
   return recipe.prefix === undefined ? last : ['prefix', ...last];
 }
 
-function emitUnit({ source, recipe }: Planned, needs: readonly string[]): PlanUnit {
-  const memoryBytes = peakMemory(source, recipe);
+/** The check of the graphs is made where it fits the memory, which is therefore that of the plan. */
+function emitUnit({ source, memoryBytes }: Planned, needs: readonly string[]): PlanUnit {
   return { id: 'emit', kind: 'emit', needs, memoryBytes, cost: emitCost(source.analysis.projections), of: {} };
 }

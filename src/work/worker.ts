@@ -2,20 +2,32 @@
 import { type Context, silentContext } from '../log.js';
 import { checkOptions } from '../options/index.js';
 import { Claims, workerName } from './claims.js';
-import { clearFailures, errorOf, MOST_FAILURES, saveFailure } from './failures.js';
+import { clearFailures, MOST_FAILURES, saveFailure } from './failures.js';
 import { type OpenPlan, type UnitMachine, withPlan, workFolderOf } from './open-plan.js';
+import { pause } from './pause.js';
 import type { PlanUnit } from './plan-types.js';
 import { Results, type UnitResult } from './results.js';
-import { isOfTheUnit, requireFits, runOpened } from './run-unit.js';
+import { isOfTheUnit, runOpened } from './run-unit.js';
 import { shareOf } from './share.js';
-import { type Surveyed, surveyOf } from './survey.js';
+import { isOpen, type Surveyed, surveyOf } from './survey.js';
+import { endOf, sayWaiting, type WorkResult } from './work-end.js';
+
+export type { WorkResult } from './work-end.js';
 
 /** What `work` takes. */
 export interface WorkInput extends UnitMachine {
   /** Folder of the plan. */
   readonly plan: string;
-  /** Id of one unit, or `I/N`: every N-th unit of each kind, for array jobs. All by default. */
+  /**
+   * Ids of units joined by commas, or `I/N`: every N-th unit of each kind, for array jobs. All by default. While its units wait for
+   * others that nobody runs, a worker runs these too, so that it never waits for a job that has not been started.
+   */
   readonly unit?: string | undefined;
+  /**
+   * URL of a Redis or PostgreSQL server that hands out units: needs BullMQ and the server's driver. Workers queue units themselves, and
+   * results go to the plan's folder as ever.
+   */
+  readonly queue?: string | undefined;
   /** Run one unit and return. */
   readonly once?: boolean | undefined;
   /** Try units again that have failed three times. */
@@ -24,19 +36,6 @@ export interface WorkInput extends UnitMachine {
   readonly pollSeconds?: number | undefined;
   /** Seconds without a sign of life after which the unit of another worker is taken over; 60 by default. */
   readonly leaseSeconds?: number | undefined;
-}
-
-/** What a worker did. */
-export interface WorkResult {
-  /** Units that it ran. */
-  readonly ran: readonly UnitResult[];
-  /** Units of its share that are done by now, by whomever, and all of its share. */
-  readonly done: number;
-  readonly units: number;
-  /** Units that take more memory than it has, which it left to others. */
-  readonly left: readonly string[];
-  /** True when it was told to stop and finished the unit that it was at. */
-  readonly interrupted: boolean;
 }
 
 /** Options of `work` with their defaults. */
@@ -51,6 +50,11 @@ type WorkOptions = WorkInput & { readonly pollSeconds: number; readonly leaseSec
 export async function work(input: WorkInput, context: Context = silentContext()): Promise<WorkResult> {
   const options = checkOptions<WorkOptions>('work', input);
   if (options.retry) clearFailures(options.plan);
+  const { queue } = options;
+  if (queue !== undefined) {
+    const { workFromQueue } = await import('./queue/queue-worker.js');
+    return workFromQueue({ ...options, queue }, context);
+  }
   return withPlan(options.plan, options, context, async (opened) => {
     const worker = new PlanWorker(opened, options, context);
     try {
@@ -71,6 +75,7 @@ class PlanWorker {
   /** Ids of its share. */
   readonly #share: ReadonlySet<string>;
   readonly #ran: UnitResult[] = [];
+  #hasSaid = false;
 
   constructor(opened: OpenPlan, options: WorkOptions, context: Context) {
     const { folder, plan, machine } = opened;
@@ -85,12 +90,15 @@ class PlanWorker {
 
   async run(): Promise<WorkResult> {
     const { signal } = this.#context;
-    for (;;) {
+    for (let hasWaited = false as boolean; ; ) {
       const survey = surveyOf(this.#opened.folder, this.#units, this.#results);
       const open = this.#openIn(survey);
       const isEnough = this.#options.once === true && this.#ran.length > 0;
-      if (signal.aborted || isEnough || open.length === 0) return this.#finish(survey);
-      const hasRun = await this.#runFirst(open);
+      if (signal.aborted || isEnough || open.length === 0) return this.#finish(survey, isEnough);
+      const hasRun =
+        (await this.#runFirst(open)) || (hasWaited && (await this.#runFirst(this.#neededBy(open, survey))));
+      if (!hasRun) this.#sayWaiting(survey);
+      hasWaited = !hasRun;
       if (!hasRun) await pause(1000 * this.#options.pollSeconds, signal);
     }
   }
@@ -101,10 +109,14 @@ class PlanWorker {
 
   /** Units of the share that are still to be run and fit the memory. */
   #openIn(survey: readonly Surveyed[]): readonly Surveyed[] {
-    return survey.filter(
-      ({ unit, standing }) =>
-        this.#share.has(unit.id) && (standing === 'ready' || standing === 'waiting') && this.#fits(unit),
-    );
+    return survey.filter(({ unit, standing }) => this.#share.has(unit.id) && isOpen(standing) && this.#fits(unit));
+  }
+
+  /** Units of other shares that some units wait for, directly or not. */
+  #neededBy(open: readonly Surveyed[], survey: readonly Surveyed[]): readonly Surveyed[] {
+    const needed = new Set(open.flatMap(({ unit }) => unit.needs));
+    for (const { unit } of survey.toReversed()) if (needed.has(unit.id)) for (const id of unit.needs) needed.add(id);
+    return survey.filter(({ unit }) => needed.has(unit.id) && !this.#share.has(unit.id) && this.#fits(unit));
   }
 
   #fits({ memoryBytes }: PlanUnit): boolean {
@@ -148,59 +160,27 @@ class PlanWorker {
     }
   }
 
-  #finish(survey: readonly Surveyed[]): WorkResult {
-    const own = survey.filter(({ unit }) => this.#share.has(unit.id));
-    const interrupted = this.#context.signal.aborted;
-    const isEnough = this.#options.once === true && this.#ran.length > 0;
-    const left = own.filter(({ unit, standing }) => isOpen(standing) && !this.#fits(unit)).map(({ unit }) => unit);
-    if (!interrupted && !isEnough) {
-      reportFailures(survey, this.#share);
-      if (left.length > 0) this.#sayLeft(left);
-    }
-    const done = own.filter(({ standing }) => standing === 'done').length;
-    return { ran: this.#ran, done, units: own.length, left: left.map(({ id }) => id), interrupted };
+  /** Says once that it waits, and for whom. */
+  #sayWaiting(survey: readonly Surveyed[]): void {
+    if (!this.#hasSaid) sayWaiting(survey, this.#opened.machine.memoryBytes, this.#context.log);
+    this.#hasSaid = true;
   }
 
-  /** A worker that could do nothing at all is of no use; one that did what it could leaves the rest to others. */
-  #sayLeft(left: readonly PlanUnit[]): void {
-    const largest = left.toSorted((a, b) => b.memoryBytes - a.memoryBytes)[0] as PlanUnit;
-    if (this.#ran.length === 0) requireFits(largest, this.#opened.machine.memoryBytes);
-    this.#context.log.warn(
-      `${left.length} units are left to workers with more memory: ${largest.id} needs ${Math.ceil(largest.memoryBytes / 1e6)}MB.`,
-    );
+  #finish(survey: readonly Surveyed[], isEnough: boolean): WorkResult {
+    const { log, signal } = this.#context;
+    const isStopped = signal.aborted || isEnough;
+    const { memoryBytes } = this.#opened.machine;
+    return endOf({
+      survey,
+      share: this.#share,
+      ran: this.#ran,
+      memoryBytes,
+      isStopped,
+      interrupted: signal.aborted,
+      log,
+    });
   }
 }
-
-const isOpen = (standing: Surveyed['standing']): boolean => standing === 'ready' || standing === 'waiting';
 
 /** The results that a unit needs were found damaged: it is open until they are made again. */
 const isWaitingForOthers = (error: unknown): boolean => (error as { readonly code?: string }).code === 'plan-open';
-
-/** Throws the error of the first unit that failed, with what waits for it. */
-function reportFailures(survey: readonly Surveyed[], share: ReadonlySet<string>): void {
-  const stopped = survey
-    .filter(({ unit }) => share.has(unit.id))
-    .filter(({ standing }) => standing === 'failed' || standing === 'blocked');
-  const [first] = stopped;
-  if (first === undefined) return;
-  const failed = survey.filter(({ standing }) => standing === 'failed');
-  const named = first.blockedBy === undefined ? first : failed.find(({ unit }) => unit.id === first.blockedBy);
-  const failure = named?.failures.at(-1);
-  if (named === undefined || failure === undefined) return;
-  const blocked = survey.filter(({ standing }) => standing === 'blocked').length;
-  const rest = `${failed.length} ${failed.length === 1 ? 'unit has' : 'units have'} failed and ${blocked} wait for them`;
-  throw errorOf({ ...failure, message: `${failure.message} (${rest})` }, named.unit.id);
-}
-
-/** Waits, but not when there is something else to do. */
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, milliseconds);
-    signal.addEventListener('abort', done, { once: true });
-  });
-}

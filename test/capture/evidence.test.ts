@@ -44,6 +44,9 @@ describe('textWeight', () => {
     const characters = { contexts: 40_000, ids: 100 };
     expect(isEnough(characters, 384, 32_000)).toBe(false);
     expect(textWeight(characters, 384, 32_000)).toBeLessThan(0.1);
+    // Random ASCII under the vocabulary of TinyStories, and natural text that has as many ids.
+    expect(textWeight({ contexts: 27_644, ids: 308 }, 384, 2048)).toBeLessThan(0.02);
+    expect(textWeight({ contexts: 481, ids: 286 }, 384, 2048)).toBeCloseTo(0.172, 3);
     expect(isEnough(characters, 384, 256)).toBe(true);
     expect(isEnough(characters, 384, 0)).toBe(true);
   });

@@ -9,7 +9,14 @@ import { batchesOf, rowScaleOf, weightOf } from '../../src/text/batches.js';
 
 const model = newModel(newGraph('g'), 10, new Map([['', 21]]));
 const rewriter = new Rewriter(model);
-const none: ModelAnalysis = { projections: [], refusals: [], embedding: undefined, layers: 1, activation: undefined };
+const none: ModelAnalysis = {
+  projections: [],
+  refusals: [],
+  embedding: undefined,
+  tables: [],
+  layers: 1,
+  activation: undefined,
+};
 const [batch] = batchesOf([
   [5, 6, 7],
   [8, 9, 10],

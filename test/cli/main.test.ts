@@ -17,6 +17,11 @@ const VERBS = [
   'report',
   'passes',
   'explain',
+  'plan',
+  'worker',
+  'status',
+  'merge',
+  'emit',
 ];
 
 describe('the command', () => {

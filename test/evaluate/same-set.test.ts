@@ -3,12 +3,18 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { verifyCommand } from '../../src/cli/commands/verify.js';
+import { compile } from '../../src/compile/compile.js';
 import { differenceOf } from '../../src/evaluate/same/same-set.js';
 import { digestsOf } from '../../src/files/range-digests.js';
+import { silentContext } from '../../src/log.js';
+import { parseRecipe } from '../../src/recipe/recipe.js';
+import { openSetOf } from '../../src/set/facts.js';
 import { dataName, idOf } from '../../src/set/set-identity.js';
 import { openSet, type SetManifest, writeManifest } from '../../src/set/set-manifest.js';
 import { runHere } from '../support/command-line.js';
+import { COMPILE } from '../support/compile.js';
 import { SmallSet } from '../support/nested.js';
+import { mistral } from '../support/stories.js';
 
 let small: SmallSet;
 beforeAll(() => {
@@ -77,6 +83,16 @@ describe('differenceOf', () => {
       { bits: 8, tables: 0 },
     ]);
     expect(found.precisions[1]?.largest).toBeGreaterThan(0);
+  });
+
+  it('compares nested token tables too', async () => {
+    const recipe = parseRecipe({ method: 'rtn', bits: [8, 2], embeddingBits: { 2: 3 } });
+    const output = join(small.root, 'tables');
+    await compile({ ...COMPILE, model: mistral, output, recipe }, silentContext());
+    const { layout } = openSetOf(output).manifest;
+    const weights = [...layout.projections, ...(layout.tokenTables ?? [])].reduce((sum, { n, k }) => sum + n * k, 0);
+    expect(layout.tokenTables).not.toHaveLength(0);
+    expect(differenceOf(output, output)).toMatchObject({ equal: true, precisions: [{ weights }, { weights }] });
   });
 
   it('says which fields of the recipes differ', () => {

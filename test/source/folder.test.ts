@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { silentContext } from '../../src/log.js';
 import { hubEnvironment } from '../../src/source/environment.js';
-import { chooseGraph, companionsOf } from '../../src/source/folder.js';
+import { chooseGraph, companionsOf, partsOf } from '../../src/source/folder.js';
 import { defaultOutput, openInput, warnOfLicence } from '../../src/source/input.js';
 import { readCard } from '../../src/source/model-card.js';
 import { readZipEntry } from '../../src/source/zip.js';
@@ -11,6 +11,26 @@ import { temporaryFolder } from '../support/paths.js';
 
 const root = temporaryFolder();
 afterAll(() => rmSync(root, { recursive: true }));
+
+describe('the graphs beside a decoder', () => {
+  const all = [
+    'onnx/decoder_model_merged.onnx',
+    'onnx/embed_tokens_q4f16.onnx',
+    'onnx/embed_tokens_fp16.onnx',
+    'onnx/vision_encoder_q4.onnx',
+    'onnx/vision_encoder.onnx',
+    'other/audio_encoder.onnx',
+  ];
+
+  it('are one form of each: float, then float16', () => {
+    const parts = ['onnx/vision_encoder.onnx', 'onnx/embed_tokens_fp16.onnx'];
+    expect([...partsOf(all, 'onnx/decoder_model_merged.onnx')].sort()).toEqual(parts.sort());
+  });
+
+  it('are none without an embedding: encoders of another model lie there', () => {
+    expect(partsOf(['encoder_model.onnx', 'decoder_model_merged.onnx'], 'decoder_model_merged.onnx')).toEqual([]);
+  });
+});
 
 describe('the graph of a folder', () => {
   it.each<[string, readonly string[], string]>([

@@ -41,6 +41,18 @@ beforeAll(async () => {
     { id: 'models/org/apart', files: { 'model.onnx': toy('model.onnx'), 'model.onnx.data': toy('model.onnx.data') } },
     { id: 'models/org/gated', files: FILES, gated: 'hf_right' },
     { id: 'models/org/huge', files: { 'model.onnx': 'a' }, sizes: { 'model.onnx': 2 ** 52 } },
+    {
+      id: 'models/org/three',
+      files: {
+        'onnx/decoder_model_merged.onnx': toy('model.onnx'),
+        'onnx/model.onnx.data': toy('model.onnx.data'),
+        'onnx/embed_tokens.onnx': toy('model.onnx'),
+        'onnx/embed_tokens_q4.onnx': 'quantized',
+        'onnx/vision_encoder_fp16.onnx': toy('model.onnx'),
+        'onnx/vision_encoder_q4.onnx': 'quantized',
+        'preprocessor_config.json': '{}',
+      },
+    },
     { id: 'models/org/two', files: { 'a.onnx': 'a', 'b.onnx': 'b' } },
     {
       id: 'datasets/allenai/c4',
@@ -92,6 +104,16 @@ describe('a model on the hub', () => {
     expect(
       await openInput('hf:org/stories', { hub: { ...hub, endpoint: 'http://127.0.0.1:1', offline: true } }, context),
     ).toEqual(model);
+  });
+
+  it('brings the graphs beside a decoder of vectors, one form of each, with their data', async () => {
+    const { graph, parts } = await openInput('hf:org/three', { hub }, context);
+    const here = (name: string): string => join(hub.cache, 'models--org--three/snapshots', COMMIT, 'onnx', name);
+    expect(graph).toBe(here('decoder_model_merged.onnx'));
+    expect(parts).toEqual([here('embed_tokens.onnx'), here('vision_encoder_fp16.onnx')]);
+    expect(server.downloads.filter((line) => line.includes('q4'))).toEqual([]);
+    expect(server.downloads).toContain('preprocessor_config.json');
+    expect(existsSync(here('model.onnx.data'))).toBe(true);
   });
 
   it('is resumed where connections broke, in this run and in the next', async () => {

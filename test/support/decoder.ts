@@ -194,7 +194,7 @@ class Parts {
     const weight = { source, tensor: source.initializer as NonNullable<Value['initializer']>, layout: 'NK' } as const;
     const { vocabulary, hidden, layers } = this.#spec;
     const embedding = { nodes: this.#embeddings, weight, vocabulary, hidden, head: 'untied' } as const;
-    return { projections, refusals: [], embedding, layers, activation: 'silu' };
+    return { projections, refusals: [], embedding, tables: [], layers, activation: 'silu' };
   }
 }
 

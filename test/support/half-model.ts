@@ -3,7 +3,7 @@ import { exportModel } from '../../src/onnx/convert/export.js';
 import { importModel } from '../../src/onnx/convert/import.js';
 import { int } from '../../src/onnx/ir/attribute.js';
 import { DTYPES } from '../../src/onnx/ir/dtype.js';
-import { intAttribute, nodesOf } from '../../src/onnx/ir/graph.js';
+import { intAttribute, type Model, nodesOf } from '../../src/onnx/ir/graph.js';
 import { fromFloat32, toFloat32 } from '../../src/onnx/ir/half.js';
 import { type Tensor, tensorOf } from '../../src/onnx/ir/tensor.js';
 import { Rewriter } from '../../src/onnx/rewrite/rewriter.js';
@@ -11,6 +11,12 @@ import type { HalfType } from '../../src/onnx/rewrite/widen-arithmetic.js';
 
 export function writeHalf(from: string, to: string, half: HalfType): void {
   const model = importModel(from);
+  halve(model, half);
+  exportModel(model, to);
+}
+
+/** Changes a model in place. */
+export function halve(model: Model, half: HalfType): void {
   const rw = new Rewriter(model);
   const { graph } = model;
   const narrow = ({ shape, bytes }: Tensor): Tensor =>
@@ -26,5 +32,4 @@ export function writeHalf(from: string, to: string, half: HalfType): void {
   }
   const values = [...graph.inputs, ...[...nodesOf(graph)].flatMap(({ outputs }) => outputs)];
   for (const value of values) if (value?.type?.dtype === 'float32') rw.setType(value, { ...value.type, dtype: half });
-  exportModel(model, to);
 }

@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { executionOf } from '../../src/analysis/execution.js';
 import { analyse } from '../../src/analysis/projections.js';
-import { SegmentRunner } from '../../src/capture/segment-runner.js';
 import { compile } from '../../src/compile/compile.js';
 import { silentContext } from '../../src/log.js';
 import { exportModel } from '../../src/onnx/convert/export.js';
@@ -16,12 +15,12 @@ import { nodesOf, type Value } from '../../src/onnx/ir/graph.js';
 import { Rewriter } from '../../src/onnx/rewrite/rewriter.js';
 import { parseRecipe, type RecipeInput } from '../../src/recipe/recipe.js';
 import type { BlockTraining } from '../../src/report/page/data.js';
-import { ortRuntime } from '../../src/runtime/ort.js';
 import { slice } from '../../src/set/slice.js';
 import { findTrainBlocks } from '../../src/train/blocks/block.js';
 import { COMPILE } from '../support/compile.js';
 import { temporaryFolder } from '../support/paths.js';
 import { heldWindows, mistral, writeIds } from '../support/stories.js';
+import { valuesOf } from '../support/values.js';
 
 const context = silentContext();
 const windows = heldWindows(2);
@@ -68,31 +67,13 @@ const trainingOf = (folder: string): readonly BlockTraining[] =>
   (JSON.parse(readFileSync(join(folder, 'm.report.json'), 'utf8')) as { compiled: { training: BlockTraining[] } })
     .compiled.training;
 
-/** A value of a model over all windows. */
-async function valuesOf(path: string, name: string): Promise<Float32Array> {
-  const model = importModel(path);
-  const value = [...nodesOf(model.graph)]
-    .flatMap(({ outputs }) => outputs)
-    .find((each) => each?.name === name) as Value;
-  const runner = new SegmentRunner(model, analyse(model), windows, ortRuntime, { targets: [value] });
-  const stream = runner.stream();
-  const found: number[] = [];
-  for (const segment of runner.segments)
-    await runner.run(stream, {
-      groups: [],
-      extra: segment.targets.includes(value) ? [value] : [],
-      onBatch: (_, extra) => found.push(...((extra.get(value)?.data as Float32Array | undefined) ?? [])),
-    });
-  runner.close();
-  return Float32Array.from(found);
-}
-
 /** ‖F̂ − F‖² / ‖F‖² of the first block. */
 async function blockError(path: string): Promise<number> {
   const model = importModel(mistral);
   const { blocks } = findTrainBlocks(executionOf(model.graph), analyse(model).projections);
   const name = blocks[0]?.output.name as string;
-  const [exact, found] = [await valuesOf(mistral, name), await valuesOf(path, name)];
+  const of = (from: string): Promise<Float32Array> => valuesOf(importModel(from), name, windows);
+  const [exact, found] = [await of(mistral), await of(path)];
   const square = (values: Float32Array): number => values.reduce((sum, value) => sum + value * value, 0);
   return square(found.map((value, at) => value - (exact[at] as number))) / square(exact);
 }

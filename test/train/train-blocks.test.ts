@@ -2,14 +2,11 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { analyse } from '../../src/analysis/projections.js';
-import { SegmentRunner } from '../../src/capture/segment-runner.js';
 import { type CompileOptions, compile } from '../../src/compile/compile.js';
 import { evaluate } from '../../src/evaluate/evaluate-files.js';
 import { KernelPool } from '../../src/kernels/pool.js';
 import { silentContext } from '../../src/log.js';
 import { importModel } from '../../src/onnx/convert/import.js';
-import type { Value } from '../../src/onnx/ir/graph.js';
 import { blocksOf } from '../../src/quant/grid.js';
 import type { Precision } from '../../src/quant/precision.js';
 import { sliceCodes } from '../../src/quant/slice.js';
@@ -17,7 +14,6 @@ import { type DecodeTable, decodeTable } from '../../src/quant/tables.js';
 import { PRESETS } from '../../src/recipe/presets.js';
 import { parseRecipe, presetOf, type RecipeInput } from '../../src/recipe/recipe.js';
 import type { BlockTraining } from '../../src/report/page/data.js';
-import { ortRuntime } from '../../src/runtime/ort.js';
 import { slice } from '../../src/set/slice.js';
 import type { Nested } from '../../src/solve/kernel/options.js';
 import { measure } from '../../src/solve/measure.js';
@@ -28,6 +24,7 @@ import { writeOutliers } from '../support/outliers.js';
 import { temporaryFolder } from '../support/paths.js';
 import { dataIn } from '../support/set-files.js';
 import { heldWindows, mistral, writeIds } from '../support/stories.js';
+import { valuesOf } from '../support/values.js';
 
 const context = silentContext();
 const windows = heldWindows(24);
@@ -296,26 +293,8 @@ async function fakeQuantized(bits: Precision): Promise<ReadonlyMap<string, Float
 }
 
 /** Logits of one window, with other weights for projections where they are given. */
-async function logitsOf(path: string, weights?: ReadonlyMap<string, Float32Array>): Promise<Float32Array> {
-  const model = importModel(path);
-  const logits = model.graph.outputs.find(({ name }) => name === 'logits') as Value;
-  const options = { threads: 1, targets: [logits] };
-  const runner = new SegmentRunner(model, analyse(model), windows.slice(0, 1), ortRuntime, options);
-  const stream = runner.stream();
-  let found = new Float32Array(0);
-  for (const segment of runner.segments)
-    await runner.run(stream, {
-      groups: [],
-      override: ({ id }) => weights?.get(id),
-      extra: segment.targets.includes(logits) ? [logits] : [],
-      onBatch: (_, extra) => {
-        const tensor = extra.get(logits);
-        if (tensor !== undefined) found = Float32Array.from(tensor.data as Float32Array);
-      },
-    });
-  runner.close();
-  return found;
-}
+const logitsOf = (path: string, weights?: ReadonlyMap<string, Float32Array>): Promise<Float32Array> =>
+  valuesOf(importModel(path), 'logits', windows.slice(0, 1), weights);
 
 describe('recipes that cannot be trained', () => {
   it.each([

@@ -10,7 +10,7 @@ import { plan } from '../../src/work/plan.js';
 import { runUnit } from '../../src/work/run-unit.js';
 import { planStatus } from '../../src/work/status.js';
 import { UnitRunner } from '../../src/work/unit-runner.js';
-import { work } from '../../src/work/worker.js';
+import { type WorkResult, work } from '../../src/work/worker.js';
 import { damage, filesBelow } from '../support/damage.js';
 import { temporaryFolder } from '../support/paths.js';
 import { copyPlan, doneIn, listening, planned, snapshot, writeWindows } from '../support/plans.js';
@@ -24,6 +24,7 @@ const ids = writeWindows(at('ids.jsonl'));
 const machine = { threads: 2, pollSeconds: 0.05 };
 /** As `plan` made it, and with all units done. */
 const [fresh, done] = [at('fresh'), at('done')];
+let first: WorkResult | undefined;
 let folders = 0;
 
 const copyOf = (from: string): string => {
@@ -35,6 +36,7 @@ const copyOf = (from: string): string => {
 beforeAll(async () => {
   await plan({ ...planned(ids), output: fresh });
   copyPlan(fresh, done);
+  first = await work({ ...machine, plan: done });
 });
 afterAll(() => {
   jest.restoreAllMocks();
@@ -43,10 +45,9 @@ afterAll(() => {
 
 describe('a plan that was run', () => {
   it('merges into the set that compile writes', async () => {
-    const context = listening();
-    const { ran, interrupted } = await work({ ...machine, plan: done }, context);
-    expect([ran.length, interrupted]).toEqual([9, false]);
-    expect(ran.every(({ files, peakMemoryBytes }) => files.length > 0 && peakMemoryBytes > 1e7)).toBe(true);
+    expect(first).toMatchObject({ done: 9, units: 9, left: [], interrupted: false });
+    expect(first?.ran.length).toBe(9);
+    expect(first?.ran.every(({ files, peakMemoryBytes }) => files.length > 0 && peakMemoryBytes > 1e7)).toBe(true);
     await compile({ ...planned(ids), output: at('compiled') });
     await mergePlan({ plan: done, output: at('merged'), threads: 2 });
     expect(snapshot(at('merged'))).toEqual(snapshot(at('compiled')));
@@ -118,6 +119,28 @@ describe('workers on one folder', () => {
     expect(here).toEqual(there);
   });
 
+  it('are waited for while they have a claim, which the status shows', async () => {
+    const folder = copyOf(fresh);
+    mkdirSync(join(folder, 'claims'));
+    const facts = { owner: 'mq00000000-1-1.aaaaaaaa', worker: 'elsewhere-1', threads: 3 };
+    writeFileSync(join(folder, 'claims/capture-1.json'), claimText(facts));
+    const controller = new AbortController();
+    const context = listening(controller.signal);
+    const info = (text: string): void => {
+      context.log.info(text);
+      controller.abort();
+    };
+    const waiting = { ...context, log: { ...context.log, info } };
+    const { ran } = await work({ ...machine, plan: folder, unit: 'capture-1' }, waiting);
+    expect([ran, context.said]).toEqual([[], ['Waiting for units of other workers.']]);
+    const { runningUnits, ...counts } = planStatus({ plan: folder });
+    expect([counts.running, counts.waiting, runningUnits]).toEqual([
+      1,
+      9,
+      [{ unit: 'capture-1', worker: 'elsewhere-1', threads: 3 }],
+    ]);
+  });
+
   it('stop behind the unit that they are at, or after one', async () => {
     const folder = copyOf(fresh);
     const once = await work({ ...machine, plan: folder, once: true });
@@ -129,50 +152,6 @@ describe('workers on one folder', () => {
     expect([ran.length, interrupted]).toEqual([1, true]);
     expect(Object.keys(doneIn(folder)).length).toBe(2);
     expect(readdirSync(join(folder, 'claims'))).toEqual([]);
-  });
-});
-
-describe('a claim of another machine', () => {
-  const facts = { owner: 'mq00000000-1-1.aaaaaaaa', worker: 'elsewhere-1', threads: 1 };
-
-  it.each([
-    ['in the past', 1],
-    ['now', Date.now() / 1000],
-    ['in the future', 4e9],
-  ])('dated %s is taken over when it does not change, by the clock of whoever waits', async (_, time) => {
-    const folder = copyOf(fresh);
-    const path = join(folder, 'claims/capture-1.json');
-    mkdirSync(join(folder, 'claims'));
-    writeFileSync(path, claimText(facts));
-    utimesSync(path, time, time);
-    const start = performance.now();
-    const context = listening();
-    const { ran } = await work({ ...machine, plan: folder, unit: 'capture-1', leaseSeconds: 0.5 }, context);
-    expect(ran.length).toBe(1);
-    expect(performance.now() - start).toBeGreaterThan(500);
-    expect(context.said.some((text) => text.startsWith('elsewhere-1 has not finished capture-1'))).toBe(true);
-  });
-
-  it.each([1, 4e9])('dated %d is respected while it changes', async (time) => {
-    const folder = copyOf(fresh);
-    const path = join(folder, 'claims/capture-1.json');
-    mkdirSync(join(folder, 'claims'));
-    let beat = 0;
-    const renew = (): void => {
-      writeFileSync(path, claimText(facts).replace('0000000000', String(beat++).padStart(10, '0')));
-      utimesSync(path, time, time);
-    };
-    renew();
-    const timer = setInterval(renew, 100);
-    const controller = new AbortController();
-    setTimeout(() => controller.abort(), 2500);
-    const context = listening(controller.signal);
-    const { ran } = await work({ ...machine, plan: folder, unit: 'capture-1', leaseSeconds: 1 }, context);
-    clearInterval(timer);
-    expect(ran).toEqual([]);
-    expect(planStatus({ plan: folder }).runningUnits).toEqual([
-      { unit: 'capture-1', worker: 'elsewhere-1', threads: 1 },
-    ]);
   });
 });
 
@@ -246,6 +225,14 @@ describe('a plan that does not fit', () => {
     cpSync(ids, text);
     await plan({ ...planned(text, {}, model), output: folder });
     await work({ ...machine, plan: folder, once: true });
+    const changing = jest.spyOn(UnitRunner.prototype, 'run').mockImplementation(async () => {
+      writeFileSync(text, '');
+      throw new TypeError('x is undefined');
+    });
+    const wholeText = readFileSync(text);
+    await expect(work({ ...machine, plan: folder })).rejects.toMatchObject({ code: 'input-changed', at: text });
+    changing.mockRestore();
+    writeFileSync(text, wholeText);
     for (const path of [text, model]) {
       const whole = readFileSync(path);
       damage(path, 'a bit in the middle');
@@ -262,8 +249,7 @@ describe('a plan that does not fit', () => {
     const unit = runUnit(fresh, 'capture-1', { memoryBytes: 1e8 });
     await expect(unit).rejects.toMatchObject({ code: 'memory-bound', at: 'capture-1' });
     const folder = copyOf(fresh);
-    const { units } = await plan({ ...planned(ids), output: folder });
-    const most = Math.max(...units.map(({ memoryBytes }) => memoryBytes));
+    const { units, memoryBytes: most } = await plan({ ...planned(ids), output: folder });
     const { ran, left } = await work({ ...machine, plan: folder, memoryBytes: most - 1 }, listening());
     expect(left).toEqual(units.filter((each) => each.memoryBytes === most && each.kind !== 'emit').map(({ id }) => id));
     expect(ran.length + left.length).toBe(9);

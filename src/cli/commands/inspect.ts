@@ -79,9 +79,13 @@ function rewriting({ passes }: InspectResult): string {
 
 /** What stands in the way of a compilation, and what is made up in one. */
 function feeding({ inputs, problems, understood }: InspectResult): string {
-  const vectors = inputs.filter(({ role }) => role === 'vectors').map(({ name }) => name);
-  const made =
-    vectors.length === 0 ? [] : [`Fed with random vectors, since no embedding makes them: ${vectors.join(', ')}`];
+  const vectors = inputs.filter(({ role }) => role === 'vectors');
+  const named = (of: typeof vectors): string => of.map(({ name }) => name).join(', ');
+  const [random, embedded] = [vectors.filter(({ from }) => from === undefined), vectors.filter(({ from }) => from)];
+  const made = [
+    ...(random.length === 0 ? [] : [`Fed with random vectors, since no embedding makes them: ${named(random)}`]),
+    ...(embedded.length === 0 ? [] : [`Fed with vectors of ${embedded[0]?.from}: ${named(embedded)}`]),
+  ];
   const refused = problems.map((problem) => `Cannot be compiled: ${problem}`);
   return [...made, ...refused, ...(refused.length === 0 ? [] : [`Inputs that can be fed: ${understood}`])].join('\n');
 }
@@ -91,9 +95,10 @@ const PARTS = ['ffn', 'attention', 'embedding', 'head', 'other'] as const;
 const parts = (budget: InspectResult['budget']): readonly string[] =>
   PARTS.map((part) => (budget[part] === 0 ? '-' : byteSize(budget[part])));
 
-function header({ path, producer, opset, layers, activation, embedding }: InspectResult): string {
+function header({ path, producer, opset, layers, activation, embedding, tables }: InspectResult): string {
   const origin = producer === '' ? '' : ` from ${producer}`;
   const vocabulary = embedding === null ? '' : `, ${embedding.vocabulary} x ${embedding.hidden} embedding`;
   const copy = embedding?.head === 'copy' ? '; the head repeats it' : '';
-  return `${path}: opset ${opset}${origin}, ${layers} layers, ${activation ?? 'no'} activation${vocabulary}${copy}`;
+  const others = tables.map(({ at, vocabulary: rows, hidden }) => `, ${rows} x ${hidden} look-up ${at}`).join('');
+  return `${path}: opset ${opset}${origin}, ${layers} layers, ${activation ?? 'no'} activation${vocabulary}${copy}${others}`;
 }

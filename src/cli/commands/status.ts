@@ -56,12 +56,13 @@ function render(status: PlanStatus): string {
     byteSize(each.memoryBytes),
     each.peakMemoryBytes === 0 ? '' : byteSize(each.peakMemoryBytes),
   ]);
-  const titles = ['done', 'running', 'failed', 'blocked', 'waiting', 'time', 'memory', 'measured'];
-  const { runningUnits, failedUnits, unitsPerHour } = status;
+  const titles = ['done', 'running', 'failed', 'blocked', 'waiting', 'time', 'least memory', 'peak'];
+  const { runningUnits, failedUnits, lostUnits, unitsPerHour } = status;
   return paragraphs(
     table([{ title: 'units' }, ...titles.map(right)], rows),
     runningUnits.map(({ unit, worker }) => `running: ${unit} on ${worker}`).join('\n'),
     failedUnits.map(failedLine).join('\n'),
+    lostUnits.map(lostLine).join('\n'),
     unitsPerHour === undefined
       ? ''
       : `${unitsPerHour.toPrecision(3)} units an hour for each worker, ${duration(status.secondsLeft)} left.`,
@@ -70,6 +71,9 @@ function render(status: PlanStatus): string {
       : `All units are done; matquant merge ${status.folder} -o OUT writes the set.`,
   );
 }
+
+const lostLine = ({ unit, times }: PlanStatus['lostUnits'][number]): string =>
+  `not finished ${times} times: ${unit}; its workers were killed, perhaps for lack of memory`;
 
 function failedLine({ unit, times, code, at, message, worker, blocks }: PlanStatus['failedUnits'][number]): string {
   const waiting = blocks.length === 0 ? '' : `; ${blocks.length} units wait for it`;

@@ -13,6 +13,7 @@ export const workerCommand: Command = defineCommand({
   positionals: { plan: { type: 'string', describe: help('work', 'plan'), required: true } },
   options: {
     unit: { type: 'string', describe: help('work', 'unit') },
+    queue: { type: 'string', describe: help('work', 'queue') },
     once: { type: 'boolean', describe: help('work', 'once') },
     retry: { type: 'boolean', describe: help('work', 'retry') },
     poll: { type: 'string', default: defaultOf('work', 'pollSeconds'), describe: help('work', 'pollSeconds') },
@@ -24,6 +25,7 @@ export const workerCommand: Command = defineCommand({
   examples: [
     ['worker plan', 'all units; Ctrl-C finishes the one under way, a second one stops'],
     ['worker plan --unit 3/8 --memory 8GiB', 'the third of eight tasks of an array job'],
+    ['worker plan --queue redis://host:6379', 'units from BullMQ; the folder is shared all the same'],
     ['worker plan --retry', 'again, after what made units fail was repaired'],
   ],
   async run(values, context) {
@@ -33,6 +35,7 @@ export const workerCommand: Command = defineCommand({
       {
         plan: values.plan,
         ...given('unit', values.unit, String),
+        ...given('queue', values.queue, String),
         once: values.once,
         retry: values.retry,
         pollSeconds: decimalNumber('--poll', values.poll),

@@ -66,7 +66,7 @@ function notesOf({ manifest: a }: OpenSet, { manifest: b }: OpenSet): readonly s
     JSON.stringify([provenance['processor'], provenance['runtime']]),
   );
   if (here !== there) notes.push('The sets were compiled on other processors or with another ONNX Runtime.');
-  if (a.restSha256 !== b.restSha256) notes.push('Tensors that are not projections differ.');
+  if (a.restSha256 !== b.restSha256) notes.push('Tensors that have one form at all precisions differ.');
   const apart = digestOfSet(a) === digestOfSet(b) ? graphsApart(a, b) : [];
   if (apart.length > 0) notes.push(`Graphs differ: ${apart.join(', ')}.`);
   return notes;
@@ -92,15 +92,17 @@ function requireSameForm(a: OpenSet, b: OpenSet): void {
   const others = new Map(allPlaces(two).map((place) => [place.id, formOf(place)]));
   for (const place of allPlaces(one)) {
     const form = others.get(place.id);
-    if (form === undefined) refuse(`it does not have the projection ${place.id}`);
+    if (form === undefined) refuse(`it does not have ${place.id}`);
     if (form !== formOf(place)) refuse(`${place.id} is ${form}, not ${formOf(place)}`);
   }
-  const more = others.size - allPlaces(one).length;
-  if (more > 0) refuse(`it has ${more} more projections`);
+  const more = allPlaces(two).length - allPlaces(one).length;
+  if (more > 0) refuse(`it has ${more} more projections or token tables`);
 }
 
-const formOf = ({ n, k, block, columns, chain, reads }: ProjectionPlace): string =>
-  `[${n}, ${k}] in ${columns === 1 ? 'rows' : `blocks of ${block}`} at ${(reads ? Object.values(reads) : chain).join('/')} bits`;
+function formOf({ n, k, block, columns, chain, reads }: ProjectionPlace): string {
+  const read = reads === undefined ? '' : `, read at ${JSON.stringify(reads)}`;
+  return `[${n}, ${k}] in ${columns === 1 ? 'rows' : `blocks of ${block}`} at ${chain.join('/')} bits${read}`;
+}
 
 function precisionsOf(a: OpenSet, b: OpenSet): readonly PrecisionChange[] {
   const held = (set: OpenSet): readonly Precision[] =>

@@ -5,6 +5,7 @@
 
 import {
   type CandidateScore,
+  copyLogits,
   type Logits,
   meanOf,
   type ReferenceScore,
@@ -75,7 +76,7 @@ export class DivergenceMeter {
       await runner.restrictHead(restrictedHead(graph.head, sampled.ids));
     const scores: ReferenceScore[] = [];
     const score = async (window: number, logits: Logits): Promise<void> => {
-      const own = sampled ? restrictLogits(logits, sampled) : copyOf(logits);
+      const own = sampled ? restrictLogits(logits, sampled) : copyLogits(logits);
       scores.push(await scoreReference(pool, own, texts[window] as ArrayLike<number>, 'reference'));
     };
     await runner.rebase(parent, reference === undefined ? score : undefined);
@@ -150,16 +151,4 @@ function idsIn(ids: ArrayLike<number>, sampled: SampledVocabulary | undefined): 
   if (sampled === undefined) return ids;
   const place = new Map(Array.from(sampled.ids, (id, at) => [id, at] as const));
   return Array.from(ids, (id) => place.get(id) ?? 0);
-}
-
-/** Outputs of a session may live in memory that the next run takes; the reference is kept. */
-function copyOf(logits: Logits): Logits {
-  const { positions, vocabulary } = logits;
-  const data = new Float32Array(positions * vocabulary);
-  for (let position = 0; position < positions; position++) data.set(logits.row(position), position * vocabulary);
-  return {
-    positions,
-    vocabulary,
-    row: (position) => data.subarray(position * vocabulary, (position + 1) * vocabulary),
-  };
 }

@@ -110,6 +110,7 @@ export class ElasticRunner {
   async close(): Promise<void> {
     await this.#sessions.clear();
     await this.#weights.clear();
+    await this.#feeder.close();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
@@ -155,7 +156,7 @@ export class ElasticRunner {
     const { session, model } = await this.#open(part);
     const owned = new Map(part.weights.map(({ value, place }) => [value, place]));
     const inputs = model.graphInputs.filter(({ value }) => !owned.has(value));
-    const feeds: Record<string, HostTensor> = this.#feeder.feeds(inputs, batch);
+    const feeds: Record<string, HostTensor> = await this.#feeder.read(inputs, batch);
     // The feeder asks for the last logits only; all of them are wanted here.
     for (const { name, value, dtype } of inputs) {
       const kept = /^(num_)?logits_to_keep$/.test(value.name) && counts(dtype, [batch.length], feeds[name]?.dims ?? []);

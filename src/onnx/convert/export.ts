@@ -10,9 +10,10 @@ import { sealPieces } from '../proto/graph-seal.js';
 import { copyOf, long, type ModelProto, type OperatorSetIdProto } from '../proto/messages.js';
 import { exportGraph } from './export-graph.js';
 import { type Placements, TensorExporter } from './export-tensor.js';
-import { type ModelExtras, opsetDomain } from './import.js';
+import type { ModelExtras } from './import.js';
 import { metadataEntries, restored } from './leftovers.js';
 import { type DataDigest, type ModelRecord, recordedMetadata } from './model-record.js';
+import { opsetDomain } from './opset-domain.js';
 
 export type { Placement, Placements } from './export-tensor.js';
 

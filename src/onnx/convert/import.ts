@@ -1,4 +1,5 @@
 /** ONNX models to the IR. Nothing is lost: what the IR does not model is kept in `extras` for `exportModel`. */
+
 import { fail } from '../../diagnostics.js';
 import { bytesPayload } from '../../files/payload.js';
 import type { Model } from '../ir/graph.js';
@@ -12,6 +13,7 @@ import { importGraph } from './import-graph.js';
 import { TensorImporter } from './import-tensor.js';
 import { inlineFunctions } from './inline-functions.js';
 import { isPlainMetadata, leftovers, metadataMap } from './leftovers.js';
+import { opsetDomain } from './opset-domain.js';
 
 /** What export needs to write the parts of a model that the IR does not model. */
 export interface ModelExtras {
@@ -89,9 +91,4 @@ function opsetsOf(message: ModelProto, at: string): ReadonlyMap<string, number> 
   }
   if (opsets.size === 0) fail('invalid-graph', at, 'the model does not say which operator set it uses');
   return opsets;
-}
-
-/** 'ai.onnx' is the long name of the default domain. */
-export function opsetDomain(domain: string | undefined): string {
-  return domain === 'ai.onnx' ? '' : (domain ?? '');
 }

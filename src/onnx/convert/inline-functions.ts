@@ -2,9 +2,11 @@
  * Local functions of a model (`ModelProto.functions`) put in the place of their calls, as ONNX Runtime does when it loads a model:
  * afterwards every node is an operator. Source: onnx/docs/IR.md, "Functions".
  */
+
 import { fail } from '../../diagnostics.js';
 import { copyOf, type FunctionProto, type GraphProto, type ModelProto, type NodeProto } from '../proto/messages.js';
 import { type Bindings, bindAttributes, inGraphs, renamed } from './function-body.js';
+import { opsetDomain } from './opset-domain.js';
 
 /** More nodes than any model of this size of file has: calls that call each other twice grow without bound. */
 const MOST_NODES = 200_000;
@@ -145,7 +147,7 @@ function passedThrough({ input = [], output = [] }: FunctionProto, { names, outp
   );
 }
 
-const domainOf = ({ domain }: { readonly domain?: string }): string => (domain === 'ai.onnx' ? '' : (domain ?? ''));
+const domainOf = ({ domain }: { readonly domain?: string }): string => opsetDomain(domain);
 
 /** `domain::name`, with the overload behind a colon. */
 function keyOf(node: Pick<NodeProto, 'opType' | 'domain' | 'overload'>): string {

@@ -1,9 +1,7 @@
 /** A block with the frozen codes of one precision, whose tables learn. */
 
-import { denseTensor } from '../../capture/index.js';
-import { decodeTable } from '../../quant/tables.js';
-import type { StudentProjection, Tables } from '../distill/student.js';
-import { type CentredColumns, decodeColumns, type FrozenCodes, tableWeight } from '../table-parameters.js';
+import { placeTable, type StudentProjection, type Tables } from '../distill/student.js';
+import type { CentredColumns, FrozenCodes } from '../table-parameters.js';
 import type { Student } from './block-graph.js';
 import type { Learnable, Learned } from './learnables.js';
 
@@ -12,15 +10,10 @@ export function tableStudent(projections: readonly StudentProjection[]): Student
   return {
     learnables: projections.filter(({ learns }) => learns).flatMap(learnablesOf),
     build(b, copyOf) {
-      const placed = projections.map(({ projection, codes, columns, learns }) => {
-        const source = copyOf(projection.weight.source);
-        if (!learns) {
-          const dense = decodeTable(codes.codes, codes.blocks, decodeColumns(columns, codes));
-          return { source, weight: b.constant(denseTensor(projection, dense), `${codes.name}/weight`), inputs: [] };
-        }
-        const { weight, scale, offset } = tableWeight(b, codes, projection.weight.layout);
-        return { source, weight, inputs: offset === undefined ? [scale] : [scale, offset] };
-      });
+      const placed = projections.map((each) => ({
+        source: copyOf(each.projection.weight.source),
+        ...placeTable(b, each),
+      }));
       const weights = new Map(placed.map(({ source, weight }) => [source, weight]));
       return { wrt: placed.flatMap(({ inputs }) => inputs), weights: () => weights };
     },

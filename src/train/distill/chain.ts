@@ -25,7 +25,7 @@ export interface ChainRequest {
   readonly student: readonly AnyStudent[];
   /** Ids that the loss is taken over; all without. */
   readonly ids: Int32Array | undefined;
-  /** Default: divergence from the lesson's teacher. */
+  /** Default: divergence from the example's teacher. */
   readonly objective?: Objective;
   readonly runtime: Runtime;
   readonly machine: Machine;
@@ -35,7 +35,7 @@ export interface ChainRequest {
 }
 
 /** An example with the teacher's last hidden states [windows, length, hidden]. */
-export interface Lesson {
+export interface TaughtExample {
   readonly example: Example;
   readonly teacher: Float32Array;
 }
@@ -86,18 +86,18 @@ export class Chain {
   }
 
   /** The loss over an example. */
-  async loss(lesson: Lesson, tables: Learning): Promise<number> {
-    return lossIn(await this.#outputs(lesson, tables));
+  async loss(taught: TaughtExample, tables: Learning): Promise<number> {
+    return lossIn(await this.#outputs(taught, tables));
   }
 
   /** The student's last hidden states [windows, length, hidden]: what makes it a teacher. */
-  async hidden(lesson: Lesson, tables: Learning): Promise<Float32Array> {
-    return (await this.#outputs(lesson, tables))[HIDDEN]?.data as Float32Array;
+  async hidden(taught: TaughtExample, tables: Learning): Promise<Float32Array> {
+    return (await this.#outputs(taught, tables))[HIDDEN]?.data as Float32Array;
   }
 
   /** The loss, and its gradients by every column that learns. */
-  async step(lesson: Lesson, tables: Learning): Promise<ChainStep> {
-    const cuts = await this.#forward(lesson, tables);
+  async step(taught: TaughtExample, tables: Learning): Promise<ChainStep> {
+    const cuts = await this.#forward(taught, tables);
     const adjoints = new Map<Value, Float32Array>();
     const found = new Map<string, Float32Array>();
     let total = 0;
@@ -107,7 +107,7 @@ export class Chain {
         loss,
         liveIn,
         tables: columns,
-      } = await part.backward(this.#feeds(part, lesson, tables, cuts), adjoints, cuts);
+      } = await part.backward(await this.#feeds(part, taught, tables, cuts), adjoints, cuts);
       if (part === this.#parts.at(-1)) total = loss;
       for (const [name, gradient] of columns) found.set(name, gradient);
       for (const [value, gradient] of liveIn) addTo(adjoints, value, gradient);
@@ -117,27 +117,33 @@ export class Chain {
 
   async close(): Promise<void> {
     for (const part of this.#parts) await part.close();
+    await this.#feeder.close();
     this.#files.close();
   }
 
   /** What the last part gives. */
-  async #outputs(lesson: Lesson, tables: Learning): Promise<Outputs> {
-    const cuts = await this.#forward(lesson, tables);
+  async #outputs(taught: TaughtExample, tables: Learning): Promise<Outputs> {
+    const cuts = await this.#forward(taught, tables);
     const last = this.#parts.at(-1) as Part;
-    return last.forward(this.#feeds(last, lesson, tables, cuts));
+    return last.forward(await this.#feeds(last, taught, tables, cuts));
   }
 
   /** The values at the cuts. */
-  async #forward(lesson: Lesson, tables: Learning): Promise<Map<Value, HostTensor>> {
+  async #forward(taught: TaughtExample, tables: Learning): Promise<Map<Value, HostTensor>> {
     const cuts = new Map<Value, HostTensor>();
     for (const part of this.#parts.slice(0, -1)) {
-      const outputs = await part.forward(this.#feeds(part, lesson, tables, cuts));
+      const outputs = await part.forward(await this.#feeds(part, taught, tables, cuts));
       for (const value of part.segment.liveOut) cuts.set(value, outputs[value.name] as HostTensor);
     }
     return cuts;
   }
 
-  #feeds(part: Part, { example, teacher }: Lesson, tables: Learning, cuts: ReadonlyMap<Value, HostTensor>): Feeds {
+  async #feeds(
+    part: Part,
+    { example, teacher }: TaughtExample,
+    tables: Learning,
+    cuts: ReadonlyMap<Value, HostTensor>,
+  ): Promise<Feeds> {
     const { graphInputs, liveIn } = part.segment;
     const edges = graphInputs.map((value): Edge => {
       const dtype = elementTypeOf(value, this.#execution.resolve);
@@ -148,7 +154,7 @@ export class Chain {
       };
     });
     const feeds: Record<string, HostTensor> = {
-      ...this.#feeder.feeds(edges, example),
+      ...(await this.#feeder.read(edges, example)),
       ...Object.fromEntries(liveIn.map((value) => [value.name, cuts.get(value) as HostTensor])),
       ...learningFeeds(part.student, tables),
     };

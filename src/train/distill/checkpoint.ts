@@ -6,7 +6,7 @@ import type { Log } from '../../log.js';
 import type { CompiledDistillation } from '../../set/index.js';
 
 /** One evaluation on held-out text. */
-export type Look = CompiledDistillation['looks'][number];
+export type HeldOutEvaluation = CompiledDistillation['looks'][number];
 
 export interface State {
   /** Steps taken. */
@@ -17,7 +17,7 @@ export interface State {
   /** How often the rate was halved. */
   readonly halvings: number;
   readonly smoothed: number | undefined;
-  readonly looks: readonly Look[];
+  readonly looks: readonly HeldOutEvaluation[];
   /** Columns that learn, their running means, and the columns that were best on held-out text. */
   readonly values: readonly Float32Array[];
   readonly means: readonly Float32Array[];

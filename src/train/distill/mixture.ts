@@ -2,9 +2,9 @@
  * Several precisions of one set of weights, trained together: Σ λ_r L(model at r) (MatQuant eq. 7 end to end), with terms where a
  * larger precision is the teacher of a smaller one (co-distillation).
  */
-import type { Chain, ChainStep, Lesson } from './chain.js';
+import type { Chain, ChainStep, TaughtExample } from './chain.js';
+import type { Trainable } from './request.js';
 import { columnsOf, type Learning } from './student.js';
-import type { Trainable } from './train.js';
 
 export interface MixtureTerm {
   /** The model at the precision that learns. */
@@ -21,18 +21,18 @@ export class Mixture implements Trainable {
     this.#terms = terms;
   }
 
-  async loss(lesson: Lesson, learning: Learning): Promise<number> {
+  async loss(taught: TaughtExample, learning: Learning): Promise<number> {
     let sum = 0;
     for (const term of this.#terms)
-      sum += term.weight * (await term.chain.loss(await taught(term, lesson, learning), learning));
+      sum += term.weight * (await term.chain.loss(await withTeacher(term, taught, learning), learning));
     return sum;
   }
 
-  async step(lesson: Lesson, learning: Learning): Promise<ChainStep> {
+  async step(taught: TaughtExample, learning: Learning): Promise<ChainStep> {
     const gradients = columnsOf(learning).map(({ length }) => new Float32Array(length));
     let loss = 0;
     for (const term of this.#terms) {
-      const step = await term.chain.step(await taught(term, lesson, learning), learning);
+      const step = await term.chain.step(await withTeacher(term, taught, learning), learning);
       loss += term.weight * step.loss;
       step.gradients.forEach((gradient, at) => addTo(gradients[at] as Float32Array, gradient, term.weight));
     }
@@ -40,8 +40,12 @@ export class Mixture implements Trainable {
   }
 }
 
-async function taught({ teacher }: MixtureTerm, lesson: Lesson, learning: Learning): Promise<Lesson> {
-  return teacher === undefined ? lesson : { ...lesson, teacher: await teacher.hidden(lesson, learning) };
+async function withTeacher(
+  { teacher }: MixtureTerm,
+  taught: TaughtExample,
+  learning: Learning,
+): Promise<TaughtExample> {
+  return teacher === undefined ? taught : { ...taught, teacher: await teacher.hidden(taught, learning) };
 }
 
 function addTo(sum: Float32Array, gradient: Float32Array, weight: number): void {

@@ -105,7 +105,8 @@ function placeBias(
   return learns ? [value] : [];
 }
 
-function placeTable(
+/** The weight of a projection, with the inputs of its table that learn. */
+export function placeTable(
   b: GraphBuilder,
   { projection, codes, columns, learns }: StudentProjection,
 ): { readonly weight: Value; readonly inputs: readonly Value[] } {

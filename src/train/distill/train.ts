@@ -5,67 +5,12 @@
  * As long as no evaluation was better than the start, the rate was too large: it goes back and takes half of it (Gemma 3 270M, block 32,
  * int3: 5e-3 turns .155 into .222, where int2 gains most at 6e-3; every block size and model has its own largest rate).
  */
-import type { Log } from '../../log.js';
-import type { Random } from '../../random.js';
 import { AdamW, cosineRate, type Schedule } from '../optimizer.js';
-import type { ChainStep, Lesson } from './chain.js';
-import { type Look, readState, type State, writeState } from './checkpoint.js';
+import type { TaughtExample } from './chain.js';
+import { type HeldOutEvaluation, readState, type State, writeState } from './checkpoint.js';
+import type { Distilled, DistillOptions, DistillRequest } from './request.js';
 import { type Columns, columnsOf, type Learning, withColumns } from './student.js';
-import type { Teacher } from './teacher.js';
-import type { DistillText, Example } from './text.js';
-
-export interface DistillOptions {
-  readonly steps: number;
-  /** Instead of `steps`: as many as fit, told from the time of the first ones. */
-  readonly minutes?: number | undefined;
-  /** Windows a step. */
-  readonly batch: number;
-  /** Largest step in units of a projection's mean scale. */
-  readonly rate: number;
-  /** Evaluation interval in steps, and evaluations without improvement after which it stops. */
-  readonly every: number;
-  readonly patience: number;
-  /** Steps over which the rate rises from 0; default 10. */
-  readonly warmUp?: number;
-  /** Largest step of the position of a code, in codes. */
-  readonly codeRate?: number;
-}
-
-/** What gives a loss and its gradients: a chain, or several that share what learns. */
-export interface Trainable {
-  loss(lesson: Lesson, learning: Learning): Promise<number>;
-  step(lesson: Lesson, learning: Learning): Promise<ChainStep>;
-}
-
-export interface DistillRequest<C extends Columns> {
-  readonly chain: Trainable;
-  readonly teacher: Teacher;
-  readonly text: DistillText;
-  /** Windows to learn from, and windows to judge by. */
-  readonly rows: readonly number[];
-  readonly kept: readonly number[];
-  /** Tables at the start, by projection. */
-  readonly tables: Learning<C>;
-  /** What is left of tables that are stored and read again. */
-  readonly stored: (tables: Learning<C>) => Learning<C>;
-  /** Brings what has moved too far back into its bounds, in place. */
-  readonly confine?: ((tables: Learning<C>) => void) | undefined;
-  readonly options: DistillOptions;
-  readonly random: Random;
-  /** File that an interrupted run goes on from. */
-  readonly checkpoint?: string | undefined;
-  /** Told when that file is damaged. */
-  readonly log: Log;
-  readonly signal?: AbortSignal | undefined;
-  readonly onStep?: ((step: number, steps: number, loss: number, kept: number) => void) | undefined;
-}
-
-export interface Distilled<C extends Columns> {
-  /** The best tables, as they were before storing. */
-  readonly tables: Learning<C>;
-  readonly looks: readonly Look[];
-  readonly steps: number;
-}
+import type { Example } from './text.js';
 
 /** Rates fall to this share of the largest at the end. */
 const FLOOR = 0.05;
@@ -89,7 +34,7 @@ class Run<C extends Columns> {
   readonly #adam: AdamW;
   #steps: number;
   #rate: Schedule;
-  #looks: Look[] = [];
+  #evaluations: HeldOutEvaluation[] = [];
   #best: readonly Float32Array[];
   #smoothed: number | undefined;
   #stopped = false;
@@ -110,12 +55,12 @@ class Run<C extends Columns> {
     return this.#stopped || this.#adam.steps >= this.#steps;
   }
 
-  /** Goes on from a checkpoint, or looks at the tables as they are. */
+  /** Goes on from a checkpoint, or evaluates the tables as they are. */
   async start(): Promise<void> {
     const { checkpoint, log } = this.#request;
     const state = checkpoint === undefined ? undefined : readState(checkpoint, log);
     if (state !== undefined && state.values.length === this.#values.length) this.#restore(state);
-    else await this.#look();
+    else await this.#evaluate();
   }
 
   async next(): Promise<void> {
@@ -123,29 +68,29 @@ class Run<C extends Columns> {
     signal?.throwIfAborted();
     const at = this.#adam.steps;
     const started = performance.now();
-    const { loss, gradients } = await chain.step(this.#lesson(this.#exampleAt(at)), this.#tables(this.#values));
+    const { loss, gradients } = await chain.step(this.#taught(this.#exampleAt(at)), this.#tables(this.#values));
     this.#adam.step(gradients, this.#rate(at));
     this.#request.confine?.(this.#tables(this.#values));
     this.#smoothed = this.#smoothed === undefined ? loss : SMOOTHING * this.#smoothed + (1 - SMOOTHING) * loss;
     this.#time((performance.now() - started) / 1000);
-    onStep?.(at + 1, this.#steps, this.#smoothed, this.#looks.at(-1)?.kept ?? 0);
-    if ((at + 1) % options.every === 0 || this.finished) await this.#look();
+    onStep?.(at + 1, this.#steps, this.#smoothed, this.#evaluations.at(-1)?.kept ?? 0);
+    if ((at + 1) % options.every === 0 || this.finished) await this.#evaluate();
   }
 
   result(): Distilled<C> {
-    return { tables: this.#tables(this.#best), looks: this.#looks, steps: this.#adam.steps };
+    return { tables: this.#tables(this.#best), looks: this.#evaluations, steps: this.#adam.steps };
   }
 
-  /** Judges the tables by the kept text, keeps the best, and writes the state down. */
-  async #look(): Promise<void> {
+  /** Evaluates the tables on held-out text, keeps the best, and writes the state down. */
+  async #evaluate(): Promise<void> {
     const { stored, options, checkpoint } = this.#request;
     const kept = await this.#divergence(stored(this.#tables(this.#values)));
-    const before = Math.min(...this.#looks.map((look) => look.kept));
+    const before = Math.min(...this.#evaluations.map((each) => each.kept));
     const loss = this.#smoothed === undefined ? {} : { loss: this.#smoothed };
-    this.#looks.push({ step: this.#adam.steps, ...loss, kept });
+    this.#evaluations.push({ step: this.#adam.steps, ...loss, kept });
     if (kept < before) this.#best = this.#values.map((column) => column.slice());
-    const best = this.#looks.findIndex((look) => look.kept === Math.min(before, kept));
-    this.#stopped = this.#looks.length - 1 - best >= options.patience;
+    const best = this.#evaluations.findIndex((each) => each.kept === Math.min(before, kept));
+    this.#stopped = this.#evaluations.length - 1 - best >= options.patience;
     if (best === 0 && this.#adam.steps > 0) this.#retreat();
     if (checkpoint !== undefined) writeState(checkpoint, this.#state());
   }
@@ -165,7 +110,7 @@ class Run<C extends Columns> {
     let positions = 0;
     for (const example of text.examples(kept, options.batch)) {
       signal?.throwIfAborted();
-      sum += example.positions * (await chain.loss(this.#lesson(example), tables));
+      sum += example.positions * (await chain.loss(this.#taught(example), tables));
       positions += example.positions;
     }
     return sum / positions;
@@ -182,7 +127,7 @@ class Run<C extends Columns> {
     return text.example(taken, options.batch);
   }
 
-  #lesson(example: Example): Lesson {
+  #taught(example: Example): TaughtExample {
     return { example, teacher: this.#request.teacher.states(example.rows) };
   }
 
@@ -214,7 +159,7 @@ class Run<C extends Columns> {
       finished: this.finished,
       halvings: this.#halvings,
       smoothed: this.#smoothed,
-      looks: this.#looks,
+      looks: this.#evaluations,
       values: this.#values,
       means: moments.map(([mean]) => mean),
       squares: moments.map(([, square]) => square),
@@ -233,7 +178,7 @@ class Run<C extends Columns> {
     this.#steps = state.steps;
     this.#halvings = state.halvings;
     this.#rate = this.#schedule();
-    this.#looks = [...state.looks];
+    this.#evaluations = [...state.looks];
     this.#best = state.best;
     this.#smoothed = state.smoothed;
     this.#stopped = state.finished;

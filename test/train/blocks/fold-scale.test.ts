@@ -2,14 +2,12 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { executionOf } from '../../../src/analysis/execution.js';
 import { analyse } from '../../../src/analysis/projections.js';
-import { SegmentRunner } from '../../../src/capture/segment-runner.js';
 import { foldScale } from '../../../src/emit/fold-scale.js';
 import { loadRows } from '../../../src/kernels/load-rows.js';
 import { KernelPool } from '../../../src/kernels/pool.js';
 import { importModel } from '../../../src/onnx/convert/import.js';
-import type { Model, Value } from '../../../src/onnx/ir/graph.js';
+import type { Model } from '../../../src/onnx/ir/graph.js';
 import { Rewriter } from '../../../src/onnx/rewrite/rewriter.js';
-import { ortRuntime } from '../../../src/runtime/ort.js';
 import { storedWeight } from '../../../src/solve/solve-projections.js';
 import { findTrainBlocks, projectionsOf } from '../../../src/train/blocks/block.js';
 import { foldPlaces } from '../../../src/train/blocks/fold-scale.js';
@@ -17,27 +15,12 @@ import { scaleNamesOf } from '../../../src/train/blocks/learnables.js';
 import { factorsOf, inverseOf, inverted, scaledWeights } from '../../../src/train/blocks/transform.js';
 import { noise } from '../../support/decoder.js';
 import { gemma3, mistral } from '../../support/stories.js';
+import { valuesOf } from '../../support/values.js';
 
 const ids = Int32Array.from({ length: 24 }, (_, at) => 3 + ((at * 7919) % 300));
 
-async function logitsOf(model: Model, weights: ReadonlyMap<string, Float32Array>): Promise<Float32Array> {
-  const logits = model.graph.outputs.find(({ name }) => name === 'logits') as Value;
-  const runner = new SegmentRunner(model, analyse(model), [ids], ortRuntime, { targets: [logits] });
-  const stream = runner.stream();
-  let found = new Float32Array(0);
-  for (const segment of runner.segments)
-    await runner.run(stream, {
-      groups: [],
-      override: ({ id }) => weights.get(id),
-      extra: segment.targets.includes(logits) ? [logits] : [],
-      onBatch: (_, extra) => {
-        const tensor = extra.get(logits);
-        if (tensor !== undefined) found = Float32Array.from(tensor.data as Float32Array);
-      },
-    });
-  runner.close();
-  return found;
-}
+const logitsOf = (model: Model, weights: ReadonlyMap<string, Float32Array>): Promise<Float32Array> =>
+  valuesOf(model, 'logits', [ids], weights);
 
 const largest = (values: Float32Array): number => values.reduce((most, each) => Math.max(most, Math.abs(each)), 0);
 

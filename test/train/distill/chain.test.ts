@@ -11,7 +11,7 @@ import { Rewriter } from '../../../src/onnx/rewrite/rewriter.js';
 import { decodeTable } from '../../../src/quant/tables.js';
 import { openDecoder } from '../../../src/runtime/decoder.js';
 import { ortRuntime } from '../../../src/runtime/ort.js';
-import { Chain, type Lesson } from '../../../src/train/distill/chain.js';
+import { Chain, type TaughtExample } from '../../../src/train/distill/chain.js';
 import { columnsOf, withColumns } from '../../../src/train/distill/student.js';
 import { openTeacher } from '../../../src/train/distill/teacher.js';
 import { DistillText, vocabularyOf } from '../../../src/train/distill/text.js';
@@ -38,7 +38,7 @@ const machine = { threads: 1, memoryBytes: 1e8 };
 
 async function withChain<T>(
   options: { readonly maxWeightBytes?: number; readonly ids?: Int32Array },
-  use: (chain: Chain, lesson: Lesson) => Promise<T>,
+  use: (chain: Chain, taught: TaughtExample) => Promise<T>,
 ): Promise<T> {
   const teacher = await openTeacher({
     model,
@@ -102,7 +102,7 @@ describe('the loss of a chain', () => {
         });
       });
     });
-    const loss = await withChain({ ids }, (chain, lesson) => chain.loss(lesson, tables));
+    const loss = await withChain({ ids }, (chain, taught) => chain.loss(taught, tables));
     expect(loss).toBeGreaterThan(0.01);
     expect(Math.abs(loss / (sum / 13) - 1)).toBeLessThan(1e-3);
   });
@@ -110,9 +110,9 @@ describe('the loss of a chain', () => {
 
 describe('gradients of a chain', () => {
   it('are the slopes of the loss, within 2 %', async () => {
-    await withChain({}, async (chain, lesson) => {
+    await withChain({}, async (chain, taught) => {
       expect(chain.length).toBe(1);
-      const { gradients } = await chain.step(lesson, tables);
+      const { gradients } = await chain.step(taught, tables);
       const columns = columnsOf(tables);
       expect(gradients.map((gradient) => gradient.length)).toEqual(columns.map((column) => column.length));
       for (const [at, gradient] of gradients.entries()) {
@@ -121,7 +121,7 @@ describe('gradients of a chain', () => {
           const changed = columns.map((column, each) =>
             each === at ? column.map((value, i) => value + (by * (gradient[i] as number)) / norm) : column,
           );
-          return chain.loss(lesson, withColumns(tables, changed));
+          return chain.loss(taught, withColumns(tables, changed));
         };
         const slope = ((await moved(4e-3)) - (await moved(-4e-3))) / 8e-3;
         expect(Math.abs(slope / norm - 1)).toBeLessThan(0.02);
@@ -130,10 +130,10 @@ describe('gradients of a chain', () => {
   });
 
   it('are those of one segment when it is cut into many', async () => {
-    const whole = await withChain({}, (chain, lesson) => chain.step(lesson, tables));
-    await withChain({ maxWeightBytes: 300_000 }, async (chain, lesson) => {
+    const whole = await withChain({}, (chain, taught) => chain.step(taught, tables));
+    await withChain({ maxWeightBytes: 300_000 }, async (chain, taught) => {
       expect(chain.length).toBeGreaterThan(4);
-      const { loss, gradients } = await chain.step(lesson, tables);
+      const { loss, gradients } = await chain.step(taught, tables);
       expect(Math.abs(loss / whole.loss - 1)).toBeLessThan(1e-4);
       gradients.forEach((gradient, at) => {
         expect(distance(gradient, whole.gradients[at] as Float32Array)).toBeLessThan(1e-4);

@@ -43,8 +43,8 @@ describe('a decoder with coded weights has the divergence and the gradients of P
     const chain = new Chain({ ...shared, student, ids: undefined });
     try {
       const example = text.example([0, 1], 2);
-      const lesson = { example, teacher: teacher.states(example.rows) };
-      const { loss, gradients } = await chain.step(lesson, tablesOf(student));
+      const taught = { example, teacher: teacher.states(example.rows) };
+      const { loss, gradients } = await chain.step(taught, tablesOf(student));
       expect(Math.abs(loss / expected - 1)).toBeLessThan(1e-3);
       const all = Object.values(slopes).flatMap(({ scale, offset }) => [scale, offset]);
       expect(gradients.length).toBe(all.length);

@@ -8,7 +8,7 @@ import type { Precision } from '../../../src/quant/precision.js';
 import { openDecoder } from '../../../src/runtime/decoder.js';
 import { readHints } from '../../../src/runtime/hints.js';
 import { ortRuntime } from '../../../src/runtime/ort.js';
-import { Chain, type Lesson } from '../../../src/train/distill/chain.js';
+import { Chain, type TaughtExample } from '../../../src/train/distill/chain.js';
 import { columnsOf, type Learning, withColumns } from '../../../src/train/distill/student.js';
 import { DistillText } from '../../../src/train/distill/text.js';
 import type { WeightStudent } from '../../../src/train/distill/weight-student.js';
@@ -27,7 +27,7 @@ const weights: Learning = new Map(
   projections.map(({ id, weight: { tensor } }) => [id, { weight: toFloat32(tensor.bytes(), 'float32').slice() }]),
 );
 
-async function withChain<T>(bits: Precision, use: (chain: Chain, lesson: Lesson) => Promise<T>): Promise<T> {
+async function withChain<T>(bits: Precision, use: (chain: Chain, taught: TaughtExample) => Promise<T>): Promise<T> {
   const plan = {
     bits: [8, bits] as const,
     parent: 8 as const,
@@ -66,20 +66,20 @@ describe('weights in eight bits', () => {
       });
     }
     await decoder.session.close();
-    const loss = await withChain(8, (chain, lesson) => chain.loss(lesson, weights));
+    const loss = await withChain(8, (chain, taught) => chain.loss(taught, weights));
     expect(Math.abs(loss / (sum / 11) - 1)).toBeLessThan(2e-3);
   });
 
   it('have gradients that the loss shows as slopes over many roundings, within 5 %', async () => {
-    await withChain(8, async (chain, lesson) => {
-      const { gradients } = await chain.step(lesson, weights);
+    await withChain(8, async (chain, taught) => {
+      const { gradients } = await chain.step(taught, weights);
       const columns = columnsOf(weights);
       for (const [at, gradient] of gradients.entries()) {
         const norm = Math.hypot(...gradient);
         const moved = (by: number): Promise<number> => {
           const shifted = (value: number, i: number): number => value + (by * (gradient[i] as number)) / norm;
           const changed = columns.map((column, each) => (each === at ? column.map(shifted) : column));
-          return chain.loss(lesson, withColumns(weights, changed));
+          return chain.loss(taught, withColumns(weights, changed));
         };
         const slope = ((await moved(0.1)) - (await moved(-0.1))) / 0.2;
         expect(Math.abs(slope / norm - 1)).toBeLessThan(0.05);
@@ -90,8 +90,8 @@ describe('weights in eight bits', () => {
 
 describe('weights in two bits', () => {
   it('are another model, and nearly every weight gets a gradient through rounding', async () => {
-    await withChain(2, async (chain, lesson) => {
-      const { loss, gradients } = await chain.step(lesson, weights);
+    await withChain(2, async (chain, taught) => {
+      const { loss, gradients } = await chain.step(taught, weights);
       const whole = await withChain(8, (eight, same) => eight.loss(same, weights));
       expect(Math.abs(loss - whole)).toBeGreaterThan(0.05);
       for (const gradient of gradients)

@@ -12,22 +12,22 @@ import { type Batches, rowBatches, WHOLE } from './blocks/train.js';
 import type { TrainingRequest } from './training-graph.js';
 
 /** A block to train; without rows it is trained under Gram matrices. */
-export type Pupil = Pick<Stop, 'block' | 'segment'> & Partial<Pick<Stop, 'rows'>>;
+export type BlockToTrain = Pick<Stop, 'block' | 'segment'> & Partial<Pick<Stop, 'rows'>>;
 
-export interface Lesson {
+export interface BlockTask {
   readonly request: TrainingRequest;
   readonly batches: Batches;
 }
 
-export async function blockLesson(
+export async function blockTask(
   model: Model,
   execution: Execution,
-  { block, rows }: Pupil,
+  { block, rows }: BlockToTrain,
   student: Student,
   terms: readonly Term[],
   statistics: Statistics | undefined,
   text: { readonly batch: number; readonly random: Random },
-): Promise<Lesson> {
+): Promise<BlockTask> {
   if (rows !== undefined) {
     const request = blockRequest(model, execution, block, student, terms, rows.student !== undefined);
     return { request, batches: rowBatches(block, rows, text.batch, text.random) };

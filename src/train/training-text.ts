@@ -14,8 +14,8 @@ import { readWindows, type TextOptions } from '../text/index.js';
 import { openTeacher, type Teacher } from './distill/teacher.js';
 import { DistillText } from './distill/text.js';
 
-/** Text with the teacher's states, split into what is learnt from and what is kept back. */
-export interface Lessons {
+/** Text with the teacher's states, split into windows to learn from and held-out windows. */
+export interface TrainingText {
   readonly text: DistillText;
   readonly teacher: Teacher;
   readonly rows: readonly number[];
@@ -25,26 +25,26 @@ export interface Lessons {
 }
 
 /** Where text comes from, and the machine. */
-export interface LessonOptions {
+export interface TrainingTextOptions {
   readonly recipe: Recipe;
   readonly text: TextOptions;
   readonly machine: Machine;
 }
 
-/** How much text: tokens a step, steps, and windows kept back. */
-export interface LessonSettings {
+/** How much text: tokens a step, steps, and held-out windows. */
+export interface TrainingTextSettings {
   readonly batch: number;
   readonly steps: number;
   readonly kept: number;
 }
 
-/** Behind the windows that the statistics are from, as far as the text goes; the last ones are kept back. */
-export async function openLessons(
-  { recipe, text: options, machine }: LessonOptions,
-  { batch: tokens, steps, kept }: LessonSettings,
+/** Behind the windows that the statistics are from, as far as the text goes; the last ones are held out. */
+export async function openTrainingText(
+  { recipe, text: options, machine }: TrainingTextOptions,
+  { batch: tokens, steps, kept }: TrainingTextSettings,
   source: Source,
   context: Context,
-): Promise<Lessons> {
+): Promise<TrainingText> {
   const fixed = fixedShapeOf(source.model);
   const window = fixed.length ?? recipe.window;
   const used = Math.ceil(recipe.tokens / window);

@@ -1,0 +1,221 @@
+/**
+ * A worker that takes units from a queue. The queue says who runs what; that a unit is done is said by the plan's folder alone. So a queue
+ * may lose everything: a worker that finds nothing to do queues what is ready and nobody runs.
+ */
+import { createHash } from 'node:crypto';
+import { CompilerError, ERRORS, type ErrorCode, fail } from '../../diagnostics.js';
+import type { Context } from '../../log.js';
+import { Claims } from '../claims.js';
+import { phasesOf } from '../emit/phases.js';
+import { MOST_FAILURES } from '../failures.js';
+import { requireVersion } from '../made-by.js';
+import { type UnitMachine, workFolderOf } from '../open-plan.js';
+import { pause } from '../pause.js';
+import { planText, readPlan } from '../plan-file.js';
+import type { Plan, PlanUnit } from '../plan-types.js';
+import { Results, type UnitResult } from '../results.js';
+import { isOpen, type Surveyed, surveyOf } from '../survey.js';
+import { endOf, type WorkResult } from '../work-end.js';
+import { addressOf } from './address.js';
+import { openBullQueue } from './bull-queue.js';
+import type { ErrorParts } from './unit-messages.js';
+import { UnitProcess } from './unit-process.js';
+import type { QueuedUnit, TakenJob, UnitQueue } from './unit-queue.js';
+
+/** What a worker of a queue is told. */
+export interface QueueWorkOptions extends UnitMachine {
+  readonly plan: string;
+  readonly queue: string;
+  readonly unit?: string | undefined;
+  readonly once?: boolean | undefined;
+  readonly pollSeconds: number;
+  readonly leaseSeconds: number;
+}
+
+/** The plan of a worker. It opens neither model nor text: the process of its units does. */
+interface QueuedPlan {
+  readonly folder: string;
+  readonly plan: Plan;
+  readonly memoryBytes: number;
+  readonly units: readonly PlanUnit[];
+}
+
+/** Name of a plan in queues: a digest of its text, the same wherever its folder is. */
+const planName = (plan: Plan): string => createHash('sha256').update(planText(plan)).digest('hex').slice(0, 16);
+
+/** Units of about the same memory are in one queue. */
+const memoryClassOf = ({ memoryBytes }: PlanUnit): string => `${Math.ceil(memoryBytes / 2 ** 20)}MiB`;
+
+/**
+ * Runs units until no unit that fits is open, or `context.signal` is aborted: the unit under way is finished first. Fails like `work`, and
+ * with `queue` or `queue-package` where the server cannot be used.
+ */
+export async function workFromQueue(options: QueueWorkOptions, context: Context): Promise<WorkResult> {
+  const { plan: folder, leaseSeconds } = options;
+  if (options.unit !== undefined) fail('bad-usage', 'unit', '`queue` hands out units itself: leave out `unit`');
+  const address = addressOf(options.queue);
+  const plan = readPlan(folder);
+  requireVersion(plan, folder);
+  const { memoryBytes = plan.options.memoryBytes } = options;
+  const units = plan.units.filter(({ kind }) => kind !== 'emit');
+  const fitting = units.filter((unit) => unit.memoryBytes <= memoryBytes);
+  const classes = fitting.toSorted((a, b) => b.memoryBytes - a.memoryBytes).map(memoryClassOf);
+  const named = { address, plan: planName(plan), classes: [...new Set(classes)] };
+  const queue = await openBullQueue({ ...named, leaseSeconds, log: context.log });
+  const worker = new QueueWorker({ folder, plan, memoryBytes, units }, options, queue, context);
+  try {
+    return await worker.run();
+  } finally {
+    await worker.close();
+  }
+}
+
+class QueueWorker {
+  readonly #planned: QueuedPlan;
+  readonly #options: QueueWorkOptions;
+  readonly #queue: UnitQueue;
+  readonly #context: Context;
+  readonly #results: Results;
+  readonly #claims: Claims;
+  readonly #process: UnitProcess;
+  readonly #phases: ReadonlyMap<string, number>;
+  readonly #priorities: ReadonlyMap<string, number>;
+  readonly #ran: UnitResult[] = [];
+  /** What the queue was asked and has not answered yet: its server may be away. */
+  #taking: Promise<TakenJob | undefined> | undefined;
+  #filling: Promise<void> | undefined;
+
+  constructor(planned: QueuedPlan, options: QueueWorkOptions, queue: UnitQueue, context: Context) {
+    const { folder, plan, units } = planned;
+    const { leaseSeconds, threads, memoryBytes, workDir } = options;
+    this.#planned = planned;
+    this.#options = options;
+    this.#queue = queue;
+    this.#context = context;
+    this.#results = new Results(folder, workFolderOf(folder, plan), context.log);
+    this.#claims = new Claims(folder, { leaseSeconds, threads: threads ?? 0 }, context.log);
+    this.#process = new UnitProcess(
+      { plan: folder, machine: { threads, memoryBytes, workDir }, leaseSeconds },
+      context,
+    );
+    this.#phases = new Map(phasesOf(units).flatMap((phase, at) => phase.map(({ id }) => [id, at + 1] as const)));
+    const longest = units.toSorted((a, b) => b.cost.seconds - a.cost.seconds);
+    this.#priorities = new Map(longest.map(({ id }, at) => [id, at + 1]));
+  }
+
+  async run(): Promise<WorkResult> {
+    const { signal } = this.#context;
+    const { once, pollSeconds } = this.#options;
+    for (let isFirst = true; ; isFirst = false) {
+      const survey = this.#survey();
+      const isEnough = once === true && this.#ran.length > 0;
+      if (signal.aborted || isEnough || !survey.some((each) => this.#isOpen(each))) return this.#end(survey, isEnough);
+      if (isFirst) await this.#fill(survey);
+      const job = await this.#take();
+      if (job !== undefined) {
+        await this.#serve(job);
+        continue;
+      }
+      await this.#fill(survey);
+      await pause(1000 * pollSeconds, signal);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#process.close();
+    this.#claims.close();
+    await this.#queue.close();
+  }
+
+  #survey(): readonly Surveyed[] {
+    return surveyOf(this.#planned.folder, this.#planned.units, this.#results);
+  }
+
+  #isOpen({ unit, standing }: Surveyed): boolean {
+    return isOpen(standing) && unit.memoryBytes <= this.#planned.memoryBytes;
+  }
+
+  async #end(survey: readonly Surveyed[], isEnough: boolean): Promise<WorkResult> {
+    const { log, signal } = this.#context;
+    if (survey.every(({ standing }) => standing === 'done')) await answered(this.#queue.forget());
+    const share = new Set(survey.map(({ unit }) => unit.id));
+    const { memoryBytes } = this.#planned;
+    const isStopped = signal.aborted || isEnough;
+    return endOf({ survey, share, ran: this.#ran, memoryBytes, isStopped, interrupted: signal.aborted, log });
+  }
+
+  /** Queues what is ready and nobody runs. Those that are queued already stay. */
+  async #fill(survey: readonly Surveyed[]): Promise<void> {
+    this.#filling ??= this.#fillPhases(survey).finally(() => {
+      this.#filling = undefined;
+    });
+    await answered(this.#filling, this.#context.signal);
+  }
+
+  async #fillPhases(survey: readonly Surveyed[]): Promise<void> {
+    const ready = survey.filter(({ unit, standing }) => standing === 'ready' && !this.#claims.isTaken(unit.id));
+    const phases = new Map<number, QueuedUnit[]>();
+    for (const { unit } of ready) {
+      const phase = this.#phases.get(unit.id) ?? 1;
+      const queued = { id: unit.id, memoryClass: memoryClassOf(unit), priority: this.#priorities.get(unit.id) ?? 1 };
+      phases.set(phase, [...(phases.get(phase) ?? []), queued]);
+    }
+    for (const [phase, units] of phases) await this.#queue.fill(phase, units);
+  }
+
+  async #take(): Promise<TakenJob | undefined> {
+    this.#taking ??= this.#queue.take().catch(() => undefined);
+    const job = await answered(this.#taking, this.#context.signal);
+    if (job === LATE) return undefined;
+    this.#taking = undefined;
+    return job;
+  }
+
+  async #serve(job: TakenJob): Promise<void> {
+    const { unit } = job;
+    if (unit === undefined || this.#results.find(unit) !== undefined) {
+      if (unit === undefined) await this.#fill(this.#survey());
+      await answered(job.complete());
+      return;
+    }
+    const { log, progress } = this.#context;
+    const outcome = await this.#process.run(unit, (update) => {
+      progress.update(update);
+      job.progress(update);
+    });
+    if (outcome.kind === 'failed') {
+      const { error, times } = outcome;
+      log.warn(`${unit} has failed ${times} of ${MOST_FAILURES} times: ${error.message}`);
+      await answered(job.fail(new Error(error.message)));
+      return;
+    }
+    if (outcome.kind === 'done') {
+      const { result } = outcome;
+      this.#ran.push(result);
+      log.info(`${unit}: ${result.seconds.toFixed(1)} s, ${Math.ceil(result.peakMemoryBytes / 1e6)} MB.`);
+    }
+    await answered(job.complete());
+    if (outcome.kind === 'stop') throw asError(outcome.error);
+  }
+}
+
+const LATE: unique symbol = Symbol('late');
+/** Milliseconds that a server may take for an answer before the plan is looked at again. */
+const ANSWER = 5000;
+const NEVER: AbortSignal = new AbortController().signal;
+
+/** What a promise gives; `LATE` where that takes too long or is no longer wanted, and nothing where it failed. */
+async function answered<T>(work: Promise<T>, signal: AbortSignal = NEVER): Promise<T | typeof LATE | undefined> {
+  const stop = new AbortController();
+  const late = pause(ANSWER, AbortSignal.any([signal, stop.signal])).then((): typeof LATE => LATE);
+  try {
+    return await Promise.race([work, late]);
+  } catch {
+    return undefined;
+  } finally {
+    stop.abort();
+  }
+}
+
+const asError = ({ code, at, message }: ErrorParts): Error =>
+  Object.hasOwn(ERRORS, code) ? new CompilerError(code as ErrorCode, at, message) : new Error(message);

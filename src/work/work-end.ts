@@ -1,0 +1,80 @@
+/** What a worker says when it waits, and what it leaves behind when it has no more to do. */
+import type { Log } from '../log.js';
+import { errorOf } from './failures.js';
+import type { PlanUnit } from './plan-types.js';
+import type { UnitResult } from './results.js';
+import { megabytes, requireFits } from './run-unit.js';
+import { isOpen, type Surveyed } from './survey.js';
+
+/** What a worker did. */
+export interface WorkResult {
+  /** Units that it ran. */
+  readonly ran: readonly UnitResult[];
+  /** Units of its share that are done by now, by whomever, and all of its share. */
+  readonly done: number;
+  readonly units: number;
+  /** Units that take more memory than it has, which it left to others. */
+  readonly left: readonly string[];
+  /** True when it was told to stop and finished the unit that it was at. */
+  readonly interrupted: boolean;
+}
+
+/** What is known at the end. */
+export interface WorkEnd {
+  readonly survey: readonly Surveyed[];
+  /** Ids of the worker's share. */
+  readonly share: ReadonlySet<string>;
+  readonly ran: readonly UnitResult[];
+  readonly memoryBytes: number;
+  /** Told to stop, or asked for no more. */
+  readonly isStopped: boolean;
+  readonly interrupted: boolean;
+  readonly log: Log;
+}
+
+/** What a worker did. Throws the error of the first unit that failed, and `memory-bound` where no unit fits, unless it was stopped. */
+export function endOf(end: WorkEnd): WorkResult {
+  const { survey, share, ran, memoryBytes, isStopped, interrupted } = end;
+  const own = survey.filter(({ unit }) => share.has(unit.id));
+  const left = own
+    .filter(({ unit, standing }) => isOpen(standing) && unit.memoryBytes > memoryBytes)
+    .map(({ unit }) => unit);
+  if (!isStopped) {
+    reportFailures(survey, share);
+    if (left.length > 0) sayLeft(left, end);
+  }
+  const done = own.filter(({ standing }) => standing === 'done').length;
+  return { ran, done, units: own.length, left: left.map(({ id }) => id), interrupted };
+}
+
+/** Says whom a worker waits for: where a unit takes more memory than it has, that may be for ever. */
+export function sayWaiting(survey: readonly Surveyed[], memoryBytes: number, log: Log): void {
+  const large = survey.find(({ unit, standing }) => isOpen(standing) && unit.memoryBytes > memoryBytes)?.unit;
+  if (large === undefined) log.info('Waiting for units of other workers.');
+  else log.warn(`Waiting for a worker with more memory: ${large.id} needs ${megabytes(large.memoryBytes)}.`);
+}
+
+/** A worker that could do nothing at all is of no use; one that did what it could leaves the rest to others. */
+function sayLeft(left: readonly PlanUnit[], { ran, memoryBytes, log }: WorkEnd): void {
+  const largest = left.toSorted((a, b) => b.memoryBytes - a.memoryBytes)[0] as PlanUnit;
+  if (ran.length === 0) requireFits(largest, memoryBytes);
+  log.warn(
+    `${left.length} units are left to workers with more memory: ${largest.id} needs ${megabytes(largest.memoryBytes)}.`,
+  );
+}
+
+/** Throws the error of the first unit that failed, with what waits for it. */
+function reportFailures(survey: readonly Surveyed[], share: ReadonlySet<string>): void {
+  const stopped = survey
+    .filter(({ unit }) => share.has(unit.id))
+    .filter(({ standing }) => standing === 'failed' || standing === 'blocked');
+  const [first] = stopped;
+  if (first === undefined) return;
+  const failed = survey.filter(({ standing }) => standing === 'failed');
+  const named = first.blockedBy === undefined ? first : failed.find(({ unit }) => unit.id === first.blockedBy);
+  const failure = named?.failures.at(-1);
+  if (named === undefined || failure === undefined) return;
+  const blocked = survey.filter(({ standing }) => standing === 'blocked').length;
+  const rest = `${failed.length} ${failed.length === 1 ? 'unit has' : 'units have'} failed and ${blocked} wait for them`;
+  throw errorOf({ ...failure, message: `${failure.message} (${rest})` }, named.unit.id);
+}

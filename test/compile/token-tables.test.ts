@@ -1,0 +1,50 @@
+/** Tables that are looked up by token ids beside the embedding: the vectors for each layer of Gemma 3n and 4. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, expect, it } from '@jest/globals';
+import { architecture } from '../../scripts/models/architectures.js';
+import { decoderOf } from '../../scripts/models/decoder.js';
+import { exporter } from '../../scripts/models/exporters.js';
+import { SIZE } from '../../scripts/models/spec.js';
+import { compile } from '../../src/compile/compile.js';
+import { inspect } from '../../src/compile/inspect.js';
+import { silentContext } from '../../src/log.js';
+import { exportModel } from '../../src/onnx/convert/export.js';
+import { importModel } from '../../src/onnx/convert/import.js';
+import { nodesOf } from '../../src/onnx/ir/graph.js';
+import { parseRecipe } from '../../src/recipe/recipe.js';
+import { COMPILE } from '../support/compile.js';
+import { temporaryFolder } from '../support/paths.js';
+
+const root = temporaryFolder();
+afterAll(() => rmSync(root, { recursive: true }));
+const model = join(root, 'model.onnx');
+exportModel(decoderOf(architecture('gemma4'), exporter('optimum')), model);
+const { vocabulary, hidden, perLayer } = SIZE;
+
+it('are listed, and count as embedding', async () => {
+  const { tables, budget, sizes } = await inspect({ model, recipe: { preset: 'deploy-int8' } });
+  expect(tables).toEqual([{ at: 'embed_tokens_per_layer.weight', vocabulary, hidden: 2 * perLayer }]);
+  expect(budget.embedding).toBe(4 * vocabulary * (hidden + 2 * perLayer));
+  // Codes of 8 bits and a float16 scale for each 64 of them.
+  expect(sizes['int8']?.budget.embedding).toBe((1 + 2 / 64) * vocabulary * (hidden + 2 * perLayer));
+});
+
+it.each([
+  ['cpu', ['GatherBlockQuantized', 'GatherBlockQuantized']],
+  ['browser', []],
+] as const)('are looked up in packed codes, for %s', async (target, fused) => {
+  const output = join(root, target);
+  const given = { method: 'rtn', bits: [8], block: 32, embeddingBits: 4, target } as const;
+  const recipe = parseRecipe(given, 'test');
+  const { tables, precisions } = await compile({ ...COMPILE, model, output, recipe }, silentContext());
+  expect(tables.map(({ name, tied, rows, cols }) => [name, tied, rows, cols])).toEqual([
+    ['embedding', true, vocabulary, hidden],
+    ['token_table', false, vocabulary, 2 * perLayer],
+  ]);
+  const graph = importModel(join(output, 'm_int8.onnx')).graph;
+  const ops = [...nodesOf(graph)].map(({ op }) => op);
+  expect(ops.filter((op) => op === 'GatherBlockQuantized')).toEqual(fused);
+  expect([...graph.initializers].map(({ name }) => name)).not.toContain('embed_tokens_per_layer.weight');
+  expect(precisions[0]?.probe?.kl).toBeLessThan(0.1);
+});
