@@ -13,7 +13,7 @@ import {
   TARGET_NAMES,
 } from '../recipe/index.js';
 import type { Flag, OptionSpec, Values } from './command.js';
-import { byteCount, decimalNumber, given, numberList, wholeNumber } from './values.js';
+import { bitsOrPairs, byteCount, decimalNumber, given, numberList, wholeNumber } from './values.js';
 
 type RecipeFlags = Readonly<
   Record<
@@ -49,11 +49,10 @@ export const recipeFlags: RecipeFlags = {
   bits: { type: 'string', describe: `${help('bits')}; such as 8,6,4,3,2`, group: 'Recipe:' },
   block: { type: 'string', describe: `${help('block')}: 16, 32, 64, 128, 256 or channel`, group: 'Recipe:' },
   scope: { type: 'string', choices: ['ffn', 'ffn+attention'], describe: help('scope'), group: 'Recipe:' },
-  'attention-bits': { type: 'string', describe: help('attentionBits'), group: 'Recipe:' },
+  'attention-bits': { type: 'string', describe: `${help('attentionBits')}; such as 2:3,4:4`, group: 'Recipe:' },
   'embedding-bits': {
     type: 'string',
-    choices: ['keep', '16', '8', '4', '2'],
-    describe: help('embeddingBits'),
+    describe: `${help('embeddingBits')}; keep, 16, 8, 4, 2, or such as 2:3,8:7`,
     group: 'Recipe:',
   },
   'float-storage': {
@@ -171,20 +170,19 @@ function lengthOf(values: Values<RecipeFlags>, start: RecipeInput): object {
   const [flag] = Object.keys(length);
   if (flag === undefined) return {};
   if (distill === undefined)
-    return fail('bad-usage', `--${flag}`, 'The recipe does not distil; --preset best+ and deploy-int2+ do');
+    return fail('bad-usage', `--${flag}`, 'The recipe does not distil; --preset best+ and deploy+ do');
   return { distill: { ...distill, ...length } };
 }
 
 /** The fields that flags name. */
 function fieldsOf(values: Values<RecipeFlags>): object {
   const block = (text: string): string | number => (text === 'channel' ? text : wholeNumber('--block', text));
-  const embedding = (text: string): string | number => (text === 'keep' ? text : Number(text));
   return {
     ...given('bits', values.bits, (text) => numberList('--bits', text)),
     ...given('block', values.block, block),
     ...given('scope', values.scope, String),
-    ...given('attentionBits', values['attention-bits'], (text) => wholeNumber('--attention-bits', text)),
-    ...given('embeddingBits', values['embedding-bits'], embedding),
+    ...given('attentionBits', values['attention-bits'], (text) => bitsOrPairs('--attention-bits', text)),
+    ...given('embeddingBits', values['embedding-bits'], (text) => bitsOrPairs('--embedding-bits', text)),
     ...given('floatStorage', values['float-storage'], String),
     ...given('compute', values.compute, String),
     ...given('capture', values.capture, String),

@@ -44,6 +44,17 @@ export function numberList(flag: string, text: string): readonly number[] {
   return text.split(',').map((part) => wholeNumber(flag, part.trim()));
 }
 
+/** `2:3,8:7` as numbers by precision, or one number or word as it is. */
+export function bitsOrPairs(flag: string, text: string): string | number | Readonly<Record<string, number>> {
+  if (/^\d+$/.test(text)) return Number(text);
+  if (!text.includes(':')) return text;
+  const pairs = text.split(',').map((pair) => {
+    const [, bits, own] = /^\s*(\d+)\s*:\s*(\d+)\s*$/.exec(pair) ?? [];
+    return bits === undefined ? fail('bad-usage', flag, `${text} is not a list such as 2:3,8:7`) : [bits, Number(own)];
+  });
+  return Object.fromEntries(pairs);
+}
+
 /** Applies a reader when the flag is there; an object to spread, so that absent stays absent. */
 export function given<K extends string, T>(
   key: K,

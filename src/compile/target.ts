@@ -75,10 +75,19 @@ function refuseForms({ target }: Recipe, forms: readonly FormName[]): void {
 /** ONNX Runtime has no kernels for operator sets before this one. */
 const LOWEST = 7;
 
+/** Parts of a token table are told apart by Mod and Where. */
+const LOWEST_PARTS = 10;
+
 /** Training adds Clip, Pad and Round, whose bounds are inputs, or which are there, from this operator set on. */
 const LOWEST_TRAINED = 11;
 
-function requireOpset(path: string, opset: number, { train, distill, qat }: Recipe): void {
+function requireOpset(path: string, opset: number, { train, distill, qat, frequentIds }: Recipe): void {
+  if (frequentIds !== undefined && opset < LOWEST_PARTS)
+    fail(
+      'unsupported-model',
+      path,
+      `frequentIds needs operator set ${LOWEST_PARTS} or newer, and the model is at ${opset}`,
+    );
   const trains = [train, distill, qat].some((part) => part !== undefined);
   const lowest = trains ? LOWEST_TRAINED : LOWEST;
   if (opset >= lowest) return;

@@ -41,7 +41,7 @@ export const FORMS: Readonly<Record<FormName, Form>> = {
   'lookup-2': { operator: 'GatherBlockQuantized', attributes: 'bits 2 in uint8' },
   'lookup-4': { operator: 'GatherBlockQuantized', attributes: 'bits 4 in uint8' },
   'lookup-8': { operator: 'GatherBlockQuantized', attributes: 'bits 8 in uint8' },
-  'standard-lookup': { operator: 'Gather, Cast, Mul, Reshape', attributes: 'rows of packed codes, 2, 4 or 8 bits' },
+  'standard-lookup': { operator: 'Gather, Cast, Mul, Reshape', attributes: 'rows of packed codes or bit planes' },
   joins: { operator: 'Gather, Add', attributes: 'bit planes joined when a session is made (nested graphs)' },
 };
 

@@ -4,9 +4,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { compile } from '../../src/compile/compile.js';
 import { inspect } from '../../src/compile/inspect.js';
+import { fitRest } from '../../src/compile/target-size.js';
+import { differenceOf } from '../../src/evaluate/same/same-set.js';
 import { silentContext } from '../../src/log.js';
 import { mix } from '../../src/mix/mix.js';
-import { parseRecipe, type Recipe, type RecipeInput } from '../../src/recipe/recipe.js';
+import { attentionBitsAt, tableReads } from '../../src/recipe/floors.js';
+import { parseRecipe, presetOf, type Recipe, type RecipeInput } from '../../src/recipe/recipe.js';
 import { openDecoder } from '../../src/runtime/decoder.js';
 import { promptFeeds } from '../../src/runtime/feeds.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
@@ -15,6 +18,7 @@ import { append } from '../../src/set/append.js';
 import { openSet } from '../../src/set/set-manifest.js';
 import { slice } from '../../src/set/slice.js';
 import { storedBitsOfGraph } from '../../src/set/stored-bits-of-graph.js';
+import { openSource } from '../../src/source/source.js';
 import { temporaryFolder } from '../support/paths.js';
 import { dataIn } from '../support/set-files.js';
 import { gemma3, heldWindows, mistral } from '../support/stories.js';
@@ -31,11 +35,11 @@ afterAll(() => rmSync(root, { recursive: true }));
 const nested: RecipeInput = {
   method: 'rtn',
   scope: 'ffn+attention',
-  bits: [8, 4, 3, 2],
+  bits: [8, 4, 2],
   block: 32,
   attentionBits: { 2: 3 },
   embeddingBits: { 2: 3, 8: 7 },
-  frequentIds: { share: 0.25, bits: { 2: 4, 3: 4 } },
+  frequentIds: { share: 0.25, bits: { 2: 4 } },
 };
 
 async function logitsOf(path: string, ids: Int32Array = prompt): Promise<HostTensor> {
@@ -83,7 +87,7 @@ describe('a set with nested embedding and head', () => {
       context,
     );
     expect(await logitsOf(join(root, 'cut', 'model_int4.onnx'))).toEqual(await logitsOf(graph(4)));
-    for (const bits of [3, 8]) {
+    for (const bits of [2, 8]) {
       const output = join(root, `alone${bits}.onnx`);
       await slice({ set, bits, output, standalone: true }, context);
       expect(await logitsOf(output)).toEqual(await logitsOf(graph(bits)));
@@ -91,8 +95,8 @@ describe('a set with nested embedding and head', () => {
   });
 
   it('is written self-contained by compile with the same bits', async () => {
-    const alone = await compiled(mistral, 'alone', parseRecipe({ ...nested, bits: [8, 4, 3, 2] }), true);
-    expect(await logitsOf(join(alone, 'model_int3.onnx'))).toEqual(await logitsOf(graph(3)));
+    const alone = await compiled(mistral, 'alone', recipe, true);
+    expect(await logitsOf(join(alone, 'model_int4.onnx'))).toEqual(await logitsOf(graph(4)));
   });
 
   it('is written in standard operators', async () => {
@@ -117,6 +121,16 @@ describe('a set with nested embedding and head', () => {
     expect((await logitsOf(join(root, 'mix', 'model.onnx'))).data.every((value) => Number.isFinite(value))).toBe(true);
   });
 
+  it('is compared with another set by all of its codes', () => {
+    const { equal, precisions } = differenceOf(folder, folder);
+    const { layout } = openSet(join(folder, 'model.json')).manifest;
+    const weights = layout.projections.reduce((sum, { n, k }) => sum + n * k, 2048 * 128);
+    expect(equal).toBe(true);
+    expect(precisions.map((each) => [each.bits, each.weights, each.codes])).toEqual(
+      [2, 4, 8].map((bits) => [bits, weights, 0]),
+    );
+  });
+
   it('counts projections alone in stored bits, and weighs what inspect says', async () => {
     expect(storedBitsOfGraph(graph(8))).toBeCloseTo(8 + (2 * 9) / 32, 5);
     const { sizes } = await inspect({ model: mistral, recipe }, context);
@@ -136,5 +150,20 @@ describe('an export whose head repeats the embedding', () => {
     expect(layout.tokenTables?.map(({ role, chain }) => [role, chain])).toEqual([['tied', [3, 8]]]);
     const logits = await logitsOf(join(folder, 'model_int2.onnx'), Int32Array.of(2, 5, 9));
     expect(logits.data.every((value) => Number.isFinite(value))).toBe(true);
+  });
+});
+
+describe('the preset deploy', () => {
+  const recipe = parseRecipe({ ...presetOf('deploy'), method: 'rtn' });
+
+  it('fits the smallest model to a size by the bits of attention, embedding and head', () => {
+    const source = openSource(mistral, recipe);
+    const fitted = (bytes: number): Recipe => fitRest(source, recipe, bytes).recipe;
+    expect(tableReads(fitted(10e6))).toEqual({ 2: 8, 3: 8, 4: 8, 8: 8 });
+    const least = fitted(430e3);
+    expect(tableReads(least)).toMatchObject({ 4: 4, 8: 7 });
+    expect(tableReads(least)?.[2]).toBeLessThan(4);
+    expect(attentionBitsAt(least, 8)).toBe(8);
+    expect(() => fitted(300e3)).toThrow(expect.objectContaining({ code: 'bad-usage' }));
   });
 });
