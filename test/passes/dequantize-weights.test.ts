@@ -160,21 +160,6 @@ describe('QMoE', () => {
   });
 });
 
-it('reads codes that two products share with the scales of each', async () => {
-  const b = new GraphBuilder({ opset: 21 });
-  const shared = codes(b, 'uint8', [N, 2, 16], 1);
-  const x = b.input('x', 'float32', [3, K]);
-  const attributes = { K: int(K), N: int(N), bits: int(4), block_size: int(32) };
-  const of = (scale: Value): Value => b.op('com.microsoft::MatMulNBits', [x, shared, scale], attributes);
-  const [one, two] = [scales(b, [2 * N]), b.constant(float32s(noise(2 * N, 6)), 'others')];
-  const sum = b.op('Concat', [of(one), of(two), of(one)], { axis: int(1) });
-  b.output(sum, 'y', { dtype: 'float32', shape: [3, 3 * N] });
-  const model = b.model();
-  await expectSameNumbers(dequantizeWeights, model, { x: X }, 1e-5);
-  runPasses(model, [step(dequantizeWeights)]);
-  expect(model.graph.initializers.size).toBe(2);
-});
-
 describe('stays', () => {
   const dequantized = (b: GraphBuilder, zeros: Value, attributes: Record<string, Attribute> = {}): Value =>
     b.op('DequantizeLinear', [codes(b, 'uint8', [K, N], 1), scales(b, [N]), zeros], attributes);
@@ -197,6 +182,22 @@ describe('stays', () => {
     const [report] = runPasses(b.model(), [step(dequantizeWeights)]);
     expect(report?.changes).toEqual([]);
   });
+});
+
+it('gives one tensor to products of one weight, and two where their scales or axes differ', async () => {
+  const b = new GraphBuilder({ opset: 21 });
+  const x = b.input('x', 'float32', [3, K]);
+  const stored = codes(b, 'int8', [K, K], 1);
+  const [one, two] = [scales(b, [K]), b.constant(float32s(noise(K, 8)), 'other')];
+  const product = (scale: Value, axis: number): Value =>
+    b.op('MatMul', [x, b.op('DequantizeLinear', [stored, scale], { axis: int(axis) })]);
+  const products = [product(one, 1), product(two, 1), product(one, 1), product(one, 0)];
+  b.output(b.op('Concat', products, { axis: int(1) }), 'y', { dtype: 'float32', shape: [3, 4 * K] });
+  const model = b.model();
+  await expectSameNumbers(dequantizeWeights, model, { x: X }, 1e-5);
+  runPasses(model, [step(dequantizeWeights)]);
+  const names = [...model.graph.initializers].map(({ name }) => name).filter((name) => name.includes('float'));
+  expect(names).toHaveLength(3);
 });
 
 it('has the type of float16 scales, and reads any range', () => {
