@@ -125,13 +125,15 @@ describe('QMoE', () => {
     [8, 0, false],
     [4, 32, false],
     [4, 32, true],
+    [4, 0, true],
   ])('of %d bits with blocks of %d, zeros: %s', async (bits, block, hasZeros) => {
     const b = new GraphBuilder({ opset: 21 });
     const x = b.input('x', 'float32', [rows, hidden]);
     const router = b.input('router', 'float32', [rows, experts]);
     const stack = (n: number, k: number, seed: number): readonly [Value, Value, Value | undefined] => {
       const blocks = block === 0 ? [] : [k / block];
-      const zeroShape = [experts, n, Math.ceil(((k / block) * bits) / 8)];
+      const perRow = block === 0 ? [] : [n];
+      const zeroShape = [experts, ...perRow, Math.ceil(((block === 0 ? n : k / block) * bits) / 8)];
       return [
         codes(b, 'uint8', [experts, n, (k * bits) / 8], seed),
         scales(b, [experts, n, ...blocks]),
