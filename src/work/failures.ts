@@ -1,9 +1,8 @@
 /** Units that failed: `PLAN/failed/ID.json` has one entry for each time. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { CompilerError, ERRORS, type ErrorCode } from '../diagnostics.js';
-import { namesIn } from '../files/listed-files.js';
 import { sealedJson } from '../files/seal.js';
 import { readSealed } from '../files/sealed-json.js';
 import { staged } from '../files/staging.js';
@@ -39,7 +38,6 @@ export function failuresOf(plan: string, unit: string): readonly UnitFailure[] {
 /** Writes down that a unit failed; returns how often it has. */
 export function saveFailure(plan: string, unit: string, error: unknown, worker: string): number {
   const failures = [...failuresOf(plan, unit), { ...partsOf(error), worker }];
-  mkdirSync(join(plan, 'failed'), { recursive: true });
   staged(pathOf(plan, unit), (path) => writeFileSync(path, sealedJson({ unit, failures }, 1)));
   return failures.length;
 }
@@ -59,9 +57,3 @@ export function errorOf({ code, message }: UnitFailure, at: string): Error {
 
 /** Forgets that a unit failed. */
 export const clearFailure = (plan: string, unit: string): void => rmSync(pathOf(plan, unit), { force: true });
-
-/** Forgets all failures. */
-export function clearFailures(plan: string): void {
-  for (const name of namesIn(join(plan, 'failed')))
-    if (name.endsWith('.json')) clearFailure(plan, name.slice(0, -'.json'.length));
-}

@@ -2,7 +2,7 @@
  * What says that a unit is done: `PLAN/done/ID.json`, sealed, with every file of its results and their digests. A unit counts as done
  * while all of them are there and as they were written.
  */
-import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { z } from 'zod';
 import { CompilerError } from '../diagnostics.js';
@@ -90,7 +90,6 @@ export class Results {
       };
     });
     const result: UnitResult = { unit, files, ...facts };
-    mkdirSync(this.#folder, { recursive: true });
     staged(this.#pathOf(unit), (path) => writeFileSync(path, sealedJson(result, 1)));
     return result;
   }

@@ -61,7 +61,10 @@ export class UnitRunner {
   /** Text and what is captured of it. What is to say of it was said when the plan was made. */
   captures(): Promise<Captures> {
     this.#captures ??= capturesOf(this.#job.source, this.options, silentContext());
-    return this.#captures;
+    return this.#captures.catch((error: unknown) => {
+      this.#captures = undefined;
+      throw error;
+    });
   }
 
   /** The statistics of all shards. Error codes `statistics` and `damaged-file` where they are not there. */

@@ -1,4 +1,5 @@
 /** What a worker says when it waits, and what it leaves behind when it has no more to do. */
+import { counted } from '../format.js';
 import type { Log } from '../log.js';
 import { errorOf } from './failures.js';
 import type { PlanUnit } from './plan-types.js';
@@ -59,7 +60,7 @@ function sayLeft(left: readonly PlanUnit[], { ran, memoryBytes, log }: WorkEnd):
   const largest = left.toSorted((a, b) => b.memoryBytes - a.memoryBytes)[0] as PlanUnit;
   if (ran.length === 0) requireFits(largest, memoryBytes);
   log.warn(
-    `${left.length} units are left to workers with more memory: ${largest.id} needs ${megabytes(largest.memoryBytes)}.`,
+    `Left to workers with more memory: ${counted(left.length, 'unit')}, of which ${largest.id} needs ${megabytes(largest.memoryBytes)}.`,
   );
 }
 
@@ -75,6 +76,6 @@ function reportFailures(survey: readonly Surveyed[], share: ReadonlySet<string>)
   const failure = named?.failures.at(-1);
   if (named === undefined || failure === undefined) return;
   const blocked = survey.filter(({ standing }) => standing === 'blocked').length;
-  const rest = `${failed.length} ${failed.length === 1 ? 'unit has' : 'units have'} failed and ${blocked} wait for them`;
+  const rest = `${counted(failed.length, 'unit')} failed, ${counted(blocked, 'unit')} blocked`;
   throw errorOf({ ...failure, message: `${failure.message} (${rest})` }, named.unit.id);
 }

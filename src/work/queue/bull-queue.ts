@@ -199,6 +199,7 @@ class BullJob implements TakenJob {
     this.#job = job;
     this.#token = token;
     this.#timer = setInterval(() => void quietly(job.extendLock(token, leaseMs)), leaseMs / 3);
+    this.#timer.unref();
   }
 
   complete(): Promise<void> {

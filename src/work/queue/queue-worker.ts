@@ -5,15 +5,16 @@
 import { createHash } from 'node:crypto';
 import { CompilerError, ERRORS, type ErrorCode, fail } from '../../diagnostics.js';
 import type { Context } from '../../log.js';
+import { pause } from '../../pause.js';
 import { Claims } from '../claims.js';
 import { phasesOf } from '../emit/phases.js';
-import { MOST_FAILURES } from '../failures.js';
+import { clearFailure, MOST_FAILURES } from '../failures.js';
 import { requireVersion } from '../made-by.js';
 import { type UnitMachine, workFolderOf } from '../open-plan.js';
-import { pause } from '../pause.js';
 import { planText, readPlan } from '../plan-file.js';
 import type { Plan, PlanUnit } from '../plan-types.js';
 import { Results, type UnitResult } from '../results.js';
+import { unitsToRun } from '../share.js';
 import { isOpen, type Surveyed, surveyOf } from '../survey.js';
 import { endOf, type WorkResult } from '../work-end.js';
 import { addressOf } from './address.js';
@@ -28,6 +29,7 @@ export interface QueueWorkOptions extends UnitMachine {
   readonly queue: string;
   readonly unit?: string | undefined;
   readonly once?: boolean | undefined;
+  readonly retry?: boolean | undefined;
   readonly pollSeconds: number;
   readonly leaseSeconds: number;
 }
@@ -57,13 +59,14 @@ export async function workFromQueue(options: QueueWorkOptions, context: Context)
   const plan = readPlan(folder);
   requireVersion(plan, folder);
   const { memoryBytes = plan.options.memoryBytes } = options;
-  const units = plan.units.filter(({ kind }) => kind !== 'emit');
+  const units = unitsToRun(plan);
   const fitting = units.filter((unit) => unit.memoryBytes <= memoryBytes);
   const classes = fitting.toSorted((a, b) => b.memoryBytes - a.memoryBytes).map(memoryClassOf);
   const named = { address, plan: planName(plan), classes: [...new Set(classes)] };
   const queue = await openBullQueue({ ...named, leaseSeconds, log: context.log });
   const worker = new QueueWorker({ folder, plan, memoryBytes, units }, options, queue, context);
   try {
+    if (options.retry) for (const { id } of units) clearFailure(folder, id);
     return await worker.run();
   } finally {
     await worker.close();
@@ -124,6 +127,8 @@ class QueueWorker {
   async close(): Promise<void> {
     this.#process.close();
     this.#claims.close();
+    // A job that comes too late is given up, so that its lock is not renewed for ever; whoever misses it queues it again.
+    void this.#taking?.then((job) => job?.complete());
     await this.#queue.close();
   }
 
