@@ -49,7 +49,10 @@ export class Claims {
   readonly #threads: number;
   readonly #now: () => number;
 
-  /** A claim counts as lost when it has not changed for `leaseSeconds`. Fails with `output-exists` or `disk-full` where its folder cannot be made. */
+  /**
+   * A claim counts as lost when it has not changed for `leaseSeconds`. Fails with `output-exists` or `disk-full` where the folder of
+   * claims cannot be made.
+   */
   constructor(plan: string, { leaseSeconds, threads, now = () => performance.now() }: ClaimOptions, log: Log) {
     this.#now = now;
     this.#plan = plan;

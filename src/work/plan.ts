@@ -122,7 +122,10 @@ function guardPlan(folder: string, { model, text, statistics = [], overwrite, wo
   });
 }
 
-/** Writes a plan where there is none. What was done of another plan is forgotten, but results in the work folder stay and are found by their names. */
+/**
+ * Writes a plan where there is none. Markers of another plan are removed, but its results stay in the work folder, where they are found
+ * by their names.
+ */
 function save(folder: string, made: Plan, own: TextOptions | undefined, overwrite: boolean): void {
   const path = planPath(folder);
   const before = existsSync(path) ? readFileSync(path, 'utf8') : undefined;

@@ -52,7 +52,10 @@ export class Results {
   /** Units whose results this process has found whole, with the states of their files. */
   readonly #whole: Map<string, string> = new Map();
 
-  /** `work`: the folder that files of results are in. Damage is told to `log`. With `readOnly` nothing is changed, and sizes alone are compared. */
+  /**
+   * `work`: the folder that files of results are in. Damaged files are reported to `log`. With `readOnly` nothing is changed, and only
+   * sizes are compared.
+   */
   constructor(plan: string, work: string, log: Log, readOnly: boolean = false) {
     this.#readOnly = readOnly;
     this.#folder = join(plan, 'done');

@@ -16,7 +16,7 @@ import type { Plan, PlanUnit } from '../plan-types.js';
 import { Results, type UnitResult } from '../results.js';
 import { unitsToRun } from '../share.js';
 import { isOpen, type Surveyed, surveyOf } from '../survey.js';
-import { endOf, type WorkResult } from '../work-end.js';
+import { endOf, sayWaiting, type WorkResult } from '../work-end.js';
 import { addressOf } from './address.js';
 import { openBullQueue } from './bull-queue.js';
 import type { ErrorParts } from './unit-messages.js';
@@ -109,6 +109,7 @@ class QueueWorker {
   async run(): Promise<WorkResult> {
     const { signal } = this.#context;
     const { once, pollSeconds } = this.#options;
+    let idle = 0;
     for (let isFirst = true; ; isFirst = false) {
       const survey = this.#survey();
       const isEnough = once === true && this.#ran.length > 0;
@@ -120,6 +121,9 @@ class QueueWorker {
         continue;
       }
       await this.#fill(survey);
+      // The first time, units may have been queued just now.
+      idle++;
+      if (idle === 2) sayWaiting(survey, this.#planned.memoryBytes, this.#context.log);
       await pause(1000 * pollSeconds, signal);
     }
   }
