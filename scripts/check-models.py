@@ -23,6 +23,8 @@ def feeds(session):
             made[each.name] = ids
         elif "mask" in each.name:
             made[each.name] = np.ones_like(ids)
+        elif each.name == "position_ids":
+            made[each.name] = np.arange(TOKENS, dtype=kind)[None]
         elif each.name == "use_cache_branch":
             made[each.name] = np.zeros(1, kind)
         elif each.name.startswith("past"):

@@ -128,7 +128,20 @@ table is printed by \`node dist/scripts/models-table.js\`, and a test compares i
 - **int8**: the model was compiled with 8 bits for feed-forward, attention, embedding and head. The figure bounds the difference of its
   logits from those of the source in ONNX Runtime: root of the sum of squares, relative to the source, with float
   activations (\`accuracyLevel: 0\`). For mixtures of experts it is the median over tokens, since rounding sends single tokens to other
-  experts. "cache": decoding with the cache gave the logits of a pass over the whole text.
+  experts. "cache": decoding with the cache gave the logits of a pass over the whole text. \`scripts/check-models.py\` runs the same models
+  in ONNX Runtime for Python; with version 1.32 all of them are within the same bounds.
+
+## What is not taken
+
+- Matrices that routing looks up in a stack and multiplies token by token (\`expert-weights\`), and mixtures in one operator whose
+  activation has no gate. Other forms of experts are rewritten to a product each.
+- Small products beside the blocks (\`no-gated-ffn\`): routers, the low-rank branches and the mixing of streams of Gemma 3n, the products
+  around its vectors for each layer. \`floatStorage\` halves them.
+- Products with integer activations (MatMulInteger, QLinearMatMul), and weights that are quantized, unless \`dequantizeSource\` is set
+  (\`already-quantized\`).
+- Convolutions and recurrent layers (\`product-form\`).
+
+## Table
 `;
 
 /** The page. */

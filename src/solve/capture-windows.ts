@@ -6,7 +6,6 @@ import {
   capture,
   checkStatistics,
   digestOfModel,
-  graphRoles,
   headerOfWindows,
   mergeStatistics,
   openStatistics,
@@ -20,7 +19,7 @@ import { importModel } from '../onnx/convert/import.js';
 import type { Recipe } from '../recipe/index.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
-import type { Source } from '../source/index.js';
+import { embeddingOf, type Source } from '../source/index.js';
 import type { Calibration } from './calibration.js';
 import { spareMemory } from './peak-memory.js';
 
@@ -138,10 +137,9 @@ async function openKept(
 }
 
 /** Of the embedding model beside a decoder that takes vectors. */
-function digestOfVectors({ model, path }: Source): string | undefined {
-  const { embedding } = readHints(path);
-  const takesVectors = [...graphRoles(model).values()].some(({ role }) => role === 'vectors');
-  return embedding === undefined || !takesVectors ? undefined : digestOfModel(importModel(embedding));
+function digestOfVectors(source: Source): string | undefined {
+  const embedding = embeddingOf(source);
+  return embedding === undefined ? undefined : digestOfModel(importModel(embedding));
 }
 
 const inFloat64 = ({ capture }: Recipe): boolean => capture === 'float64';

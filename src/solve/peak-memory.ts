@@ -2,8 +2,9 @@
 
 import type { Projection } from '../analysis/projection.js';
 import { fail } from '../diagnostics.js';
+import { fileSizesOf } from '../onnx/convert/file-sizes.js';
 import { METHODS, type Recipe } from '../recipe/index.js';
-import { quantizesTables, type Source, type TokenTable, tokenTablesOf } from '../source/index.js';
+import { embeddingOf, quantizesTables, type Source, type TokenTable, tokenTablesOf } from '../source/index.js';
 import { MOST_COLS } from './kernel/parts.js';
 import { TABLE_STAGE } from './solve-tables.js';
 
@@ -36,13 +37,17 @@ export const tableMemory = ({ rows, cols }: Pick<TokenTable, 'rows' | 'cols'>, r
   BASE + solving(cols, Math.min(rows, TABLE_STAGE / cols), takesGram(recipe) ? 1 : 0);
 
 /** Bytes to capture statistics of any amount of text, without its activations. */
-export function captureMemory({ analysis }: Pick<Source, 'analysis'>): number {
+export function captureMemory(source: Pick<Source, 'analysis' | 'model' | 'path'>): number {
+  const { analysis } = source;
   const layers = new Map<number, number>();
   for (const { layer, k, n, role } of analysis.projections)
     if (role !== 'head') layers.set(layer, (layers.get(layer) ?? 0) + capturing(k, n));
   // Mapped, and with enough text touched from end to end: 705 MB of Gemma 3 270M, whose peak was 877 MB.
   const embedding = analysis.embedding?.weight.tensor.byteLength ?? 0;
-  return BASE + Math.max(embedding, ...layers.values());
+  // A model that makes the vectors of tokens stays open beside the segments.
+  const beside = embeddingOf(source);
+  const vectors = beside === undefined ? 0 : fileSizesOf(beside).fileBytes;
+  return BASE + vectors + Math.max(embedding, ...layers.values());
 }
 
 /** Error code `memory-bound`, with the least that works, when the worst moment takes more than `memoryBytes`. */

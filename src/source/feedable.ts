@@ -43,6 +43,12 @@ export function requireFeedable({ model, path }: Pick<Source, 'model' | 'path'>)
   if (first !== undefined) fail('unsupported-model', path, `${first}. Understood are ${UNDERSTOOD}`);
 }
 
+/** Path of the model beside a source that makes the vectors it takes; undefined where it takes none, or nothing makes them. */
+export function embeddingOf({ model, path }: Pick<Source, 'model' | 'path'>): string | undefined {
+  const takes = [...graphRoles(model).values()].some(({ role }) => role === 'vectors');
+  return takes ? readHints(path).embedding : undefined;
+}
+
 /** True when some input of the model at `at` takes vectors of tokens, which are random: no embedding inside or beside it makes them. */
 export function takesVectors(model: Model, at: string): boolean {
   return (

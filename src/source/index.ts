@@ -3,6 +3,7 @@ export { cloneSource, inFloat32 } from './clone-source.js';
 
 export { type HubEnvironment, hubEnvironment, type Variables } from './environment.js';
 export {
+  embeddingOf,
   feedProblems,
   type InspectedInput,
   inspectInputs,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { byteCount, decimalNumber, numberList, wholeNumber } from '../../src/cli/values.js';
+import { bitsOrPairs, byteCount, decimalNumber, numberList, wholeNumber } from '../../src/cli/values.js';
 
 describe('values of flags', () => {
   it.each([
@@ -22,6 +22,14 @@ describe('values of flags', () => {
     for (const text of ['0', '-1', '1.5', '', 'x', '0x10', '1e3']) {
       expect(() => wholeNumber('--threads', text)).toThrow(expect.objectContaining({ code: 'bad-usage' }));
     }
+  });
+
+  it('reads bits as one number, a word, or numbers by precision', () => {
+    expect(bitsOrPairs('--embedding-bits', '4')).toBe(4);
+    expect(bitsOrPairs('--embedding-bits', 'keep')).toBe('keep');
+    expect(bitsOrPairs('--embedding-bits', '2:3, 8:7')).toEqual({ 2: 3, 8: 7 });
+    for (const text of ['2:', ':3', '2:3,8', '2:3:4'])
+      expect(() => bitsOrPairs('--embedding-bits', text)).toThrow(expect.objectContaining({ code: 'bad-usage' }));
   });
 
   it('reads decimal numbers', () => {

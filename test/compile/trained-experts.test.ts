@@ -56,6 +56,6 @@ it('is solved to less divergence than it is rounded to', async () => {
   const options = { reference: model, candidates, text: held, window: 256, windows: 12, speed: false };
   const scored = await evaluate({ ...options, threads: 1, memoryBytes: 2e9 }, silentContext());
   const [best, rounded] = scored.candidates.map(({ kl }) => kl) as [number, number];
-  // .24 and .41 nats with 32,768 tokens of text.
+  // .25 and .41 nats with 32,768 tokens of text.
   expect(best).toBeLessThan(0.8 * rounded);
 });

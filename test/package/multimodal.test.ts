@@ -1,6 +1,15 @@
 /** Decoders of vectors with the embedding and the image encoder beside them, in the layout of transformers.js. */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { architecture } from '../../scripts/models/architectures.js';
@@ -19,6 +28,8 @@ import { parseRecipe } from '../../src/recipe/recipe.js';
 import { openDecoder } from '../../src/runtime/decoder.js';
 import { generate } from '../../src/runtime/generate.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
+import { captureMemory } from '../../src/solve/peak-memory.js';
+import { openSource } from '../../src/source/source.js';
 import { COMPILE } from '../support/compile.js';
 import { fixture, root, temporaryFolder } from '../support/paths.js';
 import { toyWeight } from '../support/toy.js';
@@ -126,6 +137,20 @@ describe('a decoder of vectors', () => {
     await compile({ ...COMPILE, model: alone, output: away, recipe: free }, silentContext());
     const [near, far] = [await klOf(output, decoder), await klOf(away, decoder)];
     expect(near).toBeLessThan(far / 2);
+  });
+
+  it('needs the memory of the embedding too, while statistics are captured', () => {
+    const parsed = parseRecipe({ method: 'best' }, 'test');
+    const alone = join(temporaryFolder(), 'model.onnx');
+    exportModel(decoderOf(architecture('gemma3Vectors'), exporter('js')), alone);
+    const [together, without] = [decoder, alone].map((path) => captureMemory(openSource(path, parsed))) as [
+      number,
+      number,
+    ];
+    const files = ['embed_tokens.onnx', 'embed_tokens.onnx_data'].map(
+      (name) => statSync(join(folder, 'onnx', name)).size,
+    );
+    expect(together - without).toBe(files.reduce((sum, bytes) => sum + bytes));
   });
 
   it('comes back as the whole folder for transformers.js, which generates with it', async () => {

@@ -160,6 +160,22 @@ describe('QMoE', () => {
   });
 });
 
+it('gives one tensor to products of one weight, and two where their scales differ', async () => {
+  const b = new GraphBuilder({ opset: 21 });
+  const x = b.input('x', 'float32', [3, K]);
+  const stored = codes(b, 'int8', [K, N], 1);
+  const [one, two] = [scales(b, [N]), b.constant(float32s(noise(N, 8)), 'other')];
+  const product = (scale: Value): Value =>
+    b.op('MatMul', [x, b.op('DequantizeLinear', [stored, scale], { axis: int(1) })]);
+  const sum = b.op('Add', [b.op('Add', [product(one), product(one)]), product(two)]);
+  b.output(sum, 'y', { dtype: 'float32', shape: [3, N] });
+  const model = b.model();
+  await expectSameNumbers(dequantizeWeights, model, { x: X }, 1e-5);
+  runPasses(model, [step(dequantizeWeights)]);
+  const names = [...model.graph.initializers].map(({ name }) => name).filter((name) => name.includes('float'));
+  expect(names).toHaveLength(2);
+});
+
 it('has the type of float16 scales, and reads any range', () => {
   const b = new GraphBuilder({ opset: 21 });
   const half = b.constant(tensorOf('float16', [3, N], fromFloat32(noise(3 * N, 2), 'float16')), 'scales');

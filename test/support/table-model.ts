@@ -11,7 +11,8 @@ import { noise } from './decoder.js';
 export const ROWS = 48;
 export const COLS = 64;
 export const BLOCK = 32;
-export const IDS: readonly number[] = [3, 0, 47, 7, 7];
+/** Among them the rows at both sides of where a table is cut into parts of 16 and 32. */
+export const IDS: readonly number[] = [3, 0, 47, 7, 7, 12, 41];
 
 /** tied: the head transposes the table; reversed: the embedding transposes the head; copy: the head repeats it. */
 export const TIES = ['tied', 'reversed', 'copy', 'untied', 'merged'] as const;
