@@ -7,12 +7,16 @@ import { sealedJson } from '../files/seal.js';
 import { readSealed } from '../files/sealed-json.js';
 import { staged } from '../files/staging.js';
 
-/** One time that a unit failed. */
-export interface UnitFailure {
+/** An error as it is written to a file or sent to another process. */
+export interface ErrorParts {
   /** A code of `ERRORS`, or `bug`. */
   readonly code: string;
   readonly at: string;
   readonly message: string;
+}
+
+/** One time that a unit failed. */
+export interface UnitFailure extends ErrorParts {
   readonly worker: string;
 }
 
@@ -42,14 +46,14 @@ export function saveFailure(plan: string, unit: string, error: unknown, worker: 
   return failures.length;
 }
 
-/** What is said of an error. */
-export function partsOf(error: unknown): Omit<UnitFailure, 'worker'> {
+/** The parts of an error. */
+export function partsOf(error: unknown): ErrorParts {
   if (error instanceof CompilerError) return { code: error.code, at: error.at, message: error.message };
   return { code: 'bug', at: 'matquant', message: error instanceof Error ? error.message : String(error) };
 }
 
-/** A failure as the error that it was. */
-export function errorOf({ code, message }: UnitFailure, at: string): Error {
+/** The error of some parts, at the place that is given. */
+export function errorOf({ code, message }: ErrorParts, at: string): Error {
   return Object.hasOwn(ERRORS, code)
     ? new CompilerError(code as ErrorCode, at, message)
     : new Error(`${at}: ${message}`);

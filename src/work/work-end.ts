@@ -1,7 +1,7 @@
-/** What a worker says when it waits, and what it leaves behind when it has no more to do. */
+/** What a worker reports: units that it has run, whom it waits for, and the result when it has no more to do. */
 import { counted } from '../format.js';
 import type { Log } from '../log.js';
-import { errorOf } from './failures.js';
+import { errorOf, MOST_FAILURES } from './failures.js';
 import type { PlanUnit } from './plan-types.js';
 import type { UnitResult } from './results.js';
 import { megabytes, requireFits } from './run-unit.js';
@@ -47,6 +47,14 @@ export function endOf(end: WorkEnd): WorkResult {
   const done = own.filter(({ standing }) => standing === 'done').length;
   return { ran, done, units: own.length, left: left.map(({ id }) => id), interrupted };
 }
+
+/** Reports a unit that a worker has run. */
+export const sayDone = ({ unit, seconds, peakMemoryBytes }: UnitResult, log: Log): void =>
+  log.info(`${unit}: ${seconds.toFixed(1)} s, ${Math.ceil(peakMemoryBytes / 1e6)} MB.`);
+
+/** Reports a unit that has failed, and how often. */
+export const sayFailed = (unit: string, times: number, message: string, log: Log): void =>
+  log.warn(`${unit} has failed ${times} of ${MOST_FAILURES} times: ${message}`);
 
 /** Says whom a worker waits for: where a unit takes more memory than it has, that may be for ever. */
 export function sayWaiting(survey: readonly Surveyed[], memoryBytes: number, log: Log): void {

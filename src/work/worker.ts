@@ -3,14 +3,14 @@ import { type Context, silentContext } from '../log.js';
 import { checkOptions } from '../options/index.js';
 import { pause } from '../pause.js';
 import { Claims, workerName } from './claims.js';
-import { clearFailure, MOST_FAILURES, saveFailure } from './failures.js';
+import { clearFailure, partsOf, saveFailure } from './failures.js';
 import { type OpenPlan, type UnitMachine, withPlan, workFolderOf } from './open-plan.js';
 import type { PlanUnit } from './plan-types.js';
 import { Results, type UnitResult } from './results.js';
 import { isOfTheUnit, runOpened } from './run-unit.js';
 import { shareOf, unitsToRun } from './share.js';
 import { isOpen, type Surveyed, surveyOf } from './survey.js';
-import { endOf, sayWaiting, type WorkResult } from './work-end.js';
+import { endOf, sayDone, sayFailed, sayWaiting, type WorkResult } from './work-end.js';
 
 export type { WorkResult } from './work-end.js';
 
@@ -150,13 +150,12 @@ class PlanWorker {
       // An interrupt lets the unit end.
       const result = await runOpened(this.#opened, this.#results, unit, { ...silentContext(), log, progress });
       this.#ran.push(result);
-      log.info(`${unit.id}: ${result.seconds.toFixed(1)} s, ${Math.ceil(result.peakMemoryBytes / 1e6)} MB.`);
+      sayDone(result, log);
     } catch (error) {
       if (isWaitingForOthers(error)) return;
       if (!isOfTheUnit(error)) throw error;
       const times = saveFailure(folder, unit.id, error, workerName());
-      const message = error instanceof Error ? error.message : String(error);
-      log.warn(`${unit.id} has failed ${times} of ${MOST_FAILURES} times: ${message}`);
+      sayFailed(unit.id, times, partsOf(error).message, log);
     }
   }
 

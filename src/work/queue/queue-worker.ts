@@ -3,12 +3,12 @@
  * may lose everything: a worker that finds nothing to do queues what is ready and nobody runs.
  */
 import { createHash } from 'node:crypto';
-import { CompilerError, ERRORS, type ErrorCode, fail } from '../../diagnostics.js';
+import { fail } from '../../diagnostics.js';
 import type { Context } from '../../log.js';
 import { pause } from '../../pause.js';
 import { Claims } from '../claims.js';
 import { phasesOf } from '../emit/phases.js';
-import { clearFailure, MOST_FAILURES } from '../failures.js';
+import { clearFailure, errorOf } from '../failures.js';
 import { requireVersion } from '../made-by.js';
 import { type UnitMachine, workFolderOf } from '../open-plan.js';
 import { planText, readPlan } from '../plan-file.js';
@@ -16,10 +16,9 @@ import type { Plan, PlanUnit } from '../plan-types.js';
 import { Results, type UnitResult } from '../results.js';
 import { unitsToRun } from '../share.js';
 import { isOpen, type Surveyed, surveyOf } from '../survey.js';
-import { endOf, sayWaiting, type WorkResult } from '../work-end.js';
+import { endOf, sayDone, sayFailed, sayWaiting, type WorkResult } from '../work-end.js';
 import { addressOf } from './address.js';
 import { openBullQueue } from './bull-queue.js';
-import type { ErrorParts } from './unit-messages.js';
 import { UnitProcess } from './unit-process.js';
 import type { QueuedUnit, TakenJob, UnitQueue } from './unit-queue.js';
 
@@ -194,17 +193,16 @@ class QueueWorker {
     });
     if (outcome.kind === 'failed') {
       const { error, times } = outcome;
-      log.warn(`${unit} has failed ${times} of ${MOST_FAILURES} times: ${error.message}`);
+      sayFailed(unit, times, error.message, log);
       await answered(job.fail(new Error(error.message)));
       return;
     }
     if (outcome.kind === 'done') {
-      const { result } = outcome;
-      this.#ran.push(result);
-      log.info(`${unit}: ${result.seconds.toFixed(1)} s, ${Math.ceil(result.peakMemoryBytes / 1e6)} MB.`);
+      this.#ran.push(outcome.result);
+      sayDone(outcome.result, log);
     }
     await answered(job.complete());
-    if (outcome.kind === 'stop') throw asError(outcome.error);
+    if (outcome.kind === 'stop') throw errorOf(outcome.error, outcome.error.at);
   }
 }
 
@@ -225,6 +223,3 @@ async function answered<T>(work: Promise<T>, signal: AbortSignal = NEVER): Promi
     stop.abort();
   }
 }
-
-const asError = ({ code, at, message }: ErrorParts): Error =>
-  Object.hasOwn(ERRORS, code) ? new CompilerError(code as ErrorCode, at, message) : new Error(message);
