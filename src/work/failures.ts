@@ -7,18 +7,17 @@ import { sealedJson } from '../files/seal.js';
 import { readSealed } from '../files/sealed-json.js';
 import { staged } from '../files/staging.js';
 
-/** An error as it is written to a file or sent to another process. */
-export interface ErrorParts {
+/** One time that a unit failed. */
+export interface UnitFailure {
   /** A code of `ERRORS`, or `bug`. */
   readonly code: string;
   readonly at: string;
   readonly message: string;
-}
-
-/** One time that a unit failed. */
-export interface UnitFailure extends ErrorParts {
   readonly worker: string;
 }
+
+/** An error as it is written to a file or sent to another process. */
+export type ErrorParts = Omit<UnitFailure, 'worker'>;
 
 /** After so many times a unit is left alone. */
 export const MOST_FAILURES = 3;

@@ -10,7 +10,7 @@ import { Results, type UnitResult } from './results.js';
 import { unitOf, unitsToRun } from './share.js';
 
 /** Seconds without a heartbeat after which a claim is given up for lost. */
-export const LEASE_SECONDS = 60;
+const LEASE_SECONDS = 60;
 
 /** Errors that say nothing of the unit: it stays open, and whoever ran it stops. */
 const NOT_OF_THE_UNIT: ReadonlySet<string> = new Set([
