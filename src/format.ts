@@ -22,6 +22,9 @@ export function duration(seconds: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+/** A number with its noun: 1 unit, 2 units. */
+export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
+
 /** A number in about `digits` significant places, without exponents in the usual range: 0.0076, 1.43, 13.0. */
 export function significant(value: number, digits = 3): string {
   if (!Number.isFinite(value)) return String(value);

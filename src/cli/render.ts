@@ -1,7 +1,7 @@
 /** Text for people: tables, sizes and durations. Pure functions; printing is main's. */
 import { byteSize } from '../format.js';
 
-export { byteSize, duration, significant } from '../format.js';
+export { byteSize, counted, duration, significant } from '../format.js';
 
 export interface Column {
   readonly title: string;

@@ -52,15 +52,15 @@ export async function measureText(source: Source, options: MeasureOptions, conte
       const own = modelDigest === undefined ? options : { ...options, modelDigest };
       parts.push(await captureShard(source, calibration, at, own, context));
     }
+    const statistics = joinShards(
+      parts.map((part) => part.statistics),
+      calibration.text.windows,
+    );
+    return { ...calibration, captured: { statistics, close } };
   } catch (error) {
     close();
     throw error;
   }
-  const statistics = joinShards(
-    parts.map((part) => part.statistics),
-    calibration.text.windows,
-  );
-  return { ...calibration, captured: { statistics, close } };
 }
 
 /** What the recipe's method learns: from text, from random token ids, or from text with random ids where it is little. */

@@ -18,6 +18,9 @@ import { readZipEntry } from './zip.js';
 export type TextPart = 'calibration' | 'evaluation';
 export type HubText = 'c4' | 'wikitext';
 
+/** Whether the name of a text is that of a data set that is downloaded. */
+export const isHubText = (file: string): file is HubText => file === 'c4' || file === 'wikitext';
+
 const C4: Repository = { type: 'dataset', name: 'allenai/c4', revision: 'main' };
 const C4_FILE = 'en/c4-validation.00000-of-00008.json.gz';
 /** Characters for calibration, about a million tokens: thirty times what recipes take by default. */

@@ -31,9 +31,12 @@ interface Snapshot {
 const NAME = /^[A-Za-z0-9][\w.-]{0,95}(\/[A-Za-z0-9][\w.-]{0,95})?$/;
 const REVISION = /^(?!.*(?:^|\/)\.\.?(?:\/|$))[\w.+-]+(?:\/[\w.+-]+)*$/;
 
+/** Whether the name of a model stands for a repository of the hub. */
+export const isHubName = (model: string): boolean => model.startsWith('hf:');
+
 /** `hf:ORG/NAME` or `hf:ORG/NAME@REVISION` as a repository; undefined for what does not begin with `hf:`. Fails with `hub-name`. */
 export function hubName(model: string): Repository | undefined {
-  if (!model.startsWith('hf:')) return undefined;
+  if (!isHubName(model)) return undefined;
   const [, name = '', revision = 'main'] = /^hf:([^@]*)(?:@(.*))?$/.exec(model) ?? [];
   if (!NAME.test(name) || !REVISION.test(revision))
     fail('hub-name', model, 'The name on the hub does not have the form hf:ORG/NAME or hf:ORG/NAME@REVISION');

@@ -13,6 +13,8 @@ export {
 } from './feedable.js';
 export { requireFinite } from './finite-weights.js';
 export { partOf } from './folder.js';
+export { isHubName } from './hub.js';
+export { isHubText } from './hub-text.js';
 export { defaultOutput, openInput, warnOfLicence } from './input.js';
 export { inputFiles, watchModel, withInputs } from './inputs.js';
 export type { ModelFolder } from './model-folder.js';

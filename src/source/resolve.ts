@@ -7,7 +7,7 @@ import type { Context } from '../log.js';
 import type { TextAsked, TextOptions } from '../text/index.js';
 import { type HubEnvironment, hubEnvironment } from './environment.js';
 import { hubName } from './hub.js';
-import { type HubText, openHubText, type TextPart } from './hub-text.js';
+import { isHubText, openHubText, type TextPart } from './hub-text.js';
 import { openInput, openPath } from './input.js';
 import type { ModelFolder } from './model-folder.js';
 import { writeSelfText } from './self-text.js';
@@ -63,8 +63,6 @@ export async function withResolved<T>(
   for (const file of text.files) files.push(isHubText(file) ? await openHubText(file, need.part, hub, context) : file);
   return work({ folder, text: { ...text, tokenizer, files }, textSource: sourceOf(text.files) });
 }
-
-const isHubText = (file: string): file is HubText => file === 'c4' || file === 'wikitext';
 
 /** Names of data sets in their order, and `files` for what is no data set. */
 const sourceOf = (files: readonly string[]): string =>

@@ -1,5 +1,6 @@
 /** The text of a claim: one line of JSON, in which the beat has a fixed place and is overwritten. */
 import { readFileSync } from 'node:fs';
+import { z } from 'zod';
 
 /** What a claim says. */
 export interface ClaimFacts {
@@ -30,10 +31,12 @@ export function textOf(path: string): string | undefined {
   }
 }
 
-/** What a claim says; undefined while it is being written. */
+const schema = z.object({ beat: z.string(), owner: z.string(), worker: z.string(), threads: z.number() });
+
+/** What a claim says; undefined while it is being written, and where it is damaged. */
 export function factsOf(text: string): (ClaimFacts & { readonly beat: string }) | undefined {
   try {
-    return JSON.parse(text) as ClaimFacts & { readonly beat: string };
+    return schema.parse(JSON.parse(text));
   } catch {
     return undefined;
   }

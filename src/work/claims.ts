@@ -36,6 +36,9 @@ interface ClaimOptions {
   readonly now?: () => number;
 }
 
+/** Milliseconds between two heartbeats are a quarter of the lease, but no more than this: other workers may have a shorter lease. */
+const LONGEST_BEAT = 5000;
+
 export class Claims {
   readonly #plan: string;
   readonly #folder: string;
@@ -46,7 +49,10 @@ export class Claims {
   readonly #threads: number;
   readonly #now: () => number;
 
-  /** A claim is given up for lost when it has not changed for `leaseSeconds`; heartbeats come four times as often. */
+  /**
+   * A claim counts as lost when it has not changed for `leaseSeconds`. Fails with `output-exists` or `disk-full` where the folder of
+   * claims cannot be made.
+   */
   constructor(plan: string, { leaseSeconds, threads, now = () => performance.now() }: ClaimOptions, log: Log) {
     this.#now = now;
     this.#plan = plan;
@@ -54,8 +60,12 @@ export class Claims {
     this.#leaseMs = 1000 * leaseSeconds;
     this.#log = log;
     this.#threads = threads;
-    this.#heartbeat = new Heartbeat(this.#leaseMs / 4);
-    mkdirSync(this.#folder, { recursive: true });
+    this.#heartbeat = new Heartbeat(Math.min(this.#leaseMs / 4, LONGEST_BEAT));
+    try {
+      mkdirSync(this.#folder, { recursive: true });
+    } catch (error) {
+      throw explained(error, this.#folder);
+    }
   }
 
   /** Claims a unit; undefined while another worker has it. */

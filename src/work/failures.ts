@@ -1,9 +1,8 @@
 /** Units that failed: `PLAN/failed/ID.json` has one entry for each time. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { CompilerError, ERRORS, type ErrorCode } from '../diagnostics.js';
-import { namesIn } from '../files/listed-files.js';
 import { sealedJson } from '../files/seal.js';
 import { readSealed } from '../files/sealed-json.js';
 import { staged } from '../files/staging.js';
@@ -16,6 +15,9 @@ export interface UnitFailure {
   readonly message: string;
   readonly worker: string;
 }
+
+/** An error as it is written to a file or sent to another process. */
+export type ErrorParts = Omit<UnitFailure, 'worker'>;
 
 /** After so many times a unit is left alone. */
 export const MOST_FAILURES = 3;
@@ -39,19 +41,18 @@ export function failuresOf(plan: string, unit: string): readonly UnitFailure[] {
 /** Writes down that a unit failed; returns how often it has. */
 export function saveFailure(plan: string, unit: string, error: unknown, worker: string): number {
   const failures = [...failuresOf(plan, unit), { ...partsOf(error), worker }];
-  mkdirSync(join(plan, 'failed'), { recursive: true });
   staged(pathOf(plan, unit), (path) => writeFileSync(path, sealedJson({ unit, failures }, 1)));
   return failures.length;
 }
 
-/** What is said of an error. */
-export function partsOf(error: unknown): Omit<UnitFailure, 'worker'> {
+/** The parts of an error. */
+export function partsOf(error: unknown): ErrorParts {
   if (error instanceof CompilerError) return { code: error.code, at: error.at, message: error.message };
   return { code: 'bug', at: 'matquant', message: error instanceof Error ? error.message : String(error) };
 }
 
-/** A failure as the error that it was. */
-export function errorOf({ code, message }: UnitFailure, at: string): Error {
+/** The error of some parts, at the place that is given. */
+export function errorOf({ code, message }: ErrorParts, at: string): Error {
   return Object.hasOwn(ERRORS, code)
     ? new CompilerError(code as ErrorCode, at, message)
     : new Error(`${at}: ${message}`);
@@ -59,9 +60,3 @@ export function errorOf({ code, message }: UnitFailure, at: string): Error {
 
 /** Forgets that a unit failed. */
 export const clearFailure = (plan: string, unit: string): void => rmSync(pathOf(plan, unit), { force: true });
-
-/** Forgets all failures. */
-export function clearFailures(plan: string): void {
-  for (const name of namesIn(join(plan, 'failed')))
-    if (name.endsWith('.json')) clearFailure(plan, name.slice(0, -'.json'.length));
-}

@@ -46,8 +46,10 @@ export class Heartbeat {
 
   #start(): Worker {
     const worker = new Worker(new URL('./heartbeat-worker.js', import.meta.url), { workerData: this.#everyMs });
-    // Without it a claim runs out, and another worker does the same unit, which is harmless.
-    worker.on('error', () => undefined);
+    // Without a thread the claim expires, and another worker may run the same unit, which is harmless. The next claim starts a new one.
+    worker.on('error', () => {
+      if (this.#worker === worker) this.#worker = undefined;
+    });
     worker.unref();
     return worker;
   }

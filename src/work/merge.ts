@@ -8,6 +8,7 @@ import { type UnitMachine, withPlan, workFolderOf } from './open-plan.js';
 import { optionsHere, readPlan } from './plan-file.js';
 import type { Plan } from './plan-types.js';
 import { Results } from './results.js';
+import { unitsToRun } from './share.js';
 import { surveyOf } from './survey.js';
 
 /** What `mergePlan` takes. */
@@ -51,7 +52,7 @@ export async function mergePlan(input: MergePlanInput, context: Context = silent
 
 /** Error code `plan-open` with the first unit that is not done. */
 function requireDone(folder: string, plan: Plan, results: Results): void {
-  const units = plan.units.filter(({ kind }) => kind !== 'emit');
+  const units = unitsToRun(plan);
   const open = surveyOf(folder, units, results).filter(({ standing }) => standing !== 'done');
   const first = open.find(({ standing }) => standing === 'failed') ?? open[0];
   if (first === undefined) return;

@@ -10,7 +10,7 @@ import { filesOfModel } from '../onnx/convert/import.js';
 import type { Source } from '../source/index.js';
 import { inputFiles, withInputs } from '../source/index.js';
 import { requireVersion } from './made-by.js';
-import { optionsHere, readPlan } from './plan-file.js';
+import { holdsPlan, optionsHere, planPath, readPlan } from './plan-file.js';
 import type { Plan, PlannedFile } from './plan-types.js';
 import { UnitRunner } from './unit-runner.js';
 
@@ -30,7 +30,7 @@ export interface OpenPlan {
   readonly plan: Plan;
   readonly machine: Machine;
   readonly runner: UnitRunner;
-  /** Fails with `input-changed` unless model and text are still those that the plan was made for. */
+  /** Fails with `input-changed` unless model and text are still those that the plan was made for, and the plan is still in its folder. */
   check(): Promise<void>;
 }
 
@@ -63,7 +63,10 @@ export async function withPlan<T>(
         temporary: workDir,
       };
       const runner = new UnitRunner({ ...job, machine: own }, plan);
-      const check = (): Promise<void> => checkInputs(plan, inputs, options, job.source);
+      const check = (): Promise<void> => {
+        requireSamePlan(plan, folder);
+        return checkInputs(plan, inputs, options, job.source);
+      };
       await check();
       try {
         return await work({ folder, plan, machine: { ...own, memoryBytes }, runner, check });
@@ -87,6 +90,12 @@ export async function inputsOf(
   source: Source,
 ): Promise<readonly PlannedFile[]> {
   return inputs.digests([...new Set([...filesRead(options), ...filesOfModel(source.model)])]);
+}
+
+/** A folder that was given to another plan meanwhile must not get results of this one: units of both may have the same ids. */
+function requireSamePlan(plan: Plan, folder: string): void {
+  if (!holdsPlan(folder, plan))
+    fail('input-changed', planPath(folder), 'The plan was replaced while a worker was running');
 }
 
 async function checkInputs(plan: Plan, inputs: InputWatch, options: CompileOptions, source: Source): Promise<void> {

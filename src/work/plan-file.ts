@@ -6,6 +6,7 @@ import { fail } from '../diagnostics.js';
 import { sealedJson } from '../files/seal.js';
 import { readSealed } from '../files/sealed-json.js';
 import { staged } from '../files/staging.js';
+import { isHubName, isHubText } from '../source/index.js';
 import type { Plan, PlannedOptions } from './plan-types.js';
 
 /** Path of the file in a plan's folder. */
@@ -36,6 +37,15 @@ export function readPlan(folder: string): Plan {
   return parsed.data as unknown as Plan;
 }
 
+/** Whether a plan that was read from a folder is still in it. */
+export function holdsPlan(folder: string, plan: Plan): boolean {
+  try {
+    return planText(readPlan(folder)) === planText(plan);
+  } catch {
+    return false;
+  }
+}
+
 /** A path as a plan holds it: relative where it lies beside the plan's folder or below, so that both may be mounted elsewhere. */
 export function portable(path: string, folder: string): string {
   const way = relative(resolve(folder), resolve(path)).replaceAll('\\', '/');
@@ -54,10 +64,6 @@ export function optionsHere({ options }: Plan, folder: string): PlannedOptions {
   };
 }
 
-/** Names that stand for no file of this machine. */
-const isHubName = (name: string): boolean => name.startsWith('hf:');
-const DATA_SETS: ReadonlySet<string> = new Set(['c4', 'wikitext', 'self']);
-
 type Text = NonNullable<PlannedOptions['text']>;
 
 /** The options with every path changed. */
@@ -66,7 +72,7 @@ export function mapText(text: Text, change: (path: string) => string): Text {
   const { files, tokenizer } = text;
   return {
     ...text,
-    files: files.map((file) => (DATA_SETS.has(file) ? file : change(file))),
+    files: files.map((file) => (isHubText(file) || file === 'self' ? file : change(file))),
     ...(tokenizer !== undefined && { tokenizer: change(tokenizer) }),
   };
 }

@@ -16,7 +16,7 @@ import { type Context, silentContext } from '../log.js';
 import { calibratedRecipeOf, checkOptions } from '../options/index.js';
 import { guardOutputs } from '../outputs/index.js';
 import { capturesOf } from '../solve/index.js';
-import { withInputs } from '../source/index.js';
+import { isHubName, withInputs } from '../source/index.js';
 import { type TextOptions, textFiles } from '../text/index.js';
 import { madeBy } from './made-by.js';
 import { filesRead, inputsOf } from './open-plan.js';
@@ -95,7 +95,7 @@ async function planOf(
 function plannedOptions(folder: string, asked: Asked, options: CompileOptions): PlannedOptions {
   const at = (path: string): string => portable(path, folder);
   const { origin } = options.folder;
-  const isHub = asked.model.startsWith('hf:');
+  const isHub = isHubName(asked.model);
   const pinned = isHub && origin !== undefined ? `hf:${origin.repo}@${origin.revision}` : asked.model;
   const text = asked.text && (options.textSource === 'self' ? { ids: SELF_TEXT } : mapText(asked.text, at));
   const { memoryBytes, seed, shards, standalone, strict } = options;
@@ -122,7 +122,10 @@ function guardPlan(folder: string, { model, text, statistics = [], overwrite, wo
   });
 }
 
-/** Writes a plan where there is none. What was done of another plan is forgotten, but results in the work folder stay and are found by their names. */
+/**
+ * Writes a plan where there is none. Markers of another plan are removed, but its results stay in the work folder, where they are found
+ * by their names.
+ */
 function save(folder: string, made: Plan, own: TextOptions | undefined, overwrite: boolean): void {
   const path = planPath(folder);
   const before = existsSync(path) ? readFileSync(path, 'utf8') : undefined;

@@ -2,7 +2,7 @@
  * What says that a unit is done: `PLAN/done/ID.json`, sealed, with every file of its results and their digests. A unit counts as done
  * while all of them are there and as they were written.
  */
-import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { z } from 'zod';
 import { CompilerError } from '../diagnostics.js';
@@ -52,7 +52,10 @@ export class Results {
   /** Units whose results this process has found whole, with the states of their files. */
   readonly #whole: Map<string, string> = new Map();
 
-  /** `work`: the folder that files of results are in. Damage is told to `log`. With `readOnly` nothing is changed, and sizes alone are compared. */
+  /**
+   * `work`: the folder that files of results are in. Damaged files are reported to `log`. With `readOnly` nothing is changed, and only
+   * sizes are compared.
+   */
   constructor(plan: string, work: string, log: Log, readOnly: boolean = false) {
     this.#readOnly = readOnly;
     this.#folder = join(plan, 'done');
@@ -90,7 +93,6 @@ export class Results {
       };
     });
     const result: UnitResult = { unit, files, ...facts };
-    mkdirSync(this.#folder, { recursive: true });
     staged(this.#pathOf(unit), (path) => writeFileSync(path, sealedJson(result, 1)));
     return result;
   }

@@ -5,11 +5,12 @@ import { Claims, workerName } from './claims.js';
 import { clearFailure, saveFailure } from './failures.js';
 import { type OpenPlan, type UnitMachine, withPlan, workFolderOf } from './open-plan.js';
 import { peakResident, resetPeak } from './peak-resident.js';
-import type { Plan, PlanUnit } from './plan-types.js';
+import type { PlanUnit } from './plan-types.js';
 import { Results, type UnitResult } from './results.js';
+import { unitOf, unitsToRun } from './share.js';
 
 /** Seconds without a heartbeat after which a claim is given up for lost. */
-export const LEASE_SECONDS = 60;
+const LEASE_SECONDS = 60;
 
 /** Errors that say nothing of the unit: it stays open, and whoever ran it stops. */
 const NOT_OF_THE_UNIT: ReadonlySet<string> = new Set([
@@ -38,7 +39,7 @@ export async function runUnit(
 ): Promise<UnitResult> {
   return withPlan(folder, machine, context, async (opened) => {
     const { plan } = opened;
-    const unit = unitOf(plan, id, folder);
+    const unit = unitOf(unitsToRun(plan), id, folder);
     const results = new Results(folder, workFolderOf(folder, plan), context.log);
     const options = { leaseSeconds: LEASE_SECONDS, threads: opened.machine.threads };
     const claims = new Claims(folder, options, context.log);
@@ -55,10 +56,6 @@ export async function runUnit(
     }
   });
 }
-
-/** The unit of an id. */
-export const unitOf = ({ units }: Plan, id: string, folder: string): PlanUnit =>
-  units.find((unit) => unit.id === id) ?? fail('plan', folder, `The plan has no unit ${id}`);
 
 /** As `runUnit`, of a plan that is open; failures are thrown and not written down. */
 export async function runOpened(

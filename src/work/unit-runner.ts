@@ -1,4 +1,7 @@
-/** What each kind of unit does. All of it is kept in the work folder by what it was made from, so that a unit may be run any number of times. */
+/**
+ * What each kind of unit does. Results are kept in the work folder under names that depend on what they were made from, so a unit may be
+ * run any number of times.
+ */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { filesOfStatistics } from '../capture/index.js';
@@ -61,7 +64,10 @@ export class UnitRunner {
   /** Text and what is captured of it. What is to say of it was said when the plan was made. */
   captures(): Promise<Captures> {
     this.#captures ??= capturesOf(this.#job.source, this.options, silentContext());
-    return this.#captures;
+    return this.#captures.catch((error: unknown) => {
+      this.#captures = undefined;
+      throw error;
+    });
   }
 
   /** The statistics of all shards. Error codes `statistics` and `damaged-file` where they are not there. */

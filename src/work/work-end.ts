@@ -1,6 +1,7 @@
-/** What a worker says when it waits, and what it leaves behind when it has no more to do. */
+/** What a worker reports: units that it has run, whom it waits for, and the result when it has no more to do. */
+import { counted } from '../format.js';
 import type { Log } from '../log.js';
-import { errorOf } from './failures.js';
+import { errorOf, MOST_FAILURES } from './failures.js';
 import type { PlanUnit } from './plan-types.js';
 import type { UnitResult } from './results.js';
 import { megabytes, requireFits } from './run-unit.js';
@@ -47,6 +48,14 @@ export function endOf(end: WorkEnd): WorkResult {
   return { ran, done, units: own.length, left: left.map(({ id }) => id), interrupted };
 }
 
+/** Reports a unit that a worker has run. */
+export const sayDone = ({ unit, seconds, peakMemoryBytes }: UnitResult, log: Log): void =>
+  log.info(`${unit}: ${seconds.toFixed(1)} s, ${Math.ceil(peakMemoryBytes / 1e6)} MB.`);
+
+/** Reports a unit that has failed, and how often. */
+export const sayFailed = (unit: string, times: number, message: string, log: Log): void =>
+  log.warn(`${unit} has failed ${times} of ${MOST_FAILURES} times: ${message}`);
+
 /** Says whom a worker waits for: where a unit takes more memory than it has, that may be for ever. */
 export function sayWaiting(survey: readonly Surveyed[], memoryBytes: number, log: Log): void {
   const large = survey.find(({ unit, standing }) => isOpen(standing) && unit.memoryBytes > memoryBytes)?.unit;
@@ -59,7 +68,7 @@ function sayLeft(left: readonly PlanUnit[], { ran, memoryBytes, log }: WorkEnd):
   const largest = left.toSorted((a, b) => b.memoryBytes - a.memoryBytes)[0] as PlanUnit;
   if (ran.length === 0) requireFits(largest, memoryBytes);
   log.warn(
-    `${left.length} units are left to workers with more memory: ${largest.id} needs ${megabytes(largest.memoryBytes)}.`,
+    `Left to workers with more memory: ${counted(left.length, 'unit')}, of which ${largest.id} needs ${megabytes(largest.memoryBytes)}.`,
   );
 }
 
@@ -75,6 +84,6 @@ function reportFailures(survey: readonly Surveyed[], share: ReadonlySet<string>)
   const failure = named?.failures.at(-1);
   if (named === undefined || failure === undefined) return;
   const blocked = survey.filter(({ standing }) => standing === 'blocked').length;
-  const rest = `${failed.length} ${failed.length === 1 ? 'unit has' : 'units have'} failed and ${blocked} wait for them`;
+  const rest = `${counted(failed.length, 'unit')} failed, ${counted(blocked, 'unit')} blocked`;
   throw errorOf({ ...failure, message: `${failure.message} (${rest})` }, named.unit.id);
 }

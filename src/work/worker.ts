@@ -1,16 +1,16 @@
 /** A worker: runs units of a plan until all are done, beside any number of others on the same folder. */
 import { type Context, silentContext } from '../log.js';
 import { checkOptions } from '../options/index.js';
+import { pause } from '../pause.js';
 import { Claims, workerName } from './claims.js';
-import { clearFailures, MOST_FAILURES, saveFailure } from './failures.js';
+import { clearFailure, partsOf, saveFailure } from './failures.js';
 import { type OpenPlan, type UnitMachine, withPlan, workFolderOf } from './open-plan.js';
-import { pause } from './pause.js';
 import type { PlanUnit } from './plan-types.js';
 import { Results, type UnitResult } from './results.js';
 import { isOfTheUnit, runOpened } from './run-unit.js';
-import { shareOf } from './share.js';
+import { shareOf, unitsToRun } from './share.js';
 import { isOpen, type Surveyed, surveyOf } from './survey.js';
-import { endOf, sayWaiting, type WorkResult } from './work-end.js';
+import { endOf, sayDone, sayFailed, sayWaiting, type WorkResult } from './work-end.js';
 
 export type { WorkResult } from './work-end.js';
 
@@ -30,7 +30,7 @@ export interface WorkInput extends UnitMachine {
   readonly queue?: string | undefined;
   /** Run one unit and return. */
   readonly once?: boolean | undefined;
-  /** Try units again that have failed three times. */
+  /** Try units of its share again that have failed three times. */
   readonly retry?: boolean | undefined;
   /** Seconds between two looks at the plan while there is nothing to run; 2 by default. */
   readonly pollSeconds?: number | undefined;
@@ -49,7 +49,6 @@ type WorkOptions = WorkInput & { readonly pollSeconds: number; readonly leaseSec
  */
 export async function work(input: WorkInput, context: Context = silentContext()): Promise<WorkResult> {
   const options = checkOptions<WorkOptions>('work', input);
-  if (options.retry) clearFailures(options.plan);
   const { queue } = options;
   if (queue !== undefined) {
     const { workFromQueue } = await import('./queue/queue-worker.js');
@@ -84,12 +83,13 @@ class PlanWorker {
     this.#context = context;
     this.#results = new Results(folder, workFolderOf(folder, plan), context.log);
     this.#claims = new Claims(folder, { leaseSeconds: options.leaseSeconds, threads: machine.threads }, context.log);
-    this.#units = plan.units.filter(({ kind }) => kind !== 'emit');
+    this.#units = unitsToRun(plan);
     this.#share = new Set(shareOf(this.#units, options.unit, folder).map(({ id }) => id));
   }
 
   async run(): Promise<WorkResult> {
     const { signal } = this.#context;
+    if (this.#options.retry) for (const id of this.#share) clearFailure(this.#opened.folder, id);
     for (let hasWaited = false as boolean; ; ) {
       const survey = surveyOf(this.#opened.folder, this.#units, this.#results);
       const open = this.#openIn(survey);
@@ -150,13 +150,12 @@ class PlanWorker {
       // An interrupt lets the unit end.
       const result = await runOpened(this.#opened, this.#results, unit, { ...silentContext(), log, progress });
       this.#ran.push(result);
-      log.info(`${unit.id}: ${result.seconds.toFixed(1)} s, ${Math.ceil(result.peakMemoryBytes / 1e6)} MB.`);
+      sayDone(result, log);
     } catch (error) {
       if (isWaitingForOthers(error)) return;
       if (!isOfTheUnit(error)) throw error;
       const times = saveFailure(folder, unit.id, error, workerName());
-      const message = error instanceof Error ? error.message : String(error);
-      log.warn(`${unit.id} has failed ${times} of ${MOST_FAILURES} times: ${message}`);
+      sayFailed(unit.id, times, partsOf(error).message, log);
     }
   }
 

@@ -29,7 +29,7 @@ it('plans, works, shows how far it is, and merges', async () => {
   const planned = await run('plan', mistral, '-o', folder, ...flags);
   expect(planned).toMatchObject({ code: 0, stdout: expect.stringMatching(/capture +3 [\s\S]*matquant worker/) });
   const once = await run('worker', folder, '--once', '--threads', '2');
-  expect(once).toMatchObject({ code: 0, stdout: expect.stringContaining('1 units run') });
+  expect(once).toMatchObject({ code: 0, stdout: expect.stringContaining('1 unit run') });
   const status = await run('status', folder, '--json');
   expect(JSON.parse(status.stdout)).toMatchObject({ total: 9, done: 1, waiting: 8, unitsPerHour: expect.any(Number) });
   const early = await run('merge', folder, '-o', out);

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chownSync, existsSync, mkdirSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
+import { until } from './until.js';
 
 /** A server that can be stopped and started again. */
 export interface Server {
@@ -62,8 +63,12 @@ function server(url: string, port: number, signal: 'SIGTERM' | 'SIGINT', run: ()
   return {
     url,
     start: async () => {
-      child = run();
-      while (!(await answers(port))) await new Promise((resolve) => setTimeout(resolve, 50));
+      const started = run();
+      child = started;
+      await until(`a server on port ${port}`, () => {
+        if (started.exitCode !== null) throw new Error(`The server ended with exit code ${started.exitCode}`);
+        return answers(port);
+      });
     },
     stop: async () => {
       const ended = child;

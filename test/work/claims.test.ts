@@ -70,9 +70,9 @@ describe('a claim of another machine', () => {
     expect([said.said, lossesOf(root, 'unit')]).toEqual([[], 0]);
   });
 
-  it('that is being written counts like any other', () => {
+  it.each(['', '{"beat":"0000000000","ownex":"a"}', 'null'])('that is not whole (%j) counts like any other', (text) => {
     const own = claims();
-    writeFileSync(path, '');
+    writeFileSync(path, text);
     expect(own.take('unit')).toBeUndefined();
     time += 60_000;
     own.take('unit')?.release();

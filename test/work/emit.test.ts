@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { parseAllDocuments } from 'yaml';
 import { compile } from '../../src/compile/index.js';
+import { commentText } from '../../src/work/emit/quote.js';
 import { emitPlan, plan, readPlan } from '../../src/work/index.js';
 import { lintWorkflows } from '../support/actionlint.js';
 import { runChild } from '../support/command-line.js';
@@ -86,12 +87,12 @@ describe('jobs for Kubernetes', () => {
     expect(worker?.args.slice(0, 4)).toEqual(['worker', expect.anything(), '--unit', '$(JOB_COMPLETION_INDEX)/2']);
     expect(kubernetes(worker?.args[1] ?? '')).toBe(path);
     expect(worker?.args[1]).not.toMatch(/(^|[^$])(\$\$)*\$\(/);
-    const { units, options } = readPlan(planned);
+    const { memoryBytes } = readPlan(planned).options;
     const mebibytes = (text = ''): number => 2 ** 20 * Number(/^(\d+)Mi$/.exec(text)?.[1]);
-    const largest = Math.max(...units.map(({ memoryBytes }) => memoryBytes));
-    expect(mebibytes(worker?.resources.requests['memory']) - largest).toBeLessThan(2 ** 20);
-    expect(mebibytes(worker?.resources.requests['memory'])).toBeGreaterThanOrEqual(largest);
-    expect(mebibytes(worker?.resources.limits['memory'])).toBeGreaterThanOrEqual(1.1 * options.memoryBytes);
+    const requested = mebibytes(worker?.resources.requests['memory']);
+    expect(requested - memoryBytes).toBeLessThan(2 ** 20);
+    expect(requested).toBeGreaterThanOrEqual(memoryBytes);
+    expect(mebibytes(worker?.resources.limits['memory'])).toBeGreaterThanOrEqual(1.1 * memoryBytes);
     const { initContainers, containers } = merge?.spec.template.spec ?? {};
     expect(initContainers?.[0]?.args.map(kubernetes).slice(0, 2)).toEqual(['worker', path]);
     expect(containers?.[0]?.args.map(kubernetes).slice(0, 4)).toEqual(['merge', path, '-o', `${path}-set`]);
@@ -149,6 +150,19 @@ describe('a workflow for GitHub', () => {
     const { code, stderr } = runChild(['emit', planned, '--for', 'github'], join(folder, 'expected'));
     expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('[bad-usage]') });
   });
+});
+
+it('a plan without units has one worker, which finds nothing to do', async () => {
+  const output = join(base, 'plain');
+  await plan({ model: join(base, 'model.onnx'), recipe: { method: 'rtn' }, threads: 1, output });
+  for (const engine of ['k8s', 'slurm'] as const) {
+    const { text, workers, phases } = emitPlan({ plan: output, for: engine });
+    expect([workers, phases, /Infinity|NaN/.test(text)]).toEqual([1, 0, false]);
+  }
+});
+
+it('names in comments have no character that ends a line of YAML', () => {
+  expect(commentText('a\n\u0085\u2028b')).toBe('"a\\n\\u0085\\u2028b"');
 });
 
 it('a file of others is not replaced', () => {

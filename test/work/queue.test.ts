@@ -1,10 +1,12 @@
 /** Workers of a queue, as processes, on servers that the test starts: killed workers, servers that go away, what is refused. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { compile } from '../../src/compile/compile.js';
+import { namesIn } from '../../src/files/listed-files.js';
 import { silentContext } from '../../src/log.js';
+import { factsOf, textOf } from '../../src/work/claim-text.js';
 import { mergePlan } from '../../src/work/merge.js';
 import { plan } from '../../src/work/plan.js';
 import { readPlan } from '../../src/work/plan-file.js';
@@ -18,6 +20,7 @@ import { type WorkResult, work } from '../../src/work/worker.js';
 import { root, temporaryFolder } from '../support/paths.js';
 import { copyPlan, doneIn, planned, snapshot, writeWindows } from '../support/plans.js';
 import { postgresFolder, postgresServer, redisPath, redisServer, type Server } from '../support/servers.js';
+import { until } from '../support/until.js';
 
 jest.setTimeout(180_000);
 
@@ -60,22 +63,17 @@ function startWorker(folder: string, url: string): Started {
   return { process: child, ended };
 }
 
-/** Waits until something holds of the files of a plan. */
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 20));
-}
+/** Units that are claimed, and the processes that run them. */
+const claimsIn = (plan: string): readonly { readonly unit: string; readonly process: number }[] =>
+  namesIn(join(plan, 'claims')).flatMap((name) => {
+    const claim = factsOf(textOf(join(plan, 'claims', name)) ?? '');
+    return claim === undefined
+      ? []
+      : [{ unit: name.replace(/\.json$/, ''), process: Number(claim.worker.split('-').at(-1)) }];
+  });
 
-const claimsIn = (plan: string): readonly string[] => {
-  try {
-    return readdirSync(join(plan, 'claims')).filter((name) => name.endsWith('.json'));
-  } catch {
-    return [];
-  }
-};
-
-/** The process that runs a unit. */
-const processOf = (plan: string, claim: string): number =>
-  Number(/"worker":"[^"]*-(\d+)"/.exec(readFileSync(join(plan, 'claims', claim), 'utf8'))?.[1]);
+/** The first claim of a plan, as soon as there is one. */
+const claimed = (plan: string) => until('a claim', () => claimsIn(plan)[0]);
 
 const ranBy = ({ stdout }: { readonly stdout: string }): readonly string[] =>
   (JSON.parse(stdout) as WorkResult).ran.map(({ unit }) => unit);
@@ -107,10 +105,10 @@ for (const [name, isHere, open] of SERVERS) {
       for (const each of [b, c]) await each?.complete();
       await a?.fail(new Error('once'));
       const taken: TakenJob[] = [];
-      while (taken.length < 2) {
-        const job = await queue.take();
-        if (job !== undefined) taken.push(job);
-        await job?.complete();
+      for (const what of ['the second time of a', 'the end of the phase']) {
+        const job = await until(what, () => queue.take());
+        taken.push(job);
+        await job.complete();
       }
       expect(taken.map((job) => job.unit)).toEqual(['a', undefined]);
       expect(await queue.take()).toBeUndefined();
@@ -122,12 +120,12 @@ for (const [name, isHere, open] of SERVERS) {
       const copy = at(`${name}-plan`);
       copyPlan(fresh, copy);
       const killed = startWorker(copy, server.url);
-      await until(() => claimsIn(copy).length > 0);
+      await claimed(copy);
       killed.process.kill('SIGKILL');
       await killed.ended;
       const before = Object.keys(doneIn(copy));
       const [first, second] = [startWorker(copy, server.url), startWorker(copy, server.url)];
-      await until(() => Object.keys(doneIn(copy)).length > before.length);
+      await until('another unit that is done', () => Object.keys(doneIn(copy)).length > before.length);
       await server.stop();
       await server.start();
       const ends = await Promise.all([first.ended, second.ended]);
@@ -156,8 +154,7 @@ for (const [name, isHere, open] of SERVERS) {
     const copy = at('again');
     copyPlan(fresh, copy);
     const worker = startWorker(copy, server.url);
-    await until(() => claimsIn(copy).length > 0);
-    process.kill(processOf(copy, claimsIn(copy)[0] as string), 'SIGKILL');
+    process.kill((await claimed(copy)).process, 'SIGKILL');
     const { code, stderr } = await worker.ended;
     expect(stderr).toContain('has failed 1 of 3 times: The process of the unit ended with SIGKILL');
     expect({ code, status: planStatus({ plan: copy }) }).toMatchObject({ code: 0, status: { done: 9, failed: 0 } });
@@ -178,13 +175,13 @@ for (const [name, isHere, open] of SERVERS) {
     const copy = at('stopped');
     copyPlan(fresh, copy);
     const worker = startWorker(copy, server.url);
-    await until(() => claimsIn(copy).length > 0);
-    const [claim = ''] = claimsIn(copy);
+    const { unit } = await claimed(copy);
     worker.process.kill('SIGINT');
     const end = await worker.ended;
-    expect([end.code, ranBy(end)]).toEqual([130, [claim.replace('.json', '')]]);
-    expect(Object.keys(doneIn(copy))).toEqual(ranBy(end));
-    expect(claimsIn(copy)).toEqual([]);
+    expect([end.code, ranBy(end)]).toEqual([130, expect.arrayContaining([unit])]);
+    expect(Object.keys(doneIn(copy)).sort()).toEqual([...ranBy(end)].sort());
+    expect(planStatus({ plan: copy }).running).toBe(0);
+    expect(namesIn(join(copy, 'claims'))).toEqual([]);
   });
 });
 

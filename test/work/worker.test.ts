@@ -180,6 +180,9 @@ describe('a unit that fails', () => {
     await expect(mergePlan({ plan: folder, output: at('never') })).rejects.toMatchObject({ code: 'plan-open' });
     await expect(run()).rejects.toMatchObject({ code: 'numeric' });
     failing.mockRestore();
+    // Other shares are none of its business.
+    await expect(run({ retry: true, unit: 'capture-1' })).resolves.toMatchObject({ done: 1 });
+    expect(planStatus({ plan: folder }).failed).toBe(1);
     await run({ retry: true });
     expect(planStatus({ plan: folder })).toMatchObject({ done: 9, failed: 0 });
   });
@@ -191,7 +194,7 @@ describe('a unit that fails', () => {
     const error = await work({ ...machine, plan: folder }).catch((reason: unknown) => reason);
     failing.mockRestore();
     expect(error).not.toBeInstanceOf(CompilerError);
-    expect(String(error)).toContain('table-embedding: x is undefined (1 unit has failed and 0 wait for them)');
+    expect(String(error)).toContain('table-embedding: x is undefined (1 unit failed, 0 units blocked)');
   });
 });
 
@@ -215,7 +218,8 @@ describe('a plan that does not fit', () => {
     damage(join(folder, 'plan.json'), 'a bit in the middle');
     await expect(work({ plan: folder })).rejects.toMatchObject({ code: 'damaged-file' });
     await expect(work({ plan: root })).rejects.toMatchObject({ code: 'plan' });
-    await expect(runUnit(fresh, 'none')).rejects.toMatchObject({ code: 'plan' });
+    for (const none of ['none', 'emit']) await expect(runUnit(done, none)).rejects.toMatchObject({ code: 'plan' });
+    expect(planStatus({ plan: done }).failedUnits).toEqual([]);
   });
 
   it('is refused when the model or the text is another by now', async () => {
@@ -240,6 +244,23 @@ describe('a plan that does not fit', () => {
       writeFileSync(path, whole);
     }
     expect(Object.keys(doneIn(folder)).length).toBe(1);
+    expect(planStatus({ plan: folder }).failedUnits).toEqual([]);
+  });
+
+  it('gets no results of a plan that was replaced meanwhile', async () => {
+    const folder = copyOf(fresh);
+    const real = UnitRunner.prototype.run;
+    const replacing = jest.spyOn(UnitRunner.prototype, 'run').mockImplementation(async function (
+      this: UnitRunner,
+      ...args
+    ) {
+      await plan({ ...planned(ids), shards: 2, overwrite: true, output: folder });
+      return real.apply(this, args);
+    });
+    const replaced = work({ ...machine, plan: folder });
+    await expect(replaced).rejects.toMatchObject({ code: 'input-changed', at: join(folder, 'plan.json') });
+    replacing.mockRestore();
+    expect(doneIn(folder)).toEqual({});
     expect(planStatus({ plan: folder }).failedUnits).toEqual([]);
   });
 

@@ -4,7 +4,7 @@ import { RUNTIMES, type RuntimeName } from '../../recipe/index.js';
 import { type Command, defineCommand } from '../command.js';
 import { fileFlag } from '../options.js';
 import { recipeFlags, recipeOf, targetOf } from '../recipe-flags.js';
-import { byteSize, type Column, paragraphs, right, significant, table } from '../render.js';
+import { byteSize, type Column, counted, paragraphs, right, significant, table } from '../render.js';
 import { given } from '../values.js';
 
 export const inspectCommand: Command = defineCommand({
@@ -73,7 +73,7 @@ function runtimes(result: InspectResult): string {
 
 /** What reading the model changed in its graph. */
 function rewriting({ passes }: InspectResult): string {
-  const said = passes.map(({ name, changes }) => `${name} (${changes} ${changes === 1 ? 'change' : 'changes'})`);
+  const said = passes.map(({ name, changes }) => `${name} (${counted(changes, 'change')})`);
   return said.length === 0 ? '' : `Rewritten by ${said.join(', ')}; matquant explain PASS says how`;
 }
 

@@ -1,8 +1,8 @@
-import type { Context } from '../../log.js';
 import { describeOption as help } from '../../options/index.js';
+import { pause } from '../../pause.js';
 import type { PlanStatus } from '../../work/index.js';
 import { type Command, defineCommand } from '../command.js';
-import { byteSize, duration, paragraphs, right, table } from '../render.js';
+import { byteSize, counted, duration, paragraphs, right, table } from '../render.js';
 
 /** Seconds between two looks. */
 const INTERVAL = 2;
@@ -21,7 +21,7 @@ export const statusCommand: Command = defineCommand({
     let status = planStatus({ plan }, context);
     while (watch && isOpen(status) && !context.signal.aborted) {
       context.progress.update({ stage: 'plan', done: status.done, total: status.total - 1, detail: lineOf(status) });
-      await pause(context);
+      await pause(1000 * INTERVAL, context.signal);
       status = planStatus({ plan }, context);
     }
     return { data: status, text: render(status) };
@@ -34,19 +34,6 @@ const isOpen = ({ running, waiting, kinds }: PlanStatus): boolean =>
 
 const lineOf = ({ done, total, running, failed, secondsLeft }: PlanStatus): string =>
   `${done} of ${total - 1} done, ${running} running, ${failed} failed, ${duration(secondsLeft)} left`;
-
-const pause = ({ signal }: Context): Promise<void> =>
-  new Promise((resolve) => {
-    const timer = setTimeout(resolve, 1000 * INTERVAL);
-    signal.addEventListener(
-      'abort',
-      () => {
-        clearTimeout(timer);
-        resolve();
-      },
-      { once: true },
-    );
-  });
 
 function render(status: PlanStatus): string {
   const rows = status.kinds.map((each) => [
@@ -73,9 +60,9 @@ function render(status: PlanStatus): string {
 }
 
 const lostLine = ({ unit, times }: PlanStatus['lostUnits'][number]): string =>
-  `not finished ${times} times: ${unit}; its workers were killed, perhaps for lack of memory`;
+  `not finished ${counted(times, 'time')}: ${unit}; its workers were killed, perhaps for lack of memory`;
 
 function failedLine({ unit, times, code, at, message, worker, blocks }: PlanStatus['failedUnits'][number]): string {
-  const waiting = blocks.length === 0 ? '' : `; ${blocks.length} units wait for it`;
-  return `failed ${times} times: ${unit} on ${worker}: ${message} [${code}] at ${at}${waiting}`;
+  const waiting = blocks.length === 0 ? '' : `; blocks ${counted(blocks.length, 'unit')}`;
+  return `failed ${counted(times, 'time')}: ${unit} on ${worker}: ${message} [${code}] at ${at}${waiting}`;
 }

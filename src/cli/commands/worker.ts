@@ -2,7 +2,7 @@ import { defaultOf, describeOption as help } from '../../options/index.js';
 import type { WorkResult } from '../../work/index.js';
 import { type Command, defineCommand } from '../command.js';
 import { threadsOf } from '../options.js';
-import { duration } from '../render.js';
+import { counted, duration } from '../render.js';
 import { byteCount, decimalNumber, given } from '../values.js';
 
 const group = 'Machine:';
@@ -53,5 +53,5 @@ export const workerCommand: Command = defineCommand({
 
 function render({ ran, done, units, interrupted }: WorkResult, seconds: number): string {
   const stopped = interrupted ? 'Interrupted. ' : '';
-  return `${stopped}${ran.length} units run in ${duration(seconds)}; ${done} of ${units} are done.`;
+  return `${stopped}${counted(ran.length, 'unit')} run in ${duration(seconds)}; ${done} of ${units} are done.`;
 }

@@ -81,7 +81,7 @@ export function emitPlan(input: EmitInput, { log }: Context = silentContext()): 
   if (options.for === 'github') requireInRepository(plan, options.plan, path);
   if (options.for !== 'slurm') sayAbsolute(plan, log);
   const phases = phasesOf(plan.units);
-  const { workers = Math.min(USUAL_WORKERS, Math.max(...phases.map(({ length }) => length))) } = options;
+  const { workers = Math.min(USUAL_WORKERS, Math.max(1, ...phases.map(({ length }) => length))) } = options;
   const { image = `onnx-matquant:${version}` } = options;
   if (output !== undefined)
     guardOutputs({ inputs: [planPath(options.plan)], files: [{ path: output, kind: 'jobs' }], overwrite });

@@ -53,7 +53,7 @@ export function githubWorkflow(request: JobRequest): string {
 function phaseJob(request: JobRequest, phase: Phase, at: number): Fields {
   const shares = shared(phase, request.workers);
   const archive = `results-${at + 1}-${expression('matrix.worker')}`;
-  const run = `${MATQUANT} worker "$MATQUANT_PLAN" --unit "$MATQUANT_UNITS" --threads ${request.threads}`;
+  const run = `${MATQUANT} worker "$MATQUANT_PLAN" --unit "$MATQUANT_UNITS" --retry --threads ${request.threads}`;
   return {
     ...job(at),
     strategy: {

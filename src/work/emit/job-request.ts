@@ -1,4 +1,5 @@
 /** What the jobs of a plan are made from. */
+import { isHubName, isHubText } from '../../source/index.js';
 import type { Plan } from '../plan-types.js';
 
 export interface JobRequest {
@@ -35,5 +36,5 @@ export const limitOf = ({ plan }: JobRequest): number => mebibytes(plan.options.
 /** Whether the plan downloads its model or its text. */
 export function usesHub({ options: { model, text } }: Plan): boolean {
   const files = text !== undefined && 'files' in text ? text.files : [];
-  return model.startsWith('hf:') || files.some((file) => file === 'c4' || file === 'wikitext');
+  return isHubName(model) || files.some(isHubText);
 }

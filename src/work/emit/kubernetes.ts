@@ -1,7 +1,6 @@
 /** Two Kubernetes Jobs: workers of a plan as an Indexed Job, and one that writes the set when everything is done. */
 import { basename } from 'node:path';
 import { type JobRequest, limitOf, MADE_BY, mebibytes, usesHub } from './job-request.js';
-import { mostMemory } from './phases.js';
 import { commentText, containerArgument, slugOf } from './quote.js';
 import { type Yaml, yamlText } from './yaml.js';
 
@@ -16,7 +15,7 @@ export function kubernetesManifest(request: JobRequest): string {
   const header = [
     `${MADE_BY} Kubernetes Jobs of the plan in the folder ${commentText(basename(folder))}, for kubectl apply -f.`,
     `# The volume claim ${commentText(claim)} holds this folder and the files beside it that the plan names, and can be mounted by`,
-    `# all ${workers} workers (ReadWriteMany). A worker requests what the largest unit needs and is limited to what it may take.`,
+    `# all ${workers} workers (ReadWriteMany). A pod requests the memory that the plan was made for, and is limited to a tenth more.`,
     `# The set is written beside the plan's folder.`,
   ];
   return `${header.join('\n')}\n${yamlText(workerJob(request))}---\n${yamlText(mergeJob(request))}`;
@@ -112,7 +111,7 @@ function container(request: JobRequest, name: string, args: readonly string[]): 
     env: usesHub(plan) ? [{ name: 'HF_HOME', value: `${MOUNT}/.matquant-hub` }] : undefined,
     workingDir: MOUNT,
     resources: {
-      requests: { cpu: String(threads), memory: `${mebibytes(mostMemory(plan.units))}Mi` },
+      requests: { cpu: String(threads), memory: `${mebibytes(plan.options.memoryBytes)}Mi` },
       limits: { memory: `${limitOf(request)}Mi` },
     },
     volumeMounts: [{ name: 'plan', mountPath: MOUNT }],

@@ -33,7 +33,3 @@ export function shared(phase: Phase, workers: number): readonly (readonly PlanUn
 
 /** The value of `--unit` for some units. */
 export const unitList = (units: readonly PlanUnit[]): string => units.map(({ id }) => id).join(',');
-
-/** Memory of the largest unit, in bytes. */
-export const mostMemory = (units: readonly PlanUnit[]): number =>
-  Math.max(...units.map(({ memoryBytes }) => memoryBytes));

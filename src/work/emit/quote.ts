@@ -13,8 +13,15 @@ export function shellWord(text: string): string {
   return `$'${escaped}'`;
 }
 
+/** A string of JSON that YAML reads alike: control characters that JSON leaves as they are, and separators of lines, are escaped. */
+export const quoted = (text: string): string =>
+  JSON.stringify(text).replaceAll(
+    /[\u007f-\u009f\u2028\u2029\ufeff]/g,
+    (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+
 /** A name inside a comment of one line. */
-export const commentText = (text: string): string => JSON.stringify(text);
+export const commentText = (text: string): string => quoted(text);
 
 /** An argument of a container, in which Kubernetes takes `$(NAME)` for a variable and `$$` for `$`. */
 export const containerArgument = (text: string): string => text.replaceAll('$', '$$$$');

@@ -38,7 +38,7 @@ function arrayJob(request: JobRequest, phase: Phase, at: number): readonly strin
     'units=(',
     ...shares.map((units) => `  ${shellWord(unitList(units))}`),
     ')',
-    `exec "\${MATQUANT:-matquant}" ${run} --unit "\${units[$SLURM_ARRAY_TASK_ID]}" --threads ${request.threads}`,
+    `exec "\${MATQUANT:-matquant}" ${run} --unit "\${units[$SLURM_ARRAY_TASK_ID]}" --retry --threads ${request.threads}`,
   ];
 }
 

@@ -1,4 +1,5 @@
 /** YAML that every parser reads alike: block collections, and strings in double quotes unless they are plain words. */
+import { quoted } from './quote.js';
 
 /** What can be written. Fields that are undefined are left out. */
 export type Yaml = string | number | boolean | readonly Yaml[] | { readonly [key: string]: Yaml | undefined };
@@ -38,9 +39,5 @@ const WORDS = /^(true|false|yes|no|on|off|null|y|n)$/i;
 function scalar(value: string | number | boolean): string {
   if (typeof value !== 'string') return String(value);
   if (PLAIN.test(value) && (!WORDS.test(value) || value === 'on')) return value;
-  // JSON's strings are YAML's, but for control characters that JSON leaves as they are.
-  return JSON.stringify(value).replaceAll(
-    /[\u007f-\u009f\u2028\u2029\ufeff]/g,
-    (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return quoted(value);
 }

@@ -43,7 +43,7 @@ export async function openBullQueue(options: QueueOptions): Promise<UnitQueue> {
   const connection = (pool ?? { url: address.url }) as ConnectionOptions;
   // Redis is what is taken without a factory, and what the types are for.
   const factory = (pool === undefined ? undefined : bullMq.createPostgresBackend) as undefined;
-  const { refused, silent } = listener(options);
+  const { refused, onError } = listener(options);
   const worker = (name: string): Worker => {
     const lockDuration = 1000 * options.leaseSeconds;
     const own = {
@@ -53,13 +53,13 @@ export async function openBullQueue(options: QueueOptions): Promise<UnitQueue> {
       stalledInterval: lockDuration,
       maxStalledCount: MOST_STALLS,
     };
-    return new bullMq.Worker(`matquant-${options.plan}-${name}`, null, own, factory).on('error', silent) as Worker;
+    return new bullMq.Worker(`matquant-${options.plan}-${name}`, null, own, factory).on('error', onError) as Worker;
   };
   const workers = new Map([PHASES, ...classes].map((name) => [name, worker(name)]));
-  const flows = new bullMq.FlowProducer({ connection }, factory).on('error', silent) as FlowProducer;
+  const flows = new bullMq.FlowProducer({ connection }, factory).on('error', onError) as FlowProducer;
   const queues = (): readonly Queue[] =>
     [...workers.values()].map(
-      ({ name }) => new bullMq.Queue(name, { connection }, factory).on('error', silent) as Queue,
+      ({ name }) => new bullMq.Queue(name, { connection }, factory).on('error', onError) as Queue,
     );
   const queue = new BullQueue(options, flows, workers, pool, queues);
   const parts = [flows, ...workers.values()];
@@ -98,8 +98,8 @@ async function openPool(address: QueueAddress, classes: number): Promise<Postgre
   return pool;
 }
 
-/** Hears of errors: the first one is thrown while the queue is opened, and later ones are said once. */
-function listener({ address, log }: QueueOptions): { readonly refused: Promise<never>; readonly silent: Listener } {
+/** Listens to errors of connections: while the queue is opened the first one is thrown, and of later ones one is reported. */
+function listener({ address, log }: QueueOptions): { readonly refused: Promise<never>; readonly onError: Listener } {
   let tell: Listener | undefined;
   const refused = new Promise<never>((_, reject) => {
     tell = (error) => {
@@ -111,7 +111,7 @@ function listener({ address, log }: QueueOptions): { readonly refused: Promise<n
     };
   });
   refused.catch(() => undefined);
-  return { refused, silent: (error) => tell?.(error) };
+  return { refused, onError: (error) => tell?.(error) };
 }
 
 type Listener = (error: Error) => void;
@@ -199,6 +199,7 @@ class BullJob implements TakenJob {
     this.#job = job;
     this.#token = token;
     this.#timer = setInterval(() => void quietly(job.extendLock(token, leaseMs)), leaseMs / 3);
+    this.#timer.unref();
   }
 
   complete(): Promise<void> {

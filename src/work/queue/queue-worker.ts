@@ -3,22 +3,22 @@
  * may lose everything: a worker that finds nothing to do queues what is ready and nobody runs.
  */
 import { createHash } from 'node:crypto';
-import { CompilerError, ERRORS, type ErrorCode, fail } from '../../diagnostics.js';
+import { fail } from '../../diagnostics.js';
 import type { Context } from '../../log.js';
+import { pause } from '../../pause.js';
 import { Claims } from '../claims.js';
 import { phasesOf } from '../emit/phases.js';
-import { MOST_FAILURES } from '../failures.js';
+import { clearFailure, errorOf } from '../failures.js';
 import { requireVersion } from '../made-by.js';
 import { type UnitMachine, workFolderOf } from '../open-plan.js';
-import { pause } from '../pause.js';
 import { planText, readPlan } from '../plan-file.js';
 import type { Plan, PlanUnit } from '../plan-types.js';
 import { Results, type UnitResult } from '../results.js';
+import { unitsToRun } from '../share.js';
 import { isOpen, type Surveyed, surveyOf } from '../survey.js';
-import { endOf, type WorkResult } from '../work-end.js';
+import { endOf, sayDone, sayFailed, sayWaiting, type WorkResult } from '../work-end.js';
 import { addressOf } from './address.js';
 import { openBullQueue } from './bull-queue.js';
-import type { ErrorParts } from './unit-messages.js';
 import { UnitProcess } from './unit-process.js';
 import type { QueuedUnit, TakenJob, UnitQueue } from './unit-queue.js';
 
@@ -28,6 +28,7 @@ export interface QueueWorkOptions extends UnitMachine {
   readonly queue: string;
   readonly unit?: string | undefined;
   readonly once?: boolean | undefined;
+  readonly retry?: boolean | undefined;
   readonly pollSeconds: number;
   readonly leaseSeconds: number;
 }
@@ -57,13 +58,14 @@ export async function workFromQueue(options: QueueWorkOptions, context: Context)
   const plan = readPlan(folder);
   requireVersion(plan, folder);
   const { memoryBytes = plan.options.memoryBytes } = options;
-  const units = plan.units.filter(({ kind }) => kind !== 'emit');
+  const units = unitsToRun(plan);
   const fitting = units.filter((unit) => unit.memoryBytes <= memoryBytes);
   const classes = fitting.toSorted((a, b) => b.memoryBytes - a.memoryBytes).map(memoryClassOf);
   const named = { address, plan: planName(plan), classes: [...new Set(classes)] };
   const queue = await openBullQueue({ ...named, leaseSeconds, log: context.log });
   const worker = new QueueWorker({ folder, plan, memoryBytes, units }, options, queue, context);
   try {
+    if (options.retry) for (const { id } of units) clearFailure(folder, id);
     return await worker.run();
   } finally {
     await worker.close();
@@ -106,6 +108,7 @@ class QueueWorker {
   async run(): Promise<WorkResult> {
     const { signal } = this.#context;
     const { once, pollSeconds } = this.#options;
+    let idle = 0;
     for (let isFirst = true; ; isFirst = false) {
       const survey = this.#survey();
       const isEnough = once === true && this.#ran.length > 0;
@@ -117,6 +120,9 @@ class QueueWorker {
         continue;
       }
       await this.#fill(survey);
+      // The first time, units may have been queued just now.
+      idle++;
+      if (idle === 2) sayWaiting(survey, this.#planned.memoryBytes, this.#context.log);
       await pause(1000 * pollSeconds, signal);
     }
   }
@@ -124,6 +130,8 @@ class QueueWorker {
   async close(): Promise<void> {
     this.#process.close();
     this.#claims.close();
+    // A job that comes too late is given up, so that its lock is not renewed for ever; whoever misses it queues it again.
+    void this.#taking?.then((job) => job?.complete());
     await this.#queue.close();
   }
 
@@ -185,17 +193,16 @@ class QueueWorker {
     });
     if (outcome.kind === 'failed') {
       const { error, times } = outcome;
-      log.warn(`${unit} has failed ${times} of ${MOST_FAILURES} times: ${error.message}`);
+      sayFailed(unit, times, error.message, log);
       await answered(job.fail(new Error(error.message)));
       return;
     }
     if (outcome.kind === 'done') {
-      const { result } = outcome;
-      this.#ran.push(result);
-      log.info(`${unit}: ${result.seconds.toFixed(1)} s, ${Math.ceil(result.peakMemoryBytes / 1e6)} MB.`);
+      this.#ran.push(outcome.result);
+      sayDone(outcome.result, log);
     }
     await answered(job.complete());
-    if (outcome.kind === 'stop') throw asError(outcome.error);
+    if (outcome.kind === 'stop') throw errorOf(outcome.error, outcome.error.at);
   }
 }
 
@@ -216,6 +223,3 @@ async function answered<T>(work: Promise<T>, signal: AbortSignal = NEVER): Promi
     stop.abort();
   }
 }
-
-const asError = ({ code, at, message }: ErrorParts): Error =>
-  Object.hasOwn(ERRORS, code) ? new CompilerError(code as ErrorCode, at, message) : new Error(message);

@@ -4,7 +4,8 @@ import { Claims, workerName } from '../claims.js';
 import { partsOf, saveFailure } from '../failures.js';
 import { type OpenPlan, withPlan, workFolderOf } from '../open-plan.js';
 import { Results } from '../results.js';
-import { isOfTheUnit, runOpened, unitOf } from '../run-unit.js';
+import { isOfTheUnit, runOpened } from '../run-unit.js';
+import { unitOf, unitsToRun } from '../share.js';
 import type { FromProcess, OpenMessage, ToProcess, UnitOutcome } from './unit-messages.js';
 
 /** A plan that stays open between units. */
@@ -62,7 +63,7 @@ async function run(id: string): Promise<UnitOutcome> {
 }
 
 async function runClaimed({ opened, results, claims }: Session, id: string): Promise<UnitOutcome> {
-  const unit = unitOf(opened.plan, id, opened.folder);
+  const unit = unitOf(unitsToRun(opened.plan), id, opened.folder);
   const claim = claims.take(id);
   if (claim === undefined) return { kind: 'open' };
   try {

@@ -1,5 +1,6 @@
 /** What a worker and the process of its units tell each other. */
 import type { ProgressUpdate } from '../../log.js';
+import type { ErrorParts } from '../failures.js';
 import type { UnitMachine } from '../open-plan.js';
 import type { UnitResult } from '../results.js';
 
@@ -8,14 +9,6 @@ export interface OpenMessage {
   readonly plan: string;
   readonly machine: UnitMachine;
   readonly leaseSeconds: number;
-}
-
-/** An error that goes through a pipe. */
-export interface ErrorParts {
-  /** A code of `ERRORS`, or `bug`. */
-  readonly code: string;
-  readonly at: string;
-  readonly message: string;
 }
 
 /**

@@ -1,4 +1,4 @@
-/** Waits, but not when there is something else to do. */
+/** Waits, or returns at once when the signal is aborted. */
 export function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
