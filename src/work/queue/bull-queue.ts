@@ -29,6 +29,8 @@ const BACKOFF = 1000;
 const MOST_STALLS = 100;
 /** Milliseconds in which a server has to answer at first. Later it may be away for as long as it takes. */
 const CONNECTING = 15_000;
+/** PostgreSQL's error code `cannot_connect_now`. */
+const STARTING_UP = '57P03';
 /** Milliseconds that closing may take. */
 const CLOSING = 3000;
 /** Connections of a pool beside those that wait for messages, one for each class. */
@@ -85,7 +87,7 @@ async function openPool(address: QueueAddress, classes: number): Promise<Postgre
   });
   pool.on('error', () => undefined);
   try {
-    const client = await pool.connect();
+    const client = await connected(pool);
     try {
       await runMigrations(client as Parameters<typeof runMigrations>[0]);
     } finally {
@@ -96,6 +98,19 @@ async function openPool(address: QueueAddress, classes: number): Promise<Postgre
     fail('queue', address.shown, `The queue cannot be used: ${messageOf(error)}`);
   }
   return pool;
+}
+
+/** A connection; a server that starts up is waited for. */
+async function connected(pool: PostgresPool): Promise<Awaited<ReturnType<PostgresPool['connect']>>> {
+  const latest = performance.now() + CONNECTING;
+  for (;;) {
+    try {
+      return await pool.connect();
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== STARTING_UP || performance.now() > latest) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
 }
 
 /** Listens to errors of connections: while the queue is opened the first one is thrown, and of later ones one is reported. */
