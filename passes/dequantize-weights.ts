@@ -1,22 +1,23 @@
 /**
  * Weights that another quantizer wrote, as float tensors.
  *
- * Matches: DequantizeLinear of constants (codes of 4, 8 and 32 bits; one scale, one a row or one a block); MatMulNBits with constant
+ * Matches: DequantizeLinear of constants (codes of 4, 8 and 32 bits; one scale, one per row or one per block); MatMulNBits with constant
  * codes of 2, 4 and 8 bits; QMoE with integer codes; GatherBlockQuantized with constant codes of 4 and 8 bits.
  * Becomes: a float initializer; a MatMul with its transpose, and an Add where there was a bias; MoE; a Gather. Numbers are computed when
  * they are read.
  * Why it is sound: the result of these operators is defined by the float tensor. MatMulNBits may compute with activations of 8 bits,
  * which a MatMul does not: its results are nearer to the definition.
- * Refuses when: codes, scales or zeros are computed, or of another type; MatMulNBits has an order of columns (`g_idx`); the result of a
- * DequantizeLinear is a graph output.
+ * Refuses when: codes, scales or zeros are computed, are graph inputs, or have another type or number of elements; MatMulNBits has an
+ * order of columns (`g_idx`) or weights in the order of a kernel; DequantizeLinear has an `output_dtype`, or its result is a graph
+ * output.
  */
-import { expertCodes, linearCodes, productCodes, tableCodes } from '../src/analysis/coded-weights.js';
+import { expertCodes, isPlainMixture, linearCodes, productCodes, tableCodes } from '../src/analysis/coded-weights.js';
 import { keyOf } from '../src/analysis/operators.js';
 import { ints } from '../src/onnx/ir/attribute.js';
-import { intAttribute, type Node, nodesOf, placeOf, stringAttribute, type Value } from '../src/onnx/ir/graph.js';
+import { type Node, nodesOf, placeOf, type Value } from '../src/onnx/ir/graph.js';
 import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
 import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
-import { type Coded, decodedTensor } from '../src/quant/coded.js';
+import { type Coded, decodedTensor, isSameReading } from '../src/quant/coded.js';
 
 export const dequantizeWeights: Pass<NoOptions> = definePass({
   name: 'dequantize-weights',
@@ -29,11 +30,20 @@ export const dequantizeWeights: Pass<NoOptions> = definePass({
   },
 });
 
-/** Float values by those of the codes, since branches share weights: one where scales and shape are the same. */
-type Made = Map<Value, { readonly scales: Coded['scales']; readonly shape: Coded['shape']; readonly value: Value }>;
+/** Float values by those of the codes, since branches share weights: one for each way to read the codes. */
+type Made = Map<Value, readonly { readonly coded: Coded; readonly value: Value }[]>;
 
-/** Replaces a node. */
+/** Replaces a node, with the help of what was made before. */
 type Rule = (rw: Rewriter, node: Node, made: Made) => void;
+
+/** Attributes of QMoE that say how its weights are stored. */
+const STORAGE: ReadonlySet<string> = new Set([
+  'expert_weight_bits',
+  'block_size',
+  'quant_type',
+  'weights_prepacked',
+  'accuracy_level',
+]);
 
 const RULES: Readonly<Record<string, Rule>> = {
   DequantizeLinear(rw, node, made) {
@@ -95,10 +105,11 @@ const RULES: Readonly<Record<string, Rule>> = {
 };
 
 function floatValue(rw: Rewriter, stored: Value, coded: Coded, made: Made): Value {
-  const found = made.get(stored);
-  if (found?.scales === coded.scales && String(found.shape) === String(coded.shape)) return found.value;
+  const before = made.get(stored) ?? [];
+  const found = before.find((each) => isSameReading(each.coded, coded));
+  if (found !== undefined) return found.value;
   const value = rw.initializer(stored.graph, `${stored.name}.float`, decodedTensor(coded));
-  made.set(stored, { scales: coded.scales, shape: coded.shape, value });
+  made.set(stored, [...before, { coded, value }]);
   return value;
 }
 
@@ -106,19 +117,4 @@ function release(rw: Rewriter, node: Node): void {
   const inputs = [...node.inputs];
   rw.erase(node);
   for (const value of inputs) if (value !== undefined) rw.dropIfUnused(value);
-}
-
-/** Attributes of QMoE that say how its weights are stored. */
-const STORAGE: ReadonlySet<string> = new Set([
-  'expert_weight_bits',
-  'block_size',
-  'quant_type',
-  'weights_prepacked',
-  'accuracy_level',
-]);
-
-/** Integer codes of one width in the layout of the specification, and one tensor of the router. */
-function isPlainMixture(node: Node): boolean {
-  const isRaw = intAttribute(node, 'weights_prepacked', -1) < 1 && stringAttribute(node, 'quant_type', 'int') === 'int';
-  return isRaw && node.inputs[14] === undefined && ![...node.attributes.keys()].some((name) => /^fc\d/.test(name));
 }

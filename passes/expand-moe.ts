@@ -1,13 +1,13 @@
 /**
- * ONNX Runtime's mixture of experts as a branch an expert.
+ * ONNX Runtime's mixture of experts as one branch per expert.
  *
  * Matches: MoE (com.microsoft) with constant stacks of weights and a gated block: `swiglu` with gate and up in one stack, in turn or side
  * by side; `silu` and `swiglu` with a stack of their own for up (FC3).
  * Becomes: TopK of the router's softmax, and for each expert the rows that it was chosen for (NonZero, Gather), a product with each
  * matrix, and a sum into the rows of the result (ScatterND).
  * Why it is sound: this is how the operator is defined. Experts share nothing but the rows, and what they make of a row is added up.
- * Refuses when: the activation has no gate; the router is a sparse mixer; a stack or a bias is computed; the operator set is below 18,
- * of which ScatterND and ReduceSum are.
+ * Refuses when: the activation has no gate; the router is a sparse mixer; a stack or a bias is computed; stacks do not fit each other
+ * or the rows, as those of the older form [experts, in, out]; the operator set is below 18, of which ScatterND and ReduceSum are.
  */
 import { constantOf } from '../src/analysis/constants.js';
 import { stackOf } from '../src/analysis/weights.js';
@@ -42,17 +42,19 @@ const rule: Rule<Mixture> = {
   match(node) {
     const [x, router] = node.inputs;
     const [first, down, up] = [2, 4, 6].map((slot) => stackAt(node, slot));
-    if (x === undefined || router === undefined || first === undefined || down === undefined)
-      return failed(placeOf(node), 'a stack of weights is no constant');
-    const problem = problemOf(node, up);
-    return problem === undefined ? matched({ node, x, router, first, down, up }) : failed(placeOf(node), problem);
+    const isConstant = first !== undefined && down !== undefined && (node.inputs[6] === undefined || up !== undefined);
+    if (x === undefined || router === undefined || !isConstant)
+      return failed(placeOf(node), 'a stack of weights is not constant');
+    const mixture = { node, x, router, first, down, up };
+    const problem = problemOf(node) ?? shapeProblem(mixture);
+    return problem === undefined ? matched(mixture) : failed(placeOf(node), problem);
   },
   apply: expand,
 };
 
 export const expandMoe: Pass<NoOptions> = definePass({
   name: 'expand-moe',
-  summary: 'Writes a mixture of experts in one operator as a branch an expert.',
+  summary: 'Writes a mixture of experts in one operator as one branch per expert.',
   options: noOptions,
   keeps: 'values',
   run(rw) {
@@ -67,16 +69,30 @@ function stackAt(node: Node, slot: number): Stack | undefined {
   return weight?.shape.length !== 3 || (given !== undefined && bias === undefined) ? undefined : { weight, bias };
 }
 
-function problemOf(node: Node, up: Stack | undefined): string | undefined {
+function problemOf(node: Node): string | undefined {
   const activation = stringAttribute(node, 'activation_type', 'relu');
   const isMerged = intAttribute(node, 'swiglu_fusion', 0) > 0;
+  const hasUp = node.inputs[6] !== undefined;
   if (intAttribute(node, 'use_sparse_mixer', 0) === 1) return 'its router is a sparse mixer';
   if (intAttribute(node, 'swiglu_limit_after_activation', 0) === 1) return 'it limits the gate after the activation';
-  if (activation === 'swiglu' && isMerged !== (node.inputs[6] === undefined))
-    return 'gate and up are stored twice or not at all';
-  if (activation === 'swiglu' || activation === 'silu')
-    return isMerged || up !== undefined ? undefined : 'its block has no gate';
-  return `the activation ${activation} has no gate`;
+  // Only swiglu reads a stack as gate and up.
+  if (activation === 'silu') return hasUp ? undefined : 'its block has no gate';
+  if (activation !== 'swiglu') return `the activation ${activation} has no gate`;
+  return isMerged === hasUp ? 'gate and up are stored twice or not at all' : undefined;
+}
+
+/** Stacks [experts, out, in] that fit each other, their biases and the width of the rows, where that is known. */
+function shapeProblem({ x, first, down, up }: Mixture): string | undefined {
+  const [experts = 0, wide = 0, hidden = 0] = first.weight.shape;
+  const inner = up === undefined ? wide / 2 : wide;
+  const width = x.type?.shape?.at(-1);
+  const fits = (stack: Stack, n: number, k: number): boolean =>
+    stack.weight.shape.join() === `${experts},${n},${k}` &&
+    (stack.bias === undefined || stack.bias.shape.join() === `${experts},${n}`);
+  const isWhole =
+    fits(first, wide, hidden) && fits(down, hidden, inner) && (up === undefined || fits(up, inner, hidden));
+  if (!isWhole) return 'the shapes of its stacks do not fit each other';
+  return typeof width === 'number' && width !== hidden ? `its rows have ${width} elements, not ${hidden}` : undefined;
 }
 
 function expand(rw: Rewriter, mixture: Mixture): void {

@@ -80,7 +80,7 @@ function claimTable(): string {
     difference(larger),
     agrees ? 'agrees' : 'disagrees',
   ]);
-  return markdown(['paper', 'claim', 'first', 'second', 'here'], rows);
+  return markdown(['paper', 'claim', 'first figure', 'second figure', 'here'], rows);
 }
 
 /** Shares of the int2 codes, for methods with one nested set. */

@@ -121,7 +121,7 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
   },
   'capture-float64': {
     summary: 'an operator of the model has no float64 kernel in ONNX Runtime',
-    remedy: 'set `capture` of the recipe to keep, or export the model with operators of ONNX only',
+    remedy: 'set `capture` of the recipe to keep',
   },
   parity: { summary: 'an emitted graph gives wrong results', remedy: 'please report this with the model' },
   'levels-differ': {

@@ -43,7 +43,7 @@ const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   ministral: { name: 'Ministral 8B', ...llama, window: 16 },
   ministral3: { name: 'Ministral 3', ...llama, yarn: true, temperature: true, tied: true },
   small3: { name: 'Mistral Small 3, multimodal', ...llama, vectors: true },
-  mixtral: { name: 'Mixtral, a branch an expert', ...llama, feedForward: 'branches' },
+  mixtral: { name: 'Mixtral, one branch per expert', ...llama, feedForward: 'branches' },
   mixtralGathered: { name: 'Mixtral, stacks, Gather', ...llama, feedForward: 'gathered' },
   mixtralSliced: { name: 'Mixtral, stacks, Slice', ...llama, feedForward: 'sliced' },
   mixtralSplit: { name: 'Mixtral, stacks, Split', ...llama, feedForward: 'split' },

@@ -56,7 +56,14 @@ function rounded(numbers: Float32Array, k: number, n: number): { codes: Uint8Arr
   return { codes, scales };
 }
 
-/** DequantizeLinear of opset 21 and newer, by blocks along the first axis; codes in 8 bits. */
+/** Codes 0…15, two per byte with the first in the low half. */
+const nibbles = (codes: Uint8Array): Uint8Array =>
+  Uint8Array.from(
+    { length: codes.length / 2 },
+    (_, at) => (codes[2 * at] as number) | ((codes[2 * at + 1] as number) << 4),
+  );
+
+/** DequantizeLinear of opset 21 and newer, by blocks along the first axis; codes in uint4. */
 function dequantized(
   rw: Rewriter,
   weight: Value,
@@ -67,9 +74,9 @@ function dequantized(
 ): Value {
   const { graph, name } = weight;
   const zeros = new Uint8Array(scales.length).fill(ZERO);
-  const stored = rw.initializer(graph, `${name}.codes`, tensorOf('uint8', [k, n], codes));
+  const stored = rw.initializer(graph, `${name}.codes`, tensorOf('uint4', [k, n], nibbles(codes)));
   const scale = rw.initializer(graph, `${name}.scale`, float32s(scales, [k / BLOCK, n]));
-  const zero = rw.initializer(graph, `${name}.zero`, tensorOf('uint8', [k / BLOCK, n], zeros));
+  const zero = rw.initializer(graph, `${name}.zero`, tensorOf('uint4', [k / BLOCK, n], nibbles(zeros)));
   const attributes = { axis: int(0), block_size: int(BLOCK) };
   const [reader] = [...weight.uses].map(({ node }) => node);
   if (reader === undefined) throw new Error(`${name} is not read`);
@@ -81,7 +88,7 @@ function dequantized(
   });
 }
 
-/** Codes [n, k / block, block / 2], two a byte with the first in the low half, and scales [n · k / block]. */
+/** Codes [n, k / block, block / 2] and scales [n · k / block]. */
 function packed(
   rw: Rewriter,
   weight: Value,
@@ -91,18 +98,15 @@ function packed(
   n: number,
 ): readonly Value[] {
   const blocks = k / BLOCK;
-  const bytes = new Uint8Array((n * k) / 2);
+  const rows = new Uint8Array(n * k);
   const turned = new Float32Array(n * blocks);
   for (let column = 0; column < n; column++) {
     for (let block = 0; block < blocks; block++) turned[column * blocks + block] = scales[block * n + column] as number;
-    for (let row = 0; row < k; row += 2) {
-      const [low, high] = [codes[row * n + column] as number, codes[(row + 1) * n + column] as number];
-      bytes[(column * k + row) / 2] = low | (high << 4);
-    }
+    for (let row = 0; row < k; row++) rows[column * k + row] = codes[row * n + column] as number;
   }
   const { graph, name } = weight;
   return [
-    rw.initializer(graph, `${name}.packed`, tensorOf('uint8', [n, blocks, BLOCK / 2], bytes)),
+    rw.initializer(graph, `${name}.packed`, tensorOf('uint8', [n, blocks, BLOCK / 2], nibbles(rows))),
     rw.initializer(graph, `${name}.scales`, float32s(turned, [n * blocks])),
   ];
 }

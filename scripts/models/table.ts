@@ -95,7 +95,7 @@ function refusalOf(source: Source): string | undefined {
   }
 }
 
-/** Products that stay float, by code: how many, and the name of the first. */
+/** Names of products that stay float, by code. */
 function floatText(left: Source['left']): string {
   const others = left.filter(({ role }) => role !== 'head');
   const codes = [...new Set(others.map(({ code }) => code))];
@@ -119,7 +119,8 @@ const HEAD = `# Models
 
 What is found in decoders of many architectures, as exporters write them. The models of the table are small: two layers, 64 wide, with
 random weights, in the operators and the order that the exporter uses; those marked "trained" are the fixtures of this repository. The
-table is printed by \`node dist/scripts/models-table.js\`, and a test compares it.
+table is written by \`node dist/scripts/models-table.js\`. A test compares what is found and what stays float in every row, and the error
+of some rows.
 
 - **found**: projections by role. \`gate_up\` and \`qkv\` are projections whose one weight has several roles; each expert is a projection
   of its own. "after" names the passes that rewrite the model when it is read.
@@ -128,13 +129,13 @@ table is printed by \`node dist/scripts/models-table.js\`, and a test compares i
 - **int8**: the model was compiled with 8 bits for feed-forward, attention, embedding and head. The figure bounds the difference of its
   logits from those of the source in ONNX Runtime: root of the sum of squares, relative to the source, with float
   activations (\`accuracyLevel: 0\`). For mixtures of experts it is the median over tokens, since rounding sends single tokens to other
-  experts. "cache": decoding with the cache gave the logits of a pass over the whole text. \`scripts/check-models.py\` runs the same models
-  in ONNX Runtime for Python; with version 1.32 all of them are within the same bounds.
+  experts. "cache": decoding with the cache gave the logits of a pass over the whole text, to 1 %.
+  \`scripts/check-models.py\` runs the same models in ONNX Runtime for Python; with version 1.32 all of them are within the same bounds.
 
 ## What is not taken
 
 - Matrices that routing looks up in a stack and multiplies token by token (\`expert-weights\`), and mixtures in one operator whose
-  activation has no gate. Other forms of experts are rewritten to a product each.
+  activation has no gate. Other forms of experts are rewritten to one product each.
 - Small products beside the blocks (\`no-gated-ffn\`): routers, the low-rank branches and the mixing of streams of Gemma 3n, the products
   around its vectors for each layer. \`floatStorage\` halves them.
 - Products with integer activations (MatMulInteger, QLinearMatMul), and weights that are quantized, unless \`dequantizeSource\` is set

@@ -1,8 +1,8 @@
-/** Weights as other quantizers store them: where the codes, scales and zeros of each operator lie. */
+/** Constant weights that another quantizer wrote, as the operators that read them define their codes, scales and zeros. */
 import { type DType, elementCount } from '../onnx/ir/dtype.js';
-import { intAttribute, type Node } from '../onnx/ir/graph.js';
+import { intAttribute, type Node, stringAttribute } from '../onnx/ir/graph.js';
 import type { Tensor } from '../onnx/ir/tensor.js';
-import type { Coded } from '../quant/coded.js';
+import type { Coded, Zeros } from '../quant/coded.js';
 import { constantOf } from './constants.js';
 
 const FLOATS: ReadonlySet<DType> = new Set(['float32', 'float16', 'bfloat16']);
@@ -16,43 +16,66 @@ const CODES: Partial<Record<DType, readonly [bits: 4 | 8 | 32, signed: boolean]>
   int32: [32, true],
 };
 
-/** The constants in some slots; undefined where one is computed. Slots without an input are left out. */
-function constantsOf(node: Node, slots: readonly number[]): readonly (Tensor | undefined)[] | undefined {
-  const found = slots.map((slot) => constantOf(node.inputs[slot]));
-  return slots.some((slot, at) => node.inputs[slot] !== undefined && found[at] === undefined) ? undefined : found;
+/** Which scale each element has. */
+type Scaling = Pick<Coded, 'grouping' | 'scaleAt' | 'scaleRange'>;
+
+/** Codes with the tensors that belong to them, all constant and none a graph input. */
+interface Parts {
+  readonly codes: Tensor;
+  /** float32, float16 or bfloat16. */
+  readonly scales: Tensor;
+  readonly zeros: Tensor | undefined;
 }
 
-/** DequantizeLinear-21. */
+/** The constants in three slots; undefined where one is computed, may be fed by a caller, or scales are not float. */
+function partsOf(node: Node, slots: readonly [codes: number, scales: number, zeros: number]): Parts | undefined {
+  const found = slots.map((slot) => (node.inputs[slot]?.isInput ? undefined : constantOf(node.inputs[slot])));
+  if (slots.some((slot, at) => node.inputs[slot] !== undefined && found[at] === undefined)) return undefined;
+  const [codes, scales, zeros] = found;
+  return codes === undefined || scales === undefined || !FLOATS.has(scales.dtype)
+    ? undefined
+    : { codes, scales, zeros };
+}
+
+/** Whether zeros are there for `rows` rows of scales: packed codes of the type of `codes`, or one float per scale. */
+function areWhole(zeros: Zeros | undefined, { codes, scales }: Parts, rows: number): boolean {
+  if (zeros === undefined) return true;
+  const { tensor, bits, rowCodes, rowScales } = zeros;
+  if (tensor.dtype === scales.dtype) return elementCount(tensor.shape) === rows * rowScales;
+  return tensor.dtype === codes.dtype && tensor.byteLength === Math.ceil((rows * rowCodes * bits) / 8);
+}
+
+/** DequantizeLinear-21 to 23: one scale, one per index of an axis, or one per block along it. Undefined for any other form. */
 export function linearCodes(node: Node): Coded | undefined {
-  const [codes, scales, zeros] = constantsOf(node, [0, 1, 2]) ?? [];
-  const type = codes && CODES[codes.dtype];
-  if (codes === undefined || scales === undefined || type === undefined || !FLOATS.has(scales.dtype)) return undefined;
+  const parts = partsOf(node, [0, 1, 2]);
+  const type = parts && CODES[parts.codes.dtype];
+  // From operator set 23 on the result may have another type than the scales.
+  if (parts === undefined || type === undefined || intAttribute(node, 'output_dtype', 0) !== 0) return undefined;
+  const { codes, scales } = parts;
   const { shape } = codes;
   const count = elementCount(scales.shape);
   const places = linearScales(node, shape, count);
-  if (places === undefined) return undefined;
   const [bits, signed] = type;
+  const zeros = parts.zeros && { tensor: parts.zeros, bits, signed, rowCodes: count, rowScales: count };
+  if (places === undefined || !areWhole(zeros, parts, 1)) return undefined;
   const all = elementCount(shape);
-  const stored = zeros && { tensor: zeros, bits, signed, rowCodes: count, rowScales: count };
-  return { shape, codes, bits, signed, scales, ...places, zeros: stored, zero: 0, rowCodes: all, rowElements: all };
+  return { shape, codes, bits, signed, scales, ...places, zeros, zero: 0, rowCodes: all, rowElements: all };
 }
 
-/** One scale for all, one for each index of an axis, or one a block along it. */
-function linearScales(
-  node: Node,
-  shape: readonly number[],
-  count: number,
-): Pick<Coded, 'scaleAt' | 'scaleRange'> | undefined {
-  if (count === 1) return { scaleAt: () => 0, scaleRange: () => [0, 1] };
+function linearScales(node: Node, shape: readonly number[], count: number): Scaling | undefined {
+  if (count === 1) return { grouping: 'one', scaleAt: () => 0, scaleRange: () => [0, 1] };
   const axis = intAttribute(node, 'axis', 1);
   const at = axis < 0 ? axis + shape.length : axis;
-  const [size, inner] = [shape[at] ?? 1, elementCount(shape.slice(at + 1))];
+  const size = shape[at];
+  if (size === undefined) return undefined;
+  const inner = elementCount(shape.slice(at + 1));
   const block = intAttribute(node, 'block_size', 0);
   if (block === 0) {
     const scaleAt = (element: number): number => Math.floor(element / inner) % size;
     const isInOrder = shape.slice(0, at).every((dim) => dim === 1);
     const ordered = rangeOf(scaleAt);
-    return count === size ? { scaleAt, scaleRange: isInOrder ? ordered : () => [0, count] } : undefined;
+    const scaleRange = isInOrder ? ordered : (): readonly [number, number] => [0, count];
+    return count === size ? { grouping: `axis ${at}`, scaleAt, scaleRange } : undefined;
   }
   const blocks = Math.ceil(size / block);
   if (count !== elementCount(shape.slice(0, at)) * blocks * inner) return undefined;
@@ -61,6 +84,7 @@ function linearScales(
     return Math.floor(index / size) * blocks + Math.floor((index % size) / block);
   };
   return {
+    grouping: `axis ${at} in blocks of ${block}`,
     scaleAt: (element) => rowAt(element) * inner + (element % inner),
     scaleRange: (from, to) => [rowAt(from) * inner, (rowAt(to - 1) + 1) * inner],
   };
@@ -71,74 +95,95 @@ const rangeOf =
   (scaleAt: Coded['scaleAt']): Coded['scaleRange'] =>
   (from, to) => [scaleAt(from), scaleAt(to - 1) + 1];
 
-/** MatMulNBits: rows of N, each padded to whole blocks, with zeros packed by row. */
+/** Scales of rows of `columns` elements, `blocks` for each row. */
+function blockScales(columns: number, block: number, blocks: number): Scaling {
+  const scaleAt = (element: number): number =>
+    Math.floor(element / columns) * blocks + Math.floor((element % columns) / block);
+  return { grouping: `rows in blocks of ${block}`, scaleAt, scaleRange: rangeOf(scaleAt) };
+}
+
+/** `count` codes rounded up to whole bytes. */
+const wholeBytes = (count: number, bits: number): number => Math.ceil((count * bits) / 8) * (8 / bits);
+
+type PackedBits = 2 | 4 | 8;
+const isPackedBits = (bits: number): bits is PackedBits => bits === 2 || bits === 4 || bits === 8;
+/** A block takes whole bytes. */
+const isBlock = (block: number, bits: PackedBits): boolean => block > 0 && (block * bits) % 8 === 0;
+
+/** MatMulNBits: rows of N, each padded to whole blocks, with zeros packed by row. Undefined for any other form. */
 export function productCodes(node: Node): Coded | undefined {
+  const parts = partsOf(node, [1, 2, 3]);
   const [k, n] = [intAttribute(node, 'K', 0), intAttribute(node, 'N', 0)];
   const [bits, block] = [intAttribute(node, 'bits', 4), intAttribute(node, 'block_size', 0)];
-  const [codes, scales, zeros] = constantsOf(node, [1, 2, 3]) ?? [];
-  const isPlain = (bits === 2 || bits === 4 || bits === 8) && block > 0 && node.inputs[4] === undefined;
-  if (!isPlain || codes === undefined || scales === undefined || !FLOATS.has(scales.dtype)) return undefined;
+  const isPlain = node.inputs[4] === undefined && intAttribute(node, 'weight_prepacked', 0) === 0;
+  if (parts?.codes.dtype !== 'uint8' || !isPlain || !isPackedBits(bits) || !isBlock(block, bits)) return undefined;
+  const { codes, scales } = parts;
   const blocks = Math.ceil(k / block);
-  if (codes.byteLength !== (n * blocks * block * bits) / 8 || elementCount(scales.shape) !== n * blocks)
-    return undefined;
-  const perByte = 8 / bits;
-  const rowCodes = Math.ceil(blocks / perByte) * perByte;
-  const scaleAt = (element: number): number => Math.floor(element / k) * blocks + Math.floor((element % k) / block);
+  if (k < 1 || n < 1 || codes.byteLength !== (n * blocks * block * bits) / 8) return undefined;
+  const rowCodes = wholeBytes(blocks, bits);
+  const zeros = parts.zeros && { tensor: parts.zeros, bits, signed: false, rowCodes, rowScales: blocks };
+  if (elementCount(scales.shape) !== n * blocks || !areWhole(zeros, parts, n)) return undefined;
   return {
     shape: [n, k],
-    ...{ codes, bits, signed: false, scales, scaleAt, scaleRange: rangeOf(scaleAt) },
-    zeros: zeros && { tensor: zeros, bits, signed: false, rowCodes, rowScales: blocks },
-    ...{ zero: 1 << (bits - 1), rowCodes: blocks * block, rowElements: k },
+    ...{ codes, bits, signed: false, scales, ...blockScales(k, block, blocks) },
+    ...{ zeros, zero: 1 << (bits - 1), rowCodes: blocks * block, rowElements: k },
   };
 }
 
-/** QMoE: stacks [experts, N, K · bits / 8] with a scale a row or a block of it. */
+/** True for a QMoE with integer codes of one width in the layout of the specification, and one tensor of the router. */
+export function isPlainMixture(node: Node): boolean {
+  const isRaw = intAttribute(node, 'weights_prepacked', -1) < 1 && stringAttribute(node, 'quant_type', 'int') === 'int';
+  return isRaw && node.inputs[14] === undefined && ![...node.attributes.keys()].some((name) => /^fc\d/.test(name));
+}
+
+/**
+ * QMoE: stacks [experts, N, K · bits / 8] with one scale per row or per block of it, of the type of the node's input. Undefined for any other
+ * form.
+ */
 export function expertCodes(node: Node, slot: number, zeroSlot: number): Coded | undefined {
-  const [codes, scales, zeros] = constantsOf(node, [slot, slot + 1, zeroSlot]) ?? [];
+  const parts = partsOf(node, [slot, slot + 1, zeroSlot]);
   const [bits, block] = [intAttribute(node, 'expert_weight_bits', 4), intAttribute(node, 'block_size', 0)];
-  if (codes?.shape.length !== 3 || scales === undefined || !FLOATS.has(scales.dtype)) return undefined;
-  if (bits !== 2 && bits !== 4 && bits !== 8) return undefined;
+  if (parts?.codes.dtype !== 'uint8' || parts.codes.shape.length !== 3 || !isPackedBits(bits)) return undefined;
+  const { codes, scales } = parts;
   const [experts = 0, n = 0, stored = 0] = codes.shape;
   const k = (stored * 8) / bits;
   const blocks = block === 0 ? 1 : Math.ceil(k / block);
-  if (elementCount(scales.shape) !== experts * n * blocks) return undefined;
-  const scaleAt = (element: number): number =>
-    Math.floor(element / k) * blocks + Math.floor((element % k) / (block === 0 ? k : block));
   const rowScales = block === 0 ? n : blocks;
-  const rowCodes = Math.ceil((rowScales * bits) / 8) * (8 / bits);
+  const rowCodes = wholeBytes(rowScales, bits);
+  const zeros = parts.zeros && { tensor: parts.zeros, bits, signed: false, rowCodes, rowScales };
+  const type = node.inputs[0]?.type?.dtype;
+  const isWhole =
+    elementCount(scales.shape) === experts * n * blocks && areWhole(zeros, parts, block === 0 ? experts : experts * n);
+  if (!isWhole || k < 1 || (type !== undefined && type !== scales.dtype)) return undefined;
   return {
     shape: [experts, n, k],
-    ...{ codes, bits, signed: false, scales, scaleAt, scaleRange: rangeOf(scaleAt) },
-    zeros: zeros && { tensor: zeros, bits, signed: false, rowCodes, rowScales },
-    ...{ zero: 1 << (bits - 1), rowCodes: k, rowElements: k },
+    ...{ codes, bits, signed: false, scales, ...blockScales(k, block === 0 ? k : block, blocks) },
+    ...{ zeros, zero: 1 << (bits - 1), rowCodes: k, rowElements: k },
   };
 }
 
-/** GatherBlockQuantized of rows, with blocks along the last dimension. */
+/** GatherBlockQuantized of rows, with blocks along the last dimension. Undefined for any other form. */
 export function tableCodes(node: Node): Coded | undefined {
-  const [codes, scales, zeros] = constantsOf(node, [0, 2, 3]) ?? [];
-  const type = codes && CODES[codes.dtype];
-  if (codes?.shape.length !== 2 || scales === undefined || type === undefined || !FLOATS.has(scales.dtype))
-    return undefined;
+  const parts = partsOf(node, [0, 2, 3]);
+  const type = parts && CODES[parts.codes.dtype];
+  if (parts?.codes.shape.length !== 2 || type === undefined) return undefined;
+  const { codes, scales } = parts;
   const isPacked = codes.dtype === 'uint8';
-  const bits = isPacked ? intAttribute(node, 'bits', 4) : type[0];
-  const [rows = 0, stored = 0] = codes.shape;
-  const columns = isPacked ? (stored * 8) / bits : stored;
-  const block = intAttribute(node, 'block_size', 128);
+  const [bits, signed] = [isPacked ? intAttribute(node, 'bits', 4) : type[0], type[1]];
   const isPlain =
     intAttribute(node, 'gather_axis', 0) === 0 && [1, -1].includes(intAttribute(node, 'quantize_axis', 1));
   if (!isPlain || (bits !== 4 && bits !== 8)) return undefined;
+  const [rows = 0, stored = 0] = codes.shape;
+  const columns = isPacked ? (stored * 8) / bits : stored;
+  const block = intAttribute(node, 'block_size', 128);
   const blocks = Math.ceil(columns / block);
-  if (elementCount(scales.shape) !== rows * blocks) return undefined;
-  const signed = type[1];
   // Zeros have the type of the codes; packed in bytes, each row of them begins a byte.
-  const rowCodes = isPacked ? Math.ceil((blocks * bits) / 8) * (8 / bits) : blocks;
-  const scaleAt = (element: number): number =>
-    Math.floor(element / columns) * blocks + Math.floor((element % columns) / block);
+  const rowCodes = isPacked ? wholeBytes(blocks, bits) : blocks;
+  const zeros = parts.zeros && { tensor: parts.zeros, bits, signed, rowCodes, rowScales: blocks };
+  if (elementCount(scales.shape) !== rows * blocks || !areWhole(zeros, parts, rows)) return undefined;
   return {
     shape: [rows, columns],
-    ...{ codes, bits, signed, scales, scaleAt, scaleRange: rangeOf(scaleAt) },
-    zeros: zeros && { tensor: zeros, bits, signed, rowCodes, rowScales: blocks },
-    ...{ zero: isPacked ? 1 << (bits - 1) : 0, rowCodes: columns, rowElements: columns },
+    ...{ codes, bits, signed, scales, ...blockScales(columns, block, blocks) },
+    ...{ zeros, zero: isPacked ? 1 << (bits - 1) : 0, rowCodes: columns, rowElements: columns },
   };
 }

@@ -28,7 +28,7 @@ export function roundStatistics<Kind extends GroupStatistics & { readonly change
   };
 }
 
-/** The exponent of a number that is rounded first: next to a power of two it would hang on the last digit. */
+/** The exponent of a number that is rounded first: next to a power of two it would depend on the last digit. */
 function exponentOf(value: number): number {
   if (value <= 0) return 0;
   return binaryExponent(round(value, 2 * binaryExponent(value), BITS));

@@ -3,7 +3,7 @@
  * shrunk towards those of all experts of the layer, which read rows of one value, or, behind the activation, towards independent inputs.
  */
 import { isotropic, mixed, type WeightOf } from './blended-statistics.js';
-import { type GroupStatistics, mergeGroups, type Statistics } from './statistics.js';
+import { type GroupStatistics, isUnseen, mergeGroups, type Statistics } from './statistics.js';
 
 /** `weightOf` says what rows are worth by themselves. Statistics of all rows stay as they are, and so does the digest. */
 export function shrinkRouted(statistics: Statistics, weightOf: WeightOf): Statistics {
@@ -11,7 +11,7 @@ export function shrinkRouted(statistics: Statistics, weightOf: WeightOf): Statis
   const pool = new Pool(statistics);
   const load = async (group: string): Promise<GroupStatistics> => {
     const own = await statistics.load(group);
-    const weight = own.tokens >= header.tokens ? 1 : weightOf(own.k, own.tokens / header.tokens);
+    const weight = isUnseen(own) ? 0 : own.tokens >= header.tokens ? 1 : weightOf(own.k, own.tokens / header.tokens);
     return weight >= 1 ? own : mixed(own, (await pool.of(own)) ?? isotropic(own), weight);
   };
   return { header, groups, load };

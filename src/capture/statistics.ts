@@ -75,11 +75,20 @@ export function meanOf({ sum, tokens }: GroupStatistics): Float64Array {
   return sum.map((value) => value / tokens);
 }
 
-/** The sums of two disjoint sets of rows. */
+/** True for statistics of no row, which stand for H = I: one row, an identity matrix and no sum. */
+export function isUnseen({ k, tokens, gram, sum }: GroupStatistics): boolean {
+  if (tokens !== 1 || sum.some((value) => value !== 0)) return false;
+  const diagonal = new Set(Array.from({ length: k }, (_, at) => triangleIndex(k, at, at)));
+  return gram.every((value, at) => value === Number(diagonal.has(at)));
+}
+
+/** The sums of two disjoint sets of rows. A set without rows adds nothing. */
 export function mergeGroups(a: GroupStatistics, b: GroupStatistics): GroupStatistics {
   if (a.group !== b.group || a.k !== b.k) {
     fail('statistics', a.group, `statistics of ${a.group} [${a.k}] and ${b.group} [${b.k}] cannot be added`);
   }
+  if (isUnseen(b)) return a;
+  if (isUnseen(a)) return b;
   return {
     group: a.group,
     k: a.k,

@@ -12,13 +12,13 @@ export function sameText({ with: other, equal, passed, problems, notes, precisio
     significant(largest),
     at ?? '',
   ]);
-  const columns = ['other codes', 'other tables', 'RMS change', 'largest'].map(right);
+  const columns = ['different codes', 'different tables', 'RMS change', 'largest'].map(right);
   const differences = equal ? '' : table([{ title: '' }, ...columns, { title: 'at' }], rows);
   const steps = equal ? '' : 'Changes of weights are in steps of their codes.';
   const verdict = equal
     ? `Data and graphs have the same bytes as those of ${other}.`
     : passed
-      ? `The set is the same as ${other} within the limits.`
+      ? `Codes and weights are those of ${other} within the limits.`
       : `DIFFERENT  ${other}: ${problems.join(' ')}`;
   return paragraphs(differences, steps, notes.join('\n'), verdict);
 }

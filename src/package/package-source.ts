@@ -1,10 +1,9 @@
 /** What a package takes over from the folder of its model. */
 
 import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { fail } from '../diagnostics.js';
 import { isFile } from '../files/file-state.js';
-import { dataLocations } from '../onnx/convert/data-locations.js';
+import { dataPaths } from '../onnx/convert/data-locations.js';
 import { type ModelFolder, partOf } from '../source/index.js';
 
 export type Json = Readonly<Record<string, unknown>>;
@@ -34,6 +33,7 @@ export interface PartFiles {
   /** `vision_encoder`, `embed_tokens` and so on. */
   readonly part: string;
   readonly graph: string;
+  /** In the folder of the graph or below. */
   readonly data: readonly string[];
 }
 
@@ -69,7 +69,7 @@ export const filesOf = ({ companions, legal, graph, parts }: PackageSource): rea
 const partFiles = (graph: string): PartFiles => ({
   part: partOf(graph.replaceAll('\\', '/')),
   graph,
-  data: dataLocations(graph).map((location) => join(dirname(graph), location)),
+  data: dataPaths(graph),
 });
 
 function nameOf(config: Json | undefined): string | undefined {

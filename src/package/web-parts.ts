@@ -1,6 +1,6 @@
 /** The graphs beside a decoder of vectors, as transformers.js finds them: `onnx/embed_tokens.onnx`, `onnx/vision_encoder_fp16.onnx`. */
-import { copyFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
 import type { PartFiles } from './package-source.js';
 
 /** Dtypes of transformers.js by the ends of file names. */
@@ -11,14 +11,20 @@ const DTYPES: readonly (readonly [RegExp, string])[] = [
   [/_q8$|_quantized$|_u?int8$/, 'q8'],
 ];
 
+/** The files of a part, with their paths in the package: data files stay where their graph looks for them. */
+const filesOf = ({ graph, data }: PartFiles): readonly { readonly from: string; readonly to: string }[] =>
+  [graph, ...data].map((from) => ({ from, to: join('onnx', relative(dirname(graph), from)) }));
+
 /** Paths of the files of the parts, relative to the package. */
 export const partPaths = (parts: readonly PartFiles[]): readonly string[] =>
-  parts.flatMap(({ graph, data }) => [graph, ...data].map((path) => `onnx/${basename(path)}`));
+  parts.flatMap((part) => filesOf(part).map(({ to }) => to));
 
 /** Copies the parts into `folder` under the names they have. */
 export function copyParts(folder: string, parts: readonly PartFiles[]): void {
-  for (const { graph, data } of parts)
-    for (const path of [graph, ...data]) copyFileSync(path, join(folder, 'onnx', basename(path)));
+  for (const { from, to } of parts.flatMap(filesOf)) {
+    mkdirSync(dirname(join(folder, to)), { recursive: true });
+    copyFileSync(from, join(folder, to));
+  }
 }
 
 /** What is to be loaded of each part, by its name. */

@@ -16,6 +16,8 @@ export interface Coded {
   readonly signed: boolean;
   /** float32, float16 or bfloat16: also the type of the result. */
   readonly scales: Tensor;
+  /** How elements find their scales: equal for two of one shape where `scaleAt` is the same function. */
+  readonly grouping: string;
   /** Index of the scale of an element. */
   scaleAt(element: number): number;
   /** The scales of elements [from, to), and perhaps some more. */
@@ -37,6 +39,13 @@ export interface Zeros {
   readonly rowCodes: number;
   readonly rowScales: number;
 }
+
+/** True where two readings of the same codes give the same tensor. */
+export const isSameReading = (a: Coded, b: Coded): boolean =>
+  a.scales === b.scales &&
+  a.zeros?.tensor === b.zeros?.tensor &&
+  (['bits', 'signed', 'zero', 'grouping', 'rowCodes'] as const).every((key) => a[key] === b[key]) &&
+  a.shape.join() === b.shape.join();
 
 /** The float tensor of codes; nothing is computed before it is read. */
 export function decodedTensor(coded: Coded): Tensor {
@@ -103,7 +112,8 @@ class CodeReader {
     const bit = index * this.#bits - 8 * this.#first;
     if (this.#bits === 32) return this.#view.getInt32(bit / 8, true);
     const span = 1 << this.#bits;
-    const code = (this.#view.getUint8(bit >> 3) >> (bit & 7)) & (span - 1);
+    // Bits of a large tensor are more than 2^31, so that `bit >> 3` is another number.
+    const code = (this.#view.getUint8(Math.floor(bit / 8)) >> (bit % 8)) & (span - 1);
     return this.#signed && code >= span / 2 ? code - span : code;
   }
 }

@@ -28,8 +28,11 @@ export function embeddedSession(
       return session.run(whole as Feeds, fetches);
     },
     close: async () => {
-      await session.close();
-      await embedding.close();
+      try {
+        await session.close();
+      } finally {
+        await embedding.close();
+      }
     },
   };
 }

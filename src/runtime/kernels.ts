@@ -9,7 +9,7 @@ import { createRandom } from '../random.js';
 import { ortRuntime, RUNTIME_PACKAGE } from './ort.js';
 import { floats, type HostTensor, withSession } from './runtime.js';
 
-/** What float results hang on beside the model and its inputs. */
+/** What float results depend on beside the model and its inputs. */
 export interface KernelFacts {
   readonly processor: {
     /** Node.js's name of it: x64 or arm64. */

@@ -48,7 +48,11 @@ export async function openEmbedding(path: string): Promise<TokenEmbedding> {
 function embeddingOf(session: Session, path: string, close: () => Promise<void>): TokenEmbedding {
   const [ids, ...others] = session.inputs;
   if (ids === undefined || others.length > 0 || !/^int(32|64)$/.test(ids.dtype))
-    fail('unsupported-model', path, 'The embedding model beside the decoder takes more than token ids');
+    fail(
+      'unsupported-model',
+      path,
+      'The embedding model beside the decoder takes more than token ids; move it to another folder to compile without text',
+    );
   let last: { readonly windows: EmbeddedTexts['windows']; readonly outputs: Promise<Outputs> } | undefined;
   const run = (texts: EmbeddedTexts): Promise<Outputs> => {
     if (last?.windows !== texts.windows)
@@ -91,7 +95,7 @@ function requireWidths({ name, dims }: Port, made: HostTensor, path: string): vo
     fail(
       'unsupported-model',
       path,
-      `The embedding model makes vectors [${given}], and ${name} of the decoder takes [${wanted}]`,
+      `The embedding model makes vectors [${given}], and ${name} of the decoder takes [${wanted}]; move it to another folder if it belongs to another decoder`,
     );
 }
 

@@ -95,10 +95,12 @@ export function requireFfn(source: Source): void {
   if (source.chosen.some(({ projection }) => FFN_ROLES.has(projection.role))) return;
   const quantized = source.left.filter((refusal) => refusal.code === 'already-quantized');
   if (quantized.length > 0) {
+    const isAsked = source.rewrites.some(({ name }) => name === dequantizeWeights.name);
+    const form = isAsked ? ' in forms that `dequantizeSource` does not read' : '';
     fail(
       'already-quantized',
       source.path,
-      `The model is quantized already (${quantized.length} projections, the first is ${quantized[0]?.at})`,
+      `The model is quantized already${form} (${quantized.length} projections, the first is ${quantized[0]?.at})`,
     );
   }
   const overridable = source.left.filter(({ code }) => code === 'weight-overridable');

@@ -67,6 +67,15 @@ describe('blendStatistics', () => {
   const text = made('a', group(2, [4, 0, 0], [2, 0]));
   const random = made('b', group(100, [100, 50, 300], [10, 20]));
 
+  it('takes nothing from a side that saw no row', async () => {
+    const unseen = made('c', group(1, [1, 0, 1], [0, 0]));
+    const byRandom = await blendStatistics(unseen, random, () => 0.25).load('g');
+    expect([...hessianOf(byRandom)]).toEqual([1, 0.5, 0.5, 3]);
+    // The text's own mean square instead of an identity matrix.
+    const byText = await blendStatistics(text, unseen, () => 0.25).load('g');
+    expect([...hessianOf(byText)]).toEqual([0.25 * 2 + 0.75, 0, 0, 0.75]);
+  });
+
   it('mixes means, however many rows each has', async () => {
     const blend = blendStatistics(text, random, () => 0.25);
     const found = await blend.load('g');

@@ -1,4 +1,4 @@
-/** Rounded statistics do not hang on the last digits of sums. */
+/** Rounded statistics do not depend on the last digits of sums. */
 import { describe, expect, it } from '@jest/globals';
 import { roundStatistics } from '../../src/capture/round-statistics.js';
 import { triangleIndex, triangleLength } from '../../src/capture/statistics.js';

@@ -119,6 +119,16 @@ describe('statistics', () => {
     expect(other.header.digest).toBe(merged.header.digest);
   });
 
+  it('adds nothing for a part that no row was seen in', () => {
+    const seen = statisticsOf('g', noise(12, 1), 3);
+    const gram = Float64Array.of(1, 0, 0, 1, 0, 1);
+    const unseen = { group: 'g', k: 3, tokens: 1, gram, sum: new Float64Array(3) };
+    expect(mergeGroups(seen, unseen)).toEqual(seen);
+    expect(mergeGroups(unseen, seen)).toEqual(seen);
+    expect(mergeGroups(unseen, unseen)).toEqual(unseen);
+    expect(mergeGroups(seen, { ...unseen, sum: Float64Array.of(0, 0, 1) }).tokens).toBe(seen.tokens + 1);
+  });
+
   it('refuses to merge what does not belong together', async () => {
     const [a, b] = [statisticsOf('g', noise(12, 1), 3), statisticsOf('g', noise(12, 2), 4)];
     expect(() => mergeGroups(a, b)).toThrow(expect.objectContaining({ code: 'statistics' }));

@@ -10,6 +10,9 @@ import { compile } from '../../src/compile/compile.js';
 import { inspect } from '../../src/compile/inspect.js';
 import { silentContext } from '../../src/log.js';
 import { exportModel } from '../../src/onnx/convert/export.js';
+import { int } from '../../src/onnx/ir/attribute.js';
+import { nodesOf } from '../../src/onnx/ir/graph.js';
+import { Rewriter } from '../../src/onnx/rewrite/rewriter.js';
 import { parseRecipe } from '../../src/recipe/recipe.js';
 import { runChild } from '../support/command-line.js';
 import { COMPILE } from '../support/compile.js';
@@ -28,6 +31,22 @@ it('is refused with the name of the option', () => {
   expect(code).toBe(2);
   expect(stderr).toContain('[already-quantized]');
   expect(stderr).toContain('--dequantize-source');
+});
+
+it('says that the option does not read its form', async () => {
+  const path = join(root, 'other.onnx');
+  const other = decoderOf(architecture('mistral'), exporter('optimum'));
+  quantizedSource(other, 'MatMulNBits');
+  const rw = new Rewriter(other);
+  for (const node of nodesOf(other.graph))
+    if (node.op === 'MatMulNBits') rw.setAttribute(node, 'weight_prepacked', int(1));
+  exportModel(other, path);
+  const parsed = parseRecipe({ ...recipe, dequantizeSource: true }, 'test');
+  await expect(
+    compile({ ...COMPILE, model: path, output: join(root, 'none'), recipe: parsed }, silentContext()),
+  ).rejects.toThrow(
+    expect.objectContaining({ code: 'already-quantized', message: expect.stringContaining('does not read') }),
+  );
 });
 
 it('is compiled where the option is set, and says that figures compare with it', async () => {

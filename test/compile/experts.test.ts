@@ -1,4 +1,4 @@
-/** Mixtures of experts with a branch an expert: every expert is a block of its layer, and compiled like any other. */
+/** Mixtures of experts with one branch per expert: every expert is a block of its layer, and compiled like any other. */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';

@@ -40,9 +40,9 @@ const linear =
 describe('DequantizeLinear', () => {
   it.each<[string, Weight]>([
     ['one scale', linear('uint8', [], {})],
-    ['a scale a column', linear('int8', [N], { axis: int(1) })],
-    ['a scale a row', linear('uint8', [K], { axis: int(0) })],
-    ['a scale a row, counted from the end, without zeros', linear('int8', [K], { axis: int(-2) }, false)],
+    ['a scale per column', linear('int8', [N], { axis: int(1) })],
+    ['a scale per row', linear('uint8', [K], { axis: int(0) })],
+    ['a scale per row, counted from the end, without zeros', linear('int8', [K], { axis: int(-2) }, false)],
     ['blocks along the first axis, 4 bits', linear('uint4', [3, N], { axis: int(0), block_size: int(16) })],
     ['blocks along the first axis, signed', linear('int4', [3, N], { axis: int(0), block_size: int(16) })],
     ['blocks along the last axis', linear('uint8', [K, 2], { axis: int(1), block_size: int(5) })],
@@ -125,13 +125,15 @@ describe('QMoE', () => {
     [8, 0, false],
     [4, 32, false],
     [4, 32, true],
+    [4, 0, true],
   ])('of %d bits with blocks of %d, zeros: %s', async (bits, block, hasZeros) => {
     const b = new GraphBuilder({ opset: 21 });
     const x = b.input('x', 'float32', [rows, hidden]);
     const router = b.input('router', 'float32', [rows, experts]);
     const stack = (n: number, k: number, seed: number): readonly [Value, Value, Value | undefined] => {
       const blocks = block === 0 ? [] : [k / block];
-      const zeroShape = [experts, n, Math.ceil(((k / block) * bits) / 8)];
+      const perRow = block === 0 ? [] : [n];
+      const zeroShape = [experts, ...perRow, Math.ceil(((block === 0 ? n : k / block) * bits) / 8)];
       return [
         codes(b, 'uint8', [experts, n, (k * bits) / 8], seed),
         scales(b, [experts, n, ...blocks]),
@@ -160,20 +162,44 @@ describe('QMoE', () => {
   });
 });
 
-it('gives one tensor to products of one weight, and two where their scales differ', async () => {
+describe('stays', () => {
+  const dequantized = (b: GraphBuilder, zeros: Value, attributes: Record<string, Attribute> = {}): Value =>
+    b.op('DequantizeLinear', [codes(b, 'uint8', [K, N], 1), scales(b, [N]), zeros], attributes);
+  const multiplied = (zeroCount: number, attributes: Record<string, Attribute>) => (b: GraphBuilder) => {
+    const inputs = [b.input('x', 'float32', [3, K]), codes(b, 'uint8', [N, 2, 16], 1), scales(b, [2 * N])];
+    const all = { K: int(K), N: int(N), bits: int(4), block_size: int(32), ...attributes };
+    return b.op('com.microsoft::MatMulNBits', [...inputs, codes(b, 'uint8', [zeroCount], 3)], all);
+  };
+  it.each<[string, (b: GraphBuilder) => Value]>([
+    ['a result of another type', (b) => dequantized(b, codes(b, 'uint8', [N], 2), { output_dtype: int(10) })],
+    ['fewer zeros than scales', (b) => dequantized(b, codes(b, 'uint8', [N - 1], 2))],
+    ['zeros of another type', (b) => dequantized(b, codes(b, 'int8', [N], 2))],
+    ['packed zeros that are too few', multiplied(N - 1, {})],
+    ['weights in the order of a kernel', multiplied(N, { weight_prepacked: int(1) })],
+    ['more rows than there are codes', multiplied(N, { N: int(2 ** 40) })],
+    ['no columns', multiplied(N, { K: int(0) })],
+  ])('with %s', (_, build) => {
+    const b = new GraphBuilder({ opset: 23 });
+    b.output(b.op('Identity', [build(b)]), 'y');
+    const [report] = runPasses(b.model(), [step(dequantizeWeights)]);
+    expect(report?.changes).toEqual([]);
+  });
+});
+
+it('gives one tensor to products of one weight, and two where their scales or axes differ', async () => {
   const b = new GraphBuilder({ opset: 21 });
   const x = b.input('x', 'float32', [3, K]);
-  const stored = codes(b, 'int8', [K, N], 1);
-  const [one, two] = [scales(b, [N]), b.constant(float32s(noise(N, 8)), 'other')];
-  const product = (scale: Value): Value =>
-    b.op('MatMul', [x, b.op('DequantizeLinear', [stored, scale], { axis: int(1) })]);
-  const sum = b.op('Add', [b.op('Add', [product(one), product(one)]), product(two)]);
-  b.output(sum, 'y', { dtype: 'float32', shape: [3, N] });
+  const stored = codes(b, 'int8', [K, K], 1);
+  const [one, two] = [scales(b, [K]), b.constant(float32s(noise(K, 8)), 'other')];
+  const product = (scale: Value, axis: number): Value =>
+    b.op('MatMul', [x, b.op('DequantizeLinear', [stored, scale], { axis: int(axis) })]);
+  const products = [product(one, 1), product(two, 1), product(one, 1), product(one, 0)];
+  b.output(b.op('Concat', products, { axis: int(1) }), 'y', { dtype: 'float32', shape: [3, 4 * K] });
   const model = b.model();
   await expectSameNumbers(dequantizeWeights, model, { x: X }, 1e-5);
   runPasses(model, [step(dequantizeWeights)]);
   const names = [...model.graph.initializers].map(({ name }) => name).filter((name) => name.includes('float'));
-  expect(names).toHaveLength(2);
+  expect(names).toHaveLength(3);
 });
 
 it('has the type of float16 scales, and reads any range', () => {

@@ -18,11 +18,13 @@ interface Form {
   /** Gate and up in one stack. */
   readonly merged?: boolean;
   readonly biases?: boolean;
+  /** Outputs and inputs of the stacks exchanged. */
+  readonly turned?: boolean;
   readonly rank?: 2 | 3;
   readonly opset?: number;
 }
 
-function mixture({ attributes, merged = true, biases = false, rank = 2, opset = 18 }: Form): Model {
+function mixture({ attributes, merged = true, biases = false, turned = false, rank = 2, opset = 18 }: Form): Model {
   const b = new GraphBuilder({ opset });
   let seed = 1;
   const constant = (...shape: number[]): Value =>
@@ -40,9 +42,10 @@ function mixture({ attributes, merged = true, biases = false, rank = 2, opset = 
   const x = b.input('x', 'float32', shape);
   const bias = (size: number): Value | undefined => (biases ? constant(EXPERTS, size) : undefined);
   const wide = merged ? 2 * FFN : FFN;
-  const first = [constant(EXPERTS, wide, HIDDEN), bias(wide)];
-  const second = [constant(EXPERTS, HIDDEN, FFN), bias(HIDDEN)];
-  const third = merged ? [] : [constant(EXPERTS, FFN, HIDDEN), bias(FFN)];
+  const stack = (n: number, k: number): Value => constant(EXPERTS, ...(turned ? [k, n] : [n, k]));
+  const first = [stack(wide, HIDDEN), bias(wide)];
+  const second = [stack(HIDDEN, FFN), bias(HIDDEN)];
+  const third = merged ? [] : [stack(FFN, HIDDEN), bias(FFN)];
   const inputs = [x, b.input('router', 'float32', [ROWS, EXPERTS]), ...first, ...second, ...third];
   b.output(b.op('com.microsoft::MoE', inputs, attributes, { name: 'moe' }), 'y', { dtype: 'float32', shape });
   return b.model();
@@ -97,6 +100,12 @@ describe('expand-moe', () => {
 
   it.each<[string, Form]>([
     ['no gate', { attributes: { activation_type: string('silu'), k: int(1) }, merged: true }],
+    [
+      'no gate, though swiglu would have one',
+      { attributes: { activation_type: string('silu'), k: int(1), swiglu_fusion: int(1) } },
+    ],
+    ['merged stacks in the older order', { attributes: { ...swiglu, k: int(2), swiglu_fusion: int(1) }, turned: true }],
+    ['stacks in the older order', { attributes: { ...swiglu, k: int(2) }, merged: false, turned: true }],
     ['another activation', { attributes: { activation_type: string('gelu'), k: int(1) }, merged: false }],
     ['an old operator set', { attributes: { ...swiglu, k: int(1), swiglu_fusion: int(1) }, opset: 17 }],
     ['a sparse mixer', { attributes: { ...swiglu, k: int(2), swiglu_fusion: int(1), use_sparse_mixer: int(1) } }],

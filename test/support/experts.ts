@@ -1,4 +1,4 @@
-/** Blocks of experts that routing chooses between, as exporters write them: a branch an expert, on the rows that go there. */
+/** Blocks of experts that routing chooses between, as exporters write them: one branch per expert, on the rows that go there. */
 import { int, string } from '../../src/onnx/ir/attribute.js';
 import type { Value } from '../../src/onnx/ir/graph.js';
 import { float32s, type Tensor } from '../../src/onnx/ir/tensor.js';

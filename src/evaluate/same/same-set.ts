@@ -1,4 +1,4 @@
-/** How much two sets of one form differ: sets that were compiled from the same input on other processors, or by other versions. */
+/** How much two sets of one form differ: sets that were compiled from the same input on different processors, or by different versions. */
 import { CompilerError, fail } from '../../diagnostics.js';
 import { allPlaces, type ProjectionPlace } from '../../quant/layout.js';
 import type { Precision } from '../../quant/precision.js';
@@ -65,8 +65,10 @@ function notesOf({ manifest: a }: OpenSet, { manifest: b }: OpenSet): readonly s
   const [here, there] = [a, b].map(({ provenance }) =>
     JSON.stringify([provenance['processor'], provenance['runtime']]),
   );
-  if (here !== there) notes.push('The sets were compiled on other processors or with another ONNX Runtime.');
-  if (a.restSha256 !== b.restSha256) notes.push('Tensors that have one form at all precisions differ.');
+  if (here !== there)
+    notes.push('The sets were compiled on different processors or with different versions of ONNX Runtime.');
+  if (a.restSha256 !== b.restSha256)
+    notes.push('Tensors that all precisions share (norms, biases, shared token tables) differ.');
   const apart = digestOfSet(a) === digestOfSet(b) ? graphsApart(a, b) : [];
   if (apart.length > 0) notes.push(`Graphs differ: ${apart.join(', ')}.`);
   return notes;

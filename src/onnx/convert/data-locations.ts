@@ -1,7 +1,8 @@
 /** The data files that a graph refers to, without looking for them: what else must be downloaded. */
+import { dirname, join } from 'node:path';
 import { DataFiles } from '../proto/data-file.js';
 import { decodeModel } from '../proto/decode.js';
-import { externalRange } from '../proto/external-data.js';
+import { externalRange, resolveLocation } from '../proto/external-data.js';
 import { MODEL } from '../proto/messages.js';
 import { visitTensors } from '../proto/tensors.js';
 
@@ -12,4 +13,15 @@ export function dataLocations(path: string): readonly string[] {
     if ((tensor.externalData ?? []).length > 0) locations.add(externalRange(tensor, tensor.name ?? path).location);
   });
   return [...locations].toSorted();
+}
+
+/**
+ * Paths of the data files of the graph at `path`, below its folder. Error codes `external-path` where a location leaves the folder, and
+ * `external-missing` where there is no such file.
+ */
+export function dataPaths(path: string): readonly string[] {
+  return dataLocations(path).map((location) => {
+    resolveLocation(path, location, path);
+    return join(dirname(path), location);
+  });
 }
