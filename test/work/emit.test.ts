@@ -7,6 +7,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { parseAllDocuments } from 'yaml';
 import { compile } from '../../src/compile/index.js';
 import { commentText } from '../../src/work/emit/quote.js';
+import { MOST_FAILURES, saveFailure } from '../../src/work/failures.js';
 import { emitPlan, plan, readPlan } from '../../src/work/index.js';
 import { lintWorkflows } from '../support/actionlint.js';
 import { runChild } from '../support/command-line.js';
@@ -47,6 +48,11 @@ const filesOf = (set: string): Readonly<Record<string, string>> =>
       .sort()
       .map((name) => [name, readFileSync(join(set, name)).toString('base64')]),
   );
+
+/** A unit that an earlier run gave up: jobs try it again. */
+function failThrice(plan: string): void {
+  for (let times = 0; times < MOST_FAILURES; times++) saveFailure(plan, 'capture-1', new Error('once'), 'earlier-1');
+}
 
 const textFor = (engine: 'k8s' | 'slurm' | 'github'): string =>
   emitPlan({ plan: planned, for: engine, workers: 2 }).text;
@@ -103,6 +109,7 @@ describe('jobs for Slurm', () => {
   it('are an array for each phase and a job that merges, and write the set of compile', () => {
     const script = join(folder, 'jobs.sh');
     emitPlan({ plan: planned, for: 'slurm', workers: 2, threads: 1, output: script });
+    failThrice(planned);
     expect(spawnSync('bash', ['-n', script], { encoding: 'utf8' })).toMatchObject({ status: 0, stderr: '' });
     const jobs = runSlurm(script, ['--partition=long'], join(folder));
     expect(jobs.map((job) => job.arguments)).toEqual([
@@ -141,6 +148,7 @@ describe('a workflow for GitHub', () => {
     for (const name of ['model.onnx', 'config.json', 'ids.jsonl'])
       copyFileSync(join(base, name), join(repository, name));
     copyFileSync(join(planned, 'plan.json'), join(repository, NAME, 'plan.json'));
+    failThrice(join(repository, NAME));
     const { artifacts } = runWorkflow(workflow, repository, join(folder, 'runner'));
     expect(Object.keys(workflow.jobs)).toEqual(['phase-1', 'phase-2', 'merge']);
     expect(filesOf(join(artifacts, 'nested-set'))).toEqual(filesOf(expected));
