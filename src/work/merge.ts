@@ -53,8 +53,8 @@ export async function mergePlan(input: MergePlanInput, context: Context = silent
 /** Error code `plan-open` with the first unit that is not done. */
 function requireDone(folder: string, plan: Plan, results: Results): void {
   const units = unitsToRun(plan);
-  const open = surveyOf(folder, units, results).filter(({ standing }) => standing !== 'done');
-  const first = open.find(({ standing }) => standing === 'failed') ?? open[0];
+  const open = surveyOf(folder, units, results).filter(({ state }) => state !== 'done');
+  const first = open.find(({ state }) => state === 'failed') ?? open[0];
   if (first === undefined) return;
   const failure = first.failures.at(-1);
   const why = failure === undefined ? '' : `, which failed: ${failure.message}`;

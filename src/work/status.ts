@@ -9,7 +9,7 @@ import { lossesOf } from './losses.js';
 import { readPlan } from './plan-file.js';
 import type { UnitKind } from './plan-types.js';
 import { Results } from './results.js';
-import { type Surveyed, surveyOf } from './survey.js';
+import { surveyOf, type UnitSurvey } from './survey.js';
 
 /** Numbers of units. `waiting` counts those that are ready and those that wait for others; `blocked` those that need one that failed. */
 export interface UnitCounts {
@@ -88,26 +88,26 @@ export function planStatus(input: { readonly plan: string }, { log }: Context = 
 }
 
 /** The claim of a unit that is not done; claims of ended processes of this machine count as none. */
-function runningOf(folder: string, { unit, standing }: Surveyed): readonly (readonly [string, ClaimFacts])[] {
-  if (standing !== 'ready' && standing !== 'waiting') return [];
+function runningOf(folder: string, { unit, state }: UnitSurvey): readonly (readonly [string, ClaimFacts])[] {
+  if (state !== 'ready' && state !== 'waiting') return [];
   const claim = factsOf(textOf(join(folder, 'claims', `${unit.id}.json`)) ?? '');
   return claim === undefined || isAbandoned(claim.owner.split('.')[0] ?? '') ? [] : [[unit.id, claim]];
 }
 
-function countsOf(survey: readonly Surveyed[], claims: ReadonlyMap<string, unknown>): UnitCounts {
-  const count = (holds: (each: Surveyed) => boolean): number => survey.filter(holds).length;
+function countsOf(survey: readonly UnitSurvey[], claims: ReadonlyMap<string, unknown>): UnitCounts {
+  const count = (holds: (each: UnitSurvey) => boolean): number => survey.filter(holds).length;
   const running = count(({ unit }) => claims.has(unit.id));
   return {
     total: survey.length,
-    done: count(({ standing }) => standing === 'done'),
+    done: count(({ state }) => state === 'done'),
     running,
-    failed: count(({ standing }) => standing === 'failed'),
-    blocked: count(({ standing }) => standing === 'blocked'),
-    waiting: count(({ standing }) => standing === 'ready' || standing === 'waiting') - running,
+    failed: count(({ state }) => state === 'failed'),
+    blocked: count(({ state }) => state === 'blocked'),
+    waiting: count(({ state }) => state === 'ready' || state === 'waiting') - running,
   };
 }
 
-function kindStatus(kind: UnitKind, all: readonly Surveyed[], claims: ReadonlyMap<string, unknown>): KindStatus {
+function kindStatus(kind: UnitKind, all: readonly UnitSurvey[], claims: ReadonlyMap<string, unknown>): KindStatus {
   const survey = all.filter(({ unit }) => unit.kind === kind);
   const done = survey.flatMap(({ result }) => result ?? []);
   return {
@@ -119,12 +119,12 @@ function kindStatus(kind: UnitKind, all: readonly Surveyed[], claims: ReadonlyMa
   };
 }
 
-function lostOf(folder: string, { unit, standing }: Surveyed): readonly LostUnit[] {
-  const times = standing === 'done' ? 0 : lossesOf(folder, unit.id);
+function lostOf(folder: string, { unit, state }: UnitSurvey): readonly LostUnit[] {
+  const times = state === 'done' ? 0 : lossesOf(folder, unit.id);
   return times === 0 ? [] : [{ unit: unit.id, times }];
 }
 
-function failedOf({ unit, failures }: Surveyed, survey: readonly Surveyed[]): readonly FailedUnit[] {
+function failedOf({ unit, failures }: UnitSurvey, survey: readonly UnitSurvey[]): readonly FailedUnit[] {
   const last = failures.at(-1);
   if (last === undefined) return [];
   const blocks = survey.filter(({ blockedBy }) => blockedBy === unit.id).map((each) => each.unit.id);
@@ -132,16 +132,14 @@ function failedOf({ unit, failures }: Surveyed, survey: readonly Surveyed[]): re
 }
 
 /** Guesses of the plan for what is left, corrected by what units of the same kind, or else all units, took beside their guesses. */
-function secondsLeft(survey: readonly Surveyed[], workers: number): number {
-  const factorOf = (units: readonly Surveyed[]): number | undefined => {
+function secondsLeft(survey: readonly UnitSurvey[], workers: number): number {
+  const factorOf = (units: readonly UnitSurvey[]): number | undefined => {
     const done = units.filter(({ result }) => result !== undefined);
     const guessed = done.reduce((sum, { unit }) => sum + unit.cost.seconds, 0);
     return guessed > 0 ? done.reduce((sum, { result }) => sum + (result?.seconds ?? 0), 0) / guessed : undefined;
   };
   const overall = factorOf(survey) ?? 1;
-  const open = survey.filter(
-    ({ unit, standing }) => unit.kind !== 'emit' && (standing === 'ready' || standing === 'waiting'),
-  );
+  const open = survey.filter(({ unit, state }) => unit.kind !== 'emit' && (state === 'ready' || state === 'waiting'));
   const work = open.reduce((sum, { unit }) => {
     const factor = factorOf(survey.filter((each) => each.unit.kind === unit.kind)) ?? overall;
     return sum + factor * unit.cost.seconds;

@@ -7,15 +7,15 @@ import type { Results, UnitResult } from './results.js';
  * `done`: its results are there and whole. `failed`: three times, and not tried again. `blocked`: it needs one that failed. `ready`: what
  * it needs is done. `waiting`: for what it needs.
  */
-export type Standing = 'done' | 'failed' | 'blocked' | 'ready' | 'waiting';
+export type UnitState = 'done' | 'failed' | 'blocked' | 'ready' | 'waiting';
 
 /** Whether a worker may still run it. */
-export const isOpen = (standing: Standing): boolean => standing === 'ready' || standing === 'waiting';
+export const isOpen = (state: UnitState): boolean => state === 'ready' || state === 'waiting';
 
 /** One unit of a survey. */
-export interface Surveyed {
+export interface UnitSurvey {
   readonly unit: PlanUnit;
-  readonly standing: Standing;
+  readonly state: UnitState;
   readonly result: UnitResult | undefined;
   readonly failures: readonly UnitFailure[];
   /** The failed unit that it waits for. */
@@ -27,8 +27,8 @@ export function surveyOf(
   folder: string,
   units: readonly PlanUnit[],
   results: Pick<Results, 'find'>,
-): readonly Surveyed[] {
-  const known = new Map<string, Surveyed>();
+): readonly UnitSurvey[] {
+  const known = new Map<string, UnitSurvey>();
   for (const unit of units) {
     const needs = unit.needs.flatMap((id) => known.get(id) ?? []);
     known.set(unit.id, surveyed(folder, unit, needs, results));
@@ -39,15 +39,15 @@ export function surveyOf(
 function surveyed(
   folder: string,
   unit: PlanUnit,
-  needs: readonly Surveyed[],
+  needs: readonly UnitSurvey[],
   results: Pick<Results, 'find'>,
-): Surveyed {
+): UnitSurvey {
   const result = results.find(unit.id);
-  if (result !== undefined) return { unit, standing: 'done', result, failures: [], blockedBy: undefined };
+  if (result !== undefined) return { unit, state: 'done', result, failures: [], blockedBy: undefined };
   const failures = failuresOf(folder, unit.id);
   const one = { unit, result, failures, blockedBy: undefined };
-  if (failures.length >= MOST_FAILURES) return { ...one, standing: 'failed' };
-  const blocking = needs.find(({ standing }) => standing === 'failed' || standing === 'blocked');
-  if (blocking !== undefined) return { ...one, standing: 'blocked', blockedBy: blocking.blockedBy ?? blocking.unit.id };
-  return { ...one, standing: needs.every(({ standing }) => standing === 'done') ? 'ready' : 'waiting' };
+  if (failures.length >= MOST_FAILURES) return { ...one, state: 'failed' };
+  const blocking = needs.find(({ state }) => state === 'failed' || state === 'blocked');
+  if (blocking !== undefined) return { ...one, state: 'blocked', blockedBy: blocking.blockedBy ?? blocking.unit.id };
+  return { ...one, state: needs.every(({ state }) => state === 'done') ? 'ready' : 'waiting' };
 }

@@ -5,7 +5,7 @@ import { errorOf, MOST_FAILURES } from './failures.js';
 import type { PlanUnit } from './plan-types.js';
 import type { UnitResult } from './results.js';
 import { megabytes, requireFits } from './run-unit.js';
-import { isOpen, type Surveyed } from './survey.js';
+import { isOpen, type UnitSurvey } from './survey.js';
 
 /** What a worker did. */
 export interface WorkResult {
@@ -22,7 +22,7 @@ export interface WorkResult {
 
 /** What is known at the end. */
 export interface WorkEnd {
-  readonly survey: readonly Surveyed[];
+  readonly survey: readonly UnitSurvey[];
   /** Ids of the worker's share. */
   readonly share: ReadonlySet<string>;
   readonly ran: readonly UnitResult[];
@@ -37,14 +37,12 @@ export interface WorkEnd {
 export function endOf(end: WorkEnd): WorkResult {
   const { survey, share, ran, memoryBytes, isStopped, interrupted } = end;
   const own = survey.filter(({ unit }) => share.has(unit.id));
-  const left = own
-    .filter(({ unit, standing }) => isOpen(standing) && unit.memoryBytes > memoryBytes)
-    .map(({ unit }) => unit);
+  const left = own.filter(({ unit, state }) => isOpen(state) && unit.memoryBytes > memoryBytes).map(({ unit }) => unit);
   if (!isStopped) {
     reportFailures(survey, share);
     if (left.length > 0) sayLeft(left, end);
   }
-  const done = own.filter(({ standing }) => standing === 'done').length;
+  const done = own.filter(({ state }) => state === 'done').length;
   return { ran, done, units: own.length, left: left.map(({ id }) => id), interrupted };
 }
 
@@ -57,8 +55,8 @@ export const sayFailed = (unit: string, times: number, message: string, log: Log
   log.warn(`${unit} has failed ${times} of ${MOST_FAILURES} times: ${message}`);
 
 /** Says whom a worker waits for: where a unit takes more memory than it has, that may be for ever. */
-export function sayWaiting(survey: readonly Surveyed[], memoryBytes: number, log: Log): void {
-  const large = survey.find(({ unit, standing }) => isOpen(standing) && unit.memoryBytes > memoryBytes)?.unit;
+export function sayWaiting(survey: readonly UnitSurvey[], memoryBytes: number, log: Log): void {
+  const large = survey.find(({ unit, state }) => isOpen(state) && unit.memoryBytes > memoryBytes)?.unit;
   if (large === undefined) log.info('Waiting for units of other workers.');
   else log.warn(`Waiting for a worker with more memory: ${large.id} needs ${megabytes(large.memoryBytes)}.`);
 }
@@ -73,17 +71,17 @@ function sayLeft(left: readonly PlanUnit[], { ran, memoryBytes, log }: WorkEnd):
 }
 
 /** Throws the error of the first unit that failed, with what waits for it. */
-function reportFailures(survey: readonly Surveyed[], share: ReadonlySet<string>): void {
+function reportFailures(survey: readonly UnitSurvey[], share: ReadonlySet<string>): void {
   const stopped = survey
     .filter(({ unit }) => share.has(unit.id))
-    .filter(({ standing }) => standing === 'failed' || standing === 'blocked');
+    .filter(({ state }) => state === 'failed' || state === 'blocked');
   const [first] = stopped;
   if (first === undefined) return;
-  const failed = survey.filter(({ standing }) => standing === 'failed');
+  const failed = survey.filter(({ state }) => state === 'failed');
   const named = first.blockedBy === undefined ? first : failed.find(({ unit }) => unit.id === first.blockedBy);
   const failure = named?.failures.at(-1);
   if (named === undefined || failure === undefined) return;
-  const blocked = survey.filter(({ standing }) => standing === 'blocked').length;
+  const blocked = survey.filter(({ state }) => state === 'blocked').length;
   const rest = `${counted(failed.length, 'unit')} failed, ${counted(blocked, 'unit')} blocked`;
   throw errorOf({ ...failure, message: `${failure.message} (${rest})` }, named.unit.id);
 }

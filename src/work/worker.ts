@@ -9,7 +9,7 @@ import type { PlanUnit } from './plan-types.js';
 import { Results, type UnitResult } from './results.js';
 import { isOfTheUnit, runOpened } from './run-unit.js';
 import { shareOf, unitsToRun } from './share.js';
-import { isOpen, type Surveyed, surveyOf } from './survey.js';
+import { isOpen, surveyOf, type UnitSurvey } from './survey.js';
 import { endOf, sayDone, sayFailed, sayWaiting, type WorkResult } from './work-end.js';
 
 export type { WorkResult } from './work-end.js';
@@ -108,12 +108,12 @@ class PlanWorker {
   }
 
   /** Units of the share that are still to be run and fit the memory. */
-  #openIn(survey: readonly Surveyed[]): readonly Surveyed[] {
-    return survey.filter(({ unit, standing }) => this.#share.has(unit.id) && isOpen(standing) && this.#fits(unit));
+  #openIn(survey: readonly UnitSurvey[]): readonly UnitSurvey[] {
+    return survey.filter(({ unit, state }) => this.#share.has(unit.id) && isOpen(state) && this.#fits(unit));
   }
 
   /** Units of other shares that some units wait for, directly or not. */
-  #neededBy(open: readonly Surveyed[], survey: readonly Surveyed[]): readonly Surveyed[] {
+  #neededBy(open: readonly UnitSurvey[], survey: readonly UnitSurvey[]): readonly UnitSurvey[] {
     const needed = new Set(open.flatMap(({ unit }) => unit.needs));
     for (const { unit } of survey.toReversed()) if (needed.has(unit.id)) for (const id of unit.needs) needed.add(id);
     return survey.filter(({ unit }) => needed.has(unit.id) && !this.#share.has(unit.id) && this.#fits(unit));
@@ -124,9 +124,9 @@ class PlanWorker {
   }
 
   /** Runs the longest unit that is ready and that nobody has claimed; false where there is none. */
-  async #runFirst(open: readonly Surveyed[]): Promise<boolean> {
+  async #runFirst(open: readonly UnitSurvey[]): Promise<boolean> {
     const ready = open
-      .filter(({ standing }) => standing === 'ready')
+      .filter(({ state }) => state === 'ready')
       .toSorted((a, b) => a.failures.length - b.failures.length || b.unit.cost.seconds - a.unit.cost.seconds);
     for (const { unit } of ready) {
       const claim = this.#claims.take(unit.id);
@@ -160,12 +160,12 @@ class PlanWorker {
   }
 
   /** Says once that it waits, and for whom. */
-  #sayWaiting(survey: readonly Surveyed[]): void {
+  #sayWaiting(survey: readonly UnitSurvey[]): void {
     if (!this.#hasSaid) sayWaiting(survey, this.#opened.machine.memoryBytes, this.#context.log);
     this.#hasSaid = true;
   }
 
-  #finish(survey: readonly Surveyed[], isEnough: boolean): WorkResult {
+  #finish(survey: readonly UnitSurvey[], isEnough: boolean): WorkResult {
     const { log, signal } = this.#context;
     const isStopped = signal.aborted || isEnough;
     const { memoryBytes } = this.#opened.machine;

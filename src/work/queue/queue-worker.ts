@@ -15,7 +15,7 @@ import { planText, readPlan } from '../plan-file.js';
 import type { Plan, PlanUnit } from '../plan-types.js';
 import { Results, type UnitResult } from '../results.js';
 import { unitsToRun } from '../share.js';
-import { isOpen, type Surveyed, surveyOf } from '../survey.js';
+import { isOpen, surveyOf, type UnitSurvey } from '../survey.js';
 import { endOf, sayDone, sayFailed, sayWaiting, type WorkResult } from '../work-end.js';
 import { addressOf } from './address.js';
 import { openBullQueue } from './bull-queue.js';
@@ -135,17 +135,17 @@ class QueueWorker {
     await this.#queue.close();
   }
 
-  #survey(): readonly Surveyed[] {
+  #survey(): readonly UnitSurvey[] {
     return surveyOf(this.#planned.folder, this.#planned.units, this.#results);
   }
 
-  #isOpen({ unit, standing }: Surveyed): boolean {
-    return isOpen(standing) && unit.memoryBytes <= this.#planned.memoryBytes;
+  #isOpen({ unit, state }: UnitSurvey): boolean {
+    return isOpen(state) && unit.memoryBytes <= this.#planned.memoryBytes;
   }
 
-  async #end(survey: readonly Surveyed[], isEnough: boolean): Promise<WorkResult> {
+  async #end(survey: readonly UnitSurvey[], isEnough: boolean): Promise<WorkResult> {
     const { log, signal } = this.#context;
-    if (survey.every(({ standing }) => standing === 'done')) await answered(this.#queue.forget());
+    if (survey.every(({ state }) => state === 'done')) await answered(this.#queue.forget());
     const share = new Set(survey.map(({ unit }) => unit.id));
     const { memoryBytes } = this.#planned;
     const isStopped = signal.aborted || isEnough;
@@ -153,15 +153,15 @@ class QueueWorker {
   }
 
   /** Queues what is ready and nobody runs. Those that are queued already stay. */
-  async #fill(survey: readonly Surveyed[]): Promise<void> {
+  async #fill(survey: readonly UnitSurvey[]): Promise<void> {
     this.#filling ??= this.#fillPhases(survey).finally(() => {
       this.#filling = undefined;
     });
     await answered(this.#filling, this.#context.signal);
   }
 
-  async #fillPhases(survey: readonly Surveyed[]): Promise<void> {
-    const ready = survey.filter(({ unit, standing }) => standing === 'ready' && !this.#claims.isTaken(unit.id));
+  async #fillPhases(survey: readonly UnitSurvey[]): Promise<void> {
+    const ready = survey.filter(({ unit, state }) => state === 'ready' && !this.#claims.isTaken(unit.id));
     const phases = new Map<number, QueuedUnit[]>();
     for (const { unit } of ready) {
       const phase = this.#phases.get(unit.id) ?? 1;
