@@ -10,7 +10,7 @@
  * Refuses when: the layout lacks the projection or the precision (an error of the caller).
  */
 
-import { type Filling, fillTemplate, matMulNBits, requireFilled } from '../src/emit/fill.js';
+import { type Filling, fillTemplate, matMulNBits } from '../src/emit/fill.js';
 import { Joiner, type RangeTensor, WORD_FROM } from '../src/emit/join.js';
 import type { PackedRows } from '../src/emit/lookup.js';
 import { storedTable } from '../src/emit/tables.js';
@@ -42,6 +42,7 @@ function nest(rw: Rewriter, filling: Filling): void {
   rw.requireDomain('com.microsoft', 1);
   const bitsAt = (place: ProjectionPlace): Precision => effectiveBits(place, bitsOf(place.id));
   fillTemplate(rw, places, {
+    isPartial: filling.isPartial,
     table: (emitter, at) => storedTable(emitter, tensor, layout, at, bitsAt(at.place)),
     product: (emitter, at, table) => {
       joiner ??= new Joiner(emitter, tensor, step);
@@ -51,7 +52,6 @@ function nest(rw: Rewriter, filling: Filling): void {
     },
     rows: (place) => planesOf(place, bitsAt(place), tensor),
   });
-  requireFilled(rw, filling);
 }
 
 /** The planes of a token table, row by row. */

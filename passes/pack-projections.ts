@@ -9,7 +9,7 @@
  */
 
 import type { Emitter } from '../src/emit/emitter.js';
-import { type Filling, fillTemplate, matMulNBits, requireFilled } from '../src/emit/fill.js';
+import { type Filling, fillTemplate, matMulNBits } from '../src/emit/fill.js';
 import type { RangeTensor } from '../src/emit/join.js';
 import type { PackedRows } from '../src/emit/lookup.js';
 import { type At, type PlainTable, plainTable, storedTable, type TableValues } from '../src/emit/tables.js';
@@ -58,6 +58,7 @@ function packAll(rw: Rewriter, filling: Filling, pack: Pack): void {
   };
   const bitsAt = (place: ProjectionPlace): Precision => effectiveBits(place, bitsOf(place.id));
   fillTemplate(rw, allPlaces(layout), {
+    isPartial: filling.isPartial,
     table: (emitter, at) => tableOf(emitter, tensor, layout, at, bitsAt(at.place), packedAt(at.place)),
     product: (emitter, at, table) => {
       const { codes, container } = packedAt(at.place);
@@ -66,7 +67,6 @@ function packAll(rw: Rewriter, filling: Filling, pack: Pack): void {
     },
     rows: (place) => [rowsOfPacked(packedAt(place))],
   });
-  requireFilled(rw, filling);
 }
 
 /** Codes as MatMulNBits reads them, row by row: the same bytes under another shape. */

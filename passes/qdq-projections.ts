@@ -11,7 +11,7 @@
 import { fail } from '../src/diagnostics.js';
 import type { Emitter } from '../src/emit/emitter.js';
 import type { Multiply } from '../src/emit/expand.js';
-import { type Filling, fillTemplate, requireFilled } from '../src/emit/fill.js';
+import { type Filling, fillTemplate } from '../src/emit/fill.js';
 import { type At, storedTable, type TableValues } from '../src/emit/tables.js';
 import { int, ints } from '../src/onnx/ir/attribute.js';
 import type { DType } from '../src/onnx/ir/dtype.js';
@@ -53,6 +53,7 @@ function dequantize(rw: Rewriter, filling: QdqFilling): void {
   if (containers.includes(2)) raiseOpset(rw, 25, 13);
   else raiseOpset(rw, 21, 10);
   fillTemplate(rw, places, {
+    isPartial: filling.isPartial,
     table: (emitter, at) => storedTable(emitter, tensor, layout, at, bitsAt(at.place)),
     product: (emitter, at, table) => {
       refuseRagged(at.place);
@@ -63,7 +64,6 @@ function dequantize(rw: Rewriter, filling: QdqFilling): void {
     },
     rows: (place) => [rowsOfPacked(packRows(place, bitsAt(place)))],
   });
-  requireFilled(rw, filling);
 }
 
 function refuseRagged(place: ProjectionPlace): void {

@@ -28,17 +28,22 @@ export interface Filling {
 
 /** Makes what a placeholder needs; constants go before `at.anchor`, which stands in the main graph. */
 export interface Filler {
+  /** See `Filling`. */
+  readonly isPartial?: boolean | undefined;
   table(emitter: Emitter, at: At): TableValues;
   product(emitter: Emitter, at: At, table: TableValues): Multiply;
   /** The codes of a token table, row by row. */
   rows(place: ProjectionPlace): readonly PackedRows[];
 }
 
-/** Fills every placeholder of these places. Places that have several share what is made for them. */
+/**
+ * Fills every placeholder of these places. Places that have several share what is made for them. Fails where a placeholder has no
+ * place, unless the filling is partial.
+ */
 export function fillTemplate(rw: Rewriter, places: readonly ProjectionPlace[], filler: Filler): void {
   const emitter = new Emitter(rw);
   const expander = new Expander(emitter);
-  const partsOf = (id: string): readonly ProjectionPlace[] => places.filter((place) => siteOf(place) === id);
+  const placesAt = bySite(places);
   const tables = new Map<ProjectionPlace, TableValues>();
   const products = new Map<ProjectionPlace, Multiply>();
   const tableOf = (at: At): TableValues => {
@@ -54,11 +59,15 @@ export function fillTemplate(rw: Rewriter, places: readonly ProjectionPlace[], f
   };
 
   for (const site of placeholdersOf(rw.model)) {
-    const parts = partsOf(site.id).map((place, index, all): At => {
-      const name = all.length === 1 ? site.node.name : `${site.node.name}/${index}`;
+    const own = placesAt.get(site.id);
+    if (own === undefined) {
+      if (filler.isPartial) continue;
+      throw new Error(`the layout has no projection ${site.id}`);
+    }
+    const parts = own.map((place, index): At => {
+      const name = own.length === 1 ? site.node.name : `${site.node.name}/${index}`;
       return { anchor: outermost(site.node), place, name };
     });
-    if (parts.length === 0) continue;
     if (site.kind === 'product') expander.expand(site, parts.map(expansionOf));
     else
       expandLookup(
@@ -69,10 +78,15 @@ export function fillTemplate(rw: Rewriter, places: readonly ProjectionPlace[], f
   }
 }
 
-/** Fails where a placeholder is left: the layout lacks its projection. */
-export function requireFilled(rw: Rewriter, { isPartial = false }: Pick<Filling, 'isPartial'>): void {
-  const [left] = isPartial ? [] : placeholdersOf(rw.model);
-  if (left !== undefined) throw new Error(`the layout has no projection ${left.id}`);
+/** Places by the id of their placeholders, in order. */
+function bySite(places: readonly ProjectionPlace[]): ReadonlyMap<string, readonly ProjectionPlace[]> {
+  const found = new Map<string, ProjectionPlace[]>();
+  for (const place of places) {
+    const parts = found.get(siteOf(place));
+    if (parts === undefined) found.set(siteOf(place), [place]);
+    else parts.push(place);
+  }
+  return found;
 }
 
 /**

@@ -98,7 +98,7 @@ function fillTables(model: Model, reader: SetReader): void {
   const { layout, tensor } = reader;
   const filling: Filling = {
     layout: { ...layout, projections: [] },
-    tensor: (range, dtype, shape) => tensor(range, dtype, shape),
+    tensor,
     bitsOf: () => layout.bits.at(-1) as Precision,
     accuracyLevel: 0,
     isPartial: true,
