@@ -84,3 +84,7 @@ export interface ModelAnalysis {
   /** 'silu', 'gelu-tanh' … of the gated blocks; undefined when none was found. */
   readonly activation: string | undefined;
 }
+
+/** Every table that is looked up by token ids: the embedding, then the others. */
+export const lookedUp = ({ embedding, tables }: Pick<ModelAnalysis, 'embedding' | 'tables'>): readonly Embedding[] =>
+  embedding === undefined ? tables : [embedding, ...tables];

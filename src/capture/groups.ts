@@ -1,6 +1,6 @@
 /** The distinct inputs of projections that statistics are collected for, and where to read them. */
 import { type Execution, executionOf } from '../analysis/execution.js';
-import type { ModelAnalysis, Projection } from '../analysis/projection.js';
+import { lookedUp, type ModelAnalysis, type Projection } from '../analysis/projection.js';
 import { planSegments, type Segment } from '../analysis/segments.js';
 import { fail } from '../diagnostics.js';
 import type { Model, Node, Value } from '../onnx/ir/graph.js';
@@ -56,8 +56,7 @@ const SLACK = 1.1;
 /** The segments of a model that give every group's input. */
 export function planCapture(model: Model, analysis: ModelAnalysis, options: PlanOptions = {}): Plan {
   const anchors = new Map<Node, number>();
-  for (const table of [analysis.embedding, ...analysis.tables])
-    for (const node of table?.nodes ?? []) anchors.set(node, -1);
+  for (const { nodes } of lookedUp(analysis)) for (const node of nodes) anchors.set(node, -1);
   for (const { sites, layer, role } of analysis.projections) {
     for (const { node } of sites) anchors.set(node, role === 'head' ? analysis.layers : layer);
   }

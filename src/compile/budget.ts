@@ -2,7 +2,7 @@
  * What a compiled model will weigh, part by part, before anything is computed: from shapes, the recipe, and what each constant
  * is for. Graphs without weights come on top.
  */
-import { FFN_ROLES } from '../analysis/projection.js';
+import { FFN_ROLES, lookedUp } from '../analysis/projection.js';
 import { graphsOf, nodesOf } from '../onnx/ir/graph.js';
 import type { Tensor } from '../onnx/ir/tensor.js';
 import { SUPER_BLOCK } from '../quant/compress.js';
@@ -48,10 +48,9 @@ export function constantsOf({ model, analysis }: Source): ReadonlyMap<Tensor, Pa
 }
 
 /** Parts by the storage of what is known. */
-function partsOf({ projections, embedding, tables }: Source['analysis']): ReadonlyMap<object, Part> {
-  const known = projections.map(({ role, weight }) => [weight.tensor.storage, partOf(role)] as const);
-  const looked = [embedding, ...tables].flatMap((table) => table ?? []);
-  return new Map([...known, ...looked.map(({ weight }) => [weight.tensor.storage, 'embedding'] as const)]);
+function partsOf(analysis: Source['analysis']): ReadonlyMap<object, Part> {
+  const known = analysis.projections.map(({ role, weight }) => [weight.tensor.storage, partOf(role)] as const);
+  return new Map([...known, ...lookedUp(analysis).map(({ weight }) => [weight.tensor.storage, 'embedding'] as const)]);
 }
 
 function partOf(role: string): Part {
@@ -88,12 +87,8 @@ function replacedBy({ analysis, chosen }: Source, recipe: Recipe): ReadonlySet<o
   const isQuantized = quantizesTables(recipe);
   const sharesHead = recipe.shareTiedHead && analysis.embedding?.head === 'copy';
   const heads = analysis.projections.filter(({ role }) => role === 'head' && (isQuantized || sharesHead));
-  const embeddings = [analysis.embedding, ...analysis.tables].filter((table) => isQuantized && table !== undefined);
-  const readers = [
-    ...chosen.map(({ projection }) => projection),
-    ...heads,
-    ...embeddings.flatMap((each) => each ?? []),
-  ];
+  const embeddings = isQuantized ? lookedUp(analysis) : [];
+  const readers = [...chosen.map(({ projection }) => projection), ...heads, ...embeddings];
   return new Set(readers.map(({ weight }) => weight.tensor.storage));
 }
 

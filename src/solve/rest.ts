@@ -3,7 +3,7 @@ import { dropNotes } from '../../passes/drop-notes.js';
 import { type PackedTable, quantizeEmbedding } from '../../passes/quantize-embedding.js';
 import { shareTiedHead } from '../../passes/share-tied-head.js';
 import { storeFloat16 } from '../../passes/store-float16.js';
-import type { ModelAnalysis } from '../analysis/projection.js';
+import { lookedUp, type ModelAnalysis } from '../analysis/projection.js';
 import { SpillFile } from '../capture/index.js';
 import { abstractProjections, abstractRows, PLACEHOLDER_DOMAIN } from '../emit/sites.js';
 import type { Model, Value } from '../onnx/ir/graph.js';
@@ -113,12 +113,12 @@ function abstractTables({ model, analysis }: Source, recipe: Recipe, order: Toke
 }
 
 /** Stores what stays float in `template` as the recipe says, in place. */
-export function shrinkFloats(template: Model, { embedding, tables, projections }: ModelAnalysis, recipe: Recipe): void {
+export function shrinkFloats(template: Model, analysis: ModelAnalysis, recipe: Recipe): void {
   const run = (material: ReadonlySet<Value> | undefined): unknown =>
     runPasses(template, [step(storeFloat16, {}, material)], [PLACEHOLDER_DOMAIN]);
   if (recipe.floatStorage === 'float16') run(undefined);
   else if (recipe.embeddingBits === 16) {
-    const heads = projections.filter(({ role }) => role === 'head');
-    run(new Set([embedding, ...tables, ...heads].flatMap((table) => table?.weight.source ?? [])));
+    const heads = analysis.projections.filter(({ role }) => role === 'head');
+    run(new Set([...lookedUp(analysis), ...heads].map(({ weight }) => weight.source)));
   }
 }

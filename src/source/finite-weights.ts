@@ -1,5 +1,6 @@
 /** Refuses weights that are NaN or infinite before hours are spent on them. */
 import { notFiniteIn } from '../analysis/not-finite.js';
+import { lookedUp } from '../analysis/projection.js';
 import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
 import type { Tensor } from '../onnx/ir/tensor.js';
@@ -13,11 +14,7 @@ const SHORTEST = 16;
  * weights.
  */
 export function requireFinite({ model, analysis }: Source, { signal }: Context): void {
-  const weights = new Set(
-    [...analysis.projections, ...(analysis.embedding ? [analysis.embedding] : []), ...analysis.tables].map(
-      ({ weight }) => weight.tensor.storage,
-    ),
-  );
+  const weights = new Set([...analysis.projections, ...lookedUp(analysis)].map(({ weight }) => weight.tensor.storage));
   const isWeight = (tensor: Tensor): boolean =>
     weights.has(tensor.storage) || (tensor.shape.length === 1 && (tensor.shape[0] ?? 0) >= SHORTEST);
   const found = notFiniteIn(model, isWeight, () => signal.throwIfAborted());
