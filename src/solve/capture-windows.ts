@@ -136,10 +136,16 @@ async function openKept(
   return { statistics, close: () => undefined };
 }
 
+/** Digests of embedding models: shards of one source have the same, and all weights are read for it. */
+const vectorsOf: WeakMap<Source, string> = new WeakMap();
+
 /** Of the embedding model beside a decoder that takes vectors. */
 function digestOfVectors(source: Source): string | undefined {
   const embedding = embeddingOf(source);
-  return embedding === undefined ? undefined : digestOfModel(importModel(embedding));
+  if (embedding === undefined) return undefined;
+  const digest = vectorsOf.get(source) ?? digestOfModel(importModel(embedding));
+  vectorsOf.set(source, digest);
+  return digest;
 }
 
 const inFloat64 = ({ capture }: Recipe): boolean => capture === 'float64';
