@@ -3,9 +3,8 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../diagnostics.js';
 import { byteSize, significant } from '../format.js';
-import { effectiveBits, type SetLayout } from '../quant/layout.js';
-import type { BitsOf } from '../quant/layout-use.js';
-import type { Precision } from '../quant/precision.js';
+import { allPlaces, type SetLayout } from '../quant/layout.js';
+import { type BitsOf, storedBytes } from '../quant/layout-use.js';
 import type { OpenTemplate } from '../set/index.js';
 import { type CostOf, codeCost, type StoredForm, storedCost } from './mix-units.js';
 
@@ -83,13 +82,8 @@ function graphBytes({ set }: OpenTemplate): number {
 
 /** Bytes of the data file that a mix reads, wherever they lie. */
 export function dataBytes(layout: SetLayout, bitsOf: BitsOf): number {
-  const cost = storedCost(layout, 'planes');
   const rest = layout.rest.reduce((sum, { length }) => sum + length, 0);
-  const tables = (layout.tokenTables ?? []).reduce(
-    (sum, place) => sum + cost(place, bitsOf(place.id) as Precision),
-    rest,
-  );
-  return layout.projections.reduce((sum, place) => sum + cost(place, effectiveBits(place, bitsOf(place.id))), tables);
+  return allPlaces(layout).reduce((sum, place) => sum + storedBytes(layout, place, bitsOf(place.id), false), rest);
 }
 
 /** What has to be stored for a mix: about a graph, and what it reads of the data. */
