@@ -71,16 +71,18 @@ export const chainOf = (set: readonly Bits[], at: (bits: Bits) => Bits): readonl
  */
 export function requireFloors(recipe: AttentionFloors & TableFloors, at: string): void {
   requireRising(recipe, at);
-  const chain = attentionChain(recipe) ?? [];
+  const chain = attentionChain(recipe);
+  if (chain === undefined) return;
   for (const bits of recipe.bits) {
     const own = attentionBitsAt(recipe, bits);
-    if (chain.length === 0 || own === chain.find((each) => each >= bits)) continue;
+    const next = chain.find((each) => each >= bits);
+    if (own === next) continue;
     fail(
       'recipe',
       at,
       own < bits
         ? `attentionBits gives int${bits} attention of ${own} bits, which is below its own precision`
-        : `attentionBits gives int${bits} attention of ${own} bits, but other models of the set have ${chain.find((each) => each >= bits)}: take that`,
+        : `attentionBits gives int${bits} attention of ${own} bits, but other models of the set have ${next}: take that`,
     );
   }
 }
