@@ -207,8 +207,6 @@ export function writeCompiled(path: string, facts: CompiledFacts, of?: Parameter
   writeFileSync(path, sealedJson(reportFile.parse(file)));
 }
 
-/** Whether there is a file of this name. */
-
 /** A JSON file checked by a schema. Error codes `file-missing` and `report-input`. */
 export function readChecked<T>(path: string, schema: z.ZodType<T>): T {
   if (!isFile(path)) fail('file-missing', path, 'There is no such file');

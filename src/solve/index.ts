@@ -32,7 +32,7 @@ export {
   solveProjections,
   storedWeight,
 } from './solve-projections.js';
-export { type SolvedTable, solveTable, type TableReport } from './solve-tables.js';
+export type { SolvedTable, TableReport } from './solve-tables.js';
 export { SolvedFiles } from './solved-files.js';
 export type { TextEvidence } from './text-evidence.js';
 export { orderOfText, type TokenOrder } from './token-order.js';

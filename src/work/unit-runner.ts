@@ -5,7 +5,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { filesOfStatistics } from '../capture/index.js';
-import { type Job, runStages } from '../compile/index.js';
+import { type Job, type LastStage, runStages } from '../compile/index.js';
 import { fail } from '../diagnostics.js';
 import { keptIn, type OnKept } from '../files/machine.js';
 import { temporaryFolder } from '../files/temporary.js';
@@ -152,7 +152,7 @@ function keepStatistics({ job }: UnitRunner, captured: Captured, name: string, {
 }
 
 /** Distillation decides by memory how it goes through a model, so it gets as much as the plan says. */
-async function runTo(last: Parameters<typeof runStages>[2], runner: UnitRunner, context: UnitContext): Promise<void> {
+async function runTo(last: LastStage, runner: UnitRunner, context: UnitContext): Promise<void> {
   const { job } = runner;
   const { onKept, ...plain } = context;
   const distils = last === 'train' && job.options.recipe.distill !== undefined;
