@@ -54,9 +54,9 @@ export async function solveTables(source: Source, path: string, work: TablesWork
     const nested: NestedTable[] = [];
     const wanted = tokenTablesOf(analysis).filter(({ name }) => work.only === undefined || name === work.only);
     for (const table of wanted) {
+      const order = orderOf(table, work.recipe, work.order);
       let begin = 0;
       for (const part of planned.filter((each) => siteOf(each) === table.name)) {
-        const order = orderOf(table, work.recipe, work.order);
         nested.push(await solveNestedTable(table, part, { begin, order: order?.ids }, { ...work, spill }));
         begin += part.n;
       }
