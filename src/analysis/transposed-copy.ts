@@ -1,6 +1,6 @@
 /** Whether two weights hold the same matrix, compared in pieces: an embedding of 262,144 rows and its copy are 1.3 GB. */
 import { DTYPES, type DType } from '../onnx/ir/dtype.js';
-import { toFloat32 } from '../onnx/ir/half.js';
+import { toFloat32, WITHIN_FLOAT32 } from '../onnx/ir/half.js';
 import type { Tensor } from '../onnx/ir/tensor.js';
 import type { Weight } from './projection.js';
 
@@ -51,9 +51,7 @@ function compare(a: Weight, b: Weight): boolean {
   return true;
 }
 
-const WIDENED: ReadonlySet<DType> = new Set<DType>(['float32', 'float16', 'bfloat16']);
-
-const areComparable = (a: DType, b: DType): boolean => a === b || (WIDENED.has(a) && WIDENED.has(b));
+const areComparable = (a: DType, b: DType): boolean => a === b || (WITHIN_FLOAT32.has(a) && WITHIN_FLOAT32.has(b));
 
 const widthOf = ({ dtype }: Tensor): number => DTYPES[dtype].bits / 8;
 

@@ -4,6 +4,7 @@
  */
 import type { RefusalCode } from '../diagnostics.js';
 import { intsAttribute, type Node, placeOf, type Value } from '../onnx/ir/graph.js';
+import { WITHIN_FLOAT32 } from '../onnx/ir/half.js';
 import type { Tensor } from '../onnx/ir/tensor.js';
 import { constantOf, isOverridable, numbersOf } from './constants.js';
 
@@ -92,13 +93,11 @@ const TAKERS: ReadonlySet<string> = new Set([
   'SplitToSequence',
 ]);
 
-const FLOATS: ReadonlySet<string> = new Set(['float32', 'float16', 'bfloat16']);
-
 /** A constant that holds several float matrices [E, …, k, n] and is neither input nor output of the graph. */
 export function stackOf(value: Value | undefined): Tensor | undefined {
   const tensor = constantOf(value);
   if (tensor === undefined || value?.isInput !== false || value.isOutput) return undefined;
-  const isStack = tensor.shape.length >= 3 && (tensor.shape[0] as number) > 1 && FLOATS.has(tensor.dtype);
+  const isStack = tensor.shape.length >= 3 && (tensor.shape[0] as number) > 1 && WITHIN_FLOAT32.has(tensor.dtype);
   return isStack ? tensor : undefined;
 }
 

@@ -2,8 +2,8 @@
  * Codes of other quantizers as float tensors: (code - zero) · scale, computed when a range is read. The forms are those of
  * DequantizeLinear (ONNX), MatMulNBits and GatherBlockQuantized (ONNX Runtime).
  */
-import { DTYPES, type DType } from '../onnx/ir/dtype.js';
-import { type FloatDType, fromFloat32, toFloat32 } from '../onnx/ir/half.js';
+import { DTYPES } from '../onnx/ir/dtype.js';
+import { type FloatDType, fromFloat32, toFloat32, WITHIN_FLOAT32 } from '../onnx/ir/half.js';
 import { lazyTensor, type Tensor } from '../onnx/ir/tensor.js';
 
 /** Codes, and which scale and zero each has. All numbers count elements. */
@@ -81,13 +81,11 @@ function floatsOf(tensor: Tensor, from: number, to: number): Float32Array {
 }
 
 function zerosOf({ tensor, bits, signed, rowCodes, rowScales }: Zeros, from: number, to: number): Float32Array {
-  if (isFloat(tensor.dtype)) return floatsOf(tensor, from, to);
+  if (WITHIN_FLOAT32.has(tensor.dtype)) return floatsOf(tensor, from, to);
   const codeAt = (scale: number): number => Math.floor(scale / rowScales) * rowCodes + (scale % rowScales);
   const reader = new CodeReader({ codes: tensor, bits, signed }, codeAt(from), codeAt(to - 1) + 1);
   return Float32Array.from({ length: to - from }, (_, at) => reader.read(codeAt(from + at)));
 }
-
-const isFloat = (dtype: DType): boolean => dtype === 'float32' || dtype === 'float16' || dtype === 'bfloat16';
 
 /** Codes [from, to) of a packed tensor, by index. */
 class CodeReader {

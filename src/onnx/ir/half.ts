@@ -8,6 +8,9 @@ import type { DType } from './dtype.js';
 /** Element types whose values are numbers we can compute with. */
 export type FloatDType = 'float32' | 'float16' | 'bfloat16' | 'float64';
 
+/** Element types whose values float32 holds exactly: those that float weights are stored in. */
+export const WITHIN_FLOAT32: ReadonlySet<DType> = new Set(['float32', 'float16', 'bfloat16']);
+
 /** The smallest positive float16 (a subnormal). */
 export const FLOAT16_TINY: number = 2 ** -24;
 /** The largest finite float16. */
