@@ -18,7 +18,7 @@ import { elementCount } from '../src/onnx/ir/dtype.js';
 import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
 import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
 import { wideningOf } from '../src/quant/join-table.js';
-import { allPlaces, effectiveBits, type ProjectionPlace } from '../src/quant/layout.js';
+import { allPlaces, effectiveBits, type ProjectionPlace, planesAt } from '../src/quant/layout.js';
 import { containerBits, type Precision } from '../src/quant/precision.js';
 
 export const nestProjections: Pass<NoOptions, Filling> = definePass<NoOptions, Filling>({
@@ -56,10 +56,8 @@ function nest(rw: Rewriter, filling: Filling): void {
 
 /** The planes of a token table, row by row. */
 function planesOf(place: ProjectionPlace, bits: Precision, tensor: RangeTensor): readonly PackedRows[] {
-  return place.planes
-    .filter((plane) => plane.precision <= bits)
-    .map((plane) => ({
-      ...wideningOf(plane, bits),
-      rows: tensor(plane, 'uint8', [place.n, plane.length / place.n]),
-    }));
+  return planesAt(place, bits).map((plane) => ({
+    ...wideningOf(plane, bits),
+    rows: tensor(plane, 'uint8', [place.n, plane.length / place.n]),
+  }));
 }

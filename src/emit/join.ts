@@ -8,7 +8,7 @@ import type { DType } from '../onnx/ir/dtype.js';
 import type { Node, Value } from '../onnx/ir/graph.js';
 import { type Tensor, tensorOf } from '../onnx/ir/tensor.js';
 import { isWhole, type Widening, wideningOf, widenTable } from '../quant/join-table.js';
-import { type PlanePlace, type ProjectionPlace, placeBlocks, type Range } from '../quant/layout.js';
+import { type PlanePlace, type ProjectionPlace, placeBlocks, planesAt, type Range } from '../quant/layout.js';
 import { containerBits, type Precision } from '../quant/precision.js';
 import { type Emitter, SHARED } from './emitter.js';
 
@@ -38,7 +38,7 @@ export class Joiner {
 
   /** B [n, blocks, block · m/8] of a projection at one of its precisions, made before `anchor`. */
   join(anchor: Node, place: ProjectionPlace, bits: Precision, name: string): Value {
-    const planes = place.planes.filter((plane) => plane.precision <= bits);
+    const planes = planesAt(place, bits);
     const [first] = planes;
     const blocks = placeBlocks(place);
     const container = containerBits(bits);

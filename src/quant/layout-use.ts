@@ -6,6 +6,7 @@ import {
   effectiveBits,
   type ProjectionPlace,
   placeBlocks,
+  planesAt,
   type Range,
   type SetLayout,
   tableAt,
@@ -40,7 +41,7 @@ export function rangesRead(
   const { scale, offset, zero, bias } = tableAt(place, own, layout.decode);
   const single = [zero, bias].filter((range) => range !== undefined);
   const tables = [...columnRanges(scale), ...(offset ? columnRanges(offset) : []), ...single];
-  return { planes: place.planes.filter((plane) => plane.precision <= own), tables };
+  return { planes: planesAt(place, own), tables };
 }
 
 const columnRanges = (column: ColumnPlace): readonly Range[] => (column.supers ? [column, column.supers] : [column]);

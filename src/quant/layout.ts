@@ -192,6 +192,10 @@ export function tableBlocks(place: Pick<ProjectionPlace, 'k' | 'block' | 'column
   return blocksOf(place.k, place.columns === 1 ? 'channel' : place.block);
 }
 
+/** The planes that the codes of a projection at one of its own precisions are joined from. */
+export const planesAt = ({ planes }: Pick<ProjectionPlace, 'planes'>, bits: Precision): readonly PlanePlace[] =>
+  planes.filter((plane) => plane.precision <= bits);
+
 /** The table that decodes a projection at one of its own precisions. */
 export function tableAt(place: ProjectionPlace, bits: Precision, decode: DecodeKind): TablePlace {
   const found = decode === 'tied' ? place.tables[0] : place.tables.find((table) => table.bits === bits);

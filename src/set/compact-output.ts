@@ -9,6 +9,7 @@ import {
   type ColumnPlace,
   effectiveBits,
   type ProjectionPlace,
+  planesAt,
   type Range,
   type SetLayout,
   tableAt,
@@ -56,7 +57,7 @@ export function compact(layout: SetLayout, bitsOf: BitsOf): Compacted {
       ...(zero && { zero: moved(zero) }),
       ...(bias && { bias: moved(bias) }),
     };
-    const planes = place.planes.filter((plane) => plane.precision <= own).map(moved);
+    const planes = planesAt(place, own).map(moved);
     return { ...place, planes, tables: [table] };
   };
   const projections = layout.projections.map(moveTo);

@@ -2,7 +2,7 @@
 import { fail } from '../diagnostics.js';
 import { byteSize } from '../format.js';
 import { isWhole } from '../quant/join-table.js';
-import { allPlaces, effectiveBits, placeBlocks, type SetLayout } from '../quant/layout.js';
+import { allPlaces, effectiveBits, placeBlocks, planesAt, type SetLayout } from '../quant/layout.js';
 import type { BitsOf } from '../quant/layout-use.js';
 import { containerBits } from '../quant/precision.js';
 
@@ -14,7 +14,7 @@ export function requireFoldable(layout: SetLayout, bitsOf: BitsOf, opset: number
   for (const place of allPlaces(layout)) {
     if (place.role === 'embedding') continue;
     const bits = effectiveBits(place, bitsOf(place.id));
-    const planes = place.planes.filter((plane) => plane.precision <= bits);
+    const planes = planesAt(place, bits);
     if (planes.every((plane) => isWhole(plane, bits))) continue;
     const { count, block } = placeBlocks(place);
     const codes = (place.n * count * block * containerBits(bits)) / 8;

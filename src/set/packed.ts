@@ -7,7 +7,14 @@ import { float16ToFloat32 } from '../onnx/ir/half.js';
 import { float32s, lazyTensor, type Tensor } from '../onnx/ir/tensor.js';
 import { decodeColumn, SUPER_BLOCK } from '../quant/compress.js';
 import { wideningOf } from '../quant/join-table.js';
-import { type ColumnPlace, type ProjectionPlace, placeBlocks, type SetLayout, tableAt } from '../quant/layout.js';
+import {
+  type ColumnPlace,
+  type ProjectionPlace,
+  placeBlocks,
+  planesAt,
+  type SetLayout,
+  tableAt,
+} from '../quant/layout.js';
 import { packFields, packQdq, unpackRows } from '../quant/pack.js';
 import { type ContainerBits, containerBits, type Precision } from '../quant/precision.js';
 import { codeBits, type SliceKind, sliceTable } from '../quant/slice.js';
@@ -81,7 +88,7 @@ function joined(
   to: number,
   into?: Uint8Array,
 ): Uint8Array {
-  const planes = place.planes.filter((plane) => plane.precision <= bits);
+  const planes = planesAt(place, bits);
   const wide = planes.map((plane) => ({
     read: reader.tensor(plane, 'uint8', [plane.length]).bytes,
     widening: wideningOf(plane, bits),
