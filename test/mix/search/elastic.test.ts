@@ -45,6 +45,15 @@ afterAll(() => {
   rmSync(root, { recursive: true });
 });
 
+it('asks that every placeholder has a place', () => {
+  const { layout, template } = open;
+  const reader = {
+    layout: { ...layout, projections: layout.projections.slice(1) },
+    tensor: tensors.tensor.bind(tensors),
+  };
+  expect(() => elasticGraph(template, reader)).toThrow(`the layout has no projection ${layout.projections[0]?.id}`);
+});
+
 function runner(memoryBytes = 1e9): ElasticRunner {
   const reader = { layout: open.layout, tensor: tensors.tensor.bind(tensors) };
   const weights = (place: (typeof open.layout.projections)[number], bits: number) => denseWeights(reader, place, bits);
