@@ -6,7 +6,7 @@ import { isFile } from '../files/file-state.js';
 import { dataBytes, measuredDamage, type SensitivityEntry } from '../mix/index.js';
 import { entropyBits, meanLevel, sliceHistogram } from '../quant/histogram.js';
 import { effectiveBits, type SetLayout } from '../quant/layout.js';
-import { type BitsOf, bitsPerWeight } from '../quant/layout-use.js';
+import { type BitsOf, bitsOfMix, bitsPerWeight } from '../quant/layout-use.js';
 import { digestOfSet, type OpenSet, type SetGraph, stemOf } from '../set/index.js';
 import type {
   CodeHistogram,
@@ -81,7 +81,7 @@ export function reportData(sources: ReportSources): ReportData {
 
 function modelOf(set: OpenSet, { file, name, bits, bytesNeeded }: SetGraph): ReportModel {
   const { layout } = set.manifest;
-  const asked: BitsOf = (id) => (typeof bits === 'number' ? bits : (bits[id] ?? 0));
+  const asked: BitsOf = typeof bits === 'number' ? () => bits : bitsOfMix(layout, bits);
   const { average, stored } = bitsPerWeight(layout, asked, false);
   return {
     name,

@@ -3,6 +3,7 @@ import { SHARED } from '../emit/emitter.js';
 import { PROJECTION_KEY } from '../emit/sites.js';
 import { importModel } from '../onnx/convert/import.js';
 import { type Graph, intAttribute, type Node, nodesOf, type Value } from '../onnx/ir/graph.js';
+import { isTokenTableId } from '../source/index.js';
 
 /**
  * Bytes of every constant behind the weight inputs of MatMulNBits (planes and tables included, however they are joined), and
@@ -15,7 +16,7 @@ export function storedBitsOfGraph(path: string): number {
   const weights = new Map<Value, number>();
   for (const node of nodesOf(model.graph)) {
     const [, codes] = node.inputs;
-    if (TOKEN_TABLE.test(node.metadata.get(PROJECTION_KEY) ?? '')) continue;
+    if (isTokenTableId(node.metadata.get(PROJECTION_KEY) ?? '')) continue;
     const isProjection = node.op === 'MatMulNBits' && codes !== undefined && !isHead(node, model.graph);
     if (isProjection) weights.set(codes, intAttribute(node, 'K', 0) * intAttribute(node, 'N', 0));
     for (const value of isProjection ? node.inputs.slice(1) : blockSumInputs(node)) addConstants(value, counted);
@@ -24,9 +25,6 @@ export function storedBitsOfGraph(path: string): number {
   const count = [...weights.values()].reduce((sum, each) => sum + each, 0);
   return count === 0 ? 0 : (8 * bytes) / count;
 }
-
-/** Ids of nested embeddings and heads, which are no projections of a block. */
-const TOKEN_TABLE = /^(embedding|head)(\.\d+)?$/;
 
 /** What a block-sum term reads; nothing for other nodes. */
 function blockSumInputs(node: Node): Node['inputs'] {

@@ -31,6 +31,7 @@ export {
 } from './source.js';
 export {
   frequentRows,
+  isTokenTableId,
   plannedTables,
   quantizesTables,
   storedRows,

@@ -78,6 +78,9 @@ export function frequentRows({ rows, weight, head }: TokenTable, { frequentIds }
   return frequentIds === undefined || isFixed ? 0 : Math.floor((rows * frequentIds.share) / 16) * 16;
 }
 
+/** Whether an id is that of a nested token table, or of a part of one, and not of a projection of a block. */
+export const isTokenTableId = (id: string): boolean => /^(embedding|head|token_table(_\d+)?)(\.\d+)?$/.test(id);
+
 /** The tables of a model: one for a tied pair, whichever way it is stored, else one each, and those that are looked up beside them. */
 export function tokenTablesOf({ embedding, tables: others, projections }: ModelAnalysis): readonly TokenTable[] {
   const head = projections.find(({ role }) => role === 'head');

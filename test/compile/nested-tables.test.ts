@@ -1,5 +1,5 @@
 /** Sets whose embedding and head are nested too: one file from compile to slices, mixes and self-contained models. */
-import { existsSync, rmSync, statSync } from 'node:fs';
+import { cpSync, existsSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { compile } from '../../src/compile/compile.js';
@@ -10,6 +10,7 @@ import { silentContext } from '../../src/log.js';
 import { mix } from '../../src/mix/mix.js';
 import { attentionBitsAt, tableReads } from '../../src/recipe/floors.js';
 import { parseRecipe, presetOf, type Recipe, type RecipeInput } from '../../src/recipe/recipe.js';
+import { reportData } from '../../src/report/report-data.js';
 import { openDecoder } from '../../src/runtime/decoder.js';
 import { promptFeeds } from '../../src/runtime/feeds.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
@@ -119,6 +120,16 @@ describe('a set with nested embedding and head', () => {
     expect(existsSync(join(root, 'mix', 'model.onnx'))).toBe(true);
     expect(totalBytes).toBeLessThan(statSync(graph(8)).size + statSync(dataIn(folder)).size);
     expect((await logitsOf(join(root, 'mix', 'model.onnx'))).data.every((value) => Number.isFinite(value))).toBe(true);
+  });
+
+  it('has as many bytes in the report of a mix as the mix says', async () => {
+    const copy = join(root, 'mixed');
+    cpSync(folder, copy, { recursive: true });
+    const { name, totalBytes } = await mix({ set: join(copy, 'model.json'), goal: { averageBits: 5 } }, context);
+    const set = openSet(join(copy, 'model.json'));
+    const none = { compiled: undefined, evaluations: [], sweeps: [], sensitivities: [], run: undefined };
+    const model = reportData({ set, ...none }).models.find((each) => each.name === name);
+    expect((model?.graphBytes ?? 0) + (model?.dataBytes ?? 0)).toBe(totalBytes);
   });
 
   it('is compared with another set by all of its codes', () => {

@@ -13,6 +13,7 @@ import { exportModel } from '../../src/onnx/convert/export.js';
 import { importModel } from '../../src/onnx/convert/import.js';
 import { nodesOf } from '../../src/onnx/ir/graph.js';
 import { parseRecipe } from '../../src/recipe/recipe.js';
+import { storedBitsOfGraph } from '../../src/set/stored-bits-of-graph.js';
 import { COMPILE } from '../support/compile.js';
 import { temporaryFolder } from '../support/paths.js';
 
@@ -47,4 +48,13 @@ it.each([
   expect(ops.filter((op) => op === 'GatherBlockQuantized')).toEqual(fused);
   expect([...graph.initializers].map(({ name }) => name)).not.toContain('embed_tokens_per_layer.weight');
   expect(precisions[0]?.probe?.kl).toBeLessThan(0.1);
+});
+
+it('count apart from the bits of a graph where they are nested', async () => {
+  const output = join(root, 'nested');
+  const given = { method: 'rtn', bits: [8, 4], block: 32, embeddingBits: { 4: 4 } } as const;
+  const recipe = parseRecipe(given, 'test');
+  const { precisions } = await compile({ ...COMPILE, model, output, recipe }, silentContext());
+  for (const { bits, storedBitsPerWeight } of precisions)
+    expect(storedBitsOfGraph(join(output, `m_int${bits}.onnx`))).toBeCloseTo(storedBitsPerWeight, 6);
 });
