@@ -15,21 +15,17 @@ import { right, significant, table } from '../src/cli/render.js';
 import { silentContext, sweep } from '../src/index.js';
 import { type BenchOptions, type MethodResult, measureMethod } from './bench/measure.js';
 import { BITS, METHODS } from './bench/methods.js';
+import { BENCH_FLAGS, benchOptions } from './bench/options.js';
 import { judge, METHODS_OF_CLAIMS } from './paper/claims.js';
 import { histogram, meanLevel } from './paper/histogram.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    calibration: { type: 'string' },
-    held: { type: 'string' },
-    block: { type: 'string', default: '32' },
-    accuracy: { type: 'string', default: '4' },
+    ...BENCH_FLAGS,
     steps: { type: 'string' },
-    tokens: { type: 'string', default: '32768' },
     windows: { type: 'string' },
     methods: { type: 'string', default: ['sliced-minmax', ...METHODS_OF_CLAIMS, 'best', 'tuned'].join(',') },
-    work: { type: 'string' },
     'no-mixes': { type: 'boolean', default: false },
   },
 });
@@ -39,16 +35,9 @@ if (model === undefined || calibration === undefined || held === undefined)
   throw new TypeError('MODEL --calibration IDS.jsonl --held IDS.jsonl are needed');
 const folder = mkdtempSync(join(tmpdir(), 'matquant-paper-'));
 const options: BenchOptions = {
-  model,
-  calibration,
-  held,
-  block: Number(values.block),
-  accuracy: Number(values.accuracy),
-  tokens: Number(values.tokens),
+  ...benchOptions({ model, calibration, held }, values, folder),
   steps: values.steps === undefined ? undefined : Number(values.steps),
   windows: values.windows === undefined ? undefined : Number(values.windows),
-  folder,
-  work: values.work ?? join(folder, 'work'),
 };
 /** Averages of bits whose mixes are compared. */
 const AVERAGES = [2.5, 3, 4] as const;
