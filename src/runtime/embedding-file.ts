@@ -1,6 +1,6 @@
 /** Where the embedding model of a decoder lies. */
-import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { namesIn } from '../files/listed-files.js';
 import { importModel } from '../onnx/convert/import.js';
 
 const NAME = /^(embed_tokens|embeddings?)(_\w+)?\.onnx$/i;
@@ -15,14 +15,6 @@ export function embeddingBeside(decoder: string): string | undefined {
   const rank = (name: string): number => (/^[a-z]+(_tokens)?\.onnx$/i.test(name) ? 0 : /fp16/.test(name) ? 1 : 2);
   const paths = names.toSorted((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1)).map((name) => join(folder, name));
   return paths.find(takesIdsAlone);
-}
-
-function namesIn(folder: string): readonly string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }
 
 /** A model that cannot be read is said to be damaged by those who need it. */
