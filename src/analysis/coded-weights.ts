@@ -4,8 +4,7 @@ import { intAttribute, type Node, stringAttribute } from '../onnx/ir/graph.js';
 import type { Tensor } from '../onnx/ir/tensor.js';
 import type { Coded, Zeros } from '../quant/coded.js';
 import { constantOf } from './constants.js';
-
-const FLOATS: ReadonlySet<DType> = new Set(['float32', 'float16', 'bfloat16']);
+import { WEIGHT_FLOATS } from './weights.js';
 
 /** Width and sign of the types that codes have. */
 const CODES: Partial<Record<DType, readonly [bits: 4 | 8 | 32, signed: boolean]>> = {
@@ -32,7 +31,7 @@ function partsOf(node: Node, slots: readonly [codes: number, scales: number, zer
   const found = slots.map((slot) => (node.inputs[slot]?.isInput ? undefined : constantOf(node.inputs[slot])));
   if (slots.some((slot, at) => node.inputs[slot] !== undefined && found[at] === undefined)) return undefined;
   const [codes, scales, zeros] = found;
-  return codes === undefined || scales === undefined || !FLOATS.has(scales.dtype)
+  return codes === undefined || scales === undefined || !WEIGHT_FLOATS.has(scales.dtype)
     ? undefined
     : { codes, scales, zeros };
 }

@@ -4,7 +4,14 @@ import { floatAttribute, intAttribute, type Node, type Value } from '../onnx/ir/
 import { constantOf } from './constants.js';
 import type { Columns } from './parts.js';
 import { formOf, isMatrix } from './product-forms.js';
-import { type ResolvedWeight, resolveWeight, stackBehind, type WeightProblem, walkBack } from './weights.js';
+import {
+  type ResolvedWeight,
+  resolveWeight,
+  stackBehind,
+  WEIGHT_FLOATS,
+  type WeightProblem,
+  walkBack,
+} from './weights.js';
 
 /** Y [..., N] = alpha * X [..., K] . W (+ bias), where W does not depend on the input of the model. */
 export interface Product {
@@ -88,11 +95,8 @@ function dtypeAtUse(weight: ResolvedWeight): DType {
   return (to === undefined ? undefined : names[to]) ?? weight.tensor.dtype;
 }
 
-/** MatMulNBits computes in these; a float64 model has no place to go. */
-const FLOATS: ReadonlySet<DType> = new Set(['float32', 'float16', 'bfloat16']);
-
 function checkType(found: ResolvedWeight | WeightProblem): ResolvedWeight | WeightProblem {
-  if ('code' in found || (FLOATS.has(found.tensor.dtype) && FLOATS.has(dtypeAtUse(found)))) return found;
+  if ('code' in found || (WEIGHT_FLOATS.has(found.tensor.dtype) && WEIGHT_FLOATS.has(dtypeAtUse(found)))) return found;
   const { tensor, source } = found;
   const code = tensor.dtype.startsWith('float') ? 'weight-dtype' : 'already-quantized';
   return { code, reason: `${source.name} is ${tensor.dtype}`, shape: seenShape(found) };

@@ -3,6 +3,7 @@
  * through Identity, Cast, Transpose of both dimensions and Reshape to the same shape, to one initializer or Constant.
  */
 import type { RefusalCode } from '../diagnostics.js';
+import type { DType } from '../onnx/ir/dtype.js';
 import { intsAttribute, type Node, placeOf, type Value } from '../onnx/ir/graph.js';
 import type { Tensor } from '../onnx/ir/tensor.js';
 import { constantOf, isOverridable, numbersOf } from './constants.js';
@@ -92,13 +93,14 @@ const TAKERS: ReadonlySet<string> = new Set([
   'SplitToSequence',
 ]);
 
-const FLOATS: ReadonlySet<string> = new Set(['float32', 'float16', 'bfloat16']);
+/** Types of float weights. MatMulNBits computes in these; a float64 model has no place to go. */
+export const WEIGHT_FLOATS: ReadonlySet<DType> = new Set(['float32', 'float16', 'bfloat16']);
 
 /** A constant that holds several float matrices [E, …, k, n] and is neither input nor output of the graph. */
 export function stackOf(value: Value | undefined): Tensor | undefined {
   const tensor = constantOf(value);
   if (tensor === undefined || value?.isInput !== false || value.isOutput) return undefined;
-  const isStack = tensor.shape.length >= 3 && (tensor.shape[0] as number) > 1 && FLOATS.has(tensor.dtype);
+  const isStack = tensor.shape.length >= 3 && (tensor.shape[0] as number) > 1 && WEIGHT_FLOATS.has(tensor.dtype);
   return isStack ? tensor : undefined;
 }
 
