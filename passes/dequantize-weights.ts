@@ -51,7 +51,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     const coded = linearCodes(node);
     if (coded === undefined || stored === undefined || output === undefined || output.isOutput) return;
     rw.replaceUses(output, floatValue(rw, stored, coded, made));
-    release(rw, node);
+    rw.eraseDead(node);
   },
   'com.microsoft::MatMulNBits'(rw, node, made) {
     const [x, stored] = node.inputs;
@@ -111,10 +111,4 @@ function floatValue(rw: Rewriter, stored: Value, coded: Coded, made: Made): Valu
   const value = rw.initializer(stored.graph, `${stored.name}.float`, decodedTensor(coded));
   made.set(stored, [...before, { coded, value }]);
   return value;
-}
-
-function release(rw: Rewriter, node: Node): void {
-  const inputs = [...node.inputs];
-  rw.erase(node);
-  for (const value of inputs) if (value !== undefined) rw.dropIfUnused(value);
 }
