@@ -117,7 +117,7 @@ function expand(rw: Rewriter, mixture: Mixture): void {
   const old = node.inputs.slice(2);
   const shape = make.op('Shape', [x], {}, 'shape');
   rw.replaceNode(node, { op: 'Reshape', inputs: [total, shape], name: `${placeOf(node)}/output` });
-  for (const value of old) if (value !== undefined) rw.dropIfUnused(value);
+  rw.dropUnused(old);
 }
 
 /** Weights and experts of each row, [rows, k]. */
