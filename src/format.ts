@@ -13,6 +13,9 @@ export function byteSize(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${SIZE_UNITS[unit]}`;
 }
 
+/** Bytes as `--memory` takes them, rounded up: 872MB. */
+export const wholeMegabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)}MB`;
+
 /** Seconds as 8 s, 3 min 20 s or 2 h 5 min. */
 export function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));

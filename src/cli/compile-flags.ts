@@ -2,6 +2,7 @@
 import type { CompileInput } from '../compile/index.js';
 import type { Context } from '../log.js';
 import { defaultOf, describeOption as help } from '../options/index.js';
+import type { CaptureStatisticsInput } from '../solve/index.js';
 import type { DefaultedFlag, Flag, OptionSpec, Values } from './command.js';
 import {
   fileFlag,
@@ -18,17 +19,20 @@ import { given, wholeNumber } from './values.js';
 
 type Switch = OptionSpec & { readonly type: 'boolean' };
 
-type CompileFlags = typeof fileFlag & {
-  readonly name: Flag;
-  readonly standalone: Switch;
-  readonly strict: Switch;
-  readonly shards: DefaultedFlag;
-} & typeof overwriteFlag &
+type CalibrationFlags = typeof fileFlag &
+  typeof overwriteFlag &
   typeof recipeFlags &
   typeof textFlags &
   typeof statisticsFlag &
   typeof machineFlags &
   typeof runFlags;
+
+type CompileFlags = CalibrationFlags & {
+  readonly name: Flag;
+  readonly standalone: Switch;
+  readonly strict: Switch;
+  readonly shards: DefaultedFlag;
+};
 
 /** What a command line says of a model, its text, its recipe and the machine. */
 export const compileFlags: CompileFlags = {
@@ -52,28 +56,37 @@ export const compileFlags: CompileFlags = {
 
 /** The options of a compilation, but for its output. */
 export function inputOf(values: Values<CompileFlags> & { readonly model: string }, context: Context): CompileInput {
-  const text = textOf(values);
-  const { statistics } = values;
-  const isCalibrated = text !== undefined || statistics !== undefined;
-  const recipe = recipeOf(values, isCalibrated);
+  const calibration = calibrationOf(values);
+  const isCalibrated = calibration.text !== undefined || calibration.statistics !== undefined;
   if (!isCalibrated && values.preset === undefined && values.recipe === undefined)
     context.log.warn(
       'No text was given, so the preset is data-free; --text makes int3 and int2 much better (--text c4 downloads some).',
     );
   return {
+    ...calibration,
+    ...given('name', values.name, String),
+    recipe: recipeOf(values, isCalibrated),
+    ...targetOf(values),
+    shards: wholeNumber('--shards', values.shards),
+    standalone: values.standalone,
+    strict: values.strict,
+  };
+}
+
+/** The model, its text or statistics, and the machine; the recipe is for whoever knows whether there has to be text. */
+export function calibrationOf(
+  values: Values<CalibrationFlags> & { readonly model: string },
+): Omit<CaptureStatisticsInput, 'output' | 'recipe'> {
+  const text = textOf(values);
+  const { statistics } = values;
+  return {
     model: values.model,
     ...given('file', values.file, String),
-    ...given('name', values.name, String),
-    recipe,
-    ...targetOf(values),
     ...(text !== undefined && { text }),
     ...(statistics !== undefined && { statistics }),
     ...machineOf(values),
     seed: wholeNumber('--seed', values.seed, 0),
-    shards: wholeNumber('--shards', values.shards),
-    standalone: values.standalone,
-    strict: values.strict,
-    overwrite: values.overwrite,
     ...given('work', values.work, String),
+    overwrite: values.overwrite,
   };
 }

@@ -45,12 +45,17 @@ export async function withCompileOptions<T>(
   });
 }
 
-/** Compiles a model whose files and text are here. */
-export function compileFiles(options: CompileOptions, context: Context): Promise<CompileResult> {
+/** Compiles a model whose files and text are here. `accept` is asked before anything is computed, and may throw. */
+export function compileFiles(
+  options: CompileOptions,
+  context: Context,
+  accept: (job: Job) => Promise<void> = async () => undefined,
+): Promise<CompileResult> {
   const asked = askedOf(options);
   const startedOn = new Date();
   return withInputs(inputFiles(options.model, options.text), async (inputs) => {
     const job = open(asked, inputs, context);
+    await accept(job);
     const measured = await measure(job.source, { ...job.options, machine: job.machine }, context);
     job.clock.lap('capture');
     const { output: folder, standalone, recipe } = job.options;

@@ -2,6 +2,7 @@
 
 import type { Projection } from '../analysis/projection.js';
 import { fail } from '../diagnostics.js';
+import { wholeMegabytes } from '../format.js';
 import { fileSizesOf } from '../onnx/convert/file-sizes.js';
 import { METHODS, type Recipe } from '../recipe/index.js';
 import { embeddingOf, quantizesTables, type Source, type TokenTable, tokenTablesOf } from '../source/index.js';
@@ -54,11 +55,10 @@ export function captureMemory(source: Pick<Source, 'analysis' | 'model' | 'path'
 export function requireMemory(source: Source, recipe: Recipe, memoryBytes: number): void {
   const need = peakMemory(source, recipe);
   if (need <= memoryBytes) return;
-  const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)}MB`;
   fail(
     'memory-bound',
     source.path,
-    `The work needs ${megabytes(need)}, but \`memoryBytes\` is ${megabytes(memoryBytes)}`,
+    `The work needs ${wholeMegabytes(need)}, but \`memoryBytes\` is ${wholeMegabytes(memoryBytes)}`,
   );
 }
 

@@ -4,7 +4,7 @@ import { fail } from '../diagnostics.js';
 import { type Context, silentContext } from '../log.js';
 import { checkOptions } from '../options/index.js';
 import { requireVersion } from './made-by.js';
-import { type UnitMachine, withPlan, workFolderOf } from './open-plan.js';
+import { checkInputs, type UnitMachine, workFolderOf } from './open-plan.js';
 import { optionsHere, readPlan } from './plan-file.js';
 import type { Plan } from './plan-types.js';
 import { Results } from './results.js';
@@ -42,11 +42,10 @@ export async function mergePlan(input: MergePlanInput, context: Context = silent
   requireVersion(plan, folder);
   const kept = workFolderOf(folder, plan);
   requireDone(folder, plan, new Results(folder, kept, context.log));
-  // The plan is opened for its questions: whether model and text are those that it was made for.
-  await withPlan(folder, own, context, async () => undefined);
   return withCompileOptions({ ...optionsHere(plan, folder), ...own, work: kept }, context, (options) => {
     const { textSource = options.textSource } = plan;
-    return compileFiles({ ...options, ...(textSource !== undefined && { textSource }) }, context);
+    const asked = { ...options, ...(textSource !== undefined && { textSource }) };
+    return compileFiles(asked, context, ({ inputs, source }) => checkInputs(plan, inputs, asked, source));
   });
 }
 

@@ -98,7 +98,14 @@ function requireSamePlan(plan: Plan, folder: string): void {
     fail('input-changed', planPath(folder), 'The plan was replaced while a worker was running');
 }
 
-async function checkInputs(plan: Plan, inputs: InputWatch, options: CompileOptions, source: Source): Promise<void> {
+/** Fails with `input-changed` unless model, text and statistics are those that the plan was made for. */
+export async function checkInputs(
+  plan: Plan,
+  inputs: InputWatch,
+  options: CompileOptions,
+  source: Source,
+): Promise<void> {
+  for (const path of filesRead(options)) inputs.add(path);
   await inputs.check();
   const found = await inputsOf(inputs, options, source);
   const differs = found.find(({ sha256 }, at) => sha256 !== plan.inputs[at]?.sha256);

@@ -1,6 +1,8 @@
 /** Runs one unit by its id: what every engine calls, be it a loop over a shared folder, a queue or an array job. */
 import { CompilerError, fail } from '../diagnostics.js';
+import { wholeMegabytes } from '../format.js';
 import { type Context, silentContext } from '../log.js';
+import { defaultOf } from '../options/index.js';
 import { Claims, workerName } from './claims.js';
 import { clearFailure, saveFailure } from './failures.js';
 import { type OpenPlan, type UnitMachine, withPlan, workFolderOf } from './open-plan.js';
@@ -8,9 +10,6 @@ import { peakResident, resetPeak } from './peak-resident.js';
 import type { PlanUnit } from './plan-types.js';
 import { Results, type UnitResult } from './results.js';
 import { unitOf, unitsToRun } from './share.js';
-
-/** Seconds without a heartbeat after which a claim is given up for lost. */
-const LEASE_SECONDS = 60;
 
 /** Errors that say nothing of the unit: it stays open, and whoever ran it stops. */
 const NOT_OF_THE_UNIT: ReadonlySet<string> = new Set([
@@ -41,7 +40,8 @@ export async function runUnit(
     const { plan } = opened;
     const unit = unitOf(unitsToRun(plan), id, folder);
     const results = new Results(folder, workFolderOf(folder, plan), context.log);
-    const options = { leaseSeconds: LEASE_SECONDS, threads: opened.machine.threads };
+    const leaseSeconds = Number(defaultOf('work', 'leaseSeconds'));
+    const options = { leaseSeconds, threads: opened.machine.threads };
     const claims = new Claims(folder, options, context.log);
     // Whoever calls this has a lock of its own; the claim shows others that the unit is running.
     const claim = claims.take(id);
@@ -102,15 +102,12 @@ async function causeOf(error: unknown, opened: OpenPlan, results: Results, unit:
 /** Errors of the system that say that a disk or a share of it is full. */
 const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT']);
 
-/** Bytes as `--memory` takes them. */
-export const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)}MB`;
-
 /** Error code `memory-bound`, with the least that works, where a unit takes more memory than there is. */
 export function requireFits(unit: PlanUnit, memoryBytes: number): void {
   if (unit.memoryBytes > memoryBytes)
     fail(
       'memory-bound',
       unit.id,
-      `The unit needs ${megabytes(unit.memoryBytes)}, but \`memoryBytes\` is ${megabytes(memoryBytes)}`,
+      `The unit needs ${wholeMegabytes(unit.memoryBytes)}, but \`memoryBytes\` is ${wholeMegabytes(memoryBytes)}`,
     );
 }

@@ -1,10 +1,10 @@
 /** What a worker reports: units that it has run, whom it waits for, and the result when it has no more to do. */
-import { counted } from '../format.js';
+import { counted, wholeMegabytes } from '../format.js';
 import type { Log } from '../log.js';
 import { errorOf, MOST_FAILURES } from './failures.js';
 import type { PlanUnit } from './plan-types.js';
 import type { UnitResult } from './results.js';
-import { megabytes, requireFits } from './run-unit.js';
+import { requireFits } from './run-unit.js';
 import { isOpen, type UnitSurvey } from './survey.js';
 
 /** What a worker did. */
@@ -27,18 +27,19 @@ export interface WorkEnd {
   readonly share: ReadonlySet<string>;
   readonly ran: readonly UnitResult[];
   readonly memoryBytes: number;
-  /** Told to stop, or asked for no more. */
-  readonly isStopped: boolean;
+  /** Has run as many units as it was asked for. */
+  readonly isEnough: boolean;
+  /** Was told to stop. */
   readonly interrupted: boolean;
   readonly log: Log;
 }
 
 /** What a worker did. Throws the error of the first unit that failed, and `memory-bound` where no unit fits, unless it was stopped. */
 export function endOf(end: WorkEnd): WorkResult {
-  const { survey, share, ran, memoryBytes, isStopped, interrupted } = end;
+  const { survey, share, ran, memoryBytes, isEnough, interrupted } = end;
   const own = survey.filter(({ unit }) => share.has(unit.id));
   const left = own.filter(({ unit, state }) => isOpen(state) && unit.memoryBytes > memoryBytes).map(({ unit }) => unit);
-  if (!isStopped) {
+  if (!isEnough && !interrupted) {
     reportFailures(survey, share);
     if (left.length > 0) sayLeft(left, end);
   }
@@ -58,7 +59,7 @@ export const sayFailed = (unit: string, times: number, message: string, log: Log
 export function sayWaiting(survey: readonly UnitSurvey[], memoryBytes: number, log: Log): void {
   const large = survey.find(({ unit, state }) => isOpen(state) && unit.memoryBytes > memoryBytes)?.unit;
   if (large === undefined) log.info('Waiting for units of other workers.');
-  else log.warn(`Waiting for a worker with more memory: ${large.id} needs ${megabytes(large.memoryBytes)}.`);
+  else log.warn(`Waiting for a worker with more memory: ${large.id} needs ${wholeMegabytes(large.memoryBytes)}.`);
 }
 
 /** A worker that could do nothing at all is of no use; one that did what it could leaves the rest to others. */
@@ -66,7 +67,7 @@ function sayLeft(left: readonly PlanUnit[], { ran, memoryBytes, log }: WorkEnd):
   const largest = left.toSorted((a, b) => b.memoryBytes - a.memoryBytes)[0] as PlanUnit;
   if (ran.length === 0) requireFits(largest, memoryBytes);
   log.warn(
-    `Left to workers with more memory: ${counted(left.length, 'unit')}, of which ${largest.id} needs ${megabytes(largest.memoryBytes)}.`,
+    `Left to workers with more memory: ${counted(left.length, 'unit')}, of which ${largest.id} needs ${wholeMegabytes(largest.memoryBytes)}.`,
   );
 }
 

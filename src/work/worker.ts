@@ -39,7 +39,7 @@ export interface WorkInput extends UnitMachine {
 }
 
 /** Options of `work` with their defaults. */
-type WorkOptions = WorkInput & { readonly pollSeconds: number; readonly leaseSeconds: number };
+export type WorkOptions = WorkInput & { readonly pollSeconds: number; readonly leaseSeconds: number };
 
 /**
  * Runs units until those of its share are done, waiting for what others do. When `context.signal` is aborted, it finishes the unit that
@@ -167,17 +167,9 @@ class PlanWorker {
 
   #finish(survey: readonly UnitSurvey[], isEnough: boolean): WorkResult {
     const { log, signal } = this.#context;
-    const isStopped = signal.aborted || isEnough;
     const { memoryBytes } = this.#opened.machine;
-    return endOf({
-      survey,
-      share: this.#share,
-      ran: this.#ran,
-      memoryBytes,
-      isStopped,
-      interrupted: signal.aborted,
-      log,
-    });
+    const own = { share: this.#share, ran: this.#ran, memoryBytes };
+    return endOf({ survey, ...own, isEnough, interrupted: signal.aborted, log });
   }
 }
 

@@ -1,5 +1,5 @@
 /** Units that go through the whole model: they leave what a compilation finds, and the set is the same. */
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it, jest } from '@jest/globals';
 import { compile } from '../../src/compile/compile.js';
@@ -55,4 +55,6 @@ it('statistics that were given take the place of captures, and are watched', asy
   await captureStatistics({ ...capture, text: { ids }, recipe: { ...recipe, tokens: 128 }, output: at('statistics') });
   const context = listening();
   await expect(work({ plan: at('plan') }, context)).rejects.toMatchObject({ code: 'input-changed' });
+  await expect(mergePlan({ plan: at('plan'), output: at('again') })).rejects.toMatchObject({ code: 'input-changed' });
+  expect(existsSync(at('again'))).toBe(false);
 });

@@ -1,19 +1,10 @@
 import { fail } from '../../diagnostics.js';
 import { describeOption as help } from '../../options/index.js';
 import { type Command, defineCommand } from '../command.js';
-import {
-  fileFlag,
-  machineFlags,
-  machineOf,
-  overwriteFlag,
-  runFlags,
-  statisticsFlag,
-  textFlags,
-  textOf,
-} from '../options.js';
+import { calibrationOf } from '../compile-flags.js';
+import { fileFlag, machineFlags, overwriteFlag, runFlags, statisticsFlag, textFlags } from '../options.js';
 import { recipeFlags, recipeOf } from '../recipe-flags.js';
 import { duration } from '../render.js';
-import { given, wholeNumber } from '../values.js';
 
 export const captureCommand: Command = defineCommand({
   usage: 'capture <model>',
@@ -35,26 +26,15 @@ export const captureCommand: Command = defineCommand({
     ['compile model.onnx -o out --statistics stats/c4 --statistics stats/code', 'or both in place'],
   ],
   async run(values, context) {
-    const { statistics } = values;
-    const text = textOf(values);
+    const calibration = calibrationOf(values);
+    const { text, statistics } = calibration;
     if (text === undefined && statistics === undefined)
       fail('bad-usage', '--text', 'Give --text with --tokenizer, or --ids, or --statistics to add up');
     if (text !== undefined && statistics !== undefined)
       fail('bad-usage', '--statistics', 'Give text to capture or statistics to add up, not both');
     const { captureStatistics } = await import('../../solve/index.js');
     const result = await captureStatistics(
-      {
-        model: values.model,
-        output: values.out,
-        ...given('file', values.file, String),
-        recipe: recipeOf(values, true),
-        ...(text !== undefined && { text }),
-        ...(statistics !== undefined && { statistics }),
-        ...machineOf(values),
-        seed: wholeNumber('--seed', values.seed, 0),
-        ...given('work', values.work, String),
-        overwrite: values.overwrite,
-      },
+      { ...calibration, output: values.out, recipe: recipeOf(values, true) },
       context,
     );
     const { folder, tokens, groups, seconds } = result;

@@ -10,28 +10,21 @@ import { Claims } from '../claims.js';
 import { phasesOf } from '../emit/phases.js';
 import { clearFailure, errorOf } from '../failures.js';
 import { requireVersion } from '../made-by.js';
-import { type UnitMachine, workFolderOf } from '../open-plan.js';
+import { workFolderOf } from '../open-plan.js';
 import { planText, readPlan } from '../plan-file.js';
 import type { Plan, PlanUnit } from '../plan-types.js';
 import { Results, type UnitResult } from '../results.js';
 import { unitsToRun } from '../share.js';
 import { isOpen, surveyOf, type UnitSurvey } from '../survey.js';
 import { endOf, sayDone, sayFailed, sayWaiting, type WorkResult } from '../work-end.js';
+import type { WorkOptions } from '../worker.js';
 import { addressOf } from './address.js';
 import { openBullQueue } from './bull-queue.js';
 import { UnitProcess } from './unit-process.js';
 import type { QueuedUnit, TakenJob, UnitQueue } from './unit-queue.js';
 
 /** What a worker of a queue is told. */
-export interface QueueWorkOptions extends UnitMachine {
-  readonly plan: string;
-  readonly queue: string;
-  readonly unit?: string | undefined;
-  readonly once?: boolean | undefined;
-  readonly retry?: boolean | undefined;
-  readonly pollSeconds: number;
-  readonly leaseSeconds: number;
-}
+export type QueueWorkOptions = WorkOptions & { readonly queue: string };
 
 /** The plan of a worker. It opens neither model nor text: the process of its units does. */
 interface QueuedPlan {
@@ -148,8 +141,7 @@ class QueueWorker {
     if (survey.every(({ state }) => state === 'done')) await answered(this.#queue.forget());
     const share = new Set(survey.map(({ unit }) => unit.id));
     const { memoryBytes } = this.#planned;
-    const isStopped = signal.aborted || isEnough;
-    return endOf({ survey, share, ran: this.#ran, memoryBytes, isStopped, interrupted: signal.aborted, log });
+    return endOf({ survey, share, ran: this.#ran, memoryBytes, isEnough, interrupted: signal.aborted, log });
   }
 
   /** Queues what is ready and nobody runs. Those that are queued already stay. */
