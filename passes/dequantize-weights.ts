@@ -51,7 +51,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     const coded = linearCodes(node);
     if (coded === undefined || stored === undefined || output === undefined || output.isOutput) return;
     rw.replaceUses(output, floatValue(rw, stored, coded, made));
-    release(rw, node);
+    rw.eraseDead(node);
   },
   'com.microsoft::MatMulNBits'(rw, node, made) {
     const [x, stored] = node.inputs;
@@ -70,7 +70,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     const others = node.inputs.slice(1, 4);
     if (bias === undefined) rw.replaceNode(node, product);
     else rw.replaceNode(node, { op: 'Add', inputs: [rw.insert(node, product), bias], name: `${name}/Add` });
-    for (const value of others) if (value !== undefined) rw.dropIfUnused(value);
+    rw.dropUnused(others);
   },
   'com.microsoft::QMoE'(rw, node, made) {
     const slots = [
@@ -91,7 +91,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     const attributes = Object.fromEntries([...node.attributes].filter(([name]) => !STORAGE.has(name)));
     const inputs = [...node.inputs.slice(0, 2), ...floats];
     rw.replaceNode(node, { op: 'MoE', domain: 'com.microsoft', inputs, attributes, name: placeOf(node) });
-    for (const value of old) if (value !== undefined) rw.dropIfUnused(value);
+    rw.dropUnused(old);
   },
   'com.microsoft::GatherBlockQuantized'(rw, node, made) {
     const [stored, ids] = node.inputs;
@@ -100,7 +100,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     const table = floatValue(rw, stored, coded, made);
     const others = [0, 2, 3].map((slot) => node.inputs[slot]);
     rw.replaceNode(node, { op: 'Gather', inputs: [table, ids], name: placeOf(node) });
-    for (const value of others) if (value !== undefined) rw.dropIfUnused(value);
+    rw.dropUnused(others);
   },
 };
 
@@ -111,10 +111,4 @@ function floatValue(rw: Rewriter, stored: Value, coded: Coded, made: Made): Valu
   const value = rw.initializer(stored.graph, `${stored.name}.float`, decodedTensor(coded));
   made.set(stored, [...before, { coded, value }]);
   return value;
-}
-
-function release(rw: Rewriter, node: Node): void {
-  const inputs = [...node.inputs];
-  rw.erase(node);
-  for (const value of inputs) if (value !== undefined) rw.dropIfUnused(value);
 }

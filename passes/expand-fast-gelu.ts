@@ -10,8 +10,8 @@
 import { elementTypeOf } from '../src/analysis/element-types.js';
 import { string } from '../src/onnx/ir/attribute.js';
 import { type Node, placeOf, type Value } from '../src/onnx/ir/graph.js';
-import { type FloatDType, fromFloat32 } from '../src/onnx/ir/half.js';
-import { tensorOf } from '../src/onnx/ir/tensor.js';
+import type { FloatDType } from '../src/onnx/ir/half.js';
+import { floatScalar } from '../src/onnx/ir/tensor.js';
 import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
 import { applyRule, failed, matched, type Rule } from '../src/onnx/rewrite/match.js';
 import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
@@ -64,7 +64,7 @@ function expand(rw: Rewriter, node: Node, x: Value, dtype: FloatDType): void {
   const at = placeOf(node);
   const c = Math.sqrt(2 / Math.PI);
   const number = (name: string, value: number): Value =>
-    rw.initializer(node.graph, `${at}/${name}`, tensorOf(dtype, [], fromFloat32(Float32Array.of(value), dtype)));
+    rw.initializer(node.graph, `${at}/${name}`, floatScalar(value, dtype));
   const add = (op: string, name: string, ...inputs: Value[]): Value =>
     rw.insert(node, { op, inputs, name: `${at}/${name}` });
   const square = add('Mul', 'square', x, x);

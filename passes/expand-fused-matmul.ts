@@ -10,8 +10,8 @@ import { elementTypeOf } from '../src/analysis/element-types.js';
 import { rankOf } from '../src/analysis/rank.js';
 import { ints } from '../src/onnx/ir/attribute.js';
 import { floatAttribute, intAttribute, type Node, placeOf, type Value } from '../src/onnx/ir/graph.js';
-import { type FloatDType, fromFloat32 } from '../src/onnx/ir/half.js';
-import { tensorOf } from '../src/onnx/ir/tensor.js';
+import type { FloatDType } from '../src/onnx/ir/half.js';
+import { floatScalar } from '../src/onnx/ir/tensor.js';
 import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
 import { applyRule, failed, type Match, matched, type Rule } from '../src/onnx/rewrite/match.js';
 import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
@@ -78,7 +78,7 @@ function expand(rw: Rewriter, { node, operands, alpha, dtype }: Fused): void {
     return;
   }
   const product = rw.insert(node, { op: 'MatMul', inputs, name: `${at}/product` });
-  const factor = tensorOf(dtype, [], fromFloat32(Float32Array.of(alpha), dtype));
+  const factor = floatScalar(alpha, dtype);
   rw.replaceNode(node, { op: 'Mul', inputs: [product, rw.initializer(node.graph, `${at}/alpha`, factor)], name: at });
 }
 

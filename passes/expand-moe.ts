@@ -13,8 +13,8 @@ import { constantOf } from '../src/analysis/constants.js';
 import { stackOf } from '../src/analysis/weights.js';
 import { int, ints, string, tensor as tensorAttribute } from '../src/onnx/ir/attribute.js';
 import { floatAttribute, intAttribute, type Node, placeOf, stringAttribute, type Value } from '../src/onnx/ir/graph.js';
-import { type FloatDType, fromFloat32 } from '../src/onnx/ir/half.js';
-import { int64Scalar, int64s, rowsOf, type Tensor, tensorOf } from '../src/onnx/ir/tensor.js';
+import type { FloatDType } from '../src/onnx/ir/half.js';
+import { floatScalar, int64Scalar, int64s, reshaped, rowsOf, type Tensor } from '../src/onnx/ir/tensor.js';
 import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
 import { applyRule, failed, matched, type Rule } from '../src/onnx/rewrite/match.js';
 import type { NewNode, Rewriter } from '../src/onnx/rewrite/rewriter.js';
@@ -98,10 +98,11 @@ function shapeProblem({ x, first, down, up }: Mixture): string | undefined {
 function expand(rw: Rewriter, mixture: Mixture): void {
   const { node, x, first } = mixture;
   const [experts = 0, , hidden = 0] = first.weight.shape;
-  const make = new Maker(rw, node, first.weight.dtype as FloatDType);
+  const dtype = first.weight.dtype as FloatDType;
+  const make = new Maker(rw, node, dtype);
   const flat = make.op('Reshape', [x, make.integers([-1, hidden])]);
   const { weights, chosen } = routing(make, mixture);
-  const zero = tensorAttribute(make.number(0, [1]));
+  const zero = tensorAttribute(reshaped(floatScalar(0, dtype), [1]));
   let total = make.op('ConstantOfShape', [make.op('Shape', [flat])], { value: zero });
   for (let expert = 0; expert < experts; expert++) {
     const inner = make.inside(`expert.${expert}`);
@@ -117,7 +118,7 @@ function expand(rw: Rewriter, mixture: Mixture): void {
   const old = node.inputs.slice(2);
   const shape = make.op('Shape', [x], {}, 'shape');
   rw.replaceNode(node, { op: 'Reshape', inputs: [total, shape], name: `${placeOf(node)}/output` });
-  for (const value of old) if (value !== undefined) rw.dropIfUnused(value);
+  rw.dropUnused(old);
 }
 
 /** Weights and experts of each row, [rows, k]. */
@@ -225,11 +226,7 @@ class Maker {
   }
 
   scalar(value: number): Value {
-    return this.#once(`scalar ${value}`, () => this.number(value, []));
-  }
-
-  number(value: number, shape: readonly number[]): Tensor {
-    return tensorOf(this.#dtype, shape, fromFloat32(Float32Array.of(value), this.#dtype));
+    return this.#once(`scalar ${value}`, () => floatScalar(value, this.#dtype));
   }
 
   #once(key: string, make: () => Tensor): Value {

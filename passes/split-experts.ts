@@ -139,8 +139,7 @@ function split(rw: Rewriter, node: Node, { down, sources, between }: ExpertBlock
   });
   const name = `${placeOf(node)}.experts`;
   rw.replaceNode(node, { op: 'Concat', inputs: parts, attributes: { axis: int(0) }, name });
-  rw.dropIfUnused(down.x);
-  for (const weight of new Set(old)) rw.dropIfUnused(weight);
+  rw.dropUnused([down.x, ...old]);
 }
 
 /** X · W of one expert, before `anchor`. */

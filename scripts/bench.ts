@@ -10,31 +10,12 @@ import { parseArgs } from 'node:util';
 import { right, significant, table } from '../src/cli/render.js';
 import { measureMethod } from './bench/measure.js';
 import { BITS, METHODS } from './bench/methods.js';
+import { BENCH_FLAGS, benchOptions } from './bench/options.js';
 
-const { values } = parseArgs({
-  options: {
-    model: { type: 'string', default: '' },
-    calibration: { type: 'string', default: '' },
-    held: { type: 'string', default: '' },
-    block: { type: 'string', default: '32' },
-    only: { type: 'string' },
-    accuracy: { type: 'string', default: '4' },
-    work: { type: 'string' },
-    tokens: { type: 'string', default: '32768' },
-  },
-});
-const { model, calibration, held } = values;
+const { values } = parseArgs({ options: { ...BENCH_FLAGS, model: { type: 'string' }, only: { type: 'string' } } });
+const { model = '', calibration = '', held = '' } = values;
 const folder = mkdtempSync(join(tmpdir(), 'matquant-bench-'));
-const options = {
-  model,
-  calibration,
-  held,
-  block: Number(values.block),
-  accuracy: Number(values.accuracy),
-  tokens: Number(values.tokens),
-  folder,
-  work: values.work ?? join(folder, 'work'),
-};
+const options = benchOptions({ model, calibration, held }, values, folder);
 
 async function main(): Promise<void> {
   const names = values.only?.split(',') ?? Object.keys(METHODS);

@@ -15,21 +15,18 @@ import { right, significant, table } from '../src/cli/render.js';
 import { silentContext, sweep } from '../src/index.js';
 import { type BenchOptions, type MethodResult, measureMethod } from './bench/measure.js';
 import { BITS, METHODS } from './bench/methods.js';
+import { BENCH_FLAGS, benchOptions } from './bench/options.js';
+import { markdownTable } from './markdown.js';
 import { judge, METHODS_OF_CLAIMS } from './paper/claims.js';
 import { histogram, meanLevel } from './paper/histogram.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    calibration: { type: 'string' },
-    held: { type: 'string' },
-    block: { type: 'string', default: '32' },
-    accuracy: { type: 'string', default: '4' },
+    ...BENCH_FLAGS,
     steps: { type: 'string' },
-    tokens: { type: 'string', default: '32768' },
     windows: { type: 'string' },
     methods: { type: 'string', default: ['sliced-minmax', ...METHODS_OF_CLAIMS, 'best', 'tuned'].join(',') },
-    work: { type: 'string' },
     'no-mixes': { type: 'boolean', default: false },
   },
 });
@@ -39,24 +36,15 @@ if (model === undefined || calibration === undefined || held === undefined)
   throw new TypeError('MODEL --calibration IDS.jsonl --held IDS.jsonl are needed');
 const folder = mkdtempSync(join(tmpdir(), 'matquant-paper-'));
 const options: BenchOptions = {
-  model,
-  calibration,
-  held,
-  block: Number(values.block),
-  accuracy: Number(values.accuracy),
-  tokens: Number(values.tokens),
+  ...benchOptions({ model, calibration, held }, values, folder),
   steps: values.steps === undefined ? undefined : Number(values.steps),
   windows: values.windows === undefined ? undefined : Number(values.windows),
-  folder,
-  work: values.work ?? join(folder, 'work'),
 };
 /** Averages of bits whose mixes are compared. */
 const AVERAGES = [2.5, 3, 4] as const;
 const results = new Map<string, MethodResult>();
 
 const difference = (value: number): string => `${value < 0 ? '−' : '+'}${significant(Math.abs(value))}`;
-const markdown = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
-  [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
 
 /** Methods by precision. */
 function methodTable(): string {
@@ -68,7 +56,7 @@ function methodTable(): string {
     }),
     seconds.toFixed(0),
   ]);
-  return markdown(['method', ...BITS.map((bits) => `int${bits}`), 'seconds'], rows);
+  return markdownTable(['method', ...BITS.map((bits) => `int${bits}`), 'seconds'], rows);
 }
 
 function claimTable(): string {
@@ -80,7 +68,7 @@ function claimTable(): string {
     difference(larger),
     agrees ? 'agrees' : 'disagrees',
   ]);
-  return markdown(['paper', 'claim', 'first figure', 'second figure', 'here'], rows);
+  return markdownTable(['paper', 'claim', 'first figure', 'second figure', 'here'], rows);
 }
 
 /** Shares of the int2 codes, for methods with one nested set. */
@@ -91,7 +79,7 @@ function codeTable(): string {
       const shares = histogram(set, 2);
       return [name, ...shares.map((share) => `${(100 * share).toFixed(1)} %`), meanLevel(shares).toFixed(3)];
     });
-  return markdown(['method', 'code 0', 'code 1', 'code 2', 'code 3', 'mean level'], rows);
+  return markdownTable(['method', 'code 0', 'code 1', 'code 2', 'code 3', 'mean level'], rows);
 }
 
 /** Mix'n'Match: named shapes and searched mixes at the same average of bits. */

@@ -1,14 +1,12 @@
 /** The text of docs/runtimes.md, made from the table of facts; `npm run golden` writes it, a test compares it. */
 import { FACTS, FORMS, type FormName, RUNTIMES, type RuntimeName, TARGETS } from '../src/recipe/index.js';
+import { markdownTable } from './markdown.js';
 
 const HEAD = `# Runtimes
 
 What each runtime runs of what this tool writes, from which version on, and how that was found out. \`matquant inspect\` and model cards
 print from the same table, and \`--target\` refuses what a target does not run.
 `;
-
-const table = (columns: readonly string[], rows: readonly (readonly string[])[]): string =>
-  [columns, columns.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 
 export function runtimePage(): string {
   const forms = Object.entries(FORMS) as readonly (readonly [FormName, (typeof FORMS)[FormName]])[];
@@ -33,8 +31,8 @@ export function runtimePage(): string {
   ]);
   return [
     HEAD,
-    `## Targets\n\n${table(['`--target`', 'models run in', 'rows of a quantized embedding'], targets)}\n`,
-    `## Oldest versions\n\n${table(['operator', 'form', ...runtimes.map(([, name]) => name)], versions)}\n`,
-    `## Measurements\n\n${table(['runtime', 'form', 'from', 'measured with'], facts)}\n`,
+    `## Targets\n\n${markdownTable(['`--target`', 'models run in', 'rows of a quantized embedding'], targets)}\n`,
+    `## Oldest versions\n\n${markdownTable(['operator', 'form', ...runtimes.map(([, name]) => name)], versions)}\n`,
+    `## Measurements\n\n${markdownTable(['runtime', 'form', 'from', 'measured with'], facts)}\n`,
   ].join('\n');
 }

@@ -4,12 +4,11 @@ import { compile } from '../../src/compile/compile.js';
 import { CompilerError } from '../../src/diagnostics.js';
 import { silentContext } from '../../src/log.js';
 import { exportModel } from '../../src/onnx/convert/export.js';
-import { toFloat32 } from '../../src/onnx/ir/half.js';
 import { parseRecipe, type Recipe } from '../../src/recipe/recipe.js';
 import { type Decoder, openDecoder } from '../../src/runtime/decoder.js';
 import { promptFeeds, stepFeeds, stepFetches } from '../../src/runtime/feeds.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
-import type { HostTensor } from '../../src/runtime/runtime.js';
+import { type HostTensor, numbersOf } from '../../src/runtime/runtime.js';
 import { openSource } from '../../src/source/source.js';
 import { COMPILE } from '../../test/support/compile.js';
 import type { Row } from './rows.js';
@@ -101,9 +100,6 @@ async function cachedLogits(decoder: Decoder, ids: readonly number[]): Promise<F
   const { [decoder.logits.name]: logits } = await decoder.session.run(feeds, [decoder.logits.name]);
   return numbersOf(logits as HostTensor);
 }
-
-const numbersOf = ({ dtype, data }: HostTensor): Float32Array =>
-  toFloat32(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), dtype);
 
 /** The median over tokens. */
 function medianError(exact: Float32Array, near: Float32Array): number {

@@ -1,5 +1,5 @@
 /** Decoders of two small layers by architecture and exporter, with weights that mean nothing. */
-import { graph as graphAttribute, int, ints } from '../../src/onnx/ir/attribute.js';
+import { graph as graphAttribute, ints } from '../../src/onnx/ir/attribute.js';
 import type { Model, Value } from '../../src/onnx/ir/graph.js';
 import { GraphBuilder } from '../../src/onnx/rewrite/builder.js';
 import { transposed } from '../../test/support/spellings.js';
@@ -196,10 +196,7 @@ function head(parts: Parts, stream: Stream): Value {
       return product(
         parts.constant('lm_head.weight', () => transposed(toyWeight(vocabulary, hidden, seedOf('embedding')))),
       );
-    const flat = b.op('Reshape', [normed, b.integers([-1, hidden])]);
-    const made = b.op('Gemm', [flat, tableOf(parts)], { transB: int(1) }, { name: '/lm_head/Gemm' });
-    const lead = b.op('Slice', [b.op('Shape', [normed]), b.integers([0]), b.integers([-1])]);
-    return b.op('Reshape', [made, b.op('Concat', [lead, b.integers([vocabulary])], { axis: int(0) })]);
+    return parts.gemm(normed, () => tableOf(parts), 'lm_head', [hidden, vocabulary]);
   };
   const logits = spec.tied && !spec.vectors ? tied() : parts.linear(normed, 'lm_head', hidden, vocabulary);
   return parts.capped(logits, spec.logitCap);

@@ -65,7 +65,8 @@ export function widen(parts: Parts, x: Value): Streams {
   return { all: b.op('Concat', each, { axis: int(0) }) };
 }
 
-const first = ({ b }: Parts, { all }: Streams): Value => b.op('Gather', [all, b.integer(0)], { axis: int(0) });
+/** The stream that a layer works on. */
+export const firstOf = ({ b }: Parts, { all }: Streams): Value => b.op('Gather', [all, b.integer(0)], { axis: int(0) });
 
 function modalities(parts: Parts, x: Value, at: string): Value {
   const scaled = parts.b.op('Mul', [parts.norm(x, `${at}.router_norm`, hidden), parts.b.scalar(1 / hidden)]);
@@ -80,19 +81,19 @@ export function predict(
 ): { readonly predicted: Streams; readonly x: Value } {
   const { b } = parts;
   const at = `layers.${layer}.altup`;
-  const mix = parts.linear(modalities(parts, first(parts, streams), at), `${at}.prediction_coefs`, 2, 4);
+  const mix = parts.linear(modalities(parts, firstOf(parts, streams), at), `${at}.prediction_coefs`, 2, 4);
   const matrix = b.op('Transpose', [b.op('Reshape', [mix, b.integers([0, 0, 2, 2])])], { perm: ints([0, 1, 3, 2]) });
   const rows = b.op('Transpose', [streams.all], { perm: ints([1, 2, 3, 0]) });
   const moved = b.op('Transpose', [b.op('MatMul', [rows, matrix])], { perm: ints([3, 0, 1, 2]) });
   const predicted = { all: b.op('Add', [moved, streams.all]) };
-  return { predicted, x: first(parts, predicted) };
+  return { predicted, x: firstOf(parts, predicted) };
 }
 
 /** Streams after a layer made `activated` of the first. */
 export function correct(parts: Parts, predicted: Streams, activated: Value, layer: number): Streams {
   const { b } = parts;
   const at = `layers.${layer}.altup`;
-  const news = b.op('Unsqueeze', [b.op('Sub', [activated, first(parts, predicted)]), b.integers([0])]);
+  const news = b.op('Unsqueeze', [b.op('Sub', [activated, firstOf(parts, predicted)]), b.integers([0])]);
   const shares = parts.linear(modalities(parts, activated, at), `${at}.correction_coefs`, 2, 2);
   const moved = b.op('Unsqueeze', [b.op('Transpose', [shares], { perm: ints([2, 0, 1]) }), b.integers([-1])]);
   const weights = b.op('Add', [moved, b.scalar(1)]);
@@ -111,7 +112,5 @@ export function narrow(parts: Parts, streams: Streams): Value {
   const { b } = parts;
   const second = b.op('Gather', [streams.all, b.integer(1)], { axis: int(0) });
   const back = parts.linear(second, 'altup_unembed_projections.0', hidden, hidden);
-  return b.op('Mul', [b.op('Add', [first(parts, streams), back]), b.scalar(0.5)]);
+  return b.op('Mul', [b.op('Add', [firstOf(parts, streams), back]), b.scalar(0.5)]);
 }
-
-export { first as firstOf };

@@ -58,13 +58,8 @@ export class Parts {
     switch (form.linear ?? 'MatMul') {
       case 'Transpose and MatMul':
         return b.op('MatMul', [x, b.op('Transpose', [flipped()], { perm: ints([1, 0]) })], {}, named('MatMul'));
-      case 'Gemm': {
-        const [k = 0, n = 0] = weight.shape;
-        const flat = b.op('Reshape', [x, b.integers([-1, k])]);
-        const product = b.op('Gemm', [flat, flipped()], { transB: int(1) }, named('Gemm'));
-        const lead = b.op('Slice', [b.op('Shape', [x]), b.integers([0]), b.integers([-1])]);
-        return b.op('Reshape', [product, b.op('Concat', [lead, b.integers([n])], { axis: int(0) })]);
-      }
+      case 'Gemm':
+        return this.gemm(x, flipped, name, weight.shape as [number, number]);
       case 'FusedMatMul':
         return b.op('com.microsoft::FusedMatMul', [x, flipped()], { transB: int(1) }, named('FusedMatMul'));
       case 'Einsum':
@@ -78,13 +73,19 @@ export class Parts {
     }
   }
 
+  /** X [batch, tokens, K] times a weight stored as [N, K], on rows of all texts. */
+  gemm(x: Value, weight: () => Value, name: string, [k, n]: readonly [k: number, n: number]): Value {
+    const { b } = this;
+    const flat = b.op('Reshape', [x, b.integers([-1, k])]);
+    const product = b.op('Gemm', [flat, weight()], { transB: int(1) }, { name: `/${name}/Gemm` });
+    const lead = b.op('Slice', [b.op('Shape', [x]), b.integers([0]), b.integers([-1])]);
+    return b.op('Reshape', [product, b.op('Concat', [lead, b.integers([n])], { axis: int(0) })]);
+  }
+
   /** RMS norm over the last axis of `size` elements; without a name it has no weight. */
   norm(x: Value, name: string | undefined, size: number): Value {
     const { b, form } = this;
-    const ones = new Float32Array(size).fill(1);
-    const make = (): Tensor =>
-      float32s(name === undefined ? ones : noise(size, seedOf(name)).map((value) => 1 + 0.2 * value));
-    const weight = this.constant(`${name ?? `ones_${size}`}.weight`, make);
+    const weight = this.#normWeight(name, size);
     const kind = form.norm ?? 'decomposed';
     const attributes = { axis: int(-1), epsilon: float(EPSILON) };
     if (kind === 'standard') return b.op('RMSNormalization', [x, weight], attributes);
@@ -96,13 +97,17 @@ export class Parts {
     return name === undefined ? scaled : b.op('Mul', [weight, scaled]);
   }
 
+  #normWeight(name: string | undefined, size: number): Value {
+    const make = (): Float32Array =>
+      name === undefined ? new Float32Array(size).fill(1) : noise(size, seedOf(name)).map((value) => 1 + 0.2 * value);
+    return this.constant(`${name ?? `ones_${size}`}.weight`, () => float32s(make()));
+  }
+
   /** The norm of a stream, and the stream with everything added. */
   streamNorm({ residual, added }: Stream, name: string, size: number): { readonly normed: Value; readonly sum: Value } {
     const { b, form } = this;
     if (form.norm === 'skip' && added !== undefined) {
-      const weight = this.constant(`${name}.weight`, () =>
-        float32s(noise(size, seedOf(name)).map((value) => 1 + 0.2 * value)),
-      );
+      const weight = this.#normWeight(name, size);
       const types = [undefined, undefined, undefined, undefined];
       const op = 'com.microsoft::SkipSimplifiedLayerNormalization';
       const node = b.node(op, [residual, added, weight], { epsilon: float(EPSILON) }, { types });

@@ -8,6 +8,14 @@ import { Rewriter } from '../../src/onnx/rewrite/rewriter.js';
 const BLOCK = 32;
 const ZERO = 8;
 
+/** A weight [k, n] as codes 0…15 of that shape and scales [k / block, n]. */
+interface Rounded {
+  readonly k: number;
+  readonly n: number;
+  readonly codes: Uint8Array;
+  readonly scales: Float32Array;
+}
+
 /** Replaces the weight of every projection of `model`. */
 export function quantizedSource(model: Model, form: 'QDQ' | 'MatMulNBits'): void {
   const rw = new Rewriter(model);
@@ -15,14 +23,14 @@ export function quantizedSource(model: Model, form: 'QDQ' | 'MatMulNBits'): void
   for (const { id, k, n, weight, sites } of projections) {
     if (weight.layout !== 'KN' || id === 'head') continue;
     const numbers = new Float32Array(weight.tensor.bytes().slice().buffer);
-    const { codes, scales } = rounded(numbers, k, n);
+    const stored = rounded(numbers, k, n);
     for (const { node, input } of sites) {
       if (form === 'QDQ') {
-        rw.replaceInput(node, 1, dequantized(rw, weight.source, codes, scales, k, n));
+        rw.replaceInput(node, 1, dequantized(rw, weight.source, stored));
         continue;
       }
       const attributes = { K: int(k), N: int(n), bits: int(4), block_size: int(BLOCK) };
-      const initializers = packed(rw, weight.source, codes, scales, k, n);
+      const initializers = packed(rw, weight.source, stored);
       rw.requireDomain('com.microsoft', 1);
       rw.replaceNode(node, {
         op: 'MatMulNBits',
@@ -36,8 +44,7 @@ export function quantizedSource(model: Model, form: 'QDQ' | 'MatMulNBits'): void
   }
 }
 
-/** Codes 0…15 of [k, n] and scales [k / block, n]. */
-function rounded(numbers: Float32Array, k: number, n: number): { codes: Uint8Array; scales: Float32Array } {
+function rounded(numbers: Float32Array, k: number, n: number): Rounded {
   const codes = new Uint8Array(k * n);
   const scales = new Float32Array((k / BLOCK) * n);
   for (let column = 0; column < n; column++) {
@@ -53,7 +60,7 @@ function rounded(numbers: Float32Array, k: number, n: number): { codes: Uint8Arr
       }
     }
   }
-  return { codes, scales };
+  return { k, n, codes, scales };
 }
 
 /** Codes 0…15, two per byte with the first in the low half. */
@@ -64,14 +71,7 @@ const nibbles = (codes: Uint8Array): Uint8Array =>
   );
 
 /** DequantizeLinear of opset 21 and newer, by blocks along the first axis; codes in uint4. */
-function dequantized(
-  rw: Rewriter,
-  weight: Value,
-  codes: Uint8Array,
-  scales: Float32Array,
-  k: number,
-  n: number,
-): Value {
+function dequantized(rw: Rewriter, weight: Value, { k, n, codes, scales }: Rounded): Value {
   const { graph, name } = weight;
   const zeros = new Uint8Array(scales.length).fill(ZERO);
   const stored = rw.initializer(graph, `${name}.codes`, tensorOf('uint4', [k, n], nibbles(codes)));
@@ -89,14 +89,7 @@ function dequantized(
 }
 
 /** Codes [n, k / block, block / 2] and scales [n · k / block]. */
-function packed(
-  rw: Rewriter,
-  weight: Value,
-  codes: Uint8Array,
-  scales: Float32Array,
-  k: number,
-  n: number,
-): readonly Value[] {
+function packed(rw: Rewriter, weight: Value, { k, n, codes, scales }: Rounded): readonly Value[] {
   const blocks = k / BLOCK;
   const rows = new Uint8Array(n * k);
   const turned = new Float32Array(n * blocks);

@@ -15,7 +15,6 @@ export type FeedForward =
 /** A decoder of two layers, 64 wide, with 4 heads of 16; everything is off by default. */
 export interface Architecture {
   readonly name: string;
-  readonly layers?: number;
   /** Key and value heads; 2 by default. */
   readonly kvHeads?: number;
   readonly activation?: 'silu' | 'gelu-tanh';

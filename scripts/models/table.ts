@@ -6,6 +6,7 @@ import { CompilerError } from '../../src/diagnostics.js';
 import { exportModel } from '../../src/onnx/convert/export.js';
 import { openSource, requireFfn, type Source } from '../../src/source/source.js';
 import { fixture } from '../../test/support/paths.js';
+import { markdownTable } from '../markdown.js';
 import { applied } from './after.js';
 import { type Checked, checked, recipeFor } from './check.js';
 import { decoderOf } from './decoder.js';
@@ -155,6 +156,5 @@ export function modelsPage(lines: readonly Line[]): string {
     float,
     result?.text ?? '—',
   ]);
-  const rows = [columns, columns.map(() => '---'), ...cells].map((row) => `| ${row.join(' | ')} |`);
-  return `${HEAD}\n${rows.join('\n')}\n`;
+  return `${HEAD}\n${markdownTable(columns, cells)}\n`;
 }

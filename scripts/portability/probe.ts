@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { logitsFor } from '../../src/evaluate/logits.js';
+import { bytesOf } from '../../src/files/transfer.js';
 import { compile, parseRecipe, type RecipeInput, silentContext } from '../../src/index.js';
 import { KernelPool } from '../../src/kernels/pool.js';
 import { createRandom } from '../../src/random.js';
@@ -18,8 +19,6 @@ import { solveGroup } from '../../src/solve/kernel/solve.js';
 import { dataIn } from '../../test/support/set-files.js';
 
 const model = fileURLToPath(new URL('../../../fixtures/models/mistral-656k/model.onnx', import.meta.url));
-const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =>
-  new Uint8Array(buffer, byteOffset, byteLength);
 
 /** Codes and tables solved for noise under a Gram matrix of noise. */
 async function hashSolved(hash: Hash): Promise<void> {

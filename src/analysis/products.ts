@@ -1,6 +1,7 @@
 /** Every product of an activation with something constant, in each operator's own form. */
 import type { DType } from '../onnx/ir/dtype.js';
 import { floatAttribute, intAttribute, type Node, type Value } from '../onnx/ir/graph.js';
+import { WITHIN_FLOAT32 } from '../onnx/ir/half.js';
 import { constantOf } from './constants.js';
 import type { Columns } from './parts.js';
 import { formOf, isMatrix } from './product-forms.js';
@@ -88,11 +89,9 @@ function dtypeAtUse(weight: ResolvedWeight): DType {
   return (to === undefined ? undefined : names[to]) ?? weight.tensor.dtype;
 }
 
-/** MatMulNBits computes in these; a float64 model has no place to go. */
-const FLOATS: ReadonlySet<DType> = new Set(['float32', 'float16', 'bfloat16']);
-
 function checkType(found: ResolvedWeight | WeightProblem): ResolvedWeight | WeightProblem {
-  if ('code' in found || (FLOATS.has(found.tensor.dtype) && FLOATS.has(dtypeAtUse(found)))) return found;
+  if ('code' in found || (WITHIN_FLOAT32.has(found.tensor.dtype) && WITHIN_FLOAT32.has(dtypeAtUse(found))))
+    return found;
   const { tensor, source } = found;
   const code = tensor.dtype.startsWith('float') ? 'weight-dtype' : 'already-quantized';
   return { code, reason: `${source.name} is ${tensor.dtype}`, shape: seenShape(found) };

@@ -38,15 +38,10 @@ export class GraphFeeder {
     this.#hints = hints;
   }
 
-  /** Tensors for some of the model's inputs, with vectors from the embedding model where there is one. */
+  /** Tensors for some of the model's inputs, with vectors from the embedding model where there is one and of the token ids alone otherwise. */
   async read(edges: readonly Edge[], batch: Batch): Promise<Record<string, HostTensor>> {
-    const feeds = this.feeds(edges, batch);
-    for (const { name, value, dtype } of this.#hints.embedding === undefined ? [] : edges) {
-      if (this.#roleOf(value).role !== 'vectors') continue;
-      this.#embedding ??= openEmbedding(this.#hints.embedding as string);
-      const embedding = await this.#embedding;
-      if (embedding.makes(portOf(value))) feeds[name] = await embedding.vectors(portOf(value), dtype, batch);
-    }
+    const feeds: Record<string, HostTensor> = {};
+    for (const edge of edges) feeds[edge.name] = (await this.#made(edge, batch)) ?? this.#feed(edge, batch);
     return feeds;
   }
 
@@ -57,9 +52,14 @@ export class GraphFeeder {
     await (await embedding)?.close();
   }
 
-  /** Tensors for some of the model's inputs; vectors are made of the token ids alone. */
-  feeds(edges: readonly Edge[], batch: Batch): Record<string, HostTensor> {
-    return Object.fromEntries(edges.map((edge) => [edge.name, this.#feed(edge, batch)]));
+  /** Vectors of the embedding model; undefined for an input that it does not make. */
+  async #made({ value, dtype }: Edge, batch: Batch): Promise<HostTensor | undefined> {
+    const path = this.#hints.embedding;
+    if (path === undefined || this.#roleOf(value).role !== 'vectors') return undefined;
+    this.#embedding ??= openEmbedding(path);
+    const embedding = await this.#embedding;
+    const port = portOf(value);
+    return embedding.makes(port) ? embedding.vectors(port, dtype, batch) : undefined;
   }
 
   #feed({ value, dtype }: Edge, batch: Batch): HostTensor {

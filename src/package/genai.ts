@@ -38,7 +38,7 @@ export async function writeGenai(
 }
 
 /** The source's own genai_config.json for the new file, or one made from config.json and the graph. */
-export function genaiConfig(model: Model, { genai, config, graph }: PackageSource): Json {
+function genaiConfig(model: Model, { genai, config, graph }: PackageSource): Json {
   if (genai !== undefined) return patched(genai);
   if (config === undefined)
     return fail('file-missing', graph, 'There is no genai_config.json or config.json beside the model');

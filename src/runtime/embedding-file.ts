@@ -1,6 +1,7 @@
 /** Where the embedding model of a decoder lies. */
-import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { byForm } from '../files/graph-names.js';
+import { namesIn } from '../files/listed-files.js';
 import { importModel } from '../onnx/convert/import.js';
 
 const NAME = /^(embed_tokens|embeddings?)(_\w+)?\.onnx$/i;
@@ -12,17 +13,10 @@ const NAME = /^(embed_tokens|embeddings?)(_\w+)?\.onnx$/i;
 export function embeddingBeside(decoder: string): string | undefined {
   const folder = dirname(decoder);
   const names = namesIn(folder).filter((name) => NAME.test(name));
-  const rank = (name: string): number => (/^[a-z]+(_tokens)?\.onnx$/i.test(name) ? 0 : /fp16/.test(name) ? 1 : 2);
-  const paths = names.toSorted((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1)).map((name) => join(folder, name));
-  return paths.find(takesIdsAlone);
-}
-
-function namesIn(folder: string): readonly string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
+  return names
+    .toSorted(byForm)
+    .map((name) => join(folder, name))
+    .find(takesIdsAlone);
 }
 
 /** A model that cannot be read is said to be damaged by those who need it. */

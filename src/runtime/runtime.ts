@@ -2,7 +2,9 @@
  * The port to a runtime that executes ONNX graphs. Everything outside this folder speaks to these types; the one
  * implementation is `ort.ts`. Sessions hold native memory until they are closed.
  */
+import { bytesOf } from '../files/transfer.js';
 import { type DType, elementCount } from '../onnx/ir/dtype.js';
+import { toFloat32 } from '../onnx/ir/half.js';
 
 /** Numbers of one tensor at the edge of a session. float16 and bfloat16 travel as their bit patterns. */
 export type HostData =
@@ -97,6 +99,9 @@ export async function withSession<T>(
 export function floats(data: Float32Array, dims: readonly number[] = [data.length]): HostTensor {
   return { dtype: 'float32', dims, data };
 }
+
+/** The numbers of a float tensor. Shares memory with it for float32. */
+export const numbersOf = ({ dtype, data }: HostTensor): Float32Array => toFloat32(bytesOf(data), dtype);
 
 /** An int64 tensor; one dimension unless told. */
 export function integers(values: ArrayLike<number>, dims: readonly number[] = [values.length]): HostTensor {

@@ -4,10 +4,10 @@
  */
 import { fail } from '../diagnostics.js';
 import type { DType } from '../onnx/ir/dtype.js';
-import { fromFloat32, toFloat32 } from '../onnx/ir/half.js';
+import { fromFloat32 } from '../onnx/ir/half.js';
 import type { Port } from './input-roles.js';
 import { ortRuntime } from './ort.js';
-import { type HostTensor, integers, type Outputs, type Session, type TensorInfo } from './runtime.js';
+import { counts, type HostTensor, numbersOf, type Outputs, type Session, type TensorInfo } from './runtime.js';
 
 /** Token ids of several texts of one length. */
 export interface EmbeddedTexts {
@@ -73,8 +73,7 @@ function embeddingOf(session: Session, path: string, close: () => Promise<void>)
 
 const idsOf = ({ windows, length }: EmbeddedTexts, { dtype }: TensorInfo): HostTensor => {
   const values = windows.flatMap((window) => Array.from(window));
-  const dims = [windows.length, length];
-  return dtype === 'int32' ? { dtype, dims, data: Int32Array.from(values) } : integers(values, dims);
+  return counts(dtype, values, [windows.length, length]) as HostTensor;
 };
 
 /** The output of the name of an input, or the only output, which then is what the decoder begins with. */
@@ -100,8 +99,9 @@ function requireWidths({ name, dims }: Port, made: HostTensor, path: string): vo
 }
 
 /** float16, bfloat16 and float32 into one another. */
-function converted({ dtype, dims, data }: HostTensor, to: DType): HostTensor {
-  const numbers = toFloat32(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), dtype);
+function converted(made: HostTensor, to: DType): HostTensor {
+  const { dims } = made;
+  const numbers = numbersOf(made);
   if (to === 'float32') return { dtype: to, dims, data: numbers };
   if (to !== 'float16' && to !== 'bfloat16')
     return fail('unsupported-model', 'inputs_embeds', `There are no vectors of the type ${to}`);

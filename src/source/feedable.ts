@@ -43,27 +43,26 @@ export function requireFeedable({ model, path }: Pick<Source, 'model' | 'path'>)
   if (first !== undefined) fail('unsupported-model', path, `${first}. Understood are ${UNDERSTOOD}`);
 }
 
+/** Name of the first input that takes vectors of tokens; undefined where none does. */
+const vectorsInput = (model: Model): string | undefined =>
+  [...graphRoles(model)].find(([, { role }]) => role === 'vectors')?.[0];
+
 /** Path of the model beside a source that makes the vectors it takes; undefined where it takes none, or nothing makes them. */
 export function embeddingOf({ model, path }: Pick<Source, 'model' | 'path'>): string | undefined {
-  return inputOfVectors(model) === undefined ? undefined : readHints(path).embedding;
+  return vectorsInput(model) === undefined ? undefined : readHints(path).embedding;
 }
 
 /** True when some input of the model at `at` takes vectors of tokens, which are random: no embedding inside or beside it makes them. */
 export function takesVectors(model: Model, at: string): boolean {
-  return inputOfVectors(model) !== undefined && readHints(at).embedding === undefined;
+  return vectorsInput(model) !== undefined && readHints(at).embedding === undefined;
 }
-
-/** The first input that takes vectors of tokens. */
-const inputOfVectors = (model: Model): string | undefined =>
-  [...graphRoles(model)].find(([, { role }]) => role === 'vectors')?.[0];
 
 /** Fails with `unsupported-model` when text cannot become what the model at `at` takes. */
 export function requireText(model: Model, at: string): void {
-  const vectors = inputOfVectors(model);
-  if (vectors === undefined || readHints(at).embedding !== undefined) return;
+  if (!takesVectors(model, at)) return;
   fail(
     'unsupported-model',
     at,
-    `The input ${vectors} takes the output of an embedding that is neither part of the model nor beside it as embed_tokens.onnx, so text cannot be fed; compile it with the preset data-free, and score it with \`ids\`, on random vectors`,
+    `The input ${vectorsInput(model)} takes the output of an embedding that is neither part of the model nor beside it as embed_tokens.onnx, so text cannot be fed; compile it with the preset data-free, and score it with \`ids\`, on random vectors`,
   );
 }

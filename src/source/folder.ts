@@ -6,14 +6,13 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, posix } from 'node:path';
 import { fail } from '../diagnostics.js';
+import { byForm, isHalfName, isQuantizedName } from '../files/graph-names.js';
 import { readCard } from './model-card.js';
 import type { ModelFolder } from './model-folder.js';
 
 /** Folders below the root that are looked into. */
 const DEPTH = 4;
 
-const QUANTIZED = /(^|[-_/.])(q[1-8](f16)?|k?quant(ized)?|u?int[2348]|bnb4|awq|gptq|rtn|4bit|8bit)(?=$|[-_/.])/i;
-const HALF = /(^|[-_/.])b?(fp|float)16(?=$|[-_/.])/i;
 /** Graphs beside a decoder that are no decoder of text. */
 const PARTS =
   /(^|\/)(encoder|vision|audio|speech|embed|embedding|lm_head|text_encoder|decoder_with_past|tokenizer|detokenizer)[^/]*\.onnx$/i;
@@ -58,7 +57,7 @@ export function chooseGraph(paths: readonly string[], file: string | undefined, 
   if (file !== undefined) return namedGraph(graphs, file, at);
   if (graphs.length === 0) fail('no-graph', at, 'There is no .onnx file in it');
   const whole = graphs.filter((path) => !PARTS.test(path));
-  const float = whole.filter((path) => !QUANTIZED.test(path));
+  const float = whole.filter((path) => !isQuantizedName(path));
   if (float.length === 0 && whole.length > 0)
     fail(
       'no-graph',
@@ -66,7 +65,7 @@ export function chooseGraph(paths: readonly string[], file: string | undefined, 
       `All graphs in it are quantized by their names: ${listed(whole)}; name one with \`file\` and set \`dequantizeSource\` to take it as a float model`,
     );
   const candidates = [
-    (path: string) => !HALF.test(path),
+    (path: string) => !isHalfName(path),
     (path: string) => /(^|\/)(model|decoder_model_merged)\.onnx$/i.test(path),
     (path: string) => /(^|\/)model\.onnx$/i.test(path),
     (path: string) => /^(onnx\/)?[^/]+$/i.test(path),
@@ -111,8 +110,7 @@ export function partsOf(paths: readonly string[], graph: string): readonly strin
   const folder = posix.dirname(graph);
   const here = paths.filter((path) => posix.dirname(path) === folder && BESIDE.test(posix.basename(path)));
   const hasEmbedding = here.some((path) => /^embed/i.test(posix.basename(path)));
-  const rank = (path: string): number => (QUANTIZED.test(path) ? 2 : HALF.test(path) ? 1 : 0);
-  const forms = (hasEmbedding ? here : []).toSorted((a, b) => rank(a) - rank(b));
+  const forms = (hasEmbedding ? here : []).toSorted(byForm);
   return forms.filter((path, at) => forms.findIndex((each) => partOf(each) === partOf(path)) === at);
 }
 

@@ -2,7 +2,7 @@
 export { type EmitInput, type EmitResult, emitPlan, type JobEngine } from './emit/emit.js';
 export type { UnitFailure } from './failures.js';
 export { type MergePlanInput, mergePlan } from './merge.js';
-export { type OpenPlan, type UnitMachine, withPlan } from './open-plan.js';
+export type { UnitMachine } from './open-plan.js';
 export { type PlanInput, type PlanResult, plan } from './plan.js';
 export { readPlan } from './plan-file.js';
 export type { Plan, PlannedFile, PlannedOptions, PlanUnit, UnitCost, UnitKind, UnitSubject } from './plan-types.js';

@@ -21,9 +21,10 @@ const [batch] = batchesOf([
   [5, 6, 7],
   [8, 9, 10],
 ]);
-const feed = (value: Value, feeder = new GraphFeeder(model, none)) => {
+const feed = async (value: Value, feeder = new GraphFeeder(model, none)) => {
   const dtype = value.type?.dtype === 'float16' ? 'float32' : (value.type?.dtype ?? 'float32');
-  return feeder.feeds([{ name: value.name, value, dtype }], batch as NonNullable<typeof batch>)[value.name];
+  const feeds = await feeder.read([{ name: value.name, value, dtype }], batch as NonNullable<typeof batch>);
+  return feeds[value.name];
 };
 const input = (
   name: string,
@@ -32,27 +33,29 @@ const input = (
 ): Value => rewriter.addInput(model.graph, name, { dtype, shape });
 
 describe('GraphFeeder', () => {
-  it('feeds ids, masks and positions for all windows of a batch', () => {
-    expect(feed(input('input_ids', 'int64', ['b', 's']))).toEqual({
+  it('feeds ids, masks and positions for all windows of a batch', async () => {
+    expect(await feed(input('input_ids', 'int64', ['b', 's']))).toEqual({
       dtype: 'int64',
       dims: [2, 3],
       data: BigInt64Array.of(5n, 6n, 7n, 8n, 9n, 10n),
     });
-    expect(feed(input('attention_mask', 'int32', ['b', 's']))?.data).toEqual(new Int32Array(6).fill(1));
-    expect(feed(input('position_ids', 'int64', ['b', 's']))?.data).toEqual(BigInt64Array.of(0n, 1n, 2n, 0n, 1n, 2n));
-    expect(() => feed(input('pixel_values', 'float32', ['b']))).toThrow(
+    expect((await feed(input('attention_mask', 'int32', ['b', 's'])))?.data).toEqual(new Int32Array(6).fill(1));
+    expect((await feed(input('position_ids', 'int64', ['b', 's'])))?.data).toEqual(
+      BigInt64Array.of(0n, 1n, 2n, 0n, 1n, 2n),
+    );
+    await expect(feed(input('pixel_values', 'float32', ['b']))).rejects.toThrow(
       expect.objectContaining({ code: 'unsupported-model' }),
     );
   });
 
-  it('feeds empty caches in the type of the edge', () => {
+  it('feeds empty caches in the type of the edge', async () => {
     const past = input('past_key_values.0.key', 'float16', ['b', 4, 'past_sequence_length', 16]);
-    expect(feed(past)).toEqual({ dtype: 'float32', dims: [2, 4, 0, 16], data: new Float32Array(0) });
+    expect(await feed(past)).toEqual({ dtype: 'float32', dims: [2, 4, 0, 16], data: new Float32Array(0) });
   });
 
-  it('finds the width of a cache in hints and the length of a window in its attention node', () => {
+  it('finds the width of a cache in hints and the length of a window in its attention node', async () => {
     const past = input('past_key_values.1.key', 'float32', ['b', 2, 'past_sliding_length', 'kv_cache_dim']);
-    expect(() => feed(past)).toThrow(expect.objectContaining({ code: 'unsupported-model' }));
+    await expect(feed(past)).rejects.toThrow(expect.objectContaining({ code: 'unsupported-model' }));
     const attributes = { num_heads: int(4), sliding_window_cache: int(1), local_window_size: int(5) };
     rewriter.insert(model.graph, {
       name: 'gqa',
@@ -61,9 +64,9 @@ describe('GraphFeeder', () => {
       inputs: [past],
       attributes,
     });
-    expect(feed(past, new GraphFeeder(model, none, { headDim: 8 }))?.dims).toEqual([2, 2, 5, 8]);
+    expect((await feed(past, new GraphFeeder(model, none, { headDim: 8 })))?.dims).toEqual([2, 2, 5, 8]);
     const packed = { layer: 1, role: 'qkv', n: (4 + 2 * 2) * 32 } as ModelAnalysis['projections'][number];
-    expect(feed(past, new GraphFeeder(model, { ...none, projections: [packed] }))?.dims).toEqual([2, 2, 5, 32]);
+    expect((await feed(past, new GraphFeeder(model, { ...none, projections: [packed] })))?.dims).toEqual([2, 2, 5, 32]);
   });
 });
 

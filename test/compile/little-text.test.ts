@@ -5,13 +5,14 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { openStatistics } from '../../src/capture/statistics-files.js';
 import { type CompileResult, compile } from '../../src/compile/compile.js';
 import { evaluate } from '../../src/evaluate/evaluate-files.js';
-import { type Context, silentContext } from '../../src/log.js';
+import { silentContext } from '../../src/log.js';
 import { parseRecipe, presetOf, type RecipeInput } from '../../src/recipe/recipe.js';
 import { captureStatistics } from '../../src/solve/capture-statistics.js';
 import { measure, measureText } from '../../src/solve/measure.js';
 import { recipeForLittleText } from '../../src/solve/text-evidence.js';
 import { openSource } from '../../src/source/source.js';
 import { COMPILE } from '../support/compile.js';
+import { listening } from '../support/listening.js';
 import { fixture, temporaryFolder } from '../support/paths.js';
 import { heldWindows, mistral, stories, writeIds } from '../support/stories.js';
 
@@ -34,13 +35,6 @@ const fileOf = (
 };
 const story = stories()[0] ?? '';
 const sentence = fileOf('sentence.txt', story.slice(0, 100));
-
-/** A context that keeps what is said. */
-const listening = (): { readonly context: Context; readonly said: string[] } => {
-  const said: string[] = [];
-  const note = (text: string): void => void said.push(text);
-  return { context: { ...silentContext(), log: { info: note, warn: note } }, said };
-};
 
 interface Made extends CompileResult {
   readonly kl: readonly number[];
@@ -77,7 +71,8 @@ describe('little text', () => {
   };
 
   it('of one sentence makes no precision worse than no text, and says how much is missing', async () => {
-    const { context, said } = listening();
+    const context = listening();
+    const { said } = context;
     const result = await made('sentence', {}, { text: sentence }, context);
     little = result;
     expectNoWorse(result);
@@ -208,7 +203,8 @@ describe('the first token of windows', () => {
     const path = `${plain}.tokenizer.json`;
     const renamed = JSON.stringify({ ...parsed, post_processor: null }).replaceAll('"<s>"', '"<first>"');
     writeFileSync(path, renamed);
-    const { context, said } = listening();
+    const context = listening();
+    const { said } = context;
     const recipe = recipeOf();
     const text = { ...sentence, tokenizer: path };
     const options = { recipe, text, machine: MACHINE, seed: 0 };

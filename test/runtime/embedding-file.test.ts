@@ -31,6 +31,7 @@ it.each<[string, readonly string[], string]>([
   ['float', ['embed_tokens_fp16.onnx', 'embed_tokens.onnx', 'embed_tokens_q4.onnx'], 'embed_tokens.onnx'],
   ['float16', ['embed_tokens_q4.onnx', 'embed_tokens_fp16.onnx'], 'embed_tokens_fp16.onnx'],
   ['quantized', ['embed_tokens_q4.onnx'], 'embed_tokens_q4.onnx'],
+  ['float32', ['embed_tokens_fp16.onnx', 'embed_tokens_fp32.onnx'], 'embed_tokens_fp32.onnx'],
   ['GenAI', ['embedding.onnx', 'vision.onnx'], 'embedding.onnx'],
 ])('is found: %s', (name, files, found) => {
   const folder = folderOf(name, files);

@@ -3,11 +3,10 @@ import { expect } from '@jest/globals';
 import { modelBytes } from '../../src/onnx/convert/export.js';
 import { cloneModel } from '../../src/onnx/ir/clone.js';
 import { type Model, nodesOf } from '../../src/onnx/ir/graph.js';
-import { toFloat32 } from '../../src/onnx/ir/half.js';
 import type { Pass } from '../../src/onnx/rewrite/define-pass.js';
 import { runPasses, step } from '../../src/onnx/rewrite/run-passes.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
-import { type Feeds, type HostTensor, type Outputs, withSession } from '../../src/runtime/runtime.js';
+import { type Feeds, type HostTensor, numbersOf, type Outputs, withSession } from '../../src/runtime/runtime.js';
 
 /** Runs a model as it is written: without rewriting at load, which would fuse again what a pass expanded. */
 export const outputsOf = (model: Model, feeds: Feeds): Promise<Outputs> =>
@@ -40,6 +39,3 @@ export function distance(expected: HostTensor, actual: HostTensor): number {
   const largest = a.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   return a.reduce((most, value, at) => Math.max(most, Math.abs(value - (b[at] ?? Number.NaN))), 0) / (largest || 1);
 }
-
-const numbersOf = ({ dtype, data }: HostTensor): Float32Array =>
-  toFloat32(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), dtype);

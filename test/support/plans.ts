@@ -2,7 +2,6 @@
 import { cpSync, existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { digestOfWhole } from '../../src/files/range-digests.js';
-import { type Context, silentContext } from '../../src/log.js';
 import type { PlanInput } from '../../src/work/plan.js';
 import { COMPILE } from './compile.js';
 import { filesBelow } from './damage.js';
@@ -22,13 +21,6 @@ export const planned = (ids: string, recipe: object = {}, model: string = mistra
   text: { ids },
   shards: 3,
 });
-
-/** A context that keeps what is said. */
-export function listening(signal: AbortSignal = new AbortController().signal): Context & { readonly said: string[] } {
-  const said: string[] = [];
-  const say = (text: string): void => void said.push(text);
-  return { ...silentContext(signal), log: { info: say, warn: say }, said };
-}
 
 /** Times of the last write of the markers of units that are done. */
 export function doneIn(plan: string): Readonly<Record<string, number>> {

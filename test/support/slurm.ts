@@ -1,6 +1,6 @@
 /** An `sbatch` that runs what it is given at once, with the variables that Slurm sets, and writes down how it was called. */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { commandFolder } from './workflow.js';
 
@@ -47,6 +47,6 @@ export function runSlurm(script: string, args: readonly string[], folder: string
 
 function stateOf(folder: string): string {
   const state = join(folder, 'state');
-  if (!existsSync(state)) spawnSync('mkdir', ['-p', state]);
+  mkdirSync(state, { recursive: true });
   return state;
 }

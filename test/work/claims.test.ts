@@ -5,8 +5,8 @@ import { ownerTag } from '../../src/files/owner.js';
 import { BEAT_OFFSET, claimText, factsOf, textOf } from '../../src/work/claim-text.js';
 import { Claims } from '../../src/work/claims.js';
 import { lossesOf } from '../../src/work/losses.js';
+import { listening } from '../support/listening.js';
 import { temporaryFolder } from '../support/paths.js';
-import { listening } from '../support/plans.js';
 
 const root = temporaryFolder();
 const path = join(root, 'claims/unit.json');

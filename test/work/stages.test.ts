@@ -7,8 +7,9 @@ import { captureStatistics } from '../../src/solve/capture-statistics.js';
 import { mergePlan } from '../../src/work/merge.js';
 import { plan } from '../../src/work/plan.js';
 import { work } from '../../src/work/worker.js';
+import { listening } from '../support/listening.js';
 import { temporaryFolder } from '../support/paths.js';
-import { listening, planned, snapshot, writeWindows } from '../support/plans.js';
+import { planned, snapshot, writeWindows } from '../support/plans.js';
 
 jest.setTimeout(180_000);
 

@@ -12,8 +12,9 @@ import { planStatus } from '../../src/work/status.js';
 import { UnitRunner } from '../../src/work/unit-runner.js';
 import { type WorkResult, work } from '../../src/work/worker.js';
 import { damage, filesBelow } from '../support/damage.js';
+import { listening } from '../support/listening.js';
 import { temporaryFolder } from '../support/paths.js';
-import { copyPlan, doneIn, listening, planned, snapshot, writeWindows } from '../support/plans.js';
+import { copyPlan, doneIn, planned, snapshot, writeWindows } from '../support/plans.js';
 import { mistral } from '../support/stories.js';
 
 jest.setTimeout(120_000);

@@ -1,5 +1,6 @@
 /** Tensors are a type, a shape and borrowed bytes: nothing is read until someone asks for numbers. */
 import { byteLengthOf, type DType, elementCount } from './dtype.js';
+import { type FloatDType, fromFloat32 } from './half.js';
 
 export interface Tensor {
   readonly dtype: DType;
@@ -80,6 +81,11 @@ export function float32s(values: Float32Array, shape: readonly number[] = [value
 /** A float32 scalar. */
 export function float32Scalar(value: number): Tensor {
   return tensorOf('float32', [], Float32Array.of(value));
+}
+
+/** A scalar of any float type. */
+export function floatScalar(value: number, dtype: FloatDType): Tensor {
+  return tensorOf(dtype, [], fromFloat32(Float32Array.of(value), dtype));
 }
 
 /** Number of elements. */

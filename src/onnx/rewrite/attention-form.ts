@@ -6,8 +6,8 @@ import type { Attribute } from '../ir/attribute.js';
 import { int, ints } from '../ir/attribute.js';
 import type { Node, Value } from '../ir/graph.js';
 import { placeOf } from '../ir/graph.js';
-import { type FloatDType, fromFloat32 } from '../ir/half.js';
-import { int64s, tensorOf } from '../ir/tensor.js';
+import type { FloatDType } from '../ir/half.js';
+import { floatScalar, int64Scalar, int64s } from '../ir/tensor.js';
 import type { Rewriter } from './rewriter.js';
 
 /** Queries, keys and values [batch, heads, length, width]. */
@@ -51,8 +51,7 @@ export class AttentionForm {
   }
 
   number(value: number): Value {
-    const tensor = tensorOf(this.#dtype, [], fromFloat32(Float32Array.of(value), this.#dtype));
-    return this.#rw.initializer(this.#node.graph, `${placeOf(this.#node)}/number`, tensor);
+    return this.#rw.initializer(this.#node.graph, `${placeOf(this.#node)}/number`, floatScalar(value, this.#dtype));
   }
 
   reshape(value: Value, shape: readonly number[]): Value {
@@ -122,7 +121,7 @@ export class AttentionForm {
   }
 
   #scalar(value: number): Value {
-    const tensor = tensorOf('int64', [], BigInt64Array.of(BigInt(value)));
+    const tensor = int64Scalar(value);
     return this.#rw.initializer(this.#node.graph, `${placeOf(this.#node)}/integer`, tensor);
   }
 

@@ -147,9 +147,14 @@ export class Rewriter {
   /** Erases `node` and, upstream, every node and initializer that this leaves without a use. */
   eraseDead(node: Node): void {
     if (node.outputs.some((value) => value !== undefined && (value.uses.size > 0 || value.isOutput))) return;
-    const inputs = new Set(node.inputs.filter((value) => value !== undefined));
+    const inputs = [...node.inputs];
     this.erase(node);
-    for (const value of inputs) this.dropIfUnused(value);
+    this.dropUnused(inputs);
+  }
+
+  /** `dropIfUnused` for each of some values, such as what a node has read. */
+  dropUnused(values: Iterable<Value | undefined>): void {
+    for (const value of new Set(values)) if (value !== undefined) this.dropIfUnused(value);
   }
 
   /** Erases the producer chain or the initializer behind a value that nobody uses; does nothing when it is used. */
