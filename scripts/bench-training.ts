@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { executionOf } from '../src/analysis/execution.js';
 import { analyse } from '../src/analysis/projections.js';
+import { TrainingSession } from '../src/autodiff/training-session.js';
 import { table } from '../src/cli/render.js';
 import { loadRows } from '../src/kernels/load-rows.js';
 import { KernelPool } from '../src/kernels/pool.js';
@@ -24,7 +25,6 @@ import { clipStudent } from '../src/train/blocks/clip-student.js';
 import { feedsOf, type LearnKind } from '../src/train/blocks/learnables.js';
 import { termsOf } from '../src/train/blocks/objective.js';
 import { AdamW } from '../src/train/optimizer.js';
-import { TrainingSession } from '../src/train/training-session.js';
 
 const { values } = parseArgs({
   options: {

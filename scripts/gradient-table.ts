@@ -4,8 +4,8 @@
  *   npm run gradients
  */
 
+import { RULES } from '../src/autodiff/rules.js';
 import { table } from '../src/cli/render.js';
-import { RULES } from '../src/train/autodiff/rules.js';
 import { CASES, gradientError } from '../test/support/gradient-cases.js';
 
 const found: { readonly name: string; readonly error: number }[] = [];

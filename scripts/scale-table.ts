@@ -68,7 +68,7 @@ function costsOf(shape: Shape): { readonly capture: number; readonly solve: numb
   const layer = [...ffn, ...attention].reduce((sum, { k, n }) => sum + 8 * k * n, 0);
   const embedding = Number(values['element-bytes']) * shape.vocabulary * shape.hidden;
   return {
-    capture: captureCost(all, repeated(ffn), tokens).seconds,
+    capture: captureCost(all, repeated(ffn), tokens, recipe).seconds,
     solve: solve + emitCost(repeated(ffn)).seconds,
     bytes: Math.max(2e8 + layer, 2e8 + embedding, ...groups.map((group) => groupMemory(group, recipe))),
   };

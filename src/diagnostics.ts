@@ -144,6 +144,10 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     remedy: 'choose other bits or another target',
   },
   statistics: { summary: 'the statistics do not belong to this model', remedy: 'capture them again' },
+  'statistics-weights': {
+    summary: 'the statistics weigh tokens in another way',
+    remedy: 'give `fisher` of the recipe as it was when they were captured, or capture them again',
+  },
   numeric: { summary: 'a numeric computation failed', remedy: 'use more calibration text or larger damping' },
   'report-input': {
     summary: 'a file of results for the report is not valid',
@@ -256,6 +260,7 @@ export type ErrorCode =
   | 'disk-full'
   | 'unsupported-target'
   | 'statistics'
+  | 'statistics-weights'
   | 'numeric'
   | 'report-input'
   | 'budget'

@@ -103,6 +103,7 @@ export {
   type BitsByPrecision,
   type CodesRecipe,
   type DistillRecipe,
+  type FisherRecipe,
   type FrequentIds,
   type MethodName,
   type OldestRuntimes,

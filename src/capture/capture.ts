@@ -8,7 +8,10 @@ import type { Model } from '../onnx/ir/graph.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { Window } from '../text/index.js';
 import { countText } from './evidence.js';
+import type { Group } from './groups.js';
+import { fittingParts } from './matrix-parts.js';
 import { digestOfModel } from './model-digest.js';
+import type { RowWeighting } from './row-weighting.js';
 import { type RunnerOptions, SegmentRunner } from './segment-runner.js';
 import {
   digestOfWindows,
@@ -19,6 +22,7 @@ import {
   statisticsInMemory,
 } from './statistics.js';
 import { findStatistics, StatisticsFolder } from './statistics-files.js';
+import type { Stream } from './stream.js';
 
 export interface CaptureOptions extends RunnerOptions {
   /** Where the statistics are kept, and found again; without it they stay in memory. */
@@ -47,11 +51,16 @@ function digestOfText(windows: readonly Window[], vectors: string | undefined): 
   return vectors === undefined ? ids : createHash('sha256').update(`${ids} ${vectors}`).digest('hex');
 }
 
+/** Options that change statistics. */
+type HeaderOptions = Pick<CaptureOptions, 'firstWeight' | 'inFloat64' | 'vectors'> & {
+  readonly weights?: Pick<RowWeighting, 'facts'> | undefined;
+};
+
 /** What names the statistics of windows, before they are captured. */
 export const headerOfWindows = (
   model: string,
   windows: readonly Window[],
-  { firstWeight = 1, inFloat64 = false, vectors }: Pick<CaptureOptions, 'firstWeight' | 'inFloat64' | 'vectors'> = {},
+  { firstWeight = 1, inFloat64 = false, vectors, weights }: HeaderOptions = {},
 ): StatisticsHeader =>
   headerOf({
     model,
@@ -61,6 +70,7 @@ export const headerOfWindows = (
     firstWeight,
     counts: countText(windows),
     ...(inFloat64 && { inFloat64 }),
+    weights: weights?.facts,
   });
 
 /**
@@ -111,15 +121,29 @@ async function captureAll(
   const stream = runner.stream();
   for (const segment of runner.segments) {
     if (missing.size === 0) break;
-    const groups = runner.groupsIn(segment).flatMap(({ id }) => (missing.has(id) ? [id] : []));
-    const collected = await runner.run(stream, { groups, onBatch: () => report(segment) });
-    for (const statistics of collected) {
+    const open = runner.groupsIn(segment).filter(({ id }) => missing.has(id));
+    const onBatch = (): void => report(segment);
+    for await (const statistics of collect(runner, stream, open, { ...options, onBatch })) {
       if (folder === undefined) inMemory.set(statistics.group, statistics);
       else await folder.save(statistics);
       missing.delete(statistics.group);
     }
   }
   return inMemory;
+}
+
+/** The statistics of some groups of the segment that comes next, which is run again where their matrices are too many for the memory. */
+async function* collect(
+  runner: SegmentRunner,
+  stream: Stream,
+  groups: readonly Group[],
+  { weights, machine, onBatch }: CaptureOptions & { readonly onBatch: () => void },
+): AsyncGenerator<GroupStatistics> {
+  const parts = weights === undefined ? [groups] : fittingParts(groups, machine?.memoryBytes);
+  for (const [at, part] of parts.entries()) {
+    const advance = at === parts.length - 1;
+    yield* await runner.run(stream, { groups: part.map(({ id }) => id), advance, ...(advance && { onBatch }) });
+  }
 }
 
 /** Share of the work from which the time to go can be told. */

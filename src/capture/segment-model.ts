@@ -24,6 +24,8 @@ export interface GramRequest {
   readonly k: number;
   /** Also Xᵀ(X_float - X) against an input X_float of the same shape. */
   readonly change: boolean;
+  /** Rows have weights of their own: the input `row_scale/GROUP` [rows, 1] holds their square roots. */
+  readonly ownWeights?: boolean;
 }
 
 export interface SegmentRequest {
@@ -51,6 +53,8 @@ export interface Edge {
 /** The outputs for one group, and the value they are made from. */
 export interface SegmentGram extends GramOutputs {
   readonly value: Value;
+  /** The input with the square roots of the weights of its rows, where it has one of its own. */
+  readonly rowScale: string | undefined;
 }
 
 export interface SegmentModel {
@@ -86,11 +90,13 @@ export function buildSegmentModel(original: Model, request: SegmentRequest): Seg
   const graphInputs = segment.graphInputs.map((value) => inputEdge(context, value));
   const liveIn = segment.liveIn.map((value) => inputEdge(context, value));
   const rowScale = request.grams.length > 0 ? rowScaleInput(rewriter) : undefined;
-  const grams = request.grams.flatMap((gram) => {
+  const grams = request.grams.flatMap(({ ownWeights, ...gram }) => {
     if (rowScale === undefined) return [];
     const input = asFloat32(context, extraction.copyOf(gram.input), typeOf(gram.input));
-    const outputs = addGram(rewriter, { ...gram, input, rowScale, weighted: request.weighted });
-    return [{ ...outputs, value: gram.input }];
+    const own = ownWeights ? rowScaleInput(rewriter, `row_scale/${gram.group}`) : undefined;
+    const weighted = own !== undefined || request.weighted;
+    const outputs = addGram(rewriter, { ...gram, input, rowScale: own ?? rowScale, weighted });
+    return [{ ...outputs, value: gram.input, rowScale: own?.name }];
   });
   const liveOut = request.carry ? segment.liveOut.map((value) => outputEdge(context, value)) : [];
   const extra = request.extra.map((value) => outputEdge(context, value));
@@ -122,8 +128,8 @@ function inputType(value: Value, dtype: DType): ValueType {
   return { dtype: edgeType(dtype), shape: value.isInput ? value.type?.shape : undefined };
 }
 
-function rowScaleInput(rewriter: Rewriter): Value {
-  return rewriter.addInput(rewriter.model.graph, 'row_scale', { dtype: 'float32', shape: ['rows', 1] });
+function rowScaleInput(rewriter: Rewriter, name = 'row_scale'): Value {
+  return rewriter.addInput(rewriter.model.graph, name, { dtype: 'float32', shape: ['rows', 1] });
 }
 
 /** The input's readers get it in the type of the graph. */

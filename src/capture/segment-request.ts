@@ -38,6 +38,7 @@ export function modelRequest(
   groups: readonly Group[],
   projections: readonly Projection[],
   request: RunRequest,
+  ownWeights = false,
 ): ModelRequest {
   const asked = groups.filter((group) => request.groups?.includes(group.id) ?? true);
   const change = request.reference !== undefined;
@@ -47,7 +48,7 @@ export function modelRequest(
     if (data !== undefined) replaced.set(projection.weight.source, denseTensor(projection, data));
   }
   return {
-    grams: asked.map((group) => ({ group: group.id, input: group.input, k: group.k, change })),
+    grams: asked.map((group) => ({ group: group.id, input: group.input, k: group.k, change, ownWeights })),
     extra: request.extra ?? [],
     carry: request.advance !== false,
     replaced,

@@ -20,6 +20,7 @@ import { GraphFeeder } from './graph-feeds.js';
 import { type Group, type Plan, type PlanOptions, planCapture } from './groups.js';
 import { floatsOf, openSegment } from './open-segment.js';
 import { roundStatistics } from './round-statistics.js';
+import { type RowWeighting, startsOf, type WeightedRows, weightsOfBatch } from './row-weighting.js';
 import { SegmentFiles } from './segment-files.js';
 import { buildSegmentModel, type SegmentModel } from './segment-model.js';
 import {
@@ -44,6 +45,8 @@ export interface RunnerOptions extends PlanOptions {
   readonly firstWeight?: number;
   /** Compute in float64 and round the statistics, so that they are the same on every processor; see `roundStatistics`. */
   readonly inFloat64?: boolean;
+  /** Weights of the rows in the statistics, each input in several matrices where it says so; all alike without. */
+  readonly weights?: RowWeighting | undefined;
   /** Facts about the caches that the graph leaves open. */
   readonly hints?: DecoderHints;
   readonly signal?: AbortSignal;
@@ -56,6 +59,8 @@ interface Opened {
   readonly session: Session;
   readonly model: SegmentModel;
   readonly stream: LiveStream;
+  /** Weights of rows by Gram matrix. */
+  readonly weights: ReadonlyMap<string, WeightedRows>;
 }
 
 export class SegmentRunner {
@@ -68,6 +73,7 @@ export class SegmentRunner {
   readonly #feeder: GraphFeeder;
   readonly #folder: string;
   readonly #budget: MemoryBudget;
+  readonly #starts: ReadonlyMap<Window, number>;
   #streams = 0;
   #files: { readonly segment: number; readonly files: SegmentFiles } | undefined;
 
@@ -79,7 +85,13 @@ export class SegmentRunner {
     options: RunnerOptions = {},
   ) {
     if (windows.length === 0) fail('empty-text', 'calibration text', 'there is no window to run');
-    this.plan = planCapture(model, analysis, options);
+    const plan = planCapture(model, analysis, options);
+    const { weights } = options;
+    this.plan =
+      weights === undefined
+        ? plan
+        : { ...plan, groups: plan.groups.flatMap((group) => weights.matrices(group).map((id) => ({ ...group, id }))) };
+    this.#starts = startsOf(weights === undefined ? [] : windows);
     this.batches = batchesOf(windows, options.batch ?? fixedShapeOf(model).batch);
     this.#model = model;
     this.#analysis = analysis;
@@ -129,7 +141,7 @@ export class SegmentRunner {
       const main = await this.#open(
         segment,
         stream as LiveStream,
-        modelRequest(this.groupsIn(segment), this.projectionsIn(segment), request),
+        modelRequest(this.groupsIn(segment), this.projectionsIn(segment), request, this.#options.weights !== undefined),
       );
       pair.push(main);
       if (reference === undefined) return await this.#runBatches(segment, main, undefined, request);
@@ -152,8 +164,12 @@ export class SegmentRunner {
     request: RunRequest,
   ): Promise<readonly StreamStatistics[]> {
     const grams = main.model.grams.map((names) => new GramAccumulator(names));
-    const finished = (gram: GramAccumulator): StreamStatistics =>
-      this.#inFloat64 ? roundStatistics(gram.finish()) : gram.finish();
+    const finished = (gram: GramAccumulator): StreamStatistics => {
+      const found = gram.finish();
+      const mean = main.weights.get(found.group)?.mean;
+      const statistics = mean === undefined ? found : { ...found, weight: mean };
+      return this.#inFloat64 ? roundStatistics(statistics) : statistics;
+    };
     const advancing = request.advance !== false;
     for (const batch of this.batches) {
       this.#options.signal?.throwIfAborted();
@@ -171,14 +187,26 @@ export class SegmentRunner {
     return grams.map(finished);
   }
 
-  async #runOne({ session, model, stream }: Opened, batch: Batch, more: Feeds): Promise<Outputs> {
+  async #runOne({ session, model, stream, weights }: Opened, batch: Batch, more: Feeds): Promise<Outputs> {
     const feeds = { ...(await this.#feeder.read(model.graphInputs, batch)), ...more };
     for (const { name, value } of model.liveIn) feeds[name] = await stream.read(value, batch);
     if (model.rowScale !== undefined) {
       const scale = rowScaleOf(batch, this.#firstWeight);
       feeds[model.rowScale] = floatsOf(scale, [scale.length, 1], this.#inFloat64);
     }
+    for (const { group, rowScale } of model.grams) {
+      if (rowScale === undefined) continue;
+      const roots = this.#rowWeights(weights.get(group) as WeightedRows, batch).map(Math.sqrt);
+      feeds[rowScale] = floatsOf(roots, [roots.length, 1], this.#inFloat64);
+    }
     return session.run(feeds);
+  }
+
+  /** Weights of the rows of a batch in one matrix. */
+  #rowWeights(rows: WeightedRows, { windows, length }: Batch): Float32Array {
+    const own = weightsOfBatch(windows, length, rows, this.#starts);
+    for (let at = 0; at < own.length; at += length) own[at] = (own[at] as number) * this.#firstWeight;
+    return own;
   }
 
   get #firstWeight(): number {
@@ -197,10 +225,13 @@ export class SegmentRunner {
       inFloat64: this.#inFloat64,
       ...part,
     });
+    const weights = new Map<string, WeightedRows>();
+    for (const { group, rowScale } of model.grams)
+      if (rowScale !== undefined) weights.set(group, (await this.#options.weights?.rows(group)) as WeightedRows);
     const path = this.#filesOf(segment).write(model.model);
     const threads = this.#options.machine?.threads;
     const session = await openSegment(this.#runtime, path, { threads, inFloat64: this.#inFloat64 });
-    return { session, model, stream };
+    return { session, model, stream, weights };
   }
 
   /** One set of files at a time: those of the segment before are removed. */

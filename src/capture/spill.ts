@@ -72,6 +72,11 @@ export class ActivationStore {
     batches.set(batch, { kind: 'file', at: this.#write(name, activation) });
   }
 
+  /** Whether a batch of a value is stored. */
+  has(name: string, batch: number): boolean {
+    return this.#held.get(name)?.has(batch) ?? false;
+  }
+
   async get(name: string, batch: number): Promise<Activation> {
     const held = this.#held.get(name)?.get(batch);
     if (held === undefined) throw new Error(`batch ${batch} of ${name} is not stored`);

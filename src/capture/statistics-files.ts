@@ -33,6 +33,7 @@ const indexSchema = z.strictObject({
   firstWeight: z.number(),
   counts: z.strictObject({ contexts: z.number(), ids: z.number() }).optional(),
   inFloat64: z.literal(true).optional(),
+  weights: z.strictObject({ kind: z.literal('fisher'), groups: z.number(), seed: z.number() }).optional(),
   groups: z.array(z.strictObject({ group: z.string(), file: z.string().regex(/^[^/\\]+$/) })),
 });
 

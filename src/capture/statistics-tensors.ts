@@ -12,12 +12,13 @@ const nameOf = (digest: string, group: string): RecordName => ({ kind: 'statisti
 interface Facts {
   readonly k: number;
   readonly tokens: number;
+  readonly weight?: number;
 }
 
 /** Writes a group of the statistics with this digest. */
 export function writeTensors(path: string, digest: string, statistics: GroupStatistics): void {
-  const { group, k, tokens, gram, sum } = statistics;
-  const facts: Facts = { k, tokens };
+  const { group, k, tokens, gram, sum, weight } = statistics;
+  const facts: Facts = { k, tokens, ...(weight !== undefined && { weight }) };
   saveRecord(path, nameOf(digest, group), facts, [
     { name: 'gram', data: gram, as: 'F32' },
     { name: 'sum', data: sum },
@@ -27,11 +28,11 @@ export function writeTensors(path: string, digest: string, statistics: GroupStat
 /** Reads one group back. Error codes `file-missing` and `damaged-file` when the file is not the one that was written. */
 export function readTensors(path: string, group: string, digest: string): GroupStatistics {
   const { facts, arrays } = readRecord(path, nameOf(digest, group), ['gram']);
-  const { k, tokens } = facts as Facts;
+  const { k, ...counted } = facts as Facts;
   const [gram, sum] = [arrays.get('gram'), arrays.get('sum')];
   if (!(gram instanceof Float64Array && sum instanceof Float64Array && gram.length === triangleLength(k)))
     throw new Error(`${path} was written by something else`);
-  return { group, k, tokens, gram, sum };
+  return { group, k, ...counted, gram, sum };
 }
 
 /** Fails with the same errors as `readTensors`, in less memory. */

@@ -7,18 +7,21 @@
 import { createHash } from 'node:crypto';
 import { fail } from '../diagnostics.js';
 import type { TextCounts } from './evidence.js';
+import type { WeightFacts } from './row-weighting.js';
 
 /** Sums over rows; divide by `tokens` for means. */
 export interface GroupStatistics {
   readonly group: string;
   /** Inner dimension K of the projections. */
   readonly k: number;
-  /** Rows that were summed; with a weighted position 0, the sum of the weights. */
+  /** Rows that were summed; where they have weights, the sum of the weights. */
   readonly tokens: number;
   /** XᵀX, upper triangle by rows: element (i, j), i ≤ j, at `triangleIndex(k, i, j)`. */
   readonly gram: Float64Array;
   /** Column sums of X. */
   readonly sum: Float64Array;
+  /** Where rows have weights: their mean before they were divided by it. */
+  readonly weight?: number;
 }
 
 /** What statistics were made from. */
@@ -38,6 +41,8 @@ export interface StatisticsHeader {
   readonly counts?: TextCounts | undefined;
   /** True of statistics that were captured in float64 and rounded: they are the same on every processor. */
   readonly inFloat64?: boolean | undefined;
+  /** How tokens were weighted; alike without. */
+  readonly weights?: WeightFacts | undefined;
 }
 
 /** Statistics of one capture, in memory or in a folder. */
@@ -89,26 +94,39 @@ export function mergeGroups(a: GroupStatistics, b: GroupStatistics): GroupStatis
   }
   if (isUnseen(b)) return a;
   if (isUnseen(a)) return b;
+  const tokens = a.tokens + b.tokens;
+  if (a.weight === undefined || b.weight === undefined)
+    return { group: a.group, k: a.k, tokens, gram: plus(a.gram, b.gram), sum: plus(a.sum, b.sum) };
+  const weight = (a.tokens * a.weight + b.tokens * b.weight) / tokens;
+  const [own, other] = [a.weight / weight, b.weight / weight];
   return {
     group: a.group,
     k: a.k,
-    tokens: a.tokens + b.tokens,
-    gram: plus(a.gram, b.gram),
-    sum: plus(a.sum, b.sum),
+    tokens,
+    weight,
+    gram: plus(a.gram, b.gram, own, other),
+    sum: plus(a.sum, b.sum, own, other),
   };
 }
 
-const plus = (a: Float64Array, b: Float64Array): Float64Array => a.map((value, at) => value + (b[at] ?? 0));
+const plus = (a: Float64Array, b: Float64Array, own = 1, other = 1): Float64Array =>
+  a.map((value, at) => own * value + other * (b[at] ?? 0));
 
 /** Completes a header with the version and the digest of all its fields. */
 export function headerOf(parts: Omit<StatisticsHeader, 'version' | 'digest'>): StatisticsHeader {
-  const { model, text, windows, tokens, firstWeight, counts, inFloat64 } = parts;
+  const { model, text, windows, tokens, firstWeight, counts, inFloat64, weights } = parts;
   const counted = counts === undefined ? [] : [counts.contexts, counts.ids];
   const arithmetic = inFloat64 ? ['float64'] : [];
-  const made = [STATISTICS_VERSION, model, text, windows, tokens, firstWeight, ...counted, ...arithmetic];
+  const weighted = weights === undefined ? [] : [weights.kind, weights.groups, weights.seed];
+  const made = [STATISTICS_VERSION, model, text, windows, tokens, firstWeight, ...counted, ...arithmetic, ...weighted];
   const digest = createHash('sha256').update(JSON.stringify(made)).digest('hex');
   const header = { version: STATISTICS_VERSION, digest, model, text, windows, tokens, firstWeight };
-  return { ...header, ...(counts !== undefined && { counts }), ...(inFloat64 && { inFloat64 }) };
+  return {
+    ...header,
+    ...(counts !== undefined && { counts }),
+    ...(inFloat64 && { inFloat64 }),
+    ...(weights !== undefined && { weights }),
+  };
 }
 
 /** The header of the union of captures of one model over different texts. */
@@ -119,10 +137,14 @@ export function mergeHeaders(headers: readonly StatisticsHeader[]): StatisticsHe
     const same =
       other.model === first.model && other.version === first.version && other.firstWeight === first.firstWeight;
     if (!same) fail('statistics', other.digest, 'the statistics were made from another model or with other options');
+    requireWeights(other, first.weights, other.digest);
   }
   const texts = headers.map((header) => header.text).sort();
   if (new Set(texts).size !== texts.length) fail('statistics', 'merge', 'the same text was captured twice');
-  const text = rest.length === 0 ? first.text : createHash('sha256').update(texts.join('\n')).digest('hex');
+  const drawn = headers
+    .map(({ text: own, weights }) => (weights === undefined ? own : `${own} ${weights.seed}`))
+    .sort();
+  const text = rest.length === 0 ? first.text : createHash('sha256').update(drawn.join('\n')).digest('hex');
   const total = (pick: (header: StatisticsHeader) => number): number =>
     headers.reduce((sum, each) => sum + pick(each), 0);
   const counts = mergeCounts(headers.map((header) => header.counts));
@@ -134,6 +156,18 @@ export function mergeHeaders(headers: readonly StatisticsHeader[]): StatisticsHe
     tokens: total((each) => each.tokens),
     counts,
   });
+}
+
+/** Error code `statistics-weights` where tokens do not weigh as `wanted`, whatever draws their labels. */
+export function requireWeights(
+  { weights }: Pick<StatisticsHeader, 'weights'>,
+  wanted: Omit<WeightFacts, 'seed'> | undefined,
+  at: string,
+): void {
+  const said = (facts: Omit<WeightFacts, 'seed'> | undefined): string =>
+    facts === undefined ? 'alike' : `by ${facts.kind} in ${facts.groups} groups of outputs`;
+  const [own, other] = [said(weights), said(wanted)];
+  if (own !== other) fail('statistics-weights', at, `The statistics weigh tokens ${own}, and not ${other}`);
 }
 
 /** Contexts are taken for different ones in different texts, ids for the same ones; undefined when one of the texts was not counted. */

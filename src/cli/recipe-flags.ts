@@ -34,7 +34,8 @@ type RecipeFlags = Readonly<
     | 'window'
     | 'steps'
     | 'prefix'
-    | 'minutes',
+    | 'minutes'
+    | 'token-weights',
     Flag
   >
 > & { readonly 'dequantize-source': OptionSpec & { readonly type: 'boolean' } };
@@ -108,6 +109,12 @@ export const recipeFlags: RecipeFlags = {
     describe: 'Minutes of distillation for each precision, instead of steps',
     group: 'Recipe:',
   },
+  'token-weights': {
+    type: 'string',
+    choices: ['equal', 'fisher'],
+    describe: 'Weights of tokens in the statistics: equal, or by Fisher information',
+    group: 'Recipe:',
+  },
 };
 
 /** Flags win over the file, the file over the preset. Without any of them: `best` with text, `data-free` without. */
@@ -124,6 +131,7 @@ export function recipeOf(values: Values<RecipeFlags>, hasText: boolean): Recipe 
       ...start,
       ...fieldsOf(values),
       ...prefixOf(values, start),
+      ...fisherOf(values, start),
       ...length,
       ...(trainedBy(start) !== 'qat' && trainOf(values, start)),
     },
@@ -147,6 +155,12 @@ const trains = (start: RecipeInput): boolean => start.train !== undefined || tra
 function prefixOf({ prefix }: Values<RecipeFlags>, start: RecipeInput): object {
   if (prefix === undefined || trains(start)) return {};
   return { prefix: prefix === 'quantized' ? (start.prefix ?? {}) : undefined };
+}
+
+/** How tokens weigh in the statistics. */
+function fisherOf({ 'token-weights': weights }: Values<RecipeFlags>, start: RecipeInput): object {
+  if (weights === undefined) return {};
+  return { fisher: weights === 'fisher' ? (start.fisher ?? {}) : undefined };
 }
 
 /** How blocks are trained, where the recipe asks for it. */

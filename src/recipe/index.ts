@@ -27,6 +27,7 @@ export {
 } from './recipe.js';
 export type { TeachingPair } from './recipe-codistill.js';
 export type { CodesRecipe, DistillRecipe } from './recipe-distill.js';
+export type { FisherRecipe } from './recipe-fisher.js';
 export type { PrefixRecipe } from './recipe-prefix.js';
 export type { QatRecipe } from './recipe-qat.js';
 export type { TrainInput, TrainRecipe } from './recipe-train.js';

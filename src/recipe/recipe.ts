@@ -17,6 +17,7 @@ import {
 import { METHOD_NAMES, METHODS, type MethodName, methodsThat, worksWithoutText } from './methods.js';
 import { PRESETS } from './presets.js';
 import { type DistillRecipe, distillSchema, requireDistill } from './recipe-distill.js';
+import { type FisherRecipe, fisherSchema, requireFisher } from './recipe-fisher.js';
 import { type PrefixRecipe, prefixSchema, requirePrefix } from './recipe-prefix.js';
 import { DEFAULT_QAT, type QatRecipe, qatSchema, requireQat } from './recipe-qat.js';
 import { DEFAULT_TRAIN, requireTrainable, type TrainInput, type TrainRecipe, trainSchema } from './recipe-train.js';
@@ -159,6 +160,9 @@ const shape = {
   distill: distillSchema
     .optional()
     .describe('Distillation: train tables end to end so that the output follows the float model.'),
+  fisher: fisherSchema
+    .optional()
+    .describe('Statistics weighted by Fisher information: a token counts as much as the loss depends on it.'),
 };
 
 function isExpression(text: string): boolean {
@@ -212,13 +216,14 @@ export interface Recipe {
   readonly overrides: readonly Override[];
   readonly capture: 'keep' | 'float64';
   readonly distill?: DistillRecipe | undefined;
+  readonly fisher?: FisherRecipe | undefined;
 }
 
 export type { Bits } from './fields.js';
 
 /** A recipe as users write it: fields that are left out have their defaults. */
 export type RecipeInput = Partial<
-  Omit<Recipe, 'overrides' | 'distill' | 'frequentIds' | 'train' | 'qat' | 'prefix'>
+  Omit<Recipe, 'overrides' | 'distill' | 'fisher' | 'frequentIds' | 'train' | 'qat' | 'prefix'>
 > & {
   /** Name of the preset to start from. */
   readonly preset?: string;
@@ -227,6 +232,7 @@ export type RecipeInput = Partial<
   readonly train?: TrainInput;
   readonly overrides?: readonly (Partial<Override> & { readonly match: string })[];
   readonly distill?: Partial<DistillRecipe>;
+  readonly fisher?: Partial<FisherRecipe>;
   readonly frequentIds?: Partial<FrequentIds> & Pick<FrequentIds, 'bits'>;
 };
 
@@ -246,6 +252,7 @@ export function parseRecipe(input: unknown, at = 'recipe'): Recipe {
   if (recipe.qat !== undefined) requireQat(recipe, recipe.qat, at);
   if (recipe.prefix !== undefined) requirePrefix(recipe, recipe.prefix, at);
   if (recipe.distill !== undefined) requireDistill(recipe, recipe.distill, at);
+  if (recipe.fisher !== undefined) requireFisher(recipe, at);
   // Tied tables belong to the parent alone, so a nested file holds them whatever slice the codes were chosen for.
   if (recipe.slice === 'prefix' || recipe.bits.length === 1 || recipe.decode === 'tied') {
     return { ...recipe, bits: [...new Set(recipe.bits)].sort((a, b) => b - a) };

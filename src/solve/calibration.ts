@@ -17,8 +17,6 @@ export interface MeasureOptions extends CaptureWindowsOptions {
   readonly recipe: Recipe;
   /** Calibration text. */
   readonly text?: TextOptions;
-  /** Random seed. */
-  readonly seed: number;
   /** Folders of captured statistics. They are added, and text is then not captured. */
   readonly statistics?: readonly string[];
   /** Parts of the text whose statistics are captured apart; 1 by default. */

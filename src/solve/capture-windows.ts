@@ -1,6 +1,7 @@
 /** Statistics of the float model's inputs: captured over windows, or taken from folders and added up. */
 
 import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Projection } from '../analysis/projection.js';
 import {
   capture,
@@ -9,6 +10,7 @@ import {
   headerOfWindows,
   mergeStatistics,
   openStatistics,
+  requireWeights,
   type Statistics,
 } from '../capture/index.js';
 import { fail } from '../diagnostics.js';
@@ -21,6 +23,7 @@ import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
 import { embeddingOf, type Source } from '../source/index.js';
 import type { Calibration } from './calibration.js';
+import { FisherWeights, weightFacts } from './fisher-weights.js';
 import { spareMemory } from './peak-memory.js';
 
 /** Machine and folders of a capture. */
@@ -28,6 +31,8 @@ export interface CaptureWindowsOptions {
   /** The recipe, whose scope says which projections are captured. */
   readonly recipe: Recipe;
   readonly machine: Machine;
+  /** Random seed, which draws labels where tokens have weights. */
+  readonly seed: number;
   /** Digest of the source's model, where it is known: it is not read again for it. */
   readonly modelDigest?: string;
   /** Statistics of the work folder are opened as they are, for a known model; nothing is captured. */
@@ -89,20 +94,27 @@ async function captureWindows(
   options: CaptureWindowsOptions & { readonly part: Part },
   context: Context,
 ): Promise<Captured> {
-  const { part, modelDigest } = options;
+  const { part, seed, recipe } = options;
+  const { modelDigest = recipe.fisher && digestOfModel(source.model) } = options;
   const vectors = digestOfVectors(source);
   if (options.kept && modelDigest !== undefined) return openKept(windows, modelDigest, vectors, options);
   const memoryBytes = spareMemory(source, options.recipe, options.machine.memoryBytes);
   const machine = { ...options.machine, memoryBytes };
-  const place = placeFor(projections, machine, part);
+  const place = placeFor(projections, machine, part, recipe.fisher !== undefined);
   const wanted = new Set(projections);
+  const facts = weightFacts(recipe, seed);
+  const { digest } = headerOfWindows(modelDigest ?? '', windows, { ...(vectors !== undefined && { vectors }) });
+  const folder = join(place.folder ?? '', 'weights');
+  const request = { source, recipe, windows, projections, machine, digest, folder };
+  const weights = facts && new FisherWeights(request, facts, context);
   const statistics = await capture(source.model, source.analysis, windows, ortRuntime, {
     machine,
     scope: (projection) => wanted.has(projection),
     hints: readHints(source.path),
     ...(modelDigest !== undefined && { modelDigest }),
     ...(vectors !== undefined && { vectors }),
-    inFloat64: inFloat64(options.recipe),
+    inFloat64: inFloat64(recipe),
+    weights,
     ...(place.folder !== undefined && { folder: place.folder }),
     signal: context.signal,
     log: context.log,
@@ -125,11 +137,13 @@ async function openKept(
   windows: readonly Int32Array[],
   modelDigest: string,
   vectors: string | undefined,
-  { machine, part, recipe }: CaptureWindowsOptions & { readonly part: Part },
+  { machine, part, recipe, seed }: CaptureWindowsOptions & { readonly part: Part },
 ): Promise<Captured> {
   const folder = keptIn(machine, part.folder) ?? fail('work-folder', part.folder, 'No work folder is given');
+  const facts = weightFacts(recipe, seed);
   const header = headerOfWindows(modelDigest, windows, {
     inFloat64: inFloat64(recipe),
+    weights: facts && { facts },
     ...(vectors !== undefined && { vectors }),
   });
   const statistics = await openStatistics(folder, header);
@@ -150,18 +164,23 @@ function digestOfVectors(source: Source): string | undefined {
 
 const inFloat64 = ({ capture }: Recipe): boolean => capture === 'float64';
 
+/** What given statistics have to fit. */
+type StatisticsOptions = Pick<CaptureWindowsOptions, 'recipe' | 'modelDigest'>;
+
 /** Statistics from folders, added up. Fails with `statistics` when they are another model's or lack an input. */
 export async function statisticsOf(
   source: Source,
   projections: readonly Projection[],
   folders: readonly string[],
-  model: string = digestOfModel(source.model),
+  { recipe: { fisher }, modelDigest: model = digestOfModel(source.model) }: StatisticsOptions,
 ): Promise<Statistics> {
   for (const folder of folders) checkStatistics(folder);
   const parts = await Promise.all(folders.map((folder) => openStatistics(folder)));
   const strange = parts.findIndex(({ header }) => header.model !== model);
   if (strange >= 0)
     fail('statistics', folders[strange] as string, `the statistics were made from another model than ${source.path}`);
+  const wanted = fisher && { kind: 'fisher' as const, ...fisher };
+  for (const [at, { header }] of parts.entries()) requireWeights(header, wanted, folders[at] as string);
   const merged = mergeStatistics(parts);
   const missing = projections.find(({ group }) => !merged.groups.includes(group));
   if (missing !== undefined)
@@ -174,13 +193,14 @@ function placeFor(
   projections: readonly Projection[],
   machine: Machine,
   { folder: name, share }: Part,
+  isWeighted: boolean,
 ): { readonly folder: string | undefined; close(): void } {
   const stay = (): void => undefined;
   const kept = keptIn(machine, name);
   if (kept !== undefined) return { folder: kept, close: stay };
   const inputs = new Map(projections.map(({ group, k }) => [group, k]));
   const bytes = [...inputs.values()].reduce((sum, k) => sum + 8 * k * k, 0);
-  if (bytes <= share * machine.memoryBytes) return { folder: undefined, close: stay };
+  if (!isWeighted && bytes <= share * machine.memoryBytes) return { folder: undefined, close: stay };
   const folder = temporaryFolder(TEXT, machine.temporary);
   return { folder, close: () => rmSync(folder, { recursive: true, force: true }) };
 }

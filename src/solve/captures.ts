@@ -17,8 +17,7 @@ export async function capturesOf(source: Source, options: MeasureOptions, contex
   const plain = { ...calibration, random: undefined };
   const { projections, isMeasured } = calibration;
   if (!isMeasured || useOf(options, calibration) === 'none') return plain;
-  const given =
-    options.statistics && (await statisticsOf(source, projections, options.statistics, options.modelDigest));
+  const given = options.statistics && (await statisticsOf(source, projections, options.statistics, options));
   const { made } = fillingOf(source, calibration, given?.header, options, context);
   return made === undefined || made.length === 0 ? plain : { ...calibration, random: made };
 }

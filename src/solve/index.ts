@@ -15,11 +15,11 @@ export {
 export { type Captures, capturesOf } from './captures.js';
 export { clipGroup } from './kernel/clip.js';
 export { type HeldCodes, type Nested, type PrecisionError, parentBits, type Solved } from './kernel/options.js';
-export { solveInParts } from './kernel/parts.js';
 export { type Measured, type MeasureOptions, measure } from './measure.js';
 export { captureMemory, groupMemory, peakMemory, requireMemory, tableMemory } from './peak-memory.js';
 export type { ProbeText, Scored } from './probe-text.js';
 export { placeTables, type SolvedTables, shrinkFloats, solveTables } from './rest.js';
+export { solveMeasured } from './solve-measured.js';
 export type { NestedTable } from './solve-nested-tables.js';
 export { solveOptions } from './solve-options.js';
 export { prefixOf, solveBehindPrefix } from './solve-prefix.js';

@@ -41,7 +41,7 @@ export async function measureText(source: Source, options: MeasureOptions, conte
   const { projections, isMeasured, shards } = calibration;
   if (!isMeasured) return { ...calibration, captured: undefined };
   if (options.statistics !== undefined) {
-    const statistics = await statisticsOf(source, projections, options.statistics, options.modelDigest);
+    const statistics = await statisticsOf(source, projections, options.statistics, options);
     return { ...calibration, captured: { statistics, close: () => undefined } };
   }
   const parts: Captured[] = [];

@@ -22,7 +22,7 @@ export function peakMemory(source: Source, recipe: Recipe): number {
     BASE,
     ...groupsOf(source.chosen.map(({ projection }) => projection)).map((group) => groupMemory(group, recipe)),
     ...tables.map((table) => tableMemory(table, recipe)),
-    ...(takesGram(recipe) ? [captureMemory(source)] : []),
+    ...(takesGram(recipe) ? [captureMemory(source, recipe)] : []),
   );
 }
 
@@ -38,17 +38,22 @@ export const tableMemory = ({ rows, cols }: Pick<TokenTable, 'rows' | 'cols'>, r
   BASE + solving(cols, Math.min(rows, TABLE_STAGE / cols), takesGram(recipe) ? 1 : 0);
 
 /** Bytes to capture statistics of any amount of text, without its activations. */
-export function captureMemory(source: Pick<Source, 'analysis' | 'model' | 'path'>): number {
+export function captureMemory(
+  source: Pick<Source, 'analysis' | 'model' | 'path'>,
+  { fisher }: Pick<Recipe, 'fisher'> = {},
+): number {
   const { analysis } = source;
+  const per = fisher === undefined ? CAPTURING : WEIGHING;
   const layers = new Map<number, number>();
   for (const { layer, k, n, role } of analysis.projections)
-    if (role !== 'head') layers.set(layer, (layers.get(layer) ?? 0) + capturing(k, n));
+    if (role !== 'head') layers.set(layer, (layers.get(layer) ?? 0) + per * k * n);
   // Mapped, and with enough text touched from end to end: 705 MB of Gemma 3 270M, whose peak was 877 MB.
   const embedding = analysis.embedding?.weight.tensor.byteLength ?? 0;
   // A model that makes the vectors of tokens stays open beside the segments.
   const beside = embeddingOf(source);
   const vectors = beside === undefined ? 0 : fileSizesOf(beside).fileBytes;
-  return BASE + vectors + Math.max(embedding, ...layers.values());
+  const heads = analysis.projections.filter(({ role }) => role === 'head').map(({ k, n }) => WEIGHING * k * n + LOGITS);
+  return BASE + vectors + Math.max(embedding, ...layers.values(), ...(fisher === undefined ? [] : heads));
 }
 
 /** Error code `memory-bound`, with the least that works, when the worst moment takes more than `memoryBytes`. */
@@ -80,5 +85,9 @@ function groupsOf(projections: readonly Projection[]): readonly { readonly k: nu
 const solving = (k: number, n: number, gram: number): number =>
   13 * k * n + gram * (8 * k ** 2 + 16 * Math.min(k, MOST_COLS) ** 2 + 2 * Math.min(64e6, 16 * k ** 2));
 
-/** Weights in the session as they are stored and as the products want them, and the Gram matrix twice. */
-const capturing = (k: number, n: number): number => 8 * k * n;
+/** Bytes of a weight in a session: as it is stored and as the products want it. */
+const CAPTURING = 8;
+/** There and back, and the gradients of a batch beside them. */
+const WEIGHING = 16;
+/** Logits of some rows, with what becomes of them. */
+const LOGITS = 600e6;

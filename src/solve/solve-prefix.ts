@@ -15,12 +15,11 @@ import type { PrefixRecipe, Recipe } from '../recipe/index.js';
 import type { Chosen, Source } from '../source/index.js';
 import { correctWeights, type Shift } from './kernel/correct.js';
 import { type Nested, parentBits } from './kernel/options.js';
-import { solveInParts } from './kernel/parts.js';
 import type { Solved, SolveItem } from './kernel/solve.js';
 import { PrefixWalk } from './prefix-walk.js';
+import { solveMeasured } from './solve-measured.js';
 import { solveOptions } from './solve-options.js';
 import {
-  gramOf,
   groupsOf,
   itemsOf,
   type SolvedProjection,
@@ -131,7 +130,6 @@ async function solveOpen(
   const { share, damping } = recipe;
   const items = await itemsOf(open, pool);
   const goals = items.map(() => new Map<Precision, Float32Array>());
-  const gram = await gramOf(first, statistics);
   const streams = streamsOf(place, recipe.bits);
   const correction = { share, damping, block: options.block };
   for (const [bits, stream] of streams) {
@@ -140,7 +138,7 @@ async function solveOpen(
       goals[at]?.set(bits, weights);
   }
   const wanted = items.map((item, at): SolveItem => ({ ...item, goals: goals[at] ?? new Map() }));
-  return [...(await solveInParts(pool, wanted, first.k, gram, options))];
+  return [...(await solveMeasured(pool, wanted, first, statistics, options))];
 }
 
 /** The stream that each precision of a projection is solved for; one kept at 4 bits in the int2 model takes that of int4 where there is one. */

@@ -9,8 +9,8 @@ import type { Recipe } from '../recipe/index.js';
 import type { Chosen } from '../source/index.js';
 import { solveDataFree } from './kernel/data-free.js';
 import type { Nested } from './kernel/options.js';
-import { solveInParts } from './kernel/parts.js';
 import type { Solved, SolveItem, SolveReport } from './kernel/solve.js';
+import { solveMeasured } from './solve-measured.js';
 import { nestingOf, solveOptions } from './solve-options.js';
 import type { SolvedFiles } from './solved-files.js';
 
@@ -74,10 +74,9 @@ async function* solveOneGroup(
   const options = solveOptions(placeOf(first.id), recipe);
   const facts = [options, statistics.header.digest, first.group];
   const keys = group.map(({ projection }) => files.key(storedWeight(projection), facts));
-  yield* takeOrSolve(group, keys, files, async (open) => {
-    const gram = await gramOf(first, statistics);
-    return [...(await solveInParts(pool, await itemsOf(open, pool), first.k, gram, options))];
-  });
+  yield* takeOrSolve(group, keys, files, async (open) => [
+    ...(await solveMeasured(pool, await itemsOf(open, pool), first, statistics, options)),
+  ]);
 }
 
 /** Yields a group, each projection as the file of its key has it; `solve` is asked for those without a file, which is then made. */

@@ -1,5 +1,6 @@
 /** What a block is trained on: its own output over rows of its input, or the output of each projection under its Gram matrix. */
 import type { Execution } from '../analysis/execution.js';
+import type { TrainingRequest } from '../autodiff/index.js';
 import { hessianOf, type Statistics } from '../capture/index.js';
 import type { Model } from '../onnx/ir/graph.js';
 import type { Random } from '../random.js';
@@ -9,7 +10,6 @@ import { blockRequest, type Student } from './blocks/block-graph.js';
 import { gramRequest } from './blocks/gram-graph.js';
 import type { Term } from './blocks/objective.js';
 import { type Batches, rowBatches, WHOLE } from './blocks/train.js';
-import type { TrainingRequest } from './training-graph.js';
 
 /** A block to train; without rows it is trained under Gram matrices. */
 export type BlockToTrain = Pick<Stop, 'block' | 'segment'> & Partial<Pick<Stop, 'rows'>>;

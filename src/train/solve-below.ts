@@ -7,13 +7,12 @@ import type { Precision } from '../quant/precision.js';
 import { centre, uncentre } from '../quant/tables.js';
 import { centredTable, placesOf, type SetReader, type SolvedStore } from '../set/index.js';
 import {
-  gramOf,
   groupsOf,
   type HeldCodes,
   itemsOf,
   type Solved,
   type Solver,
-  solveInParts,
+  solveMeasured,
   solveOptions,
 } from '../solve/index.js';
 import type { Chosen, Source } from '../source/index.js';
@@ -74,7 +73,7 @@ async function solveGroupBelow(
   const options = { ...solveOptions(place, recipe), bits: [8 as const, ...above.filter((each) => each !== 8)] };
   const lambda = above.includes(8) ? options.lambda : { ...options.lambda, 8: 1e-6 };
   const items = (await itemsOf(group, pool)).map((item, at) => ({ ...item, held: held[at] as HeldCodes }));
-  return solveInParts(pool, items, first.k, await gramOf(first, statistics), { ...options, lambda });
+  return solveMeasured(pool, items, first, statistics, { ...options, lambda });
 }
 
 function storedAbove(

@@ -27,11 +27,25 @@ const weightsOf = (projections: readonly Shape[]): number => projections.reduce(
 
 const layersOf = (all: readonly Projection[]): readonly Projection[] => all.filter(({ role }) => role !== 'head');
 
-/** A forward pass over tokens, and five eighths of a Gram matrix for each input that is captured. */
-export function captureCost(all: readonly Projection[], captured: readonly Projection[], tokens: number): UnitCost {
+/**
+ * A forward pass over tokens, and five eighths of a Gram matrix for each input that is captured. Where tokens have weights, passes there
+ * and back through the layers and the head come first.
+ */
+export function captureCost(
+  all: readonly Projection[],
+  captured: readonly Projection[],
+  tokens: number,
+  { fisher }: Pick<Recipe, 'fisher'>,
+): UnitCost {
   const inputs = new Map(captured.map(({ group, k }) => [group, k]));
-  const grams = [...inputs.values()].reduce((sum, k) => sum + 1.25 * k * k, 0);
-  const flops = tokens * (2 * weightsOf(layersOf(all)) + grams);
+  const parts = fisher === undefined || fisher.groups === 1 ? [] : captured;
+  const sizes = [
+    ...inputs.values(),
+    ...parts.flatMap(({ k, n }) => new Array(Math.min(n, fisher?.groups ?? 1)).fill(k)),
+  ];
+  const grams = sizes.reduce((sum, k) => sum + 1.25 * k * k, 0);
+  const weighing = fisher === undefined ? 0 : 6 * weightsOf(layersOf(all)) + 4 * weightsOf(all);
+  const flops = tokens * (2 * weightsOf(layersOf(all)) + grams + weighing);
   return costOf(flops, flops / PRODUCTS);
 }
 

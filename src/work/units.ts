@@ -31,12 +31,12 @@ export function unitsOf(planned: Planned): readonly PlanUnit[] {
 const tokensOf = (windows: readonly Int32Array[]): number => windows.reduce((sum, { length }) => sum + length, 0);
 
 /** One unit for each shard of the text, and one for random token ids where the text is filled up. */
-function captureUnits({ source, captures }: Planned): readonly PlanUnit[] {
+function captureUnits({ source, recipe, captures }: Planned): readonly PlanUnit[] {
   const { shards, random, projections } = captures;
-  const memoryBytes = captureMemory(source);
+  const memoryBytes = captureMemory(source, recipe);
   const unit = (id: string, kind: UnitKind, windows: readonly Int32Array[], of: UnitSubject): PlanUnit => {
     const tokens = tokensOf(windows);
-    const cost = captureCost(source.analysis.projections, projections, tokens);
+    const cost = captureCost(source.analysis.projections, projections, tokens, recipe);
     return { id, kind, needs: [], memoryBytes, cost, of: { ...of, windows: windows.length, tokens } };
   };
   return [

@@ -1,12 +1,12 @@
 /** Gradients through attention and rotary embeddings that come as single operators, by the slope of the loss along them. */
 import { describe, expect, it } from '@jest/globals';
+import type { TrainingRequest } from '../../src/autodiff/training-graph.js';
+import { TrainingSession } from '../../src/autodiff/training-session.js';
 import { float, int } from '../../src/onnx/ir/attribute.js';
 import type { Value } from '../../src/onnx/ir/graph.js';
 import { float32s } from '../../src/onnx/ir/tensor.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
 import { type Feeds, floats, type HostTensor } from '../../src/runtime/runtime.js';
-import type { TrainingRequest } from '../../src/train/training-graph.js';
-import { TrainingSession } from '../../src/train/training-session.js';
 import { type Case, grouped, multiHead, plain } from '../support/attention.js';
 import { noise } from '../support/decoder.js';
 

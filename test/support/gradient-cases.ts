@@ -1,5 +1,7 @@
 /** A case for every row of the gradient table, and the error of a case against central differences in ONNX Runtime. */
 
+import { gradients } from '../../src/autodiff/gradients.js';
+import { graphEmitter } from '../../src/autodiff/graph-emitter.js';
 import { modelBytes } from '../../src/onnx/convert/export.js';
 import { type Attribute, float, int, ints, string } from '../../src/onnx/ir/attribute.js';
 import type { Value } from '../../src/onnx/ir/graph.js';
@@ -8,8 +10,6 @@ import { float32Scalar, float32s, int64s, type Tensor, tensorOf } from '../../sr
 import { Rewriter } from '../../src/onnx/rewrite/rewriter.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
 import { withSession } from '../../src/runtime/runtime.js';
-import { gradients } from '../../src/train/autodiff/gradients.js';
-import { graphEmitter } from '../../src/train/autodiff/graph-emitter.js';
 import { noise } from './decoder.js';
 
 export type Op = (

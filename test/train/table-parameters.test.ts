@@ -1,5 +1,7 @@
 /** Weights from frozen codes in a training graph: values and gradients against the definition, in float64. */
 import { describe, expect, it } from '@jest/globals';
+import type { Step } from '../../src/autodiff/training-session.js';
+import { TrainingSession } from '../../src/autodiff/training-session.js';
 import { ints } from '../../src/onnx/ir/attribute.js';
 import type { Value } from '../../src/onnx/ir/graph.js';
 import { float32s } from '../../src/onnx/ir/tensor.js';
@@ -19,8 +21,6 @@ import {
   replaceWeight,
   tableWeight,
 } from '../../src/train/table-parameters.js';
-import type { Step } from '../../src/train/training-session.js';
-import { TrainingSession } from '../../src/train/training-session.js';
 import { noise } from '../support/decoder.js';
 
 const ROWS = 3;

@@ -1,9 +1,9 @@
 /** The training graph of a block: the float block for the target, and one copy of it with quantized weights per precision. */
 import type { Execution } from '../../analysis/execution.js';
+import type { TrainingRequest } from '../../autodiff/index.js';
 import type { Model, Node, Value } from '../../onnx/ir/graph.js';
 import type { GraphBuilder } from '../../onnx/rewrite/builder.js';
 import type { Precision } from '../../quant/precision.js';
-import type { TrainingRequest } from '../training-graph.js';
 import type { TrainBlock } from './block.js';
 import type { Learnable } from './learnables.js';
 import { blockLoss, precisionsOf, type Term } from './objective.js';

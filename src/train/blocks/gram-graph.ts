@@ -2,12 +2,13 @@
  * The training graph of a block whose projections are trained for their own outputs: with H = XᵀX / tokens of a projection's input,
  * the mean squared error of X Ŵ is tr (W − Ŵ) H (W − Ŵ)ᵀ / N exactly, so no activation is needed and a step sees the whole text.
  */
+
+import type { TrainingRequest } from '../../autodiff/index.js';
 import { int } from '../../onnx/ir/attribute.js';
 import type { Model, Value } from '../../onnx/ir/graph.js';
 import { float32s } from '../../onnx/ir/tensor.js';
 import type { GraphBuilder } from '../../onnx/rewrite/builder.js';
 import type { Precision } from '../../quant/precision.js';
-import type { TrainingRequest } from '../training-graph.js';
 import { projectionsOf, type TrainBlock } from './block.js';
 import type { Student } from './block-graph.js';
 import { rowsOfWeight, stopped } from './fake-quant.js';

@@ -1,11 +1,11 @@
 /** Trains one block: mini-batches of its input, AdamW on what it learns, and a way back when numbers go astray. */
+
+import { type Step, type TrainingRequest, TrainingSession } from '../../autodiff/index.js';
 import type { Machine } from '../../files/machine.js';
 import type { Random } from '../../random.js';
 import { type Feeds, floats, type HostTensor, type Runtime } from '../../runtime/runtime.js';
 import type { BlockTraining } from '../../set/index.js';
 import { AdamW, constantRate, cosineRate, type Schedule } from '../optimizer.js';
-import type { TrainingRequest } from '../training-graph.js';
-import { type Step, TrainingSession } from '../training-session.js';
 import type { TrainBlock } from './block.js';
 import { studentInput } from './block-graph.js';
 import { feedsOf, type Learnable, type Learned, type LearnKind } from './learnables.js';

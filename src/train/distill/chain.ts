@@ -7,6 +7,7 @@
 import { elementTypeOf } from '../../analysis/element-types.js';
 import type { Execution } from '../../analysis/execution.js';
 import type { ModelAnalysis } from '../../analysis/projection.js';
+import { headOf } from '../../autodiff/index.js';
 import { type Edge, GraphFeeder, type Plan, planCapture, SegmentFiles } from '../../capture/index.js';
 import { fail } from '../../diagnostics.js';
 import type { Machine } from '../../files/machine.js';
@@ -14,7 +15,7 @@ import { temporaryFolder } from '../../files/temporary.js';
 import type { Model, Value } from '../../onnx/ir/graph.js';
 import type { DecoderHints } from '../../runtime/hints.js';
 import { type Feeds, floats, type HostTensor, integers, type Outputs, type Runtime } from '../../runtime/runtime.js';
-import { HIDDEN, headOf, LABELS, type Objective, SHARE, TEACHER } from './head.js';
+import { HIDDEN, LABELS, type Objective, SHARE, TEACHER } from './head.js';
 import { lossIn, Part } from './part.js';
 import { type AnyStudent, inputsOf, type Learning, learningFeeds } from './student.js';
 import { type Example, labelsOf } from './text.js';

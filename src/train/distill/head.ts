@@ -2,37 +2,14 @@
  * The end of the chain: logits of student and teacher by the same head, over a part of the vocabulary, and the divergence
  * between them. The teacher is known by its last hidden state alone, which is a hundred times smaller than its logits.
  */
-import type { Execution } from '../../analysis/execution.js';
-import type { ModelAnalysis, Projection } from '../../analysis/projection.js';
-import { fail } from '../../diagnostics.js';
+import type { Projection } from '../../analysis/projection.js';
+import type { DecoderHead } from '../../autodiff/index.js';
 import { int } from '../../onnx/ir/attribute.js';
 import { DTYPES } from '../../onnx/ir/dtype.js';
-import type { Model, Node, Value } from '../../onnx/ir/graph.js';
+import type { Node, Value } from '../../onnx/ir/graph.js';
 import { float32s, type Tensor, tensorOf } from '../../onnx/ir/tensor.js';
 import type { GraphBuilder } from '../../onnx/rewrite/builder.js';
 import { replaceReaders } from '../table-parameters.js';
-
-export interface Head {
-  readonly projection: Projection;
-  /** The last hidden state, input of the head. */
-  readonly hidden: Value;
-  readonly logits: Value;
-}
-
-/** The head of a decoder. */
-export function headOf(model: Model, analysis: ModelAnalysis, execution: Execution): Head {
-  const projection = analysis.projections.find(({ role }) => role === 'head');
-  const logits = model.graph.outputs.find(({ name }) => name === 'logits');
-  const nodes = new Set(execution.nodes);
-  const site = projection?.sites.find(({ node }) => nodes.has(node));
-  if (projection === undefined || logits === undefined || site === undefined)
-    return fail(
-      'unsupported-model',
-      'logits',
-      'Distillation needs a head that leads from the last hidden state to logits',
-    );
-  return { projection, hidden: execution.resolve(site.input), logits: execution.resolve(logits) };
-}
 
 export const TEACHER = 'teacher_hidden';
 export const SHARE = 'position_share';
@@ -44,7 +21,7 @@ export const HIDDEN = 'student_hidden';
 export type Objective = 'divergence' | 'likelihood';
 
 export interface HeadLoss {
-  readonly head: Head;
+  readonly head: DecoderHead;
   readonly ids: Int32Array | undefined;
   readonly objective: Objective;
 }

@@ -7,6 +7,7 @@
 import { elementTypeOf } from '../../analysis/element-types.js';
 import type { Execution } from '../../analysis/execution.js';
 import type { Segment } from '../../analysis/segments.js';
+import { forwardPart, LOSS, TrainingGraph, type TrainingRequest, TrainingSession } from '../../autodiff/index.js';
 import type { SegmentFiles } from '../../capture/index.js';
 import { int } from '../../onnx/ir/attribute.js';
 import type { Model, Value } from '../../onnx/ir/graph.js';
@@ -21,8 +22,6 @@ import {
   type Runtime,
   type Session,
 } from '../../runtime/runtime.js';
-import { forwardPart, LOSS, TrainingGraph, type TrainingRequest } from '../training-graph.js';
-import { TrainingSession } from '../training-session.js';
 import { type HeadLoss, headLoss } from './head.js';
 import { type AnyStudent, placeStudent } from './student.js';
 

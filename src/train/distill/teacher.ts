@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ModelAnalysis } from '../../analysis/projection.js';
+import { headOf } from '../../autodiff/index.js';
 import { digestOfWindows, planCapture, SegmentRunner } from '../../capture/index.js';
 import { fail, isRuntimeFailure } from '../../diagnostics.js';
 import { keptIn, type Machine } from '../../files/machine.js';
@@ -15,7 +16,6 @@ import type { Log } from '../../log.js';
 import type { Model, Value } from '../../onnx/ir/graph.js';
 import type { DecoderHints } from '../../runtime/hints.js';
 import type { Runtime } from '../../runtime/runtime.js';
-import { headOf } from './head.js';
 import type { DistillText } from './text.js';
 
 export interface TeacherRequest {

@@ -1,6 +1,7 @@
 /** Training of one block: the losses of PyTorch, the same numbers whatever the threads, and the way back. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
+import { TrainingSession } from '../../../src/autodiff/training-session.js';
 import type { Precision } from '../../../src/quant/precision.js';
 import { createRandom } from '../../../src/random.js';
 import { ortRuntime } from '../../../src/runtime/ort.js';
@@ -19,7 +20,6 @@ import {
   trainBlock,
   WHOLE,
 } from '../../../src/train/blocks/train.js';
-import { TrainingSession } from '../../../src/train/training-session.js';
 import { type BlockWeights, type BuiltBlock, gatedBlock } from '../../support/block.js';
 import { noise } from '../../support/decoder.js';
 import { fixture } from '../../support/paths.js';

@@ -19,10 +19,10 @@ import { prune } from '../onnx/rewrite/prune.js';
 import { Rewriter } from '../onnx/rewrite/rewriter.js';
 import { runPasses, step } from '../onnx/rewrite/run-passes.js';
 import type { Feeds, HostTensor, Outputs } from '../runtime/runtime.js';
-import type { GradRule } from './autodiff/emitter.js';
-import { gradients } from './autodiff/gradients.js';
-import { graphEmitter } from './autodiff/graph-emitter.js';
-import { RULES } from './autodiff/rules.js';
+import type { GradRule } from './emitter.js';
+import { gradients } from './gradients.js';
+import { graphEmitter } from './graph-emitter.js';
+import { RULES } from './rules.js';
 
 /** What to train on. The original model is only read. */
 export interface TrainingRequest {
@@ -45,6 +45,8 @@ export interface Objective {
   readonly loss: Value;
   /** What to differentiate by: values of the training graph. Default: the copies of `parameters`. */
   readonly wrt?: readonly Value[];
+  /** What is handed out of the gradient by a value of that shape; undefined for the gradient itself, which is the default. */
+  readonly reduce?: (value: Value, gradient: Value, shape: readonly number[]) => Value | undefined;
 }
 
 /** The name of the output with the loss. */
@@ -56,13 +58,15 @@ export class TrainingGraph {
   readonly wrt: readonly Value[];
   readonly #builder: GraphBuilder;
   readonly #loss: Value;
+  readonly #reduce: Objective['reduce'];
   /** Nodes that mean more going back than their operators say. */
   readonly #marked: Marked;
 
   constructor(request: TrainingRequest) {
     const { copyOf, builder } = forwardPart(request);
-    const { loss, wrt } = request.build(builder, copyOf);
+    const { loss, wrt, reduce } = request.build(builder, copyOf);
     this.#builder = builder;
+    this.#reduce = reduce;
     this.#loss = builder.output(loss, LOSS, { dtype: 'float32', shape: [] });
     this.model = builder.model();
     this.wrt = wrt ?? request.parameters.map(copyOf);
@@ -122,8 +126,10 @@ export class TrainingGraph {
     return this.wrt.map((value) => {
       const gradient = found.get(value);
       if (gradient === undefined) return fail('unsupported-model', value.name, 'The loss does not depend on the value');
-      const type = { dtype: 'float32', shape: observed.shapes.get(value) ?? [] } as const;
-      return this.#builder.output(gradient, `gradient/${value.name}`, type).name;
+      const shape = observed.shapes.get(value) ?? [];
+      const reduced = this.#reduce?.(value, gradient, shape);
+      const type = { dtype: 'float32', shape: reduced === undefined ? shape : undefined } as const;
+      return this.#builder.output(reduced ?? gradient, `gradient/${value.name}`, type).name;
     });
   }
 }

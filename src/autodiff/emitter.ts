@@ -1,7 +1,7 @@
 /** What a gradient rule may do: add operators and constants, and ask for shapes that an observed run has fixed. */
-import type { Attribute } from '../../onnx/ir/attribute.js';
-import type { Value } from '../../onnx/ir/graph.js';
-import type { Tensor } from '../../onnx/ir/tensor.js';
+import type { Attribute } from '../onnx/ir/attribute.js';
+import type { Value } from '../onnx/ir/graph.js';
+import type { Tensor } from '../onnx/ir/tensor.js';
 
 export interface Emitter {
   /** Version of the default operator set of the graph. */
@@ -29,7 +29,7 @@ export interface Emitter {
  * (undefined where none is defined or wanted).
  */
 export type GradRule = (
-  node: import('../../onnx/ir/graph.js').Node,
+  node: import('../onnx/ir/graph.js').Node,
   dy: readonly (Value | undefined)[],
   emit: Emitter,
 ) => readonly (Value | undefined)[];

@@ -1,7 +1,7 @@
 /** Every row of the gradient table against central differences in ONNX Runtime. */
 import { describe, expect, it } from '@jest/globals';
-import { RULES } from '../../../src/train/autodiff/rules.js';
-import { CASES, type Case, gradientError, WITHOUT_CASE } from '../../support/gradient-cases.js';
+import { RULES } from '../../src/autodiff/rules.js';
+import { CASES, type Case, gradientError, WITHOUT_CASE } from '../support/gradient-cases.js';
 
 describe('gradients', () => {
   it('has a case for every rule', () => {

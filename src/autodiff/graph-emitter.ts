@@ -1,8 +1,8 @@
 /** The emitter of gradient rules over a real graph: new nodes go to the end of the graph, shapes come from an observed run. */
-import type { Attribute } from '../../onnx/ir/attribute.js';
-import type { Graph, Value } from '../../onnx/ir/graph.js';
-import { sizeOf, type Tensor } from '../../onnx/ir/tensor.js';
-import type { Rewriter } from '../../onnx/rewrite/rewriter.js';
+import type { Attribute } from '../onnx/ir/attribute.js';
+import type { Graph, Value } from '../onnx/ir/graph.js';
+import { sizeOf, type Tensor } from '../onnx/ir/tensor.js';
+import type { Rewriter } from '../onnx/rewrite/rewriter.js';
 import type { Emitter } from './emitter.js';
 
 /** Concrete shapes of forward values. */

@@ -2,9 +2,9 @@
  * Reverse-mode differentiation of a graph into the same graph (Griewank and Walther, "Evaluating Derivatives", chapter 3):
  * one walk from the loss back, each operator's rule applied once, gradients of a value with several uses summed.
  */
-import { fail } from '../../diagnostics.js';
-import { type Node, placeOf, type Value } from '../../onnx/ir/graph.js';
-import { float32Scalar } from '../../onnx/ir/tensor.js';
+import { fail } from '../diagnostics.js';
+import { type Node, placeOf, type Value } from '../onnx/ir/graph.js';
+import { float32Scalar } from '../onnx/ir/tensor.js';
 import type { Emitter, GradRule } from './emitter.js';
 import { RULES } from './rules.js';
 

@@ -1,7 +1,7 @@
 /** Un-broadcasting, in one place: a gradient of a broadcast result becomes a gradient of the operand. */
-import { ints } from '../../onnx/ir/attribute.js';
-import type { Value } from '../../onnx/ir/graph.js';
-import { int64s } from '../../onnx/ir/tensor.js';
+import { ints } from '../onnx/ir/attribute.js';
+import type { Value } from '../onnx/ir/graph.js';
+import { int64s } from '../onnx/ir/tensor.js';
 import type { Emitter } from './emitter.js';
 
 /**

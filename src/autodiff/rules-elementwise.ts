@@ -1,6 +1,6 @@
 /** Gradient rules of elementwise operators, and the one straight-through rule. */
-import { floatAttribute, type Node, stringAttribute, type Value } from '../../onnx/ir/graph.js';
-import { float32Scalar } from '../../onnx/ir/tensor.js';
+import { floatAttribute, type Node, stringAttribute, type Value } from '../onnx/ir/graph.js';
+import { float32Scalar } from '../onnx/ir/tensor.js';
 import { unbroadcast } from './broadcast.js';
 import type { Emitter, GradRule } from './emitter.js';
 

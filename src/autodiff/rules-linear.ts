@@ -1,8 +1,8 @@
 /** Gradient rules of products, reductions, softmax and normalizations. */
-import { fail } from '../../diagnostics.js';
-import { float, int } from '../../onnx/ir/attribute.js';
-import { floatAttribute, intAttribute, intsAttribute, type Node, placeOf, type Value } from '../../onnx/ir/graph.js';
-import { float32Scalar, int64s } from '../../onnx/ir/tensor.js';
+import { fail } from '../diagnostics.js';
+import { float, int } from '../onnx/ir/attribute.js';
+import { floatAttribute, intAttribute, intsAttribute, type Node, placeOf, type Value } from '../onnx/ir/graph.js';
+import { float32Scalar, int64s } from '../onnx/ir/tensor.js';
 import { reduceMean, reduceSum, unbroadcast } from './broadcast.js';
 import type { Emitter, GradRule } from './emitter.js';
 

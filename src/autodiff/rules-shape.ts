@@ -1,8 +1,8 @@
 /** Gradient rules of operators that move elements without computing: each is the transpose of its movement. */
-import { fail } from '../../diagnostics.js';
-import { int, ints } from '../../onnx/ir/attribute.js';
-import { intAttribute, intsAttribute, type Node, placeOf, stringAttribute, type Value } from '../../onnx/ir/graph.js';
-import { float32Scalar, int64s } from '../../onnx/ir/tensor.js';
+import { fail } from '../diagnostics.js';
+import { int, ints } from '../onnx/ir/attribute.js';
+import { intAttribute, intsAttribute, type Node, placeOf, stringAttribute, type Value } from '../onnx/ir/graph.js';
+import { float32Scalar, int64s } from '../onnx/ir/tensor.js';
 import { unbroadcast } from './broadcast.js';
 import type { Emitter, GradRule } from './emitter.js';
 

@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { analyse } from '../../src/analysis/projections.js';
+import type { TrainingRequest } from '../../src/autodiff/training-graph.js';
+import { TrainingSession } from '../../src/autodiff/training-session.js';
 import { importModel } from '../../src/onnx/convert/import.js';
 import { float, int } from '../../src/onnx/ir/attribute.js';
 import type { Model, Value } from '../../src/onnx/ir/graph.js';
@@ -12,8 +14,6 @@ import { ortRuntime } from '../../src/runtime/ort.js';
 import { type Feeds, floats, type HostTensor, integers } from '../../src/runtime/runtime.js';
 import { divergence, meanSquaredError } from '../../src/train/losses.js';
 import { AdamW, cosineRate } from '../../src/train/optimizer.js';
-import type { TrainingRequest } from '../../src/train/training-graph.js';
-import { TrainingSession } from '../../src/train/training-session.js';
 import { noise } from '../support/decoder.js';
 import { fixture } from '../support/paths.js';
 
