@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Projection } from '../analysis/projection.js';
 import { groupsOfOutputs, weighTokens } from '../autodiff/index.js';
 import { outputMatrices, type RowWeighting, type WeightedRows, type WeightFacts } from '../capture/index.js';
+import { fail } from '../diagnostics.js';
 import type { Machine } from '../files/machine.js';
 import { RecordFolder, type RecordFormat } from '../files/record-folder.js';
 import type { Context } from '../log.js';
@@ -49,6 +50,7 @@ export class FisherWeights implements RowWeighting {
   #weighed: Promise<void> | undefined;
 
   constructor(request: FisherRequest, facts: WeightFacts, context: Context) {
+    requireTokens(request.source);
     this.facts = facts;
     this.#request = request;
     this.#context = context;
@@ -128,6 +130,13 @@ export class FisherWeights implements RowWeighting {
       save: (projection, weights) => this.#files.save(this.#key(projection), weights),
     });
   }
+}
+
+/** Error code `recipe` for a model with experts: routing chooses the tokens that reach one, and no gradient goes through its choice. */
+function requireTokens({ analysis }: Source): void {
+  const expert = analysis.projections.find(({ group }) => /-in\.\d+$/.test(group));
+  if (expert !== undefined)
+    fail('recipe', expert.id, '`fisher` weighs the tokens of a model without experts: leave it out for this one');
 }
 
 const FORMAT: RecordFormat<Float32Array> = {

@@ -71,6 +71,8 @@ describe('the program', () => {
     [['compile', 'm.onnx', '-o', 'x', '--preset', 'data-free', '--prefix', 'quantized'], 'takes no quantized prefix'],
     [['compile', 'm.onnx', '-o', 'x', '--preset', 'deploy-int8', '--prefix', 'quantized'], 'none of the precisions 8'],
     [['compile', 'm.onnx', '-o', 'x', '--statistics', 's', '--preset', 'best', '--prefix', 'quantized'], 'needs text'],
+    [['compile', 'm.onnx', '-o', 'x', '--preset', 'baseline-rtn', '--token-weights', 'fisher'], 'takes no statistics'],
+    [['compile', 'm.onnx', '-o', 'x', '--capture', 'float64', '--token-weights', 'fisher'], 'in float64'],
     [['compile', 'm.onnx', '-o', 'x', '--preset', 'tuned'], 'needs text'],
     [['compile', 'm.onnx', '-o', 'x', '--preset', 'paper-omniquant-4', '--statistics', 's'], 'needs text'],
     [['compile', 'm.onnx', '-o', 'x', '--preset', 'paper-qat-2', '--statistics', 's'], 'needs text'],

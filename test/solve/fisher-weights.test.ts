@@ -10,7 +10,7 @@ import { measure } from '../../src/solve/measure.js';
 import { openSource } from '../../src/source/source.js';
 import { codeOf } from '../onnx/proto/support.js';
 import { COMPILE } from '../support/compile.js';
-import { temporaryFolder } from '../support/paths.js';
+import { fixture, temporaryFolder } from '../support/paths.js';
 import { dataIn } from '../support/set-files.js';
 import { heldWindows, mistral, writeIds } from '../support/stories.js';
 
@@ -97,6 +97,13 @@ describe('given statistics', () => {
     await compiled('given', { recipe: fisher, statistics: [folders.fisher] });
     expect(dataOf('given').equals(dataOf('first'))).toBe(true);
   });
+});
+
+it('is refused for a model with experts', async () => {
+  const recipe = parseRecipe(fisher);
+  const source = openSource(fixture('models/mixtral-tiny/model.onnx'), recipe);
+  const run = measure(source, { recipe, text: { ids }, seed: 0, machine }, silentContext());
+  await expect(run).rejects.toMatchObject({ code: 'recipe', at: expect.stringMatching(/^layers\.0\./) });
 });
 
 it('is refused where no statistics are taken, and with statistics in float64', () => {
