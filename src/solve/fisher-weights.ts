@@ -12,6 +12,7 @@ import type { Recipe } from '../recipe/index.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
 import { inFloat32, type Source } from '../source/index.js';
+import { tokensIn } from '../text/index.js';
 import { TOOL } from '../version.js';
 
 /** What is weighed, and where weights are kept. */
@@ -84,7 +85,7 @@ export class FisherWeights implements RowWeighting {
   }
 
   get #tokens(): number {
-    return this.#request.windows.reduce((sum, { length }) => sum + length, 0);
+    return tokensIn(this.#request.windows);
   }
 
   /** Adds the mean squares of one group of outputs, or those of all. */
