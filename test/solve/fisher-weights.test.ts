@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
+import { openStatistics } from '../../src/capture/statistics-files.js';
 import { type CompileResult, compile } from '../../src/compile/compile.js';
 import { type Context, silentContext } from '../../src/log.js';
 import { parseRecipe } from '../../src/recipe/recipe.js';
@@ -17,9 +18,9 @@ import { heldWindows, mistral, writeIds } from '../support/stories.js';
 const root = temporaryFolder();
 afterAll(() => rmSync(root, { recursive: true }));
 
-const windows = heldWindows(12).map((window) => window.slice(0, 96));
+const windows = heldWindows(8).map((window) => window.slice(0, 64));
 const ids = writeIds(join(root, 'ids.jsonl'), windows);
-const plain = { method: 'best', block: 64, bits: [8, 2], rounds: 0, sweeps: 0, fillText: false, window: 96 } as const;
+const plain = { method: 'best', block: 64, bits: [8, 2], rounds: 0, sweeps: 0, fillText: false, window: 64 } as const;
 const fisher = { ...plain, fisher: {} };
 const machine = { threads: 2, memoryBytes: 2e9, seed: 0 };
 
@@ -33,69 +34,68 @@ function watched(): { readonly context: Context; readonly stages: Set<string> } 
   };
 }
 
-const compiled = async (name: string, more: object, context = silentContext()): Promise<CompileResult> =>
-  compile({ ...COMPILE, ...machine, model: mistral, output: join(root, name), ...more }, context);
+const captured = async (name: string, more: object, context = silentContext()): Promise<string> => {
+  const output = join(root, name);
+  await captureStatistics({ ...machine, model: mistral, recipe: fisher, text: { ids }, output, ...more }, context);
+  return output;
+};
+const bytesOf = (folder: string): ReadonlyMap<string, string> =>
+  new Map(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name)).toString('base64')]));
+
+const compiled = async (name: string, more: object): Promise<CompileResult> =>
+  compile({ ...COMPILE, ...machine, model: mistral, output: join(root, name), ...more }, silentContext());
 const dataOf = (name: string): Buffer => readFileSync(dataIn(join(root, name)));
 
-describe('a recipe with fisher', () => {
-  it('weighs tokens once: a later run takes the weights and the statistics of the work folder', async () => {
+describe('statistics weighted by Fisher information', () => {
+  it('take up the weights of an earlier run, and have the same bytes for any number of threads', async () => {
     const work = join(root, 'work');
-    const [first, later, other] = [watched(), watched(), watched()];
-    await compiled('first', { recipe: fisher, text: { ids }, work }, first.context);
-    expect(first.stages.has('weigh tokens')).toBe(true);
-    const kept = readdirSync(join(work, 'statistics', 'weights'));
-    expect(kept.length).toBe(6);
-    await compiled('later', { recipe: fisher, text: { ids }, work }, later.context);
-    expect(later.stages.has('weigh tokens')).toBe(false);
-    // Statistics that were lost are summed again, with the weights that are there.
-    for (const name of readdirSync(join(work, 'statistics')).filter((each) => /safetensors|json/.test(each)))
+    const [first, again] = [watched(), watched()];
+    await captured('first', { work }, first.context);
+    expect([...first.stages]).toContain('weigh tokens');
+    expect(readdirSync(join(work, 'statistics', 'weights')).length).toBe(6);
+    for (const name of readdirSync(join(work, 'statistics')).filter((each) => each !== 'weights'))
       rmSync(join(work, 'statistics', name));
-    rmSync(join(work, 'solved'), { recursive: true, force: true });
-    await compiled('again', { recipe: fisher, text: { ids }, work }, other.context);
-    expect([...other.stages]).not.toContain('weigh tokens');
-    expect([...other.stages]).toContain('capture');
-    expect(dataOf('later').equals(dataOf('first'))).toBe(true);
-    expect(dataOf('again').equals(dataOf('first'))).toBe(true);
+    await captured('again', { work }, again.context);
+    expect([...again.stages]).not.toContain('weigh tokens');
+    expect([...again.stages]).toContain('capture');
+    await captured('one', { threads: 1 });
+    const wanted = bytesOf(join(root, 'first'));
+    for (const name of ['again', 'one']) expect(bytesOf(join(root, name))).toEqual(wanted);
+    expect([...bytesOf(await captured('seed', { seed: 1 })).values()]).not.toEqual([...wanted.values()]);
   });
 
-  it('gives the same bytes for any number of threads, and others without it or with groups', async () => {
-    await compiled('one', { recipe: fisher, text: { ids }, threads: 1 });
-    expect(dataOf('one').equals(dataOf('first'))).toBe(true);
-    await compiled('alike', { recipe: plain, text: { ids } });
-    await compiled('groups', { recipe: { ...fisher, fisher: { groups: 2 } }, text: { ids } });
-    expect(dataOf('alike').equals(dataOf('first'))).toBe(false);
-    expect(dataOf('groups').equals(dataOf('first'))).toBe(false);
-  });
-
-  it('has statistics of as many tokens, whose weights have the mean 1', async () => {
-    const recipe = parseRecipe(fisher);
-    const source = openSource(mistral, recipe);
-    const { statistics, close } = await measure(source, { recipe, text: { ids }, seed: 0, machine }, silentContext());
+  it('have as many tokens as the text, and a matrix for each group of outputs where asked for', async () => {
     const tokens = windows.reduce((sum, { length }) => sum + length, 0);
-    for (const group of statistics?.groups ?? []) {
-      const found = await statistics?.load(group);
-      expect(found?.tokens).toBe(tokens);
-      expect(found?.weight).toBeGreaterThan(0);
+    const { groups, load } = await openStatistics(
+      await captured('groups', { recipe: { ...fisher, fisher: { groups: 2 } } }),
+    );
+    expect(groups.length).toBe(4 + 2 * 6);
+    for (const group of groups) {
+      const found = await load(group);
+      expect(found.tokens).toBe(tokens);
+      expect(found.weight).toBeGreaterThan(0);
     }
-    close();
+    expect((await load('layers.0.up/1-of-2')).gram).not.toEqual((await load('layers.0.up/2-of-2')).gram);
   });
-});
 
-describe('given statistics', () => {
+  it('are what a set is solved under', async () => {
+    await compiled('by-text', { recipe: fisher, text: { ids } });
+    await compiled('by-statistics', { recipe: fisher, statistics: [join(root, 'first')] });
+    await compiled('alike', { recipe: plain, text: { ids } });
+    expect(dataOf('by-statistics').equals(dataOf('by-text'))).toBe(true);
+    expect(dataOf('alike').equals(dataOf('by-text'))).toBe(false);
+  });
+
   it('have to weigh tokens as the recipe does', async () => {
-    const folders = { plain: join(root, 's-plain'), fisher: join(root, 's-fisher') };
-    await captureStatistics({ ...machine, model: mistral, recipe: plain, text: { ids }, output: folders.plain });
-    await captureStatistics({ ...machine, model: mistral, recipe: fisher, text: { ids }, output: folders.fisher });
-    const refused = { code: 'statistics-weights' };
+    const alike = await captured('s-plain', { recipe: plain });
     const others = [
-      { recipe: fisher, statistics: [folders.plain] },
-      { recipe: plain, statistics: [folders.fisher] },
-      { recipe: { ...fisher, fisher: { groups: 4 } }, statistics: [folders.fisher] },
+      { recipe: fisher, statistics: [alike] },
+      { recipe: plain, statistics: [join(root, 'first')] },
+      { recipe: { ...fisher, fisher: { groups: 4 } }, statistics: [join(root, 'first')] },
     ];
-    for (const other of others) await expect(compiled('x', other)).rejects.toMatchObject(refused);
+    for (const other of others)
+      await expect(compiled('x', other)).rejects.toMatchObject({ code: 'statistics-weights' });
     expect(readdirSync(root)).not.toContain('x');
-    await compiled('given', { recipe: fisher, statistics: [folders.fisher] });
-    expect(dataOf('given').equals(dataOf('first'))).toBe(true);
   });
 });
 
