@@ -49,37 +49,63 @@ beforeAll(() => {
 });
 afterAll(() => pool.close());
 
-const solve = async (begin: number, end: number, share: number, held?: Solved): Promise<Solved> => {
-  const item = { name: 'w', rows: end - begin, weights: weights.slice(begin * k, end * k) };
-  const own = held && { held: { bits: 2 as const, codes: held.codes, grid: held.parent } };
-  return (
-    await solveMeasured(pool, [{ ...item, ...own }], input, statisticsOf(1, { in: share }), options)
-  )[0] as Solved;
-};
+/** What an item may have beside its weights. */
+interface More {
+  readonly goal?: boolean;
+  readonly held?: Solved;
+}
 
-it('solves each group of outputs under its own matrix, held codes as well, and puts them one below another', async () => {
-  const several = statisticsOf(3, { in: 0.2, 'w/1-of-3': 0.2, 'w/2-of-3': 0.9, 'w/3-of-3': 0.5 });
-  const item = { name: 'w', rows, weights };
-  const [found] = await solveMeasured(pool, [item], input, several, options);
-  const bounds = [0, 3, 6, 10];
-  const parts = [await solve(0, 3, 0.2), await solve(3, 6, 0.9), await solve(6, 10, 0.5)];
+const goal = noise(rows * k, 2);
+
+/** Some rows under one matrix. */
+async function solve(begin: number, end: number, share: number, { goal: hasGoal, held }: More = {}): Promise<Solved> {
+  const item = {
+    name: 'w',
+    rows: end - begin,
+    weights: weights.slice(begin * k, end * k),
+    ...(hasGoal && { goals: new Map([[2 as const, goal.slice(begin * k, end * k)]]) }),
+    ...(held && { held: { bits: 2 as const, codes: held.codes, grid: held.parent } }),
+  };
+  const [solved] = await solveMeasured(pool, [item], input, statisticsOf(1, { in: share }), options);
+  return solved as Solved;
+}
+
+const SHARES = [0.2, 0.9, 0.5] as const;
+const BOUNDS = [0, 3, 6, 10] as const;
+
+/** All rows by groups, each under its matrix. */
+async function apart(more: (at: number) => More): Promise<readonly Solved[]> {
+  const solved: Solved[] = [];
+  for (const [at, share] of SHARES.entries())
+    solved.push(await solve(BOUNDS[at] as number, BOUNDS[at + 1] as number, share, more(at)));
+  return solved;
+}
+
+/** Codes, grid and tables, of solutions one below another. */
+function joined(solved: readonly Solved[]): readonly (readonly number[])[] {
   const columns = ({ codes, parent, tables }: Solved) => [
     codes,
     parent.scale,
     parent.zero,
     ...options.bits.flatMap((bits) => [tables.get(bits)?.scale, tables.get(bits)?.offset]),
   ];
-  const joined = (solved: readonly Solved[]): readonly (readonly number[])[] =>
-    columns(solved[0] as Solved).map((_, column) =>
-      solved.flatMap((part) => Array.from(columns(part)[column] as Float32Array)),
-    );
-  expect(joined([found as Solved])).toEqual(joined(parts));
-  expect(joined([found as Solved])).not.toEqual(joined([await solve(0, rows, 0.2)]));
-  const held = { bits: 2 as const, codes: (found as Solved).codes, grid: (found as Solved).parent };
-  const [again] = await solveMeasured(pool, [{ ...item, held }], input, several, options);
-  const apart: Solved[] = [];
-  for (const [at, share] of [0.2, 0.9, 0.5].entries())
-    apart.push(await solve(bounds[at] as number, bounds[at + 1] as number, share, parts[at] as Solved));
-  expect(joined([again as Solved])).toEqual(joined(apart));
-  expect((found as Solved).report.error.get(2)?.after).toBeGreaterThan(0);
+  return columns(solved[0] as Solved).map((_, column) =>
+    solved.flatMap((part) => Array.from(columns(part)[column] as Float32Array)),
+  );
+}
+
+it('solves each group of outputs under its own matrix, goals and held codes as well, and puts them one below another', async () => {
+  const several = statisticsOf(3, { in: 0.2, 'w/1-of-3': 0.2, 'w/2-of-3': 0.9, 'w/3-of-3': 0.5 });
+  const item = { name: 'w', rows, weights };
+  const found = await solveMeasured(pool, [item], input, several, options);
+  const parts = await apart(() => ({}));
+  expect(joined(found)).toEqual(joined(parts));
+  expect(joined(found)).not.toEqual(joined([await solve(0, rows, 0.2)]));
+  expect(found[0]?.report.error.get(2)?.after).toBeGreaterThan(0);
+  const goals = new Map([[2 as const, goal]]);
+  const corrected = await solveMeasured(pool, [{ ...item, goals }], input, several, options);
+  expect(joined(corrected)).toEqual(joined(await apart(() => ({ goal: true }))));
+  const { codes, parent: grid } = found[0] as Solved;
+  const again = await solveMeasured(pool, [{ ...item, held: { bits: 2, codes, grid } }], input, several, options);
+  expect(joined(again)).toEqual(joined(await apart((at) => ({ held: parts[at] as Solved }))));
 });
