@@ -350,7 +350,9 @@ export class CompilerError extends Error implements Diagnostic {
 
   /** The sentence a user sees: what, where, what to do. */
   get sentence(): string {
-    return `${this.message} [${this.code}] at ${this.at}; ${ERRORS[this.code].remedy}.`;
+    // Some messages follow another text; an identifier stays as it is.
+    const message = this.message.replace(/^[a-z]+(?= )/, (word) => word[0]?.toUpperCase() + word.slice(1));
+    return `${message} [${this.code}] at ${this.at}; ${ERRORS[this.code].remedy}.`;
   }
 }
 
