@@ -15,7 +15,7 @@ import { nodesOf } from '../../src/onnx/ir/graph.js';
 import { parseRecipe } from '../../src/recipe/recipe.js';
 import { storedBitsOfGraph } from '../../src/set/stored-bits-of-graph.js';
 import { COMPILE } from '../support/compile.js';
-import { temporaryFolder } from '../support/paths.js';
+import { fixture, temporaryFolder } from '../support/paths.js';
 
 const root = temporaryFolder();
 afterAll(() => rmSync(root, { recursive: true }));
@@ -57,4 +57,15 @@ it('count apart from the bits of a graph where they are nested', async () => {
   const { precisions } = await compile({ ...COMPILE, model, output, recipe }, silentContext());
   for (const { bits, storedBitsPerWeight } of precisions)
     expect(storedBitsOfGraph(join(output, `m_int${bits}.onnx`))).toBeCloseTo(storedBitsPerWeight, 6);
+});
+
+it('have rows of the type that the graph reads, where weights are stored in float16 and made float32', async () => {
+  const stored = fixture('models/mixtral-tiny/model.onnx');
+  for (const embeddingBits of [8, { 8: 8 }] as const) {
+    const output = join(root, `stored-${typeof embeddingBits}`);
+    const given = { method: 'rtn', bits: [8], block: 32, embeddingBits, target: 'browser' } as const;
+    const recipe = parseRecipe(given, 'test');
+    const { precisions } = await compile({ ...COMPILE, model: stored, output, recipe }, silentContext());
+    expect(precisions[0]?.probe?.kl).toBeLessThan(0.1);
+  }
 });
