@@ -2,6 +2,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from '@jest/globals';
+import { applied } from '../../scripts/models/after.js';
 import { architecture } from '../../scripts/models/architectures.js';
 import { decoderOf } from '../../scripts/models/decoder.js';
 import { exporter } from '../../scripts/models/exporters.js';
@@ -67,5 +68,15 @@ it('have rows of the type that the graph reads, where weights are stored in floa
     const recipe = parseRecipe(given, 'test');
     const { precisions } = await compile({ ...COMPILE, model: stored, output, recipe }, silentContext());
     expect(precisions[0]?.probe?.kl).toBeLessThan(0.1);
+  }
+});
+
+it('are read in float16 by the head and in float32 by look-ups', async () => {
+  const half = await applied(model, 'float16', root, 0);
+  const recipe = parseRecipe({ method: 'rtn', bits: [8, 4], block: 32, embeddingBits: { 8: 8, 4: 4 } }, 'test');
+  for (const standalone of [false, true]) {
+    const output = join(root, `half-${standalone}`);
+    const { precisions } = await compile({ ...COMPILE, model: half, output, recipe, standalone }, silentContext());
+    expect(precisions.map(({ probe }) => (probe?.kl ?? 1) < 0.2)).toEqual([true, true]);
   }
 });
