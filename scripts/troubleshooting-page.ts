@@ -1,12 +1,15 @@
 /** The text of docs/troubleshooting.md, made from the table of diagnostics and usual causes; `npm run golden` writes it, a test compares it. */
+import { join } from 'node:path';
 import { errorInFlags, withFlags } from '../src/cli/flag-names.js';
 import { type DiagnosticKind, ERRORS, type ErrorCode, REFUSALS, type RefusalCode } from '../src/diagnostics.js';
 import { markdownTable } from './markdown.js';
+import { type Message, messagesBelow } from './troubleshooting/messages.js';
 import { ERROR_SUBJECTS, REFUSAL_SUBJECT } from './troubleshooting/subjects.js';
 
 const HEAD = `# Troubleshooting
 
-An error is one sentence: what is wrong, a code in brackets, the place, and what to do. Search this page for the code.
+An error is one sentence: what is wrong, a code in brackets, the place, and what to do. Search this page for the code, or for words of the
+message: [all messages](#messages) are at the end.
 
 \`\`\`
 There is no such file [file-missing] at model.onnx; check the path and its permissions.
@@ -34,9 +37,9 @@ Forms that a runtime lacks are in [runtimes](runtimes.md), with the version that
 | --- | --- | --- |
 | \`Could not find an implementation for GatherBlockQuantized\` | the WebAssembly build of ONNX Runtime has no kernel for a quantized embedding | compile with \`--target browser\` or \`--for transformers.js\` |
 | \`'bits' must be 4 or 8\` of GatherBlockQuantized | the WebGPU backend has no look-up in 2 bits | the same, or \`--embedding-bits 4\` |
-| \`Could not find an implementation for MatMulNBits\`, or a complaint about its \`bits\` | a runtime that is older than the precision | update the runtime, or use a larger precision |
-| an external data file \`…_data\` cannot be found or loaded | transformers.js loads it only where \`config.json\` announces it | \`--for transformers.js\` writes \`use_external_data_format\` |
-| the session of a nested graph takes long or needs much memory | planes are joined when the session is created | \`slice --standalone\` writes a model that needs no joining |
+| \`Only 4b quantization is supported for MatMulNBits op\`, or another complaint about its \`bits\` | a runtime that is older than the precision | update the runtime, or use int4 |
+| \`Failed to load external data file\`, \`Module.MountedFiles is not available\` | transformers.js and ONNX Runtime Web load a data file only where they are told of it | \`--for transformers.js\` writes \`use_external_data_format\` into \`config.json\`; with ONNX Runtime Web alone, pass \`externalData\` |
+| none, but a nested graph takes long to open or needs much memory | planes are joined when the session is created | \`slice --standalone\` writes a model that needs no joining |
 `;
 
 const code = (text: string): string => `\`${text}\``;
@@ -44,7 +47,7 @@ const code = (text: string): string => `\`${text}\``;
 const COLUMNS = ['code', 'meaning', 'usual cause', 'what to do'];
 
 /** A cell without what would end it. */
-const cell = (text: string): string => text.replaceAll('|', '\\|');
+const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '&lt;');
 
 function section<Code extends string>(
   title: string,
@@ -64,13 +67,25 @@ const refusalKind = (name: RefusalCode): DiagnosticKind => ({
   remedy: withFlags(REFUSALS[name].remedy, 'compile'),
 });
 
-export function troubleshootingPage(): string {
+/** The messages of all errors by their words. */
+function messageSection(messages: readonly Message[]): string {
+  const rows = messages.map(({ code: name, text }) => [cell(withFlags(text, 'compile')), code(name)]);
+  const intro = 'Read from the source; `…` stands for names and figures.';
+  return `## Messages\n\n${intro}\n\n${markdownTable(['message', 'code'], rows)}\n`;
+}
+
+/** @param root the folder of the project, whose source has the messages */
+export function troubleshootingPage(root: string): string {
   const { title, causes } = REFUSAL_SUBJECT;
   const intro = `\`matquant inspect\` and the result of \`compile\` list every product with a constant weight that stays float, with one of these codes.`;
   const refusals = section(title, causes, refusalKind).replace('\n\n', `\n\n${intro}\n\n`);
-  return [HEAD, ...ERROR_SUBJECTS.map((each) => section(each.title, each.causes, errorKind)), refusals, TAIL].join(
-    '\n',
-  );
+  return [
+    HEAD,
+    ...ERROR_SUBJECTS.map((each) => section(each.title, each.causes, errorKind)),
+    refusals,
+    TAIL,
+    messageSection(messagesBelow([join(root, 'src'), join(root, 'passes')])),
+  ].join('\n');
 }
 
 /** Codes without a row on the page. */

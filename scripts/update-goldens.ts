@@ -19,6 +19,6 @@ for (const golden of goldenCases()) {
 writeFileSync(join(root, 'docs/recipes.md'), recipePage());
 writeFileSync(join(root, 'docs/runtimes.md'), runtimePage());
 writeFileSync(join(root, 'docs/hub-exports.md'), hubExportsPageOf(join(root, 'docs/models.md')));
-writeFileSync(join(root, 'docs/troubleshooting.md'), troubleshootingPage());
+writeFileSync(join(root, 'docs/troubleshooting.md'), troubleshootingPage(root));
 writeFileSync(join(root, 'docs/matquant.budget.schema.json'), budgetSchemaText());
 writeFileSync(join(root, 'docs/api.md'), apiPage(join(root, 'dist')).text);
