@@ -59,7 +59,7 @@ function section(row: HubExport, rows: ReadonlyMap<string, Cells>): string {
       [
         ['files', row.layout],
         ['operators of the float decoder', row.operators],
-        ['not in the fixtures', row.beyond],
+        ['differs from the fixtures', row.beyond],
         ['sources', row.sources.map((number) => `[${number}](#sources)`).join(', ')],
       ],
     ),

@@ -6,7 +6,7 @@ import type { Command } from '../src/cli/command.js';
 import { program } from '../src/cli/program.js';
 import { PRESETS } from '../src/index.js';
 import { runHere } from './support/command-line.js';
-import { commandsOf, type Documented, pages, shellLines, spansOf } from './support/documented.js';
+import { commandsOf, type Documented, pages, scripts, shellLines, spansOf } from './support/documented.js';
 import { root } from './support/paths.js';
 
 /** The real verbs with their real options, which do nothing. */
@@ -26,7 +26,8 @@ async function problemOf({ line, args }: Documented): Promise<readonly string[]>
     return command === undefined || wrong.length > 0 ? [`${line}: ${wrong.join(', ')}`] : [];
   }
   const preset = args[args.indexOf('--preset') + 1];
-  if (args.includes('--preset') && !Object.hasOwn(PRESETS, preset ?? '')) return [`${line}: there is no such preset`];
+  const isNamed = args.includes('--preset') && preset?.startsWith('$') !== true;
+  if (isNamed && !Object.hasOwn(PRESETS, preset ?? '')) return [`${line}: there is no such preset`];
   const { code, stderr } = await runHere(args, idle);
   return code === 0 ? [] : [`${line}: ${stderr.trim()}`];
 }
@@ -35,9 +36,12 @@ const problemsOf = async (commands: readonly Documented[]): Promise<readonly str
   (await Promise.all(commands.map(problemOf))).flat();
 
 describe('commands of the documentation', () => {
-  it.each(pages.filter((page) => commandsOf(page).length > 0))('in %s are understood', async (page) => {
-    expect(await problemsOf(commandsOf(page))).toEqual([]);
-  });
+  it.each([...pages, ...scripts].filter((page) => commandsOf(page).length > 0))(
+    'in %s are understood',
+    async (page) => {
+      expect(await problemsOf(commandsOf(page))).toEqual([]);
+    },
+  );
 
   it('in running text are understood', async () => {
     const spans = pages.flatMap(spansOf);
@@ -49,6 +53,7 @@ describe('commands of the documentation', () => {
   it('are found, and a wrong one is', async () => {
     expect(commandsOf('README.md').length).toBeGreaterThan(7);
     expect(commandsOf('docs/scale.md').length).toBeGreaterThan(10);
+    expect(scripts.map((script) => commandsOf(script).length)).toEqual([2, 2]);
     const wrong = (...args: readonly string[]): Promise<readonly string[]> =>
       problemsOf([{ page: 'page.md', line: args.join(' '), args }]);
     expect(await wrong('compile', 'm.onnx', '--presets', 'best')).toHaveLength(1);

@@ -11,7 +11,7 @@ export interface HubExport {
   readonly sources: readonly number[];
   /** Rows of docs/models.md that are written alike: architecture and exporter. */
   readonly fixtures: readonly (readonly [string, string])[];
-  /** What the fixtures do not have. */
+  /** In what the export differs from the fixtures. */
   readonly beyond: string;
 }
 
@@ -54,7 +54,7 @@ export const HUB_EXPORTS: readonly HubExport[] = [
       'GroupQueryAttention with rotary inside, window and `attention_bias`; others not named for the float file',
     sources: [2],
     fixtures: [['Gemma 3', 'onnxruntime-genai']],
-    beyond: 'the input `attention_bias` of GroupQueryAttention, which is no weight',
+    beyond: 'GroupQueryAttention has the input `attention_bias`, which is no weight',
   },
   {
     models: 'Gemma 3 4B and larger',
@@ -65,7 +65,7 @@ export const HUB_EXPORTS: readonly HubExport[] = [
       ['Gemma 3, multimodal', 'transformers.js, written out'],
       ['Gemma 3, multimodal', 'transformers.js, grouped-query'],
     ],
-    beyond: 'the vision encoder is copied as it is',
+    beyond: 'has a vision encoder, which is copied as it is',
   },
   {
     models: '`onnx-community/gemma-3n-E2B-it-ONNX`',
@@ -78,7 +78,7 @@ export const HUB_EXPORTS: readonly HubExport[] = [
       ['Gemma 3n', 'optimum, with past'],
     ],
     beyond:
-      'the tables of `embed_tokens` are most of the bytes and are copied in the form they have; both encoders are copied',
+      'has encoders for images and sound, which are copied; `embed_tokens` with the tables for each layer is most of the bytes and is copied too, the float form first',
   },
   {
     models: '`onnx-community/gemma-4-E2B-it-ONNX`, `gemma-4-E4B-it-ONNX`',
@@ -87,7 +87,7 @@ export const HUB_EXPORTS: readonly HubExport[] = [
     operators: 'GroupQueryAttention with `attention_bias`; others not named for the float file',
     sources: [4, 5, 6],
     fixtures: [['Gemma 4, multimodal', 'transformers.js, written out']],
-    beyond: 'head sizes that differ between layers (256 and 512); encoders and `embed_tokens` as for Gemma 3n',
+    beyond: 'head sizes differ between layers (256 and 512); encoders and `embed_tokens` as for Gemma 3n',
   },
   {
     models: '`onnx-community/gemma-4-E2B-it-qat-mobile-ONNX`, `gemma-4-E4B-it-qat-mobile-ONNX`',
@@ -98,7 +98,7 @@ export const HUB_EXPORTS: readonly HubExport[] = [
       ['Mistral 7B', 'optimum, with past, int4 MatMulNBits'],
       ['Mistral 7B', 'optimum, with past, int4 MatMulNBits, `--dequantize-source`'],
     ],
-    beyond: 'these are quantized already, with weights trained for it: use them as they are',
+    beyond: 'weights were trained for 2 bits: use these files as they are',
   },
   {
     models: 'Gemma 4 26B-A4B and 31B, and text decoders by mobius',
@@ -111,7 +111,7 @@ export const HUB_EXPORTS: readonly HubExport[] = [
       ['Gemma 4, experts in stacks', 'optimum, with past'],
       ['Gemma 4, MoE operator', 'operators of opset 23, with past'],
     ],
-    beyond: 'GroupQueryAttention and Attention in one graph',
+    beyond: 'has GroupQueryAttention and Attention in one graph',
   },
   {
     models: '`mistralai/Ministral-3-3B-Instruct-2512-ONNX`',
@@ -131,7 +131,7 @@ export const HUB_EXPORTS: readonly HubExport[] = [
       'MatMul, SimplifiedLayerNormalization, SkipSimplifiedLayerNormalization, GroupQueryAttention with packed q, k and v; float8 checkpoints are widened first',
     sources: [8],
     fixtures: [['Ministral 3', 'onnxruntime-genai, rotary outside']],
-    beyond: 'packed q, k and v, which `Phi-3` has by the same exporter',
+    beyond: 'q, k and v are one weight, which `Phi-3` has by the same exporter',
   },
   {
     models: 'Mistral Small 3.x, Magistral, Devstral (24B)',

@@ -20,20 +20,24 @@ export const pages: readonly string[] = [
   'examples/web/README.md',
 ];
 
+/** Examples that are scripts as a whole. */
+export const scripts: readonly string[] = ['examples/ci/matquant.sh', 'examples/gitlab/matquant.yml'];
+
 const BLOCK = /^ *```(\w*)[^\n]*\n([\s\S]*?)^ *```/gm;
 
-/** The lines of a page's blocks of shell commands; continued lines are joined, comments are cut off. */
+/** The lines of a page's blocks of shell commands, or of a script; continued lines are joined, comments are cut off. */
 export function shellLines(page: string): readonly string[] {
   const text = readFileSync(join(root, page), 'utf8');
   const blocks = [...text.matchAll(BLOCK)].filter(([, language]) =>
     ['', 'sh', 'bash', 'yaml', 'yml'].includes(language ?? ''),
   );
-  const lines = blocks.flatMap(([, , body = '']) => body.replaceAll(/\\\n\s*/g, '').split('\n'));
+  const bodies = page.endsWith('.md') ? blocks.map(([, , body = '']) => body) : [text];
+  const lines = bodies.flatMap((body) => body.replaceAll(/\\\n\s*/g, '').split('\n'));
   return lines.map((line) => line.replace(/(^|\s)#\s.*$/, '').trim()).filter((line) => line !== '');
 }
 
 const CALL =
-  /(?:^|[;&|]\s*|\bdo\s+|\brun:\s*|^docker run .*? )(?:\$ )?(?:npx\s+(?:--yes\s+--package onnx-matquant\s+)?)?(?:onnx-)?matquant\s+(\S.*)$/;
+  /(?:^|^- |[;&|]\s*|\bdo\s+|\brun:\s*|^docker run .*? )(?:\$ ?)?(?:npx\s+(?:--yes\s+--package onnx-matquant\s+)?)?(?:onnx-)?matquant\s+(\S.*)$/;
 
 /** Words of a command up to what the shell itself reads. */
 function wordsOf(text: string): readonly string[] {
