@@ -289,7 +289,6 @@ export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
   'weight-shared': { summary: 'the weight has another user that would keep it in float', remedy: 'none needed' },
   'weight-rank': { summary: 'the weight does not have rank 2', remedy: 'none' },
   'weight-dtype': { summary: 'the weight is not a float tensor', remedy: 'none' },
-  'weight-not-finite': { summary: 'the weight has NaN or infinite elements', remedy: 'repair the checkpoint' },
   'weight-range': {
     summary: 'scales or offsets of the weight are beyond the range of float16',
     remedy: 'scale the weight and its neighbours in the checkpoint, if it should be quantized',
@@ -316,7 +315,6 @@ export type RefusalCode =
   | 'weight-shared'
   | 'weight-rank'
   | 'weight-dtype'
-  | 'weight-not-finite'
   | 'weight-range'
   | 'gemm-form'
   | 'graph-output'
