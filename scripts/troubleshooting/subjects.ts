@@ -90,6 +90,8 @@ export const ERROR_SUBJECTS: readonly Subject<ErrorCode>[] = [
       'bad-tokenizer': 'A SentencePiece file (tokenizer.model) in the place of tokenizer.json.',
       'tokenizer-missing': 'The graph is in a folder of its own, without the tokenizer files of the model.',
       statistics: 'The folder was captured from another export, with other options, or twice from the same text.',
+      'statistics-weights':
+        'The folder was captured without `--token-weights fisher` or with other groups than the recipe has, or folders of both kinds are added.',
       numeric: 'Very little text, or inputs of a projection that are always zero.',
     },
   },
