@@ -87,7 +87,8 @@ export class FloatPass {
     const rows = Math.max(1, Math.min(most, Math.floor(LOGITS / projection.n)));
     const weights = new Float32Array(draws.length);
     await this.#withFiles('head', async (files) => {
-      const request = headRequest(model, this.#execution, this.#head, part, rank);
+      const form = { rank, isWeighed: weighed.length > 0 };
+      const request = headRequest(model, this.#execution, this.#head, part, form);
       let session: TrainingSession | undefined;
       try {
         for (const batch of this.#batches) {
@@ -97,7 +98,7 @@ export class FloatPass {
             const feeds = { ...graph, ...found.feeds(hidden.name, start, rows, rank) };
             session ??= await TrainingSession.open(runtime, request, feeds, { threads: machine.threads, files });
             const { gradients } = await session.step(feeds);
-            found.take(start, gradients as readonly [Float32Array, Float32Array]);
+            found.take(start, gradients as readonly [Float32Array, Float32Array?]);
           }
           await this.#store.put(adjointName(hidden), batch.index, floats(found.gradient, found.dims));
           countedPositions(batch, (inBatch, inText) => {

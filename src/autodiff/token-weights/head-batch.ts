@@ -19,7 +19,7 @@ export class HeadBatch {
   readonly rows: number;
   readonly dims: readonly number[];
   readonly gradient: Float32Array;
-  /** Mean squares of the gradient by the logits, [rows]. */
+  /** Mean squares of the gradient by the logits, [rows]; 0 where the head is not weighed. */
   readonly squares: Float32Array;
   readonly #hidden: Float32Array;
   readonly #draws: Float32Array;
@@ -57,9 +57,9 @@ export class HeadBatch {
   }
 
   /** Notes what came back for the rows from `start`. */
-  take(start: number, [gradient, squares]: readonly [Float32Array, Float32Array]): void {
-    const count = Math.min(squares.length, this.rows - start);
+  take(start: number, [gradient, squares]: readonly [Float32Array, Float32Array?]): void {
+    const count = Math.min(gradient.length / this.#width, this.rows - start);
     this.gradient.set(gradient.subarray(0, count * this.#width), start * this.#width);
-    this.squares.set(squares.subarray(0, count), start);
+    if (squares !== undefined) this.squares.set(squares.subarray(0, count), start);
   }
 }

@@ -40,13 +40,16 @@ export function headPart({ nodes, resolve }: Execution, { hidden, logits }: Deco
   return { nodes: nodes.filter((node) => found.has(node)), graphInputs: [...graphInputs] };
 }
 
-/** `rank`: dimensions of the hidden state. Gradients by the hidden state [..., K], and by the logits as mean squares [rows, 1]. */
+/**
+ * Gradients by the hidden state [..., K] of so many dimensions (`rank`) and, where the head is weighed itself, by the logits as mean squares
+ * [rows, 1].
+ */
 export function headRequest(
   model: Model,
   execution: Execution,
   head: DecoderHead,
   part: HeadPart,
-  rank: number,
+  { rank, isWeighed }: { readonly rank: number; readonly isWeighed: boolean },
 ): TrainingRequest {
   const { hidden, logits, projection } = head;
   return {
@@ -60,7 +63,7 @@ export function headRequest(
       const output = copyOf(logits);
       return {
         loss: sampledLoss(b, output, projection.n, rank),
-        wrt: [copyOf(hidden), output],
+        wrt: [copyOf(hidden), ...(isWeighed ? [output] : [])],
         reduce: (value, gradient) => (value === output ? meanSquares(b, gradient, projection.n, 1) : undefined),
       };
     },
