@@ -12,6 +12,7 @@ export { SegmentFiles } from './segment-files.js';
 export { buildSegmentModel, type Edge, type SegmentModel } from './segment-model.js';
 export type { Override, RunRequest } from './segment-request.js';
 export { SegmentRunner, type Stream } from './segment-runner.js';
+export { activationRanges } from './ranges.js';
 export { joinShards, shardsOf } from './shards.js';
 export { SpillFile } from './spill-file.js';
 export { digestOfWindows, hessianOf, type Statistics, type StatisticsHeader } from './statistics.js';

@@ -21,6 +21,7 @@ export { partsOf } from './parts.js';
 export { planLayout } from './plan.js';
 export { graphName, publish } from './publish.js';
 export { examineSet, requireData } from './set-digests.js';
+export { type Float16Facts, rangeWindows } from './half-template.js';
 export { writeSetGraph } from './set-graph.js';
 export { dataName, digestOfSet, idOf, stemOfData } from './set-identity.js';
 export { type OpenSet, openSet, type SetGraph, type SetManifest, writeManifest } from './set-manifest.js';

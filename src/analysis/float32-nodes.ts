@@ -1,0 +1,128 @@
+/**
+ * Which nodes of a float32 graph keep computing in float32 when the others change to float16: where digits or range would be lost, and
+ * where a change would only add casts.
+ */
+import { isOp, type Model, type Node, type Value } from '../onnx/ir/graph.js';
+import { lossAsHalf } from '../onnx/ir/half-storage.js';
+import { anglesOf } from './angles.js';
+import { constantNodes } from './constant-nodes.js';
+import { constantOf } from './constants.js';
+import { isCarrier, isMover, keyOf } from './operators.js';
+
+/** Why a node stays float32. */
+export type Float32Reason =
+  /** Computed once, when a session is made. */
+  | 'constant'
+  /** No float16 form is known to run everywhere, or it sums in float16. */
+  | 'operator'
+  /** An angle of a rotation: 2^-11 of position 2048 is a radian. */
+  | 'angle'
+  /** Mean of squares and what is divided by its root. */
+  | 'norm'
+  /** An input or output is a value that was measured to leave the range of float16. */
+  | 'range'
+  /** A constant input is beyond the range of float16 or loses digits. */
+  | 'digits'
+  /** Moves float32 values that nobody has computed in float16. */
+  | 'moves';
+
+/** Operators with float16 kernels in ONNX Runtime Web (WebGPU) whose sums, if any, are taken in float32 there. */
+const HALF: ReadonlySet<string> = new Set([
+  ...['Add', 'Sub', 'Mul', 'Div', 'Neg', 'Pow', 'Sum', 'Min', 'Max', 'Clip', 'Where', 'Concat'],
+  ...['Relu', 'Sigmoid', 'Tanh', 'Erf', 'Gelu', 'Softmax', 'MatMul', 'Gemm'],
+  ...['LayerNormalization', 'SimplifiedLayerNormalization', 'RMSNormalization', 'RotaryEmbedding'],
+  ...['RotaryEmbedding', 'GroupQueryAttention', 'MultiHeadAttention', 'SkipSimplifiedLayerNormalization'].map(
+    (op) => `com.microsoft::${op}`,
+  ),
+  ...['SkipLayerNormalization', 'SimplifiedLayerNormalization', 'QuickGelu', 'FastGelu', 'Gelu', 'BiasGelu'].map(
+    (op) => `com.microsoft::${op}`,
+  ),
+  'com.microsoft::MatMulNBits',
+  'com.microsoft::GatherBlockQuantized',
+  'matquant::Projection',
+  'matquant::Rows',
+]);
+
+/** Elementwise steps of a normalization. */
+const STEPS = new Set(['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Sqrt', 'Reciprocal', 'Max', 'Clip', 'Cast']);
+
+/**
+ * The nodes of the main graph that stay float32, with the first reason that holds. `floats` are the float32 values of the graph,
+ * `wide` the names of those that leave the range of float16.
+ */
+export function float32Nodes(
+  model: Model,
+  floats: ReadonlySet<Value>,
+  wide: ReadonlySet<string>,
+): ReadonlyMap<Node, Float32Reason> {
+  const constants = constantNodes(model);
+  const moves = (node: Node): boolean =>
+    isMover(node) || (isCarrier(node) && !/^Cast|^Dropout$/.test(node.op)) || isNoCast(node, floats);
+  const angles = anglesOf(model);
+  const norms = normNodes(model, floats, constants);
+  const losses = new Map<Value, boolean>();
+  const found = new Map<Node, Float32Reason>();
+  const isFloat = (value: Value | undefined): value is Value => value !== undefined && floats.has(value);
+  const loses = (value: Value): boolean => {
+    const known = losses.get(value) ?? losesDigits(value);
+    losses.set(value, known);
+    return known;
+  };
+  for (const node of model.graph.nodes) {
+    const inputs = node.inputs.filter(isFloat);
+    const outputs = node.outputs.filter(isFloat);
+    const isMoved = (value: Value): boolean =>
+      constantOf(value) !== undefined || (value.producer !== undefined && found.has(value.producer));
+    const rules: readonly (readonly [Float32Reason, () => boolean])[] = [
+      ['constant', () => constants.has(node)],
+      ['operator', () => !(HALF.has(keyOf(node)) || moves(node))],
+      ['angle', () => outputs.some((value) => angles.has(value))],
+      ['norm', () => norms.has(node)],
+      ['range', () => [...inputs, ...outputs].some(({ name }) => wide.has(name))],
+      ['digits', () => inputs.some(loses)],
+      ['moves', () => (moves(node) || node.op === 'Concat') && inputs.length > 0 && inputs.every(isMoved)],
+    ];
+    const reason = rules.find(([, holds]) => holds())?.[0];
+    if (reason !== undefined) found.set(node, reason);
+  }
+  return found;
+}
+
+/** True for a Cast from float32 to float32, which a graph of another type had a use for. */
+export const isNoCast = (node: Node, floats: ReadonlySet<Value>): boolean =>
+  [...node.inputs, ...node.outputs].every((value) => value !== undefined && floats.has(value)) && isOp(node, 'Cast');
+
+function losesDigits(value: Value): boolean {
+  const tensor = constantOf(value);
+  return tensor?.dtype === 'float32' && lossAsHalf(tensor) !== undefined;
+}
+
+/** Square, mean, root and quotient of every normalization, and the constants that its result is multiplied by or added to. */
+function normNodes(model: Model, floats: ReadonlySet<Value>, constants: ReadonlySet<Node>): ReadonlySet<Node> {
+  const found = new Set<Node>();
+  const sources = new Set<Value>();
+  for (const node of model.graph.nodes) {
+    if (keyOf(node) !== 'ReduceMean') continue;
+    found.add(node);
+    const [data] = node.inputs;
+    const square = data?.producer;
+    const isSquare =
+      square !== undefined && (square.op === 'Pow' || (square.op === 'Mul' && square.inputs[0] === square.inputs[1]));
+    if (isSquare) found.add(square);
+    const source = isSquare ? square.inputs[0] : data;
+    if (source !== undefined) sources.add(source);
+  }
+  const isInside = (value: Value): boolean => value.producer !== undefined && found.has(value.producer);
+  const isKnown = (value: Value): boolean =>
+    !floats.has(value) ||
+    sources.has(value) ||
+    isInside(value) ||
+    constantOf(value) !== undefined ||
+    (value.producer !== undefined && constants.has(value.producer));
+  for (const node of model.graph.nodes) {
+    if (node.domain !== '' || !STEPS.has(node.op)) continue;
+    const inputs = node.inputs.filter((value) => value !== undefined);
+    if (inputs.some(isInside) && inputs.every(isKnown)) found.add(node);
+  }
+  return found;
+}
