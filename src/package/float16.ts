@@ -2,7 +2,7 @@
 import { linkSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../diagnostics.js';
-import { evaluateModels } from '../evaluate/index.js';
+import { evaluateModels, roundedCopy } from '../evaluate/index.js';
 import { digestOfWhole } from '../files/range-digests.js';
 import type { Context } from '../log.js';
 import { ortRuntime } from '../runtime/ort.js';
@@ -13,7 +13,7 @@ import type { PackagedModel } from './transformers-js.js';
 
 /** What is known of a model in float16. */
 export interface Float16Package extends Float16Facts {
-  /** KL to the float32 form on a processor, nats per position. */
+  /** KL to the float32 form with every float16 value rounded, nats per position. */
   readonly kl: number;
 }
 
@@ -54,7 +54,13 @@ export async function writeFloat16(
   const bytes = files.reduce((sum, file) => sum + statSync(file.path).size, 0);
   const chunks = splitData(output, bytes - statSync(output).size, chunkBytes);
   for (let at = 0; at < chunks; at++) shareFile(chunkName(join(folder, beside), at), chunkName(output, at));
-  const kl = await klTo(join(folder, beside), output, rangeWindows(text, vocabulary).slice(0, 1), context);
+  const rounded = roundedCopy(output);
+  const kl = await klTo(
+    join(folder, beside),
+    rounded.path,
+    rangeWindows(text, vocabulary).slice(0, 1),
+    context,
+  ).finally(rounded.close);
   if (!Number.isFinite(kl)) fail('parity', dtype, `The logits of the ${dtype} graph are not finite`);
   return { model: { bits, name: dtype, path, bytes, float16: { ...float16, kl } }, chunks };
 }
