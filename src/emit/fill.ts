@@ -46,10 +46,21 @@ export function fillTemplate(rw: Rewriter, places: readonly ProjectionPlace[], f
   const placesAt = bySite(places);
   const tables = new Map<ProjectionPlace, TableValues>();
   const products = new Map<ProjectionPlace, Multiply>();
+  const sites = placeholdersOf(rw.model);
+  const halves = new Set(sites.flatMap(({ id, kind, dtype }) => (kind === 'product' && dtype === 'float16' ? id : [])));
   const tableOf = (at: At): TableValues => {
     const table = tables.get(at.place) ?? filler.table(emitter, at);
     tables.set(at.place, table);
     return table;
+  };
+  /** A look-up reads float32 scales and is replaced, after which nothing can be put before it: not the scales of a head in float16. */
+  const tableOfRows = (at: At, id: string): TableValues => {
+    const table = tableOf(at);
+    if (!halves.has(id)) return table;
+    const half = table.scale('float16');
+    const both: TableValues = { ...table, scale: (dtype) => (dtype === 'float16' ? half : table.scale(dtype)) };
+    tables.set(at.place, both);
+    return both;
   };
   const expansionOf = (at: At): Expansion => {
     const table = tableOf(at);
@@ -58,7 +69,7 @@ export function fillTemplate(rw: Rewriter, places: readonly ProjectionPlace[], f
     return { place: at.place, table, multiply };
   };
 
-  for (const site of placeholdersOf(rw.model)) {
+  for (const site of sites) {
     const own = placesAt.get(site.id);
     if (own === undefined) {
       if (filler.isPartial) continue;
@@ -73,7 +84,7 @@ export function fillTemplate(rw: Rewriter, places: readonly ProjectionPlace[], f
       expandLookup(
         emitter,
         site,
-        parts.map((at) => ({ ...at, table: tableOf(at), rows: filler.rows(at.place) })),
+        parts.map((at) => ({ ...at, table: tableOfRows(at, site.id), rows: filler.rows(at.place) })),
       );
   }
 }
