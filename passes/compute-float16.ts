@@ -36,7 +36,8 @@ export type WideValues = ReadonlySet<string>;
 
 export const computeFloat16: Pass<NoOptions, WideValues> = definePass<NoOptions, WideValues>({
   name: 'compute-float16',
-  summary: 'Computes in float16 between operators, and in float32 where float16 has too few digits or too small a range.',
+  summary:
+    'Computes in float16 between operators, and in float32 where float16 has too few digits or too small a range.',
   options: noOptions,
   keeps: 'values',
   material: 'the names of the values that were measured to leave the range of float16',
@@ -82,8 +83,7 @@ class Narrower {
   #widenInputs(node: Node): void {
     if (/^(Cast|Shape)$/.test(keyOf(node))) return;
     node.inputs.forEach((value, slot) => {
-      if (value !== undefined && this.#changed.has(value))
-        this.#rw.replaceInput(node, slot, this.#fullOf(value, node));
+      if (value !== undefined && this.#changed.has(value)) this.#rw.replaceInput(node, slot, this.#fullOf(value, node));
     });
   }
 

@@ -17,7 +17,7 @@ export type Float32Reason =
   | 'operator'
   /** An angle of a rotation: 2^-11 of position 2048 is a radian. */
   | 'angle'
-  /** Mean of squares and what is divided by its root. */
+  /** Mean of squares and what is divided by its root, and the sum of that with what was squared: the residual stream of Gemma. */
   | 'norm'
   /** An input or output is a value that was measured to leave the range of float16. */
   | 'range'
@@ -97,28 +97,14 @@ function losesDigits(value: Value): boolean {
   return tensor?.dtype === 'float32' && lossAsHalf(tensor) !== undefined;
 }
 
-/** Square, mean, root and quotient of every normalization, and the constants that its result is multiplied by or added to. */
+/** Square, mean, root and quotient of every normalization, products and sums of that with constants, and with what some other one has squared. */
 function normNodes(model: Model, floats: ReadonlySet<Value>, constants: ReadonlySet<Node>): ReadonlySet<Node> {
-  const found = new Set<Node>();
-  const sources = new Set<Value>();
-  for (const node of model.graph.nodes) {
-    if (keyOf(node) !== 'ReduceMean') continue;
-    found.add(node);
-    const [data] = node.inputs;
-    const square = data?.producer;
-    const isSquare =
-      square !== undefined && (square.op === 'Pow' || (square.op === 'Mul' && square.inputs[0] === square.inputs[1]));
-    if (isSquare) found.add(square);
-    const source = isSquare ? square.inputs[0] : data;
-    if (source !== undefined) sources.add(source);
-  }
-  const isInside = (value: Value): boolean => value.producer !== undefined && found.has(value.producer);
+  const { found, sources } = meansOf(model);
+  const isInside = ({ producer }: Value): boolean => producer !== undefined && found.has(producer);
+  const isConstant = (value: Value): boolean =>
+    constantOf(value) !== undefined || (value.producer !== undefined && constants.has(value.producer));
   const isKnown = (value: Value): boolean =>
-    !floats.has(value) ||
-    sources.has(value) ||
-    isInside(value) ||
-    constantOf(value) !== undefined ||
-    (value.producer !== undefined && constants.has(value.producer));
+    !floats.has(value) || sources.has(value) || isInside(value) || isConstant(value);
   for (const node of model.graph.nodes) {
     if (node.domain !== '' || !STEPS.has(node.op)) continue;
     const inputs = node.inputs.filter((value) => value !== undefined);
@@ -126,3 +112,22 @@ function normNodes(model: Model, floats: ReadonlySet<Value>, constants: Readonly
   }
   return found;
 }
+
+/** Means with the squares that they are taken of, and what was squared. */
+function meansOf(model: Model): { readonly found: Set<Node>; readonly sources: ReadonlySet<Value> } {
+  const found = new Set<Node>();
+  const sources = new Set<Value>();
+  for (const node of model.graph.nodes.filter((each) => keyOf(each) === 'ReduceMean')) {
+    found.add(node);
+    const [data] = node.inputs;
+    const maker = data?.producer;
+    const square = isSquare(maker) ? maker : undefined;
+    if (square !== undefined) found.add(square);
+    const source = square === undefined ? data : square.inputs[0];
+    if (source !== undefined) sources.add(source);
+  }
+  return { found, sources };
+}
+
+const isSquare = (node: Node | undefined): node is Node =>
+  node !== undefined && (keyOf(node) === 'Pow' || (keyOf(node) === 'Mul' && node.inputs[0] === node.inputs[1]));

@@ -27,17 +27,21 @@ export function roundedCopy(path: string): Reference {
   }
 }
 
-/** Puts every float16 value of the main graph behind a Reshape to its own shape, which has a float16 kernel and is never left out. */
+/**
+ * Puts every float16 value of the main graph behind two Reshapes to its own shape. Reshape has a float16 kernel; one alone between
+ * operators without would be computed in float32 too.
+ */
 export function roundHalves(rw: Rewriter): void {
   const { graph } = rw.model;
   const constants = constantNodes(rw.model);
   const halves = graph.nodes.flatMap((node) =>
-    constants.has(node) || node.op === 'Reshape' ? [] : node.outputs.filter((value) => isHalf(value)),
+    constants.has(node) ? [] : node.outputs.filter((value) => isHalf(value)),
   );
   for (const value of halves as readonly Value[]) {
     const readers = [...value.uses];
     const shape = rw.insert(graph, { op: 'Shape', inputs: [value], name: `${value.name}/shape` });
-    const held = rw.insert(graph, { op: 'Reshape', inputs: [value, shape], name: `${value.name}/rounded` });
+    const first = rw.insert(graph, { op: 'Reshape', inputs: [value, shape], name: `${value.name}/rounded` });
+    const held = rw.insert(graph, { op: 'Reshape', inputs: [first, shape], name: `${value.name}/rounded` });
     for (const { node, slot } of readers) rw.replaceInput(node, slot, held);
   }
   rw.sort(graph);

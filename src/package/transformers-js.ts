@@ -5,8 +5,8 @@ import type { Context } from '../log.js';
 import { slice } from '../set/index.js';
 import type { TextOptions } from '../text/index.js';
 import { splitData } from './chunks.js';
-import type { Json, PartFiles } from './package-source.js';
 import { type Float16Package, writeFloat16 } from './float16.js';
+import type { Json, PartFiles } from './package-source.js';
 import { copyParts, partChunks, partDtypes } from './web-parts.js';
 
 /** Names of transformers.js for what a precision is stored in; int6 and int3 have none. */
@@ -76,7 +76,13 @@ export async function writeTransformersJs(
     models.push({ bits: each, name: dtype, path, bytes });
     const halfType = half || float16 === undefined ? dtype : (dtypeOf(each, true) as string);
     if (halfType === dtype) continue;
-    const made = { dtype: halfType, path: graphOf(halfType, stemOf(parts)), beside: path, text: float16?.text, vocabulary };
+    const made = {
+      dtype: halfType,
+      path: graphOf(halfType, stemOf(parts)),
+      beside: path,
+      text: float16?.text,
+      vocabulary,
+    };
     const own = await writeFloat16(folder, { set, bits: each, chunkBytes }, made, context);
     if (own.chunks > 0) chunks[own.model.path.slice('onnx/'.length)] = own.chunks;
     models.push(own.model);

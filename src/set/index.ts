@@ -16,12 +16,12 @@ export {
   writeCompiled,
 } from './facts.js';
 export { requireFoldable } from './foldable.js';
+export { type Float16Facts, rangeWindows } from './half-template.js';
 export { centredTable, codesAt, packPrefix, type SetReader, storedBias } from './packed.js';
 export { partsOf } from './parts.js';
 export { planLayout } from './plan.js';
 export { graphName, publish } from './publish.js';
 export { examineSet, requireData } from './set-digests.js';
-export { type Float16Facts, rangeWindows } from './half-template.js';
 export { writeSetGraph } from './set-graph.js';
 export { dataName, digestOfSet, idOf, stemOfData } from './set-identity.js';
 export { type OpenSet, openSet, type SetGraph, type SetManifest, writeManifest } from './set-manifest.js';

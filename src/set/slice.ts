@@ -68,12 +68,7 @@ export type SliceInput = Input<SliceOptions, 'standalone' | 'slice'>;
 export async function slice(input: SliceInput, context: Context = silentContext()): Promise<SliceResult> {
   const options = checkOptions<SliceOptions>('slice', input);
   const { slice: kind, standalone, output, format = 'matmulnbits' } = options;
-  if ((kind !== 'prefix' || format !== 'matmulnbits') && !standalone) {
-    const what =
-      kind === 'prefix' ? 'DequantizeLinear cannot read bit planes' : `Codes of a ${kind} slice are not bit prefixes`;
-    fail('bad-usage', kind === 'prefix' ? 'format' : 'slice', `${what}: write them with \`standalone\``);
-  }
-  requireHalf(options);
+  requireForm(options);
   const { set, overwrite, float16 = false, text } = options;
   const name = `int${options.bits}${float16 ? HALF_SUFFIX : ''}`;
   guardSetOutput({ set, output, name, form: standalone ? 'pair' : 'set', overwrite });
@@ -93,7 +88,13 @@ export async function slice(input: SliceInput, context: Context = silentContext(
   return { files, averageBits: average, storedBitsPerWeight: stored, ...(half && { float16: half.facts }) };
 }
 
-function requireHalf({ float16, slice: kind, format, text }: SliceOptions): void {
+/** Forms that need each other, or exclude each other. */
+function requireForm({ standalone, float16, slice: kind, format = 'matmulnbits', text }: SliceOptions): void {
+  if ((kind !== 'prefix' || format !== 'matmulnbits') && !standalone) {
+    const what =
+      kind === 'prefix' ? 'DequantizeLinear cannot read bit planes' : `Codes of a ${kind} slice are not bit prefixes`;
+    fail('bad-usage', kind === 'prefix' ? 'format' : 'slice', `${what}: write them with \`standalone\``);
+  }
   if (float16 && (kind !== 'prefix' || format === 'qdq'))
     fail('bad-usage', 'float16', 'Models in float16 are prefix slices for MatMulNBits: leave out `slice` and `format`');
   if (!float16 && text !== undefined)

@@ -95,7 +95,16 @@ export async function openWebLab(): Promise<WebLab | undefined> {
     await browser.close();
     await server.close();
   };
-  return { browser, server, set, hasAdapter: adapter !== undefined, hasHalf: adapter === true, newPage, openPage, close };
+  return {
+    browser,
+    server,
+    set,
+    hasAdapter: adapter !== undefined,
+    hasHalf: adapter === true,
+    newPage,
+    openPage,
+    close,
+  };
 }
 
 /**

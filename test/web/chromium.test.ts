@@ -21,7 +21,11 @@ const needsChromium = found === undefined ? it.skip : it;
 const needsAdapter = found?.hasAdapter ? it : it.skip;
 const needsHalf = found?.hasHalf ? it : it.skip;
 const where =
-  found === undefined ? 'skipped: no Chromium' : found.hasAdapter ? `WASM, WebGPU${found.hasHalf ? '' : ' without shader-f16'}` : 'WASM; no WebGPU adapter';
+  found === undefined
+    ? 'skipped: no Chromium'
+    : found.hasAdapter
+      ? `WASM, WebGPU${found.hasHalf ? '' : ' without shader-f16'}`
+      : 'WASM; no WebGPU adapter';
 
 const PROMPT = [1, 80, 147, 201, 282, 57];
 const NEXT = 91;

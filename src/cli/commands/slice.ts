@@ -1,5 +1,5 @@
-import type { SliceResult } from '../../set/index.js';
 import { choicesOf, defaultOf, describeOption as help } from '../../options/index.js';
+import type { SliceResult } from '../../set/index.js';
 import { type Command, defineCommand } from '../command.js';
 import { overwriteFlag, textFlags, textWithTokenizer } from '../options.js';
 import { fileList, paragraphs, significant } from '../render.js';
