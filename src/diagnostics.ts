@@ -3,6 +3,8 @@
  * Tests assert codes, users search for them, the README never lists them by hand.
  */
 
+import { FOLDER_PATTERN, STAGED_PATTERN } from './files/temporary-names.js';
+
 /** What a code means and what to do about it. */
 export interface DiagnosticKind {
   readonly summary: string;
@@ -357,12 +359,8 @@ export class CompilerError extends Error implements Diagnostic {
   }
 }
 
-/** Kinds of temporary folder that a run makes. */
-const KINDS =
-  'calibration|segments|reference|tuned|trained|lambda|statistics|elastic|training|teacher|distill|stages|tables';
-const TEMPORARY: RegExp = new RegExp(`[/\\\\]matquant-(${KINDS})-[A-Za-z0-9]{6}[/\\\\]?`);
-/** Outputs that are not renamed yet: `.NAME.PID.DIGITS.tmp`. */
-const STAGED = /(^|[\s'"`/\\])\.([^\s/\\]{1,255})\.\d{1,10}\.[0-9a-f]{8}\.tmp\b/g;
+const TEMPORARY: RegExp = new RegExp(`[/\\\\]${FOLDER_PATTERN}[/\\\\]?`);
+const STAGED: RegExp = new RegExp(`(^|[\\s'"\`/\\\\])\\.([^\\s/\\\\]{1,255})${STAGED_PATTERN}\\b`, 'g');
 /** Longer than any path; a file may say anything where a path belongs. */
 const LONGEST = 4096;
 

@@ -6,10 +6,10 @@ import { type ProjectionPlace, placeBlocks, type SetLayout, siteOf } from '../qu
 import type { BitsOf } from '../quant/layout-use.js';
 import type { ContainerBits } from '../quant/precision.js';
 import { Emitter, outermost } from './emitter.js';
-import { Expander, type Expansion, type Multiply } from './expand.js';
+import { Expander, type Expansion, type Multiply, type ProductType, productType } from './expand.js';
 import type { JoinStep, RangeTensor } from './join.js';
 import { expandLookup, type PackedRows } from './lookup.js';
-import { placeholdersOf } from './sites.js';
+import { type Placeholder, placeholdersOf } from './sites.js';
 import type { At, TableValues } from './tables.js';
 
 /** What passes that fill a template are given. */
@@ -47,20 +47,13 @@ export function fillTemplate(rw: Rewriter, places: readonly ProjectionPlace[], f
   const tables = new Map<ProjectionPlace, TableValues>();
   const products = new Map<ProjectionPlace, Multiply>();
   const sites = placeholdersOf(rw.model);
-  const halves = new Set(sites.flatMap(({ id, kind, dtype }) => (kind === 'product' && dtype === 'float16' ? id : [])));
+  const typesAt = scaleTypes(sites);
   const tableOf = (at: At): TableValues => {
-    const table = tables.get(at.place) ?? filler.table(emitter, at);
+    const known = tables.get(at.place);
+    if (known !== undefined) return known;
+    const table = withScales(filler.table(emitter, at), typesAt.get(siteOf(at.place)) ?? new Set());
     tables.set(at.place, table);
     return table;
-  };
-  /** A look-up reads float32 scales and is replaced, after which nothing can be put before it: not the scales of a head in float16. */
-  const tableOfRows = (at: At, id: string): TableValues => {
-    const table = tableOf(at);
-    if (!halves.has(id)) return table;
-    const half = table.scale('float16');
-    const both: TableValues = { ...table, scale: (dtype) => (dtype === 'float16' ? half : table.scale(dtype)) };
-    tables.set(at.place, both);
-    return both;
   };
   const expansionOf = (at: At): Expansion => {
     const table = tableOf(at);
@@ -84,9 +77,30 @@ export function fillTemplate(rw: Rewriter, places: readonly ProjectionPlace[], f
       expandLookup(
         emitter,
         site,
-        parts.map((at) => ({ ...at, table: tableOfRows(at, site.id), rows: filler.rows(at.place) })),
+        parts.map((at) => ({ ...at, table: tableOf(at), rows: filler.rows(at.place) })),
       );
   }
+}
+
+/** The element types in which the sites of each id read scales. */
+function scaleTypes(sites: readonly Placeholder[]): ReadonlyMap<string, ReadonlySet<ProductType>> {
+  const found = new Map<string, Set<ProductType>>();
+  for (const site of sites) {
+    const types = found.get(site.id) ?? new Set();
+    found.set(site.id, types.add(site.kind === 'product' ? productType(site) : 'float32'));
+  }
+  return found;
+}
+
+/** A table whose scales are made at once: the node that later sites would put theirs before is replaced by then. */
+function withScales(table: TableValues, types: ReadonlySet<ProductType>): TableValues {
+  const scales = new Map([...types].map((dtype) => [dtype, table.scale(dtype)] as const));
+  const scale = (dtype: ProductType): Value => {
+    const found = scales.get(dtype);
+    if (found === undefined) throw new Error(`no site reads scales in ${dtype}`);
+    return found;
+  };
+  return { ...table, scale };
 }
 
 /** Places by the id of their placeholders, in order. */
@@ -123,13 +137,11 @@ export function matMulNBits(
     block_size: int(block),
     accuracy_level: int(accuracyLevel),
   };
-  const scales = new Map<string, Value>();
   let held: Value | undefined;
   const hold = (): Value =>
     emitter.add(anchor, place.id, { op: 'Identity', inputs: [codes], name: `${name}/codes/Identity` });
   return (site, input, dtype) => {
-    const scale = scales.get(dtype) ?? table.scale(dtype);
-    scales.set(dtype, scale);
+    const scale = table.scale(dtype);
     const zero = table.zero === undefined ? [] : [table.zero];
     const isComputed = [scale, ...zero].some(({ initializer }) => initializer === undefined);
     if (isComputed && codes.initializer !== undefined) held ??= hold();
