@@ -15,7 +15,6 @@ import { createRandom } from '../random.js';
 import { ortRuntime } from '../runtime/ort.js';
 import { readWindows, type TextOptions } from '../text/index.js';
 import { halveCaches } from './half-caches.js';
-import type { SetReader } from './packed.js';
 import { type ModelParts, type Selection, writeModel } from './set-output.js';
 import type { OpenTemplate } from './set-template.js';
 import { SetTensors } from './set-tensors.js';
@@ -47,7 +46,7 @@ export async function openHalf(
   const { set, layout, template } = open;
   const { accuracyLevel, data } = set.manifest;
   const tensors = new SetTensors(data, set.dataPath);
-  const reader: SetReader = { layout, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) };
+  const reader = tensors.reader(layout);
   try {
     const half = await halfTemplate({ template, reader, accuracyLevel }, selection, text, context);
     return { open: { ...open, template: half.template }, facts: half.facts };

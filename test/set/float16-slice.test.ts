@@ -16,7 +16,7 @@ import { promptFeeds, stepFeeds, stepFetches } from '../../src/runtime/feeds.js'
 import { ortRuntime } from '../../src/runtime/ort.js';
 import { type HostTensor, numbersOf } from '../../src/runtime/runtime.js';
 import { inFloat16 } from '../../src/set/half-template.js';
-import { openSet, openTemplate, type SetReader, SetTensors, slice, writeModel } from '../../src/set/index.js';
+import { openSet, openTemplate, SetTensors, slice, writeModel } from '../../src/set/index.js';
 import { distance } from '../support/numeric.js';
 import { fixture, temporaryFolder } from '../support/paths.js';
 
@@ -144,7 +144,7 @@ describe('a slice in float16', () => {
     mkdirSync(join(root, 'large-wrong'));
     const open = openTemplate(from);
     const tensors = new SetTensors(open.set.manifest.data, open.set.dataPath);
-    const reader: SetReader = { layout: open.layout, tensor: (...range) => tensors.tensor(...range) };
+    const reader = tensors.reader(open.layout);
     const selection = { name: 'int4f16', bits: 4, bitsOf: () => 4 } as const;
     writeModel({ template: inFloat16(open.template, new Set()), reader, accuracyLevel: 0 }, selection, wrong);
     tensors.close();
