@@ -1,5 +1,5 @@
 /** Slices with float16 activations: caches, values that float16 does not hold, and weights that are shared with the float32 form. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { compile } from '../../src/compile/index.js';
@@ -17,6 +17,7 @@ import { ortRuntime } from '../../src/runtime/ort.js';
 import { type HostTensor, numbersOf } from '../../src/runtime/runtime.js';
 import { inFloat16 } from '../../src/set/half-template.js';
 import { openSet, openTemplate, SetTensors, slice, writeModel } from '../../src/set/index.js';
+import { runChild } from '../support/command-line.js';
 import { distance } from '../support/numeric.js';
 import { fixture, temporaryFolder } from '../support/paths.js';
 
@@ -75,7 +76,7 @@ const times = (tensor: Tensor, factor: number): Tensor =>
   );
 
 /** Whether the logits are finite where every float16 value is rounded. */
-async function isFinite(path: string): Promise<boolean> {
+async function staysFinite(path: string): Promise<boolean> {
   const rounded = roundedCopy(path);
   try {
     return numbersOf((await run(rounded.path)).prompt).every(Number.isFinite);
@@ -138,7 +139,7 @@ describe('a slice in float16', () => {
     await slice({ set: from, bits: 4, output: plain, standalone: true });
     const [expected, found] = [await run(plain), await run(output)];
     expect(numbersOf(found.next).every(Number.isFinite)).toBe(true);
-    expect(await isFinite(output)).toBe(true);
+    expect(await staysFinite(output)).toBe(true);
     // Without the measurement the stream is infinite on a GPU, and a processor does not show it.
     const wrong = join(root, 'large-wrong/model.onnx');
     mkdirSync(join(root, 'large-wrong'));
@@ -148,7 +149,7 @@ describe('a slice in float16', () => {
     const selection = { name: 'int4f16', bits: 4, bitsOf: () => 4 } as const;
     writeModel({ template: inFloat16(open.template, new Set()), reader, accuracyLevel: 0 }, selection, wrong);
     tensors.close();
-    expect(await isFinite(wrong)).toBe(false);
+    expect(await staysFinite(wrong)).toBe(false);
     expect(distance(expected.next, found.next)).toBeLessThan(0.02);
   });
 
@@ -176,6 +177,18 @@ describe('a slice in float16', () => {
     const refused = slice({ set: beyond, bits: 4, output, standalone: true, float16: true });
     await expect(refused).rejects.toMatchObject({ code: 'float16-range', at: 'present.0.value' });
     expect(() => readFileSync(output)).toThrow();
+  });
+
+  it('is asked for by flags, and says what stays float32', () => {
+    const output = join(root, 'flags/model.onnx');
+    const ids = join(root, 'ids.jsonl');
+    writeFileSync(ids, `[${IDS}]\n`);
+    const made = runChild(['slice', set, '--bits', '4', '-o', output, '--standalone', '--float16', '--ids', ids]);
+    expect(made).toMatchObject({ code: 0 });
+    expect(made.stdout).toMatch(/\n\d+ of \d+ activations measured over the text stay float32, masks included; /);
+    const wrong = runChild(['compile', SOURCE, '-o', join(root, 'wrong'), '--float16', '--preset', 'data-free']);
+    expect(wrong.code).toBe(2);
+    expect(wrong.stderr).toContain('--float16 has no effect without --for transformers.js');
   });
 
   it('refuses other forms, and text that it has no use for', async () => {
