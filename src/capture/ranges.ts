@@ -7,7 +7,7 @@ import { temporaryFolder } from '../files/temporary.js';
 import { exportModel } from '../onnx/convert/export.js';
 import { importModel } from '../onnx/convert/import.js';
 import { int } from '../onnx/ir/attribute.js';
-import type { Model, Value } from '../onnx/ir/graph.js';
+import type { Model, Node, Value } from '../onnx/ir/graph.js';
 import { float32s, int64s } from '../onnx/ir/tensor.js';
 import { Rewriter } from '../onnx/rewrite/rewriter.js';
 import { openDecoder } from '../runtime/decoder.js';
@@ -25,11 +25,12 @@ export interface RangesOptions {
   readonly signal?: AbortSignal;
 }
 
-/** By name, the largest |value| over all windows of the float32 values that nodes of the main graph of a decoder make. */
+/** By name, the largest |value| over all windows of the float32 values that nodes of the main graph of a decoder make; none where it computes in float16. */
 export async function activationRanges(path: string, options: RangesOptions): Promise<ReadonlyMap<string, number>> {
   const { runtime, names, windows, threads, signal } = options;
   const model = importModel(path);
   const outputs = addRanges(model, names);
+  if (outputs.size === 0) return new Map();
   const folder = temporaryFolder('ranges');
   try {
     const copy = exportModel(model, join(folder, 'ranges.onnx')).path;
@@ -54,14 +55,18 @@ export async function activationRanges(path: string, options: RangesOptions): Pr
   }
 }
 
+/** The values that a node computes. Caches of GroupQueryAttention may be buffers that are not filled: keys and values are measured before it. */
+const computedBy = (node: Node): readonly Value[] =>
+  (node.op === 'GroupQueryAttention' ? node.outputs.slice(0, 1) : node.outputs).filter((value) => value !== undefined);
+
 /** Adds an output max(|x|, 0) for each value: by its name, the name of the output. */
 function addRanges(model: Model, names: ReadonlySet<string>): ReadonlyMap<string, string> {
   const rw = new Rewriter(model);
   const { graph } = model;
   const constants = constantNodes(model);
   const measured = graph.nodes.flatMap((node) =>
-    constants.has(node) ? [] : node.outputs.filter((value) => value !== undefined && names.has(value.name)),
-  ) as readonly Value[];
+    constants.has(node) ? [] : computedBy(node).filter(({ name }) => names.has(name)),
+  );
   const list = rw.initializer(graph, 'ranges/list', int64s([-1]));
   const zero = rw.initializer(graph, 'ranges/zero', float32s(new Float32Array(1)));
   const found = new Map<string, string>();
