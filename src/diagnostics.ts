@@ -294,7 +294,6 @@ export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
   'weight-shared': { summary: 'the weight has another user that would keep it in float', remedy: 'none needed' },
   'weight-rank': { summary: 'the weight does not have rank 2', remedy: 'none' },
   'weight-dtype': { summary: 'the weight is not a float tensor', remedy: 'none' },
-  'weight-not-finite': { summary: 'the weight has NaN or infinite elements', remedy: 'repair the checkpoint' },
   'weight-range': {
     summary: 'scales or offsets of the weight are beyond the range of float16',
     remedy: 'scale the weight and its neighbours in the checkpoint, if it should be quantized',
@@ -321,7 +320,6 @@ export type RefusalCode =
   | 'weight-shared'
   | 'weight-rank'
   | 'weight-dtype'
-  | 'weight-not-finite'
   | 'weight-range'
   | 'gemm-form'
   | 'graph-output'
@@ -355,7 +353,9 @@ export class CompilerError extends Error implements Diagnostic {
 
   /** The sentence a user sees: what, where, what to do. */
   get sentence(): string {
-    return `${this.message} [${this.code}] at ${this.at}; ${ERRORS[this.code].remedy}.`;
+    // Some messages follow another text; an identifier stays as it is.
+    const message = this.message.replace(/^[a-z]+(?= )/, (word) => word[0]?.toUpperCase() + word.slice(1));
+    return `${message} [${this.code}] at ${this.at}; ${ERRORS[this.code].remedy}.`;
   }
 }
 

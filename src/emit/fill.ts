@@ -95,12 +95,7 @@ function scaleTypes(sites: readonly Placeholder[]): ReadonlyMap<string, Readonly
 /** A table whose scales are made at once: the node that later sites would put theirs before is replaced by then. */
 function withScales(table: TableValues, types: ReadonlySet<ProductType>): TableValues {
   const scales = new Map([...types].map((dtype) => [dtype, table.scale(dtype)] as const));
-  const scale = (dtype: ProductType): Value => {
-    const found = scales.get(dtype);
-    if (found === undefined) throw new Error(`no site reads scales in ${dtype}`);
-    return found;
-  };
-  return { ...table, scale };
+  return { ...table, scale: (dtype) => scales.get(dtype) ?? table.scale(dtype) };
 }
 
 /** Places by the id of their placeholders, in order. */

@@ -149,7 +149,10 @@ export function writeModel(
   fill: Fill = fillPrefix,
 ): readonly WrittenFile[] {
   const { model } = cloneModel(template);
-  runPasses(model, [fill({ ...reader, bitsOf: selection.bitsOf, accuracyLevel }, reader)]);
+  // A store's methods are not its own properties, so it is not spread.
+  const tensor: SetReader['tensor'] = (range, dtype, shape) => reader.tensor(range, dtype, shape);
+  const filling = { layout: reader.layout, tensor, bitsOf: selection.bitsOf, accuracyLevel };
+  runPasses(model, [fill(filling, reader)]);
   fitIr(model);
   const record = { metadata: metadataOf(selection), data: 'own' } as const;
   const { data } = exportModel(model, output, { dataFile: `${basename(output)}_data`, record });
