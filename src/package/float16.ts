@@ -2,7 +2,7 @@
 import { linkSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../diagnostics.js';
-import { evaluateModels, roundedCopy } from '../evaluate/index.js';
+import { checkLevels, evaluateModels, LEVEL_TOKENS, roundedCopy } from '../evaluate/index.js';
 import { digestOfWhole } from '../files/range-digests.js';
 import type { Context } from '../log.js';
 import { ortRuntime } from '../runtime/ort.js';
@@ -36,7 +36,7 @@ interface Wanted {
 
 /**
  * Writes a model in float16 and compares it with its float32 form. Files of equal weights become one file with two names where the
- * disk can do that. Fails with `parity` where logits are not finite, and with `float16-range` where a cache is beyond float16.
+ * disk can do that. Fails with `parity` where logits are not finite, with `levels-differ` where they depend on the level of optimization, and with `float16-range` where a cache is beyond float16.
  */
 export async function writeFloat16(
   folder: string,
@@ -54,14 +54,12 @@ export async function writeFloat16(
   const bytes = files.reduce((sum, file) => sum + statSync(file.path).size, 0);
   const chunks = splitData(output, bytes - statSync(output).size, chunkBytes);
   for (let at = 0; at < chunks; at++) shareFile(chunkName(join(folder, beside), at), chunkName(output, at));
+  const windows = rangeWindows(text, vocabulary).slice(0, 1);
   const rounded = roundedCopy(output);
-  const kl = await klTo(
-    join(folder, beside),
-    rounded.path,
-    rangeWindows(text, vocabulary).slice(0, 1),
-    context,
-  ).finally(rounded.close);
+  const kl = await klTo(join(folder, beside), rounded.path, windows, context).finally(rounded.close);
   if (!Number.isFinite(kl)) fail('parity', dtype, `The logits of the ${dtype} graph are not finite`);
+  const levels = { runtime: ortRuntime, path: output, name: dtype, source: join(folder, beside), threads: 1 };
+  await checkLevels({ ...levels, ids: windows[0]?.slice(0, LEVEL_TOKENS) ?? [1], log: context.log });
   return { model: { bits, name: dtype, path, bytes, float16: { ...float16, kl } }, chunks };
 }
 
