@@ -12,21 +12,12 @@
  */
 import { constantOf } from '../src/analysis/constants.js';
 import { elementTypeOf } from '../src/analysis/element-types.js';
-import { float32Nodes, isNoCast } from '../src/analysis/float32-nodes.js';
+import { float32Nodes, float32Values, isNoCast } from '../src/analysis/float32-nodes.js';
 import { keyOf } from '../src/analysis/operators.js';
 import { fail } from '../src/diagnostics.js';
 import { int, string } from '../src/onnx/ir/attribute.js';
 import { DTYPES } from '../src/onnx/ir/dtype.js';
-import {
-  isOp,
-  type Model,
-  type Node,
-  placeOf,
-  subgraphsOf,
-  type Value,
-  type ValueType,
-  valuesIn,
-} from '../src/onnx/ir/graph.js';
+import { isOp, type Node, placeOf, subgraphsOf, type Value, type ValueType } from '../src/onnx/ir/graph.js';
 import { asHalf } from '../src/onnx/ir/half-storage.js';
 import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
 import type { Rewriter } from '../src/onnx/rewrite/rewriter.js';
@@ -66,7 +57,7 @@ class Narrower {
 
   constructor(rw: Rewriter, wide: WideValues) {
     this.#rw = rw;
-    this.#floats = floatsOf(rw.model);
+    this.#floats = float32Values(rw.model);
     this.#kept = float32Nodes(rw.model, this.#floats, wide);
   }
 
@@ -185,9 +176,4 @@ class Narrower {
     const types = [{ dtype: to, shape: value.type?.shape }] as const;
     return this.#rw.insert(anchor, { op: 'Cast', inputs: [value], attributes, name: `${value.name}/${to}`, types });
   }
-}
-
-/** The float32 values of the main graph. */
-function floatsOf({ graph }: Model): ReadonlySet<Value> {
-  return new Set([...valuesIn(graph)].filter((value) => elementTypeOf(value) === 'float32'));
 }

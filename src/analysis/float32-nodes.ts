@@ -2,11 +2,12 @@
  * Which nodes of a float32 graph keep computing in float32 when the others change to float16: where digits or range would be lost, and
  * where a change would only add casts.
  */
-import { isOp, type Model, type Node, type Value } from '../onnx/ir/graph.js';
+import { isOp, type Model, type Node, type Value, valuesIn } from '../onnx/ir/graph.js';
 import { lossAsHalf } from '../onnx/ir/half-storage.js';
 import { anglesOf } from './angles.js';
 import { constantNodes } from './constant-nodes.js';
 import { constantOf } from './constants.js';
+import { elementTypeOf } from './element-types.js';
 import { isCarrier, isMover, keyOf } from './operators.js';
 
 /** Why a node stays float32. */
@@ -17,8 +18,10 @@ export type Float32Reason =
   | 'operator'
   /** An angle of a rotation: 2^-11 of position 2048 is a radian. */
   | 'angle'
-  /** Mean of squares and what is divided by its root, and the sum of that with what was squared: the residual stream of Gemma. */
+  /** Mean of squares and what is divided by its root. */
   | 'norm'
+  /** Sum of a normalized value with what another norm reads: the residual stream of Gemma, which has no float16 around it. */
+  | 'stream'
   /** An input or output is a value that was measured to leave the range of float16. */
   | 'range'
   /** A constant input is beyond the range of float16 or loses digits. */
@@ -59,7 +62,9 @@ export function float32Nodes(
   const moves = (node: Node): boolean =>
     isMover(node) || (isCarrier(node) && !/^Cast|^Dropout$/.test(node.op)) || isNoCast(node, floats);
   const angles = anglesOf(model);
-  const norms = normNodes(model, floats, constants);
+  const isConstant = (value: Value): boolean =>
+    constantOf(value) !== undefined || (value.producer !== undefined && constants.has(value.producer));
+  const norms = normNodes(model, floats, isConstant);
   const losses = new Map<Value, boolean>();
   const found = new Map<Node, Float32Reason>();
   const isFloat = (value: Value | undefined): value is Value => value !== undefined && floats.has(value);
@@ -75,9 +80,10 @@ export function float32Nodes(
       constantOf(value) !== undefined || (value.producer !== undefined && found.has(value.producer));
     const rules: readonly (readonly [Float32Reason, () => boolean])[] = [
       ['constant', () => constants.has(node)],
+      ['stream', () => norms.has(node) && isOp(node, 'Add') && inputs.every((value) => !isConstant(value))],
+      ['norm', () => norms.has(node)],
       ['operator', () => !(HALF.has(keyOf(node)) || moves(node))],
       ['angle', () => outputs.some((value) => angles.has(value))],
-      ['norm', () => norms.has(node)],
       ['range', () => [...inputs, ...outputs].some(({ name }) => wide.has(name))],
       ['digits', () => inputs.some(loses)],
       ['moves', () => (moves(node) || node.op === 'Concat') && inputs.length > 0 && inputs.every(isMoved)],
@@ -87,6 +93,10 @@ export function float32Nodes(
   }
   return found;
 }
+
+/** The float32 values of the main graph. */
+export const float32Values = ({ graph }: Model): ReadonlySet<Value> =>
+  new Set([...valuesIn(graph)].filter((value) => elementTypeOf(value) === 'float32'));
 
 /** True for a Cast from float32 to float32, which a graph of another type had a use for. */
 export const isNoCast = (node: Node, floats: ReadonlySet<Value>): boolean =>
@@ -98,11 +108,9 @@ function losesDigits(value: Value): boolean {
 }
 
 /** Square, mean, root and quotient of every normalization, products and sums of that with constants, and with what some other one has squared. */
-function normNodes(model: Model, floats: ReadonlySet<Value>, constants: ReadonlySet<Node>): ReadonlySet<Node> {
+function normNodes(model: Model, floats: ReadonlySet<Value>, isConstant: (value: Value) => boolean): ReadonlySet<Node> {
   const { found, sources } = meansOf(model);
   const isInside = ({ producer }: Value): boolean => producer !== undefined && found.has(producer);
-  const isConstant = (value: Value): boolean =>
-    constantOf(value) !== undefined || (value.producer !== undefined && constants.has(value.producer));
   const isKnown = (value: Value): boolean =>
     !floats.has(value) || sources.has(value) || isInside(value) || isConstant(value);
   for (const node of model.graph.nodes) {

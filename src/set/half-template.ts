@@ -2,6 +2,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { computeFloat16 } from '../../passes/compute-float16.js';
+import { float32Nodes, float32Values } from '../analysis/float32-nodes.js';
 import { activationRanges } from '../capture/index.js';
 import { PLACEHOLDER_DOMAIN } from '../emit/sites.js';
 import { temporaryFolder } from '../files/temporary.js';
@@ -24,7 +25,7 @@ export const LARGEST_IN_FLOAT16: number = FLOAT16_MAX / 8;
 
 /** What was found out while a graph was changed to float16. */
 export interface Float16Facts {
-  /** Values that stay float32 because of their range, the largest first. */
+  /** Values that stay float32 because of their range, the largest first; what is computed inside norms is not listed. */
   readonly wide: readonly { readonly name: string; readonly largest: number | 'infinite' }[];
   /** Values that were measured. */
   readonly measured: number;
@@ -68,15 +69,24 @@ async function halfTemplate(
     const names = new Set([...valuesIn(parts.template.graph)].map(({ name }) => name));
     const windows = (vocabulary: number | undefined): readonly Int32Array[] => rangeWindows(text, vocabulary);
     const ranges = await activationRanges(path, { runtime: ortRuntime, names, windows, signal });
-    const wide = [...ranges]
-      .filter(([, largest]) => largest > LARGEST_IN_FLOAT16)
+    const beyond = [...ranges].filter(([, largest]) => largest > LARGEST_IN_FLOAT16);
+    const template = inFloat16(parts.template, new Set(beyond.map(([name]) => name)));
+    const norms = madeInNorms(parts.template);
+    const wide = beyond
+      .filter(([name]) => !norms.has(name))
       .toSorted(([, a], [, b]) => b - a)
       .map(([name, largest]) => ({ name, largest: Number.isFinite(largest) ? largest : ('infinite' as const) }));
-    const template = inFloat16(parts.template, new Set(wide.map(({ name }) => name)));
     return { template, facts: { wide, measured: ranges.size, on: text === undefined ? 'random ids' : 'text' } };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Names of values that are float32 in any case: squares, means and quotients of norms. */
+function madeInNorms(template: Model): ReadonlySet<string> {
+  const kept = float32Nodes(template, float32Values(template), new Set());
+  const nodes = [...kept].filter(([, reason]) => reason === 'norm').map(([node]) => node);
+  return new Set(nodes.flatMap(({ outputs }) => outputs.map((value) => value?.name ?? '')));
 }
 
 /** A copy of a template whose activations are float16, but for those named. */
