@@ -32,6 +32,16 @@ export interface FisherRequest {
 export const weightFacts = ({ fisher }: Recipe, seed: number): WeightFacts | undefined =>
   fisher && { kind: 'fisher', groups: fisher.groups, seed };
 
+/** Tokens of equal weight for each input below which weights lose more than they gain (docs/decisions/fisher.md). */
+const ENOUGH = 16;
+
+/** (Σw)² / Σw²: as many tokens of equal weight have the same variance. */
+function effectiveOf(weights: Float64Array): number {
+  const sum = weights.reduce((total, each) => total + each, 0);
+  const squares = weights.reduce((total, each) => total + each * each, 0);
+  return squares > 0 ? sum ** 2 / squares : weights.length;
+}
+
 /** Raised when other weights are found for the same text. */
 const REVISION = 1;
 
@@ -74,7 +84,7 @@ export class FisherWeights implements RowWeighting {
   }
 
   async rows(matrix: string): Promise<WeightedRows> {
-    this.#weighed ??= this.#weigh();
+    this.#weighed ??= this.#weigh().then(() => this.#warn());
     await this.#weighed;
     const parts = this.#parts.get(matrix) as readonly Part[];
     const sums = new Float64Array(this.#tokens);
@@ -107,6 +117,22 @@ export class FisherWeights implements RowWeighting {
     return createHash('sha256')
       .update(JSON.stringify([TOOL, REVISION, digest, this.facts, id]))
       .digest('hex');
+  }
+
+  /** Says where few tokens have most of the weight: such statistics are worth no more than those of so few tokens. */
+  #warn(): void {
+    const tokens = this.#tokens;
+    const found = this.#request.projections.map((projection) => {
+      const sums = new Float64Array(tokens);
+      this.#load(projection, undefined, sums);
+      return { projection, effective: effectiveOf(sums) };
+    });
+    const least = found.toSorted((a, b) => a.effective / a.projection.k - b.effective / b.projection.k)[0];
+    if (least === undefined || least.effective >= ENOUGH * least.projection.k) return;
+    const { projection, effective } = least;
+    this.#context.log.warn(
+      `The weights of ${tokens} tokens are worth ${Math.round(effective)} tokens of equal weight at ${projection.id}, which has ${projection.k} inputs: give more text, or leave \`fisher\` out.`,
+    );
   }
 
   /** Runs the model back, unless an earlier run has kept all weights. */

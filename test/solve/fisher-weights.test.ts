@@ -24,12 +24,13 @@ const plain = { method: 'best', block: 64, bits: [8, 2], rounds: 0, sweeps: 0, f
 const fisher = { ...plain, fisher: {} };
 const machine = { threads: 2, memoryBytes: 2e9, seed: 0 };
 
-/** A context, and the stages that it was told of. */
+/** A context, and the stages and warnings that it was told of. */
 function watched(): { readonly context: Context; readonly stages: Set<string> } {
   const stages = new Set<string>();
   const context = silentContext();
+  const log = { ...context.log, warn: (text: string) => void stages.add(text) };
   return {
-    context: { ...context, progress: { ...context.progress, update: ({ stage }) => stages.add(stage) } },
+    context: { ...context, log, progress: { ...context.progress, update: ({ stage }) => stages.add(stage) } },
     stages,
   };
 }
@@ -52,6 +53,9 @@ describe('statistics weighted by Fisher information', () => {
     const [first, again] = [watched(), watched()];
     await captured('first', { work }, first.context);
     expect([...first.stages]).toContain('weigh tokens');
+    expect([...first.stages]).toContainEqual(
+      expect.stringMatching(/tokens of equal weight at layers\.\d\..*more text/),
+    );
     expect(readdirSync(join(work, 'statistics', 'weights')).length).toBe(6);
     for (const name of readdirSync(join(work, 'statistics')).filter((each) => each !== 'weights'))
       rmSync(join(work, 'statistics', name));
