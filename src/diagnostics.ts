@@ -204,6 +204,14 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'a package that queues need is not installed',
     remedy: 'run npm install bullmq ioredis for Redis, or npm install bullmq pg for PostgreSQL',
   },
+  store: {
+    summary: 'the object store cannot be used',
+    remedy: 'check the address, AWS_ENDPOINT_URL_S3, AWS_REGION and the credentials, and run the command again',
+  },
+  'store-package': {
+    summary: 'the package that object stores need is not installed',
+    remedy: 'run npm install @aws-sdk/client-s3',
+  },
 };
 
 /** Codes of errors; `ERRORS` has a sentence and a remedy for each. */
@@ -275,7 +283,9 @@ export type ErrorCode =
   | 'plan-version'
   | 'plan-open'
   | 'queue'
-  | 'queue-package';
+  | 'queue-package'
+  | 'store'
+  | 'store-package';
 
 /** Refusals: a projection or tensor stays as it is, and the report says why. */
 export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {

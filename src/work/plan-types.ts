@@ -73,6 +73,8 @@ export interface Plan {
   readonly model: string;
   /** Files of model and text in the order in which they are read. */
   readonly inputs: readonly PlannedFile[];
+  /** Files that an object store holds for workers, by their paths in the folder of a worker. */
+  readonly files?: readonly PlannedFile[];
   /** Units; each comes behind those it needs. */
   readonly units: readonly PlanUnit[];
 }

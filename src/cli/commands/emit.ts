@@ -24,7 +24,7 @@ export const emitCommand: Command = defineCommand({
   ],
   async run(values, context) {
     const { emitPlan } = await import('../../work/index.js');
-    const result = emitPlan(
+    const result = await emitPlan(
       {
         plan: values.plan,
         for: values.for as JobEngine,

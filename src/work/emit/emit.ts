@@ -70,7 +70,7 @@ const USUAL_WORKERS = 8;
  * plan, its path and the options alone. Fails with `plan`, `damaged-file` or `plan-version` like a worker does, and with `bad-usage`
  * where a GitHub workflow could not find the plan's files in its repository.
  */
-export function emitPlan(input: EmitInput, { log }: Context = silentContext()): EmitResult {
+export async function emitPlan(input: EmitInput, { log }: Context = silentContext()): Promise<EmitResult> {
   const options = checkOptions<EmitOptions>('emit', input);
   const { output, threads, claim, overwrite } = options;
   const folder = resolve(options.plan);
