@@ -14,7 +14,7 @@ import type { PlanStore } from './store/plan-store.js';
 import { surveyOf } from './survey.js';
 
 /** What `mergePlan` takes. */
-export interface MergePlanInput extends Pick<UnitMachine, 'threads'> {
+export interface MergePlanInput extends Pick<UnitMachine, 'threads' | 'workDir'> {
   /** Folder of the plan, or `s3://BUCKET/PREFIX`. */
   readonly plan: string;
   /** Folder of the set; by default as of `compile`. */
@@ -30,6 +30,7 @@ interface MergePlanOptions {
   readonly plan: string;
   readonly output?: string;
   readonly threads: number;
+  readonly workDir?: string;
   readonly overwrite?: boolean;
   readonly provenance?: string;
 }
@@ -39,8 +40,8 @@ interface MergePlanOptions {
  * damaged are made again, and that is said. Fails with `plan-open` while units are not done, like opening the plan does, and like `compile`.
  */
 export async function mergePlan(input: MergePlanInput, context: Context = silentContext()): Promise<CompileResult> {
-  const { plan: address, ...own } = checkOptions<MergePlanOptions>('merge', input);
-  const store = await openStore(address, { log: context.log });
+  const { plan: address, workDir, ...own } = checkOptions<MergePlanOptions>('merge', input);
+  const store = await openStore(address, { log: context.log, workDir });
   try {
     return await mergeStored(store, own, context);
   } finally {
@@ -50,7 +51,7 @@ export async function mergePlan(input: MergePlanInput, context: Context = silent
 
 async function mergeStored(
   store: PlanStore,
-  own: Omit<MergePlanOptions, 'plan'>,
+  own: Omit<MergePlanOptions, 'plan' | 'workDir'>,
   context: Context,
 ): Promise<CompileResult> {
   const { plan, folder, work, address } = store;

@@ -13,6 +13,7 @@ export const mergeCommand: Command = defineCommand({
     provenance: { type: 'string', describe: help('merge', 'provenance') },
     ...overwriteFlag,
     threads: { type: 'string', describe: help('merge', 'threads'), group: 'Machine:' },
+    'work-dir': { type: 'string', describe: help('merge', 'workDir'), group: 'Machine:' },
   },
   examples: [['merge plan -o out', 'the same bytes as compile with the options of the plan']],
   async run(values, context) {
@@ -24,6 +25,7 @@ export const mergeCommand: Command = defineCommand({
         ...given('provenance', values.provenance, String),
         overwrite: values.overwrite,
         ...threadsOf(values),
+        ...given('workDir', values['work-dir'], String),
       },
       context,
     );

@@ -65,7 +65,10 @@ export class ClaimKeeper {
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL('./claim-thread.js', import.meta.url), { workerData: this.#data });
+    const worker = new Worker(new URL('./claim-thread.js', import.meta.url), {
+      workerData: this.#data,
+      env: process.env,
+    });
     // Without a thread the claim expires, and another worker may run the same unit, which is harmless. The next claim starts a new one.
     worker.on('error', () => {
       if (this.#worker === worker) this.#worker = undefined;
