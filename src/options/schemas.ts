@@ -69,7 +69,9 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     memoryBytes: whole(field.LEAST_MEMORY)
       .describe('Memory of this worker; larger units are left to others (default: as planned)')
       .exactOptional(),
-    workDir: path.describe('Folder of temporary files and downloads (default: that of the plan, a cache)').exactOptional(),
+    workDir: path
+      .describe('Folder of temporary files and downloads (default: that of the plan, a cache)')
+      .exactOptional(),
     queue: z
       .string()
       .min(1)
@@ -101,7 +103,9 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     output: path.describe('File to write (default: the text is printed)').exactOptional(),
     overwrite,
   }),
-  plan: compileOptions.omit({ provenance: true }).extend({ output: path.describe('Folder of the plan, or s3://BUCKET/PREFIX') }),
+  plan: compileOptions
+    .omit({ provenance: true })
+    .extend({ output: path.describe('Folder of the plan, or s3://BUCKET/PREFIX') }),
   lambda: z.strictObject({
     model: field.model,
     ...field.input,

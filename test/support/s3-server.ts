@@ -8,9 +8,9 @@ import { join } from 'node:path';
 
 /**
  * What happens to a request. `refused`: the connection breaks before the server sees it. `unanswered`: the server does what it was asked,
- * and the answer is lost. `cut`: the answer ends after 1,000 bytes.
+ * and the answer is lost. `cut`: the answer ends after 1,000 bytes. `denied`: the user may not do this.
  */
-export type Fault = 'refused' | 'unanswered' | 'cut';
+export type Fault = 'refused' | 'unanswered' | 'cut' | 'denied';
 
 export interface S3Server {
   readonly endpoint: string;
@@ -51,13 +51,14 @@ export async function startS3(folder: string, buckets: readonly string[], condit
     const { pathname } = new URL(request.url ?? '', 'http://host');
     const fault = made.fault(request);
     if (fault === 'refused') return void request.socket.destroy();
-    if (fault !== undefined) breakAnswer(request, response, fault);
+    if (fault === 'unanswered' || fault === 'cut') breakAnswer(request, response, fault);
     response.on('finish', () => answered.push(`${request.method} ${pathname} ${response.statusCode}`));
     const ended = new Promise<void>((resolve) => response.on('close', resolve));
     const before = writes.get(pathname);
     if (request.method === 'PUT') writes.set(pathname, ended);
     await before;
-    const refusal = conditions ? await refusalOf(server, request, pathname) : undefined;
+    const denied = fault === 'denied' ? ([403, 'AccessDenied'] as const) : undefined;
+    const refusal = denied ?? (conditions ? await refusalOf(server, request, pathname) : undefined);
     if (refusal === undefined) return handle(request, response);
     request.resume().on('end', () => {
       const [status, code] = refusal;

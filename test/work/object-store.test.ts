@@ -1,20 +1,26 @@
 /** Plans on an object store: workers that share nothing but its address, killed ones, damaged objects, connections that break. */
 import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
-import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { mergeCommand } from '../../src/cli/commands/merge.js';
+import { planCommand } from '../../src/cli/commands/plan.js';
+import { statusCommand } from '../../src/cli/commands/status.js';
+import { workerCommand } from '../../src/cli/commands/worker.js';
 import { compile } from '../../src/compile/compile.js';
 import { mergePlan } from '../../src/work/merge.js';
 import { plan } from '../../src/work/plan.js';
 import { runUnit } from '../../src/work/run-unit.js';
 import { planStatus } from '../../src/work/status.js';
 import { type WorkResult, work } from '../../src/work/worker.js';
+import { runHere } from '../support/command-line.js';
 import { damage } from '../support/damage.js';
 import { listening } from '../support/listening.js';
 import { root, temporaryFolder } from '../support/paths.js';
 import { planned, snapshot, writeWindows } from '../support/plans.js';
 import { type S3Server, startS3 } from '../support/s3-server.js';
+import { mistral } from '../support/stories.js';
 import { until } from '../support/until.js';
 
 jest.setTimeout(180_000);
@@ -80,7 +86,8 @@ function startWorker(address: string, ...more: readonly string[]): Started {
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (text) => (stdout += text));
   child.stderr.on('data', (text) => (stderr += text));
-  const ranBy = (): readonly string[] => (stdout === '' ? [] : (JSON.parse(stdout) as WorkResult).ran.map(({ unit }) => unit));
+  const ranBy = (): readonly string[] =>
+    stdout === '' ? [] : (JSON.parse(stdout) as WorkResult).ran.map(({ unit }) => unit);
   const ended = new Promise<Awaited<Started['ended']>>((resolve) =>
     child.once('close', (code) => resolve({ code, ran: code === 0 ? ranBy() : [], stderr })),
   );
@@ -107,5 +114,156 @@ describe('a plan on an object store', () => {
     expect(ran.length + before).toBe(status.done);
     expect(ran).toContain(runningUnits[0]?.unit);
     expect(await merged(done)).toEqual(snapshot(at('compiled')));
+  });
+});
+
+/** Path of an object of a plan on the disk of the server. */
+const fileOf = (address: string, key: string): string =>
+  server.fileOf('plans', `${address.slice('s3://plans/'.length)}/${key}`);
+
+/** Path of the first result of a unit there. */
+function resultOf(address: string, unit: string): string {
+  const { files } = JSON.parse(
+    readFileSync(fileOf(address, `units/${unit}/done.json`), 'utf8'),
+  ) as WorkResult['ran'][0];
+  return fileOf(address, `objects/${files[0]?.sha256}`);
+}
+
+describe('an object that is not as it was written', () => {
+  it('is noticed by its size or when it is brought, said, and made again to the same bytes', async () => {
+    const address = copyOf(done);
+    const torn = resultOf(address, 'capture-2');
+    const flipped = resultOf(address, 'solve-layers.1.down-in');
+    const whole = [torn, flipped].map((path) => readFileSync(path));
+    damage(torn, 'half');
+    damage(flipped, 'a bit in the middle');
+    damage(fileOf(address, 'units/capture-random/done.json'), 'a bit in the middle');
+    const context = listening();
+    const first = await work({ plan: address, workDir: place(), threads: 2 }, context);
+    expect(first.ran.map(({ unit }) => unit).sort()).toEqual(['capture-2', 'capture-random']);
+    expect(context.said.filter((text) => text.includes('[damaged-file]'))).toHaveLength(2);
+    // Nobody but the merge reads a solution.
+    await expect(merged(address)).rejects.toMatchObject({
+      code: 'plan-open',
+      message: expect.stringContaining('solve-layers.1.down-in'),
+    });
+    expect((await run(address)).ran.map(({ unit }) => unit)).toEqual(['solve-layers.1.down-in']);
+    expect([torn, flipped].map((path, which) => readFileSync(path).equals(whole[which] as Buffer))).toEqual([
+      true,
+      true,
+    ]);
+    expect(await merged(address)).toEqual(snapshot(at('compiled')));
+  });
+
+  it('of the model is an error, and is written again by the plan', async () => {
+    const address = copyOf(fresh);
+    const { files } = JSON.parse(readFileSync(fileOf(address, 'plan.json'), 'utf8')) as {
+      readonly files: readonly { readonly path: string; readonly sha256: string }[];
+    };
+    const { sha256 } = files.find(({ path }) => path.endsWith('.jsonl')) ?? { sha256: '' };
+    damage(fileOf(address, `objects/${sha256}`), 'a bit in the middle');
+    await expect(run(address)).rejects.toMatchObject({ code: 'damaged-file' });
+    await plan({ ...planned(ids, recipe), output: address, overwrite: true });
+    expect((await run(address, { once: true })).ran).toHaveLength(1);
+  });
+});
+
+describe('workers of an object store', () => {
+  it('may run the same unit at once', async () => {
+    const address = copyOf(fresh);
+    const results = await Promise.all(
+      [1, 2].map(() => runUnit(address, 'capture-1', { threads: 1, workDir: place() })),
+    );
+    const [first, second] = results.map(({ files }) => files.map(({ path, sha256 }) => [path, sha256]));
+    expect(first).toEqual(second);
+    expect((await planStatus({ plan: address })).done).toBe(1);
+  });
+
+  it('go on where connections break and answers are lost', async () => {
+    const address = copyOf(fresh);
+    let requests = 0;
+    const cut = new Set<string>();
+    server.fault = ({ method, url = '', headers }) => {
+      requests++;
+      if (requests % 9 === 4) return 'refused';
+      if (method === 'PUT' && requests % 9 === 7) return 'unanswered';
+      if (method !== 'GET' || !url.includes('/objects/') || headers.range !== undefined || cut.has(url))
+        return undefined;
+      cut.add(url);
+      return 'cut';
+    };
+    const { ran, done: finished, units } = await run(address);
+    expect([ran.length, finished]).toEqual([units, units]);
+    expect(cut.size).toBeGreaterThan(0);
+    expect(await merged(address)).toEqual(snapshot(at('compiled')));
+  });
+});
+
+describe('a plan in a place where there is one', () => {
+  it('is the same, refused, or takes its place', async () => {
+    const address = copyOf(done);
+    const { total } = await planStatus({ plan: address });
+    await plan({ ...planned(ids, recipe), output: address });
+    expect((await planStatus({ plan: address })).done).toBe(total - 1);
+    const other = { ...planned(ids, recipe), shards: 2, output: address };
+    await expect(plan(other)).rejects.toMatchObject({ code: 'output-exists' });
+    await plan({ ...other, overwrite: true });
+    expect(await planStatus({ plan: address })).toMatchObject({ total: total - 1, done: 0 });
+  });
+});
+
+describe('an object store that cannot be used', () => {
+  const commands = [planCommand, workerCommand, statusCommand, mergeCommand];
+  const refused = async (
+    args: readonly string[],
+    variables: Readonly<Record<string, string>> = {},
+  ): Promise<string> => {
+    const before = { ...process.env };
+    Object.assign(process.env, variables);
+    try {
+      const { code, stdout, stderr } = await runHere(args, commands);
+      expect({ code, stdout, lines: stderr.trimEnd().split('\n').length }).toEqual({ code: 2, stdout: '', lines: 1 });
+      return stderr;
+    } finally {
+      process.env = before;
+    }
+  };
+
+  it.each<readonly [string, readonly string[], Readonly<Record<string, string>>, RegExp]>([
+    ['no bucket', ['status', 's3://none/plan'], {}, /no bucket none \[store\] at s3:\/\/none\/plan; check the address/],
+    ['no plan', ['worker', 's3://plans/nothing'], {}, /no plan.json at this address \[plan\]/],
+    ['no address', ['worker', 's3://'], {}, /s3:\/\/BUCKET\/PREFIX.* \[bad-usage\] at plan/],
+    ['nobody', ['merge', fresh], { AWS_ACCESS_KEY_ID: '' }, /no credentials.*AWS_ACCESS_KEY_ID.*\[store\]/],
+    ['an unknown user', ['worker', fresh], { AWS_ACCESS_KEY_ID: 'nobody' }, /does not let this user.*\[store\]/],
+    [
+      'no server',
+      ['status', fresh],
+      { AWS_ENDPOINT_URL_S3: 'http://127.0.0.1:1' },
+      /does not answer.*ECONNREFUSED.*\[store\]/,
+    ],
+    [
+      'a work folder',
+      ['plan', mistral, '-o', 's3://plans/x', '--preset', 'data-free', '--work', 'w'],
+      {},
+      /\[bad-usage\] at --work/,
+    ],
+    [
+      'no bucket for a plan',
+      ['plan', mistral, '-o', 's3://none/x', '--preset', 'data-free'],
+      {},
+      /no bucket none \[store\]/,
+    ],
+  ])('%s is one sentence with a code', async (_, args, variables, sentence) => {
+    expect(await refused([...args, '--quiet'], variables)).toMatch(sentence);
+    expect(readdirSync(at('store'))).toEqual(['plans']);
+  });
+
+  it('by a user who may only read is one too, and no plan is left', async () => {
+    server.fault = ({ method }) => (method === 'GET' ? undefined : 'denied');
+    const model = ['plan', mistral, '-o', 's3://plans/denied', '--preset', 'data-free', '--quiet'];
+    expect(await refused(model)).toMatch(/does not let this user read and write there \(AccessDenied\) \[store\]/);
+    server.fault = () => undefined;
+    expect(await refused(['status', 's3://plans/denied'])).toContain('[plan]');
+    expect(await refused(['worker', fresh, '--unit', 'none', '--work-dir', place(), '--quiet'])).toContain('[plan]');
   });
 });
