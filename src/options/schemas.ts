@@ -100,12 +100,18 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     threads: whole(1, field.MOST_THREADS).default(4).describe('Processors of each worker'),
     image: z.string().min(1).describe('Container image with matquant, for Kubernetes').exactOptional(),
     claim: z.string().min(1).describe('Volume claim that holds the plan, for Kubernetes').default('matquant'),
+    secret: z
+      .string()
+      .min(1)
+      .describe('Secret with AWS_* variables of an object store, for Kubernetes')
+      .default('matquant'),
     output: path.describe('File to write (default: the text is printed)').exactOptional(),
     overwrite,
   }),
-  plan: compileOptions
-    .omit({ provenance: true })
-    .extend({ output: path.describe('Folder of the plan, or s3://BUCKET/PREFIX') }),
+  plan: compileOptions.omit({ provenance: true }).extend({
+    output: path.describe('Folder of the plan, or s3://BUCKET/PREFIX'),
+    for: packaged.for.exactOptional(),
+  }),
   lambda: z.strictObject({
     model: field.model,
     ...field.input,

@@ -1,13 +1,15 @@
 /** Merges a plan: an ordinary compilation over the work folder of its units, which finds everything done. */
 import { basename } from 'node:path';
-import { type CompileResult, compileFiles, withCompileOptions } from '../compile/index.js';
+import { type CompileInput, type CompileResult, compileFiles, withCompileOptions } from '../compile/index.js';
 import { fail } from '../diagnostics.js';
 import { type Context, silentContext } from '../log.js';
 import { checkOptions } from '../options/index.js';
+import { packageWith } from '../package/index.js';
 import { defaultOutput, isHubName } from '../source/index.js';
 import { requireVersion } from './made-by.js';
 import { checkInputs, type UnitMachine } from './open-plan.js';
 import { optionsHere } from './plan-file.js';
+import type { Plan } from './plan-types.js';
 import { unitsToRun } from './share.js';
 import { isStoreAddress, openStore } from './store/open-store.js';
 import type { PlanStore } from './store/plan-store.js';
@@ -36,7 +38,8 @@ interface MergePlanOptions {
 }
 
 /**
- * Writes the set of a plan whose units are done: the bytes are those that `compile` writes with the same options. Results that turn out
+ * Writes the set of a plan whose units are done, and the packages that it was made `for`: the bytes are those that `compile` and
+ * `compileFor` write with the same options. Results that turn out
  * damaged are made again, and that is said. Fails with `plan-open` while units are not done, like opening the plan does, and like `compile`.
  */
 export async function mergePlan(input: MergePlanInput, context: Context = silentContext()): Promise<CompileResult> {
@@ -58,12 +61,19 @@ async function mergeStored(
   requireVersion(plan, address);
   await requireDone(store);
   await store.bringInputs();
-  const options = optionsHere(plan, folder);
+  const { for: formats, ...options } = optionsHere(plan, folder);
   // A set beside files that were downloaded would not be found.
   const output = isStoreAddress(address)
     ? { output: defaultOutput(isHubName(options.model) ? options.model : basename(options.model)) }
     : {};
-  return withCompileOptions({ ...options, ...output, ...own, work }, context, (options) => {
+  const input = { ...options, ...output, ...own, work };
+  const compileSet = (asked: CompileInput): Promise<CompileResult> =>
+    compiled(plan, { ...asked, recipe: options.recipe }, context);
+  return formats === undefined ? compileSet(input) : packageWith(compileSet, { ...input, for: formats }, context);
+}
+
+function compiled(plan: Plan, input: CompileInput, context: Context): Promise<CompileResult> {
+  return withCompileOptions(input, context, (options) => {
     const { textSource = options.textSource } = plan;
     const asked = { ...options, ...(textSource !== undefined && { textSource }) };
     return compileFiles(asked, context, ({ inputs, source }) => checkInputs(plan, inputs, asked, source));

@@ -51,7 +51,8 @@ export async function withPlan<T>(
   await store.bringInputs();
   const { memoryBytes = plan.options.memoryBytes } = machine;
   const threads = machine.threads === undefined ? {} : { threads: machine.threads };
-  const asked = { ...optionsHere(plan, folder), work: store.work, ...threads };
+  const { for: _, ...planned } = optionsHere(plan, folder);
+  const asked = { ...planned, work: store.work, ...threads };
   return withCompileOptions(asked, context, (options) =>
     withInputs(filesRead(options), async (inputs) => {
       const job = reopen({ options, stem: stemOf(options) }, inputs, context);

@@ -8,8 +8,10 @@ import {
   stemOf,
   withCompileOptions,
 } from '../compile/index.js';
+import { fail } from '../diagnostics.js';
 import { type Context, silentContext } from '../log.js';
 import { calibratedRecipeOf, checkOptions } from '../options/index.js';
+import { type Format, recipeFor, requirePackable } from '../package/index.js';
 import { capturesOf } from '../solve/index.js';
 import { isHubName, withInputs } from '../source/index.js';
 import { madeBy } from './made-by.js';
@@ -22,7 +24,12 @@ import type { PlanTarget } from './store/plan-store.js';
 import { unitsOf } from './units.js';
 
 /** What `plan` takes: the options of `compile`, with the plan's folder as `output`. */
-export type PlanInput = Omit<CompileInput, 'output' | 'provenance'> & { readonly output: string };
+export type PlanInput = Omit<CompileInput, 'output' | 'provenance'> & {
+  /** Folder of the plan, or `s3://BUCKET/PREFIX`. */
+  readonly output: string;
+  /** Folders that others load as they are, as of `compileFor`: the merge writes them. */
+  readonly for?: readonly Format[] | undefined;
+};
 
 /** A plan that was made. */
 export interface PlanResult {
@@ -41,10 +48,12 @@ export interface PlanResult {
  * the least that works where the largest unit takes more than `memoryBytes`.
  */
 export async function plan(input: PlanInput, context: Context = silentContext()): Promise<PlanResult> {
-  const { output: folder, ...asked } = checkOptions<PlanInput>('plan', input);
+  const { output: folder, ...given } = checkOptions<PlanInput>('plan', input);
+  const asked = fittedTo(given);
   const target = await openTarget(folder);
   try {
-    const made = await withCompileOptions(asked, context, (options) => writtenPlan(target, asked, options, context));
+    const { for: _, ...compiled } = asked;
+    const made = await withCompileOptions(compiled, context, (options) => writtenPlan(target, asked, options, context));
     const { units } = made;
     const shards = units.filter(({ kind }) => kind === 'capture').length;
     const needs = units.map(({ kind, memoryBytes }) => (kind === 'emit' ? 0 : memoryBytes));
@@ -56,6 +65,8 @@ export async function plan(input: PlanInput, context: Context = silentContext())
 
 function writtenPlan(target: PlanTarget, asked: Asked, options: CompileOptions, context: Context): Promise<Plan> {
   target.guard(options);
+  const { for: formats, text } = asked;
+  if (formats !== undefined) requirePackable(formats, options.folder, { text, recipe: options.recipe });
   return withInputs(filesRead(options), async (inputs) => {
     const job = open({ options, stem: stemOf(options) }, inputs, context);
     const name = namesOf(target, options);
@@ -76,6 +87,15 @@ function writtenPlan(target: PlanTarget, asked: Asked, options: CompileOptions, 
 const SELF_TEXT = 'text.jsonl';
 
 type Asked = Omit<PlanInput, 'output'>;
+
+/** The options with the recipe of their packages. */
+function fittedTo(asked: Asked): Asked {
+  if (asked.for === undefined) return asked;
+  if (asked.standalone)
+    fail('bad-usage', 'standalone', '`for` decides itself which models are self-contained: leave out `standalone`');
+  const recipe = recipeFor(asked.for, asked.recipe);
+  return recipe === undefined ? asked : { ...asked, recipe };
+}
 
 /** The file of a text that the model wrote for this plan. */
 const ownText = ({ text, textSource }: CompileOptions): string | undefined =>
@@ -119,6 +139,7 @@ function plannedOptions(at: (path: string) => string, asked: Asked, options: Com
   const { memoryBytes, seed, shards, standalone, strict } = options;
   return {
     model: isHub ? pinned : at(asked.model),
+    ...(asked.for !== undefined && { for: asked.for }),
     ...(asked.file !== undefined && { file: asked.file }),
     ...(asked.name !== undefined && { name: asked.name }),
     ...(asked.targetBytes !== undefined && { targetBytes: asked.targetBytes }),

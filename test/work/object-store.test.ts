@@ -9,6 +9,7 @@ import { planCommand } from '../../src/cli/commands/plan.js';
 import { statusCommand } from '../../src/cli/commands/status.js';
 import { workerCommand } from '../../src/cli/commands/worker.js';
 import { compile } from '../../src/compile/compile.js';
+import { emitPlan } from '../../src/work/emit/emit.js';
 import { mergePlan } from '../../src/work/merge.js';
 import { plan } from '../../src/work/plan.js';
 import { runUnit } from '../../src/work/run-unit.js';
@@ -16,6 +17,7 @@ import { planStatus } from '../../src/work/status.js';
 import { type WorkResult, work } from '../../src/work/worker.js';
 import { runHere } from '../support/command-line.js';
 import { damage } from '../support/damage.js';
+import { jobCheck, jobsOf } from '../support/kubernetes.js';
 import { listening } from '../support/listening.js';
 import { root, temporaryFolder } from '../support/paths.js';
 import { planned, snapshot, writeWindows } from '../support/plans.js';
@@ -196,6 +198,26 @@ describe('workers of an object store', () => {
     expect([ran.length, finished]).toEqual([units, units]);
     expect(cut.size).toBeGreaterThan(0);
     expect(await merged(address)).toEqual(snapshot(at('compiled')));
+  });
+});
+
+describe('jobs of a plan on an object store', () => {
+  it('for Kubernetes share nothing but its address and a secret', async () => {
+    const { text } = await emitPlan({ plan: fresh, for: 'k8s', workers: 2, secret: 'keys' });
+    const jobs = jobsOf(text);
+    expect(jobs.map(jobCheck())).toEqual([null]);
+    const { containers, volumes } = jobs[0]?.spec.template.spec ?? {};
+    expect(containers?.[0]?.args.slice(0, 4)).toEqual(['worker', fresh, '--unit', '$(JOB_COMPLETION_INDEX)/2']);
+    expect(containers?.[0]?.args).toEqual(expect.arrayContaining(['--retry', '--work-dir']));
+    expect(containers?.[0]?.envFrom).toEqual([{ secretRef: { name: 'keys', optional: true } }]);
+    expect(volumes).toEqual([{ name: 'plan', emptyDir: {} }]);
+  });
+
+  it('for Slurm name it, and for GitHub are refused', async () => {
+    const { text } = await emitPlan({ plan: `${fresh}/`, for: 'slurm', workers: 2 });
+    expect(text).toContain(`worker ${fresh} --unit`);
+    expect(text).toContain(`merge ${fresh} -o fresh-set`);
+    await expect(emitPlan({ plan: fresh, for: 'github' })).rejects.toMatchObject({ code: 'bad-usage', at: fresh });
   });
 });
 

@@ -15,7 +15,10 @@ export const mergeCommand: Command = defineCommand({
     threads: { type: 'string', describe: help('merge', 'threads'), group: 'Machine:' },
     'work-dir': { type: 'string', describe: help('merge', 'workDir'), group: 'Machine:' },
   },
-  examples: [['merge plan -o out', 'the same bytes as compile with the options of the plan']],
+  examples: [
+    ['merge plan -o out', 'the same bytes as compile with the options of the plan'],
+    ['merge s3://BUCKET/PLAN -o out', 'of a plan on an object store'],
+  ],
   async run(values, context) {
     const { mergePlan } = await import('../../work/index.js');
     const result = await mergePlan(

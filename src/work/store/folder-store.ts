@@ -32,7 +32,7 @@ export class FolderStore implements PlanStore {
   }
 
   async bringInputs(): Promise<void> {
-    openWorkFolder(this.work);
+    for (const folder of new Set([this.work, this.temporary])) openWorkFolder(folder);
   }
 
   async isCurrent(): Promise<boolean> {

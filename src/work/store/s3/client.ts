@@ -24,7 +24,7 @@ export async function openClient(environment: NodeJS.ProcessEnv = process.env): 
   environment['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   const sdk = await optionalPackage<ClientPackage>('@aws-sdk/client-s3', 'store-package', 'An object store needs');
   const { AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL } = environment;
-  const hasEndpoint = Boolean(AWS_ENDPOINT_URL_S3 ?? AWS_ENDPOINT_URL);
+  const hasEndpoint = Boolean(AWS_ENDPOINT_URL_S3 || AWS_ENDPOINT_URL);
   const region = AWS_REGION || AWS_DEFAULT_REGION || (hasEndpoint ? 'us-east-1' : undefined);
   const s3 = new sdk.S3Client({
     ...(region !== undefined && { region }),
