@@ -22,6 +22,7 @@ import { listening } from '../support/listening.js';
 import { root, temporaryFolder } from '../support/paths.js';
 import { planned, snapshot, writeWindows } from '../support/plans.js';
 import { type S3Server, startS3 } from '../support/s3-server.js';
+import { redisPath, redisServer } from '../support/servers.js';
 import { mistral } from '../support/stories.js';
 import { until } from '../support/until.js';
 
@@ -219,6 +220,16 @@ describe('jobs of a plan on an object store', () => {
     expect(text).toContain(`merge ${fresh} -o fresh-set`);
     await expect(emitPlan({ plan: fresh, for: 'github' })).rejects.toMatchObject({ code: 'bad-usage', at: fresh });
   });
+});
+
+(redisPath === undefined ? it.skip : it)('a queue hands out units of a plan on an object store', async () => {
+  const redis = await redisServer(at('redis'));
+  await redis.start();
+  const address = copyOf(fresh);
+  const { code, ran, stderr } = await startWorker(address, '--queue', redis.url).ended.finally(redis.stop);
+  const status = await planStatus({ plan: address });
+  expect({ code, stderr, ran: ran.length }).toEqual({ code: 0, stderr: expect.anything(), ran: status.total - 1 });
+  expect(status).toMatchObject({ done: status.total - 1, running: 0, lostUnits: [] });
 });
 
 describe('a plan in a place where there is one', () => {
