@@ -11,12 +11,13 @@
  * Refuses when: an embedding's hidden size is not a multiple of the block, because GatherBlockQuantized would return the padding;
  * an element type is neither float32 nor float16.
  */
+import { elementTypeOf } from '../src/analysis/element-types.js';
 import type { Embedding, Projection, Site } from '../src/analysis/projection.js';
 import { fail } from '../src/diagnostics.js';
 import { standardLookup } from '../src/emit/standard-lookup.js';
 import { int } from '../src/onnx/ir/attribute.js';
-import { DTYPES, type DType, dtypeOf } from '../src/onnx/ir/dtype.js';
-import { type Graph, intAttribute, type Node, type Value } from '../src/onnx/ir/graph.js';
+import { DTYPES, type DType } from '../src/onnx/ir/dtype.js';
+import type { Graph, Node, Value } from '../src/onnx/ir/graph.js';
 import { float16Bits } from '../src/onnx/ir/half.js';
 import { float32Scalar, int64s, reshaped, type Tensor, tensorOf } from '../src/onnx/ir/tensor.js';
 import { definePass, type NoOptions, noOptions, type Pass } from '../src/onnx/rewrite/define-pass.js';
@@ -179,8 +180,8 @@ class Parts {
 }
 
 function gather(rw: Rewriter, node: Node, parts: Parts, { name, table, lookup }: TableTarget): void {
-  const [data, indices] = node.inputs;
-  const dtype = node.outputs[0]?.type?.dtype ?? typeOf(data) ?? 'float32';
+  const [, indices] = node.inputs;
+  const dtype = elementTypeOf(node.outputs[0] as Value) ?? 'float32';
   if (lookup === 'standard') {
     const read = { node, indices: indices as Value, rows: parts.rows(), scales: parts.scales(dtype), table, name };
     standardLookup(rw, { ...read, dtype: dtype === 'float16' ? dtype : 'float32' });
@@ -193,14 +194,6 @@ function gather(rw: Rewriter, node: Node, parts: Parts, { name, table, lookup }:
     attributes: { gather_axis: int(0), quantize_axis: int(1), block_size: int(table.block), bits: int(table.bits) },
     name: `${node.name || name}_Q${table.bits}`,
   });
-}
-
-/** Element type of a table seen through the nodes in front of a Gather. */
-function typeOf(value: Value | undefined): DType | undefined {
-  if (value === undefined) return undefined;
-  const { initializer, type, producer } = value;
-  const cast = producer?.op === 'Cast' ? dtypeOf(intAttribute(producer, 'to', 0)) : undefined;
-  return initializer?.dtype ?? type?.dtype ?? cast ?? typeOf(producer?.inputs[0]);
 }
 
 /** Y = alpha * (X . W) + bias; the last node makes the output of the old one. */

@@ -13,7 +13,9 @@ import { BITS, METHODS } from './bench/methods.js';
 import { BENCH_FLAGS, benchOptions } from './bench/options.js';
 
 const { values } = parseArgs({ options: { ...BENCH_FLAGS, model: { type: 'string' }, only: { type: 'string' } } });
-const { model = '', calibration = '', held = '' } = values;
+const { model, calibration, held } = values;
+if (model === undefined || calibration === undefined || held === undefined)
+  throw new TypeError('--model FILE, --calibration FILE and --held FILE are needed');
 const folder = mkdtempSync(join(tmpdir(), 'matquant-bench-'));
 const options = benchOptions({ model, calibration, held }, values, folder);
 

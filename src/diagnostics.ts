@@ -3,6 +3,8 @@
  * Tests assert codes, users search for them, the README never lists them by hand.
  */
 
+import { FOLDER_PATTERN, STAGED_PATTERN } from './files/temporary-names.js';
+
 /** What a code means and what to do about it. */
 export interface DiagnosticKind {
   readonly summary: string;
@@ -297,7 +299,6 @@ export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
   'weight-shared': { summary: 'the weight has another user that would keep it in float', remedy: 'none needed' },
   'weight-rank': { summary: 'the weight does not have rank 2', remedy: 'none' },
   'weight-dtype': { summary: 'the weight is not a float tensor', remedy: 'none' },
-  'weight-not-finite': { summary: 'the weight has NaN or infinite elements', remedy: 'repair the checkpoint' },
   'weight-range': {
     summary: 'scales or offsets of the weight are beyond the range of float16',
     remedy: 'scale the weight and its neighbours in the checkpoint, if it should be quantized',
@@ -324,7 +325,6 @@ export type RefusalCode =
   | 'weight-shared'
   | 'weight-rank'
   | 'weight-dtype'
-  | 'weight-not-finite'
   | 'weight-range'
   | 'gemm-form'
   | 'graph-output'
@@ -358,16 +358,14 @@ export class CompilerError extends Error implements Diagnostic {
 
   /** The sentence a user sees: what, where, what to do. */
   get sentence(): string {
-    return `${this.message} [${this.code}] at ${this.at}; ${ERRORS[this.code].remedy}.`;
+    // Some messages follow another text; an identifier stays as it is.
+    const message = this.message.replace(/^[a-z]+(?= )/, (word) => word[0]?.toUpperCase() + word.slice(1));
+    return `${message} [${this.code}] at ${this.at}; ${ERRORS[this.code].remedy}.`;
   }
 }
 
-/** Kinds of temporary folder that a run makes. */
-const KINDS =
-  'calibration|segments|reference|tuned|trained|lambda|statistics|elastic|training|teacher|distill|stages|tables';
-const TEMPORARY: RegExp = new RegExp(`[/\\\\]matquant-(${KINDS})-[A-Za-z0-9]{6}[/\\\\]?`);
-/** Outputs that are not renamed yet: `.NAME.PID.DIGITS.tmp`. */
-const STAGED = /(^|[\s'"`/\\])\.([^\s/\\]{1,255})\.\d{1,10}\.[0-9a-f]{8}\.tmp\b/g;
+const TEMPORARY: RegExp = new RegExp(`[/\\\\]${FOLDER_PATTERN}[/\\\\]?`);
+const STAGED: RegExp = new RegExp(`(^|[\\s'"\`/\\\\])\\.([^\\s/\\\\]{1,255})${STAGED_PATTERN}\\b`, 'g');
 /** Longer than any path; a file may say anything where a path belongs. */
 const LONGEST = 4096;
 

@@ -1,12 +1,19 @@
-import { describe, expect, it } from '@jest/globals';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
 import { CompilerError, ERRORS, REFUSALS } from '../src/diagnostics.js';
+import { stagedName, temporaryFolder } from '../src/files/temporary.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'names-'));
+afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('errors', () => {
   it.each([
-    ['/tmp/matquant-segments-Ab3dE9/segment2.onnx', 'segment2.onnx'],
-    ['/var/folders/x/matquant-reference-Ab3dE9/reference.onnx', 'reference.onnx'],
-    ['out/.set.1234.0a1b2c3d.tmp/model_int8.onnx', 'out/set/model_int8.onnx'],
-    ['.model.onnx.77.0a1b2c3d.tmp', 'model.onnx'],
+    [join(temporaryFolder('segments', folder), 'segment2.onnx'), 'segment2.onnx'],
+    [join(temporaryFolder('any', folder), 'reference.onnx'), 'reference.onnx'],
+    [join(stagedName('out/set'), 'model_int8.onnx'), 'out/set/model_int8.onnx'],
+    [stagedName('model.onnx'), 'model.onnx'],
     ['/data/matquant-set/model.onnx', '/data/matquant-set/model.onnx'],
     ['models/a.tmp/model.onnx', 'models/a.tmp/model.onnx'],
   ])('show no temporary path: %s', (path, shown) => {

@@ -1,16 +1,9 @@
 /** Links of the documentation lead somewhere: to a file of the tree, and to a heading of it where they name one. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, it } from '@jest/globals';
+import { pages } from './support/documented.js';
 import { root } from './support/paths.js';
-
-const pages = [
-  ...readdirSync(root).filter((name) => name.endsWith('.md')),
-  ...readdirSync(join(root, 'docs'), { recursive: true })
-    .map(String)
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => join('docs', name)),
-];
 
 const withoutCode = (text: string): string => text.replaceAll(/^ *```[\s\S]*?^ *```/gm, '');
 

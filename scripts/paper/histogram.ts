@@ -8,7 +8,7 @@ export function histogram(manifest: string, bits: 2 | 4): readonly number[] {
   const tensors = new SetTensors(set.data, join(folder, set.data));
   try {
     const counts = new Float64Array(2 ** bits);
-    const reader = { layout: set.layout, tensor: tensors.tensor.bind(tensors) };
+    const reader = tensors.reader(set.layout);
     for (const place of placesOf(set.layout).values())
       for (const code of codesAt(reader, place, bits)) counts[code] = (counts[code] as number) + 1;
     const total = counts.reduce((sum, count) => sum + count);

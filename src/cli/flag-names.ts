@@ -2,7 +2,7 @@
  * Errors in the words of the command line. The library names its options (`threads`); whoever typed a command sees the flag
  * (`--threads`).
  */
-import { type CompilerError, ERRORS } from '../diagnostics.js';
+import { type CompilerError, ERRORS, type ErrorCode } from '../diagnostics.js';
 
 /** Options whose flag is not their name in kebab case, by their place in the options or by its last part. */
 const FLAGS: Readonly<Record<string, string>> = {
@@ -55,17 +55,20 @@ export interface Explained {
 
 /** The parts of an error with flags in the place of options. */
 export function inFlags({ code, at, message }: CompilerError, verb: string): Explained {
-  const remedy = code === 'bad-usage' ? 'see --help for the accepted form' : ERRORS[code].remedy;
   return {
     code,
     at: flagOf(at, verb) ?? at,
     message: withFlags(message, verb),
-    remedy: withFlags(remedy, verb),
+    remedy: errorInFlags(code, verb),
   };
 }
 
-/** Names of options stand in backticks. */
-const withFlags = (text: string, verb: string): string =>
+/** What to do about an error, in the words of the command line. */
+export const errorInFlags = (code: ErrorCode, verb: string = 'compile'): string =>
+  withFlags(code === 'bad-usage' ? 'see --help for the accepted form' : ERRORS[code].remedy, verb);
+
+/** A text with flags in the place of option names, which stand in backticks. */
+export const withFlags = (text: string, verb: string): string =>
   text.replaceAll(/`([A-Za-z0-9.[\]]+)`/g, (whole, option: string) => flagOf(option, verb) ?? whole);
 
 /** The flag or positional of an option, or undefined for what is none. */

@@ -3,7 +3,16 @@
 import { join } from 'node:path';
 import { fixedShapeOf } from '../analysis/fixed-shape.js';
 import { CompilerError, fail, isRuntimeFailure } from '../diagnostics.js';
-import { type CandidateResult, checkLevels, evaluateModels, LEVEL_TOKENS, referenceOf } from '../evaluate/index.js';
+import {
+  type CandidateResult,
+  checkLevels,
+  evaluateModels,
+  LEVEL_TOKENS,
+  OPTIMIZED,
+  type Ran,
+  ranIn,
+  referenceOf,
+} from '../evaluate/index.js';
 import { fileSizesOf } from '../onnx/convert/file-sizes.js';
 import { ortRuntime } from '../runtime/ort.js';
 import type { SetGraph } from '../set/index.js';
@@ -77,6 +86,8 @@ async function checkGraphs(
   text: ProbeText,
 ): Promise<Readonly<Record<string, Probe>>> {
   const windows = probeWindows(source, text);
+  const ids = (windows[0] as Int32Array).slice(0, fixedShapeOf(source.model).length ?? LEVEL_TOKENS);
+  const ran = new Map<string, Ran>();
   const result = await evaluateModels({
     runtime: ortRuntime,
     reference,
@@ -84,6 +95,7 @@ async function checkGraphs(
     windows,
     threads,
     apart: true,
+    visit: { open: OPTIMIZED, done: async (path, decoder) => void ran.set(path, await ranIn(decoder, ids)) },
     speed: false,
     progress: context.progress,
     signal: context.signal,
@@ -92,9 +104,9 @@ async function checkGraphs(
   for (const [name, probe] of probes) {
     if (!Number.isFinite(probe.kl)) fail('parity', name, `The logits of the ${name} graph are not finite`);
   }
-  const ids = (windows[0] as Int32Array).slice(0, fixedShapeOf(source.model).length ?? LEVEL_TOKENS);
   for (const graph of graphs) {
-    await checkLevels({ runtime: ortRuntime, ...graph, source: reference, ids, threads, log: context.log });
+    const options = { runtime: ortRuntime, ...graph, source: reference, ids, threads, log: context.log };
+    await checkLevels(options, ran.get(graph.path));
     context.signal.throwIfAborted();
   }
   return Object.fromEntries(probes);

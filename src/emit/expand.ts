@@ -11,6 +11,9 @@ import { reduceSumLast, type TableValues } from './tables.js';
 /** The element type in which a product runs; MatMulNBits has no bfloat16 or float64 kernel on a CPU. */
 export type ProductType = 'float32' | 'float16';
 
+/** The element type in which a site is computed. */
+export const productType = ({ dtype }: Placeholder): ProductType => (dtype === 'float16' ? 'float16' : 'float32');
+
 /** The multiplication X · Ŵ of one place, without the offset term. The anchor is the placeholder. */
 export type Multiply = (site: Placeholder, input: Value, dtype: ProductType) => Step;
 
@@ -34,7 +37,7 @@ export class Expander {
   /** Replaces one placeholder by its parts side by side. The value it made keeps its name and users. */
   expand(site: Placeholder, parts: readonly Expansion[]): void {
     const [{ place, table }] = parts as readonly [Expansion];
-    const dtype: ProductType = site.dtype === 'float16' ? 'float16' : 'float32';
+    const dtype = productType(site);
     const input = site.dtype === dtype ? this.#held(site, place) : this.#cast(site, site.input, dtype, 'input');
     const name = site.node.name;
     const [first, ...steps] = this.#products(site, parts, input, dtype);

@@ -6,10 +6,10 @@ import { type ProjectionPlace, placeBlocks, type SetLayout, siteOf } from '../qu
 import type { BitsOf } from '../quant/layout-use.js';
 import type { ContainerBits } from '../quant/precision.js';
 import { Emitter, outermost } from './emitter.js';
-import { Expander, type Expansion, type Multiply } from './expand.js';
+import { Expander, type Expansion, type Multiply, type ProductType, productType } from './expand.js';
 import type { JoinStep, RangeTensor } from './join.js';
 import { expandLookup, type PackedRows } from './lookup.js';
-import { placeholdersOf } from './sites.js';
+import { type Placeholder, placeholdersOf } from './sites.js';
 import type { At, TableValues } from './tables.js';
 
 /** What passes that fill a template are given. */
@@ -46,8 +46,12 @@ export function fillTemplate(rw: Rewriter, places: readonly ProjectionPlace[], f
   const placesAt = bySite(places);
   const tables = new Map<ProjectionPlace, TableValues>();
   const products = new Map<ProjectionPlace, Multiply>();
+  const sites = placeholdersOf(rw.model);
+  const typesAt = scaleTypes(sites);
   const tableOf = (at: At): TableValues => {
-    const table = tables.get(at.place) ?? filler.table(emitter, at);
+    const known = tables.get(at.place);
+    if (known !== undefined) return known;
+    const table = withScales(filler.table(emitter, at), typesAt.get(siteOf(at.place)) ?? new Set());
     tables.set(at.place, table);
     return table;
   };
@@ -58,7 +62,7 @@ export function fillTemplate(rw: Rewriter, places: readonly ProjectionPlace[], f
     return { place: at.place, table, multiply };
   };
 
-  for (const site of placeholdersOf(rw.model)) {
+  for (const site of sites) {
     const own = placesAt.get(site.id);
     if (own === undefined) {
       if (filler.isPartial) continue;
@@ -76,6 +80,22 @@ export function fillTemplate(rw: Rewriter, places: readonly ProjectionPlace[], f
         parts.map((at) => ({ ...at, table: tableOf(at), rows: filler.rows(at.place) })),
       );
   }
+}
+
+/** The element types in which the sites of each id read scales. */
+function scaleTypes(sites: readonly Placeholder[]): ReadonlyMap<string, ReadonlySet<ProductType>> {
+  const found = new Map<string, Set<ProductType>>();
+  for (const site of sites) {
+    const types = found.get(site.id) ?? new Set();
+    found.set(site.id, types.add(site.kind === 'product' ? productType(site) : 'float32'));
+  }
+  return found;
+}
+
+/** A table whose scales are made at once: the node that later sites would put theirs before is replaced by then. */
+function withScales(table: TableValues, types: ReadonlySet<ProductType>): TableValues {
+  const scales = new Map([...types].map((dtype) => [dtype, table.scale(dtype)] as const));
+  return { ...table, scale: (dtype) => scales.get(dtype) ?? table.scale(dtype) };
 }
 
 /** Places by the id of their placeholders, in order. */
@@ -112,13 +132,11 @@ export function matMulNBits(
     block_size: int(block),
     accuracy_level: int(accuracyLevel),
   };
-  const scales = new Map<string, Value>();
   let held: Value | undefined;
   const hold = (): Value =>
     emitter.add(anchor, place.id, { op: 'Identity', inputs: [codes], name: `${name}/codes/Identity` });
   return (site, input, dtype) => {
-    const scale = scales.get(dtype) ?? table.scale(dtype);
-    scales.set(dtype, scale);
+    const scale = table.scale(dtype);
     const zero = table.zero === undefined ? [] : [table.zero];
     const isComputed = [scale, ...zero].some(({ initializer }) => initializer === undefined);
     if (isComputed && codes.initializer !== undefined) held ??= hold();

@@ -3,6 +3,7 @@
  * projection is one node `matquant::Projection(X, bias?)`, and every look-up in a nested token table one node
  * `matquant::Rows(ids)`; passes fill the template with whatever computes them.
  */
+import { elementTypeOf } from '../analysis/element-types.js';
 import type { Embedding, Projection, Site } from '../analysis/projection.js';
 import { fail } from '../diagnostics.js';
 import { float, int, string } from '../onnx/ir/attribute.js';
@@ -83,7 +84,7 @@ export function abstractRows(
 ): void {
   for (const node of nodes) {
     const [table, ids] = node.inputs;
-    const dtype = node.outputs[0]?.type?.dtype ?? table?.type?.dtype ?? weight.tensor.dtype;
+    const dtype = elementTypeOf(node.outputs[0] as Value) ?? weight.tensor.dtype;
     const moved = rows && rw.insert(node, { op: 'Gather', inputs: [rows, ids], name: `${placeOf(node)}/rows` });
     rw.replaceNode(node, {
       op: ROWS,

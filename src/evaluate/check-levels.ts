@@ -8,10 +8,10 @@ import { type Folding, foldedNodes } from '../emit/folded.js';
 import { byteSize } from '../format.js';
 import type { Log } from '../log.js';
 import { importModel } from '../onnx/convert/import.js';
-import { openDecoder } from '../runtime/decoder.js';
+import { type Decoder, openDecoder } from '../runtime/decoder.js';
 import { readHints } from '../runtime/hints.js';
 import type { ExecutedNode, OpenOptions, Runtime } from '../runtime/runtime.js';
-import { type Logits, logitsFor } from './logits.js';
+import { copyLogits, type Logits, logitsFor } from './logits.js';
 
 export interface LevelsOptions {
   readonly runtime: Runtime;
@@ -41,11 +41,17 @@ const LARGE = 1 << 20;
 /** Tokens that are enough to compare levels. */
 export const LEVEL_TOKENS = 8;
 
-/** Fails with `levels-differ` or `not-folded`. */
-export async function checkLevels(options: LevelsOptions): Promise<void> {
+/** How a session is opened that `ranIn` is asked of. */
+export const OPTIMIZED: OpenOptions = { traced: true };
+
+/**
+ * Fails with `levels-differ` or `not-folded`. `optimized` is what `ranIn` found where the graph was open with all optimizations; without it
+ * the graph is loaded once more.
+ */
+export async function checkLevels(options: LevelsOptions, optimized?: Ran): Promise<void> {
   const { path, name } = options;
   const { folded, isHalf } = factsOf(path);
-  const all = await runAt(options, path, { traced: true });
+  const all = optimized ?? (await runAt(options, path, OPTIMIZED));
   requireFolded(path, name, all.executed, folded);
   // Float16 operators are turned into float32 between the levels, which once went wrong at the middle ones alone.
   for (const level of isHalf ? (['disabled', 'basic'] as const) : (['disabled'] as const)) {
@@ -64,9 +70,16 @@ function requireAlike(path: string, name: string, level: string, difference: num
   fail('levels-differ', path, `Logits of ${name} differ ${share} between the optimization levels all and ${level}`);
 }
 
-interface Ran {
+/** What a session made of a few token ids, and the nodes that ran so far. */
+export interface Ran {
   readonly logits: Logits;
   readonly executed: readonly ExecutedNode[];
+}
+
+/** Asks an open session, which must have been opened with `OPTIMIZED`. */
+export async function ranIn(decoder: Decoder, ids: ArrayLike<number>): Promise<Ran> {
+  const logits = copyLogits(await logitsFor(decoder, ids));
+  return { logits, executed: decoder.session.executed?.() ?? [] };
 }
 
 async function runAt(
@@ -76,8 +89,7 @@ async function runAt(
 ): Promise<Ran> {
   const decoder = await openDecoder(runtime, path, { threads, ...open, ...level }, readHints(source));
   try {
-    const logits = await logitsFor(decoder, ids);
-    return { logits, executed: decoder.session.executed?.() ?? [] };
+    return await ranIn(decoder, ids);
   } finally {
     await decoder.session.close();
   }

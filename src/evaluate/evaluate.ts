@@ -12,7 +12,7 @@ import { type FileSizes, fileSizesOf } from '../onnx/convert/file-sizes.js';
 import { readHints } from '../runtime/hints.js';
 import type { OpenOptions, Runtime } from '../runtime/runtime.js';
 import { requireIdsBelow } from '../text/index.js';
-import { evaluateApart } from './evaluate-apart.js';
+import { evaluateApart, type Visit } from './evaluate-apart.js';
 import { type Enough, evaluateGroup, type GroupSettings, type GroupSums } from './evaluate-group.js';
 import { groupsOf } from './evaluate-groups.js';
 import { candidateResult, referenceResult } from './evaluate-result.js';
@@ -31,6 +31,8 @@ export interface EvaluateOptions {
   readonly memory?: number;
   /** One model open at a time, for few positions: the logits of the reference are kept. Default false. */
   readonly apart?: boolean;
+  /** With `apart`: what else to ask of each candidate while it is open. */
+  readonly visit?: Visit | undefined;
   /** Session option of every model; see OpenOptions. */
   readonly accuracyLevel?: number;
   /** Measure decoding speed; default true. */
@@ -87,7 +89,9 @@ async function scoreGroups(
   const settings = settingsOf(options, pool);
   try {
     if (options.apart)
-      return [await evaluateApart(options.reference, options.candidates, { ...settings, offset: 0, total })];
+      return [
+        await evaluateApart(options.reference, options.candidates, { ...settings, offset: 0, total }, options.visit),
+      ];
     const done: GroupSums[] = [];
     for (const [index, group] of groups.entries()) {
       done.push(

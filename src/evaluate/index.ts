@@ -11,7 +11,7 @@ export {
   titleOf,
   verdictText,
 } from './budget/index.js';
-export { checkLevels, LEVEL_TOKENS } from './check-levels.js';
+export { checkLevels, LEVEL_TOKENS, OPTIMIZED, type Ran, ranIn } from './check-levels.js';
 export {
   type Change,
   type ChangeVerdict,

@@ -92,18 +92,28 @@ export class InputWatch {
     const worker = this.#worker ?? this.#start();
     return new Promise((resolve) => {
       this.#waiting.set(path, resolve);
+      // Whoever waits for a digest may have nothing else that keeps the process alive.
+      worker.ref();
       worker.postMessage(path);
     });
   }
 
   #start(): Worker {
     const worker = new Worker(new URL('./hash-worker.js', import.meta.url));
-    worker.on('message', (hashed: HashedFile) => this.#waiting.get(hashed.path)?.(hashed));
+    worker.on('message', (hashed: HashedFile) => this.#found(hashed));
     // A thread that cannot run leaves the digests to this one.
-    worker.on('error', () => this.#waiting.forEach((resolve, path) => resolve(hashNow(path))));
-    worker.unref();
+    worker.on('error', () => {
+      this.#worker = undefined;
+      for (const path of [...this.#waiting.keys()]) this.#found(hashNow(path));
+    });
     this.#worker = worker;
     return worker;
+  }
+
+  #found(hashed: HashedFile): void {
+    this.#waiting.get(hashed.path)?.(hashed);
+    this.#waiting.delete(hashed.path);
+    if (this.#waiting.size === 0) this.#worker?.unref();
   }
 }
 

@@ -2,9 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
-
-/** In the middle of a name: `mq` and 8 hexadecimal digits of the machine, process id, start time of the process. */
-export const OWNER_PATTERN: string = 'mq([0-9a-f]{8})-(\\d{1,10})-(\\d{1,20})';
+import { OWNER_PATTERN } from './temporary-names.js';
 
 /** The owner that is this process. */
 export const ownerTag = (): string => `mq${machine()}-${process.pid}-${startOf(process.pid) ?? 0}`;

@@ -8,12 +8,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { namesIn } from './listed-files.js';
-import { isAbandoned, OWNER_PATTERN, ownerTag } from './owner.js';
+import { isAbandoned, ownerTag } from './owner.js';
+import { FOLDER_PATTERN, STAGED_PATTERN } from './temporary-names.js';
 
 /** Names of temporary folders and of staged output; nothing else is ever removed. */
-const NAMES = new RegExp(
-  `^(?:matquant-[a-z]+-(${OWNER_PATTERN})-\\w{6}|\\..+\\.(${OWNER_PATTERN})\\.[0-9a-f]{8}\\.tmp)$`,
-);
+const NAMES = new RegExp(`^(?:${FOLDER_PATTERN}|\\..+${STAGED_PATTERN})$`);
 
 /** Characters of the target in a staged name: with them and the rest, names stay below what disks take. */
 const LONGEST = 60;

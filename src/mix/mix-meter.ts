@@ -13,7 +13,7 @@ import type { Precision } from '../quant/precision.js';
 import { type Decoder, openDecoder } from '../runtime/decoder.js';
 import { readHints } from '../runtime/hints.js';
 import { ortRuntime } from '../runtime/ort.js';
-import { denseWeights, type OpenTemplate, requireData, type SetReader, SetTensors } from '../set/index.js';
+import { denseWeights, type OpenTemplate, requireData, SetTensors } from '../set/index.js';
 import { requireText } from '../source/index.js';
 import { readWindows, requireIdsBelow, type TextInput } from '../text/index.js';
 import { DivergenceMeter } from './search/divergence.js';
@@ -48,7 +48,7 @@ export async function openMeter(open: OpenTemplate, request: MeterRequest, conte
   const windows = windowsOf(request);
   requireIdsBelow(windows, Number.POSITIVE_INFINITY, 'text');
   const tensors = new SetTensors(open.set.manifest.data, open.set.dataPath);
-  const reader: SetReader = { layout, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) };
+  const reader = tensors.reader(layout);
   const graph = elasticGraph(open.template, reader);
   if (!('ids' in request.text)) requireText(graph.model, request.original ?? open.set.path);
   const machine = machineOf(request);

@@ -41,7 +41,7 @@ export function writeSetGraph(path: string, template: SetTemplate, options: Grap
   const { model } = cloneModel(template.model);
   const tensors = new SetTensors(options.data);
   tensors.placeRest(template.rest, options.layout);
-  const filling: Filling = { ...options, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) };
+  const filling: Filling = { ...options, ...tensors.reader(options.layout) };
   runPasses(model, [step(nestProjections, {}, filling)]);
   fitIr(model);
   return exportModel(model, path, { inline: true, placements: tensors.placements, record: options.record });

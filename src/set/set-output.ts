@@ -118,7 +118,7 @@ export function writeStandalone(
   const { set, layout, template } = open;
   const { accuracyLevel, data } = set.manifest;
   const tensors = new SetTensors(data, set.dataPath);
-  const reader: SetReader = { layout, tensor: (range, dtype, shape) => tensors.tensor(range, dtype, shape) };
+  const reader = tensors.reader(layout);
   const manifest = manifestBeside(output);
   const before = oldFiles(dirname(output), manifest, [output]);
   try {
@@ -149,9 +149,10 @@ export function writeModel(
   fill: Fill = fillPrefix,
 ): readonly WrittenFile[] {
   const { model } = cloneModel(template);
-  const { layout } = reader;
+  // A store's methods are not its own properties, so it is not spread.
   const tensor: SetReader['tensor'] = (range, dtype, shape) => reader.tensor(range, dtype, shape);
-  runPasses(model, [fill({ layout, tensor, bitsOf: selection.bitsOf, accuracyLevel }, reader)]);
+  const filling = { layout: reader.layout, tensor, bitsOf: selection.bitsOf, accuracyLevel };
+  runPasses(model, [fill(filling, reader)]);
   fitIr(model);
   const record = { metadata: metadataOf(selection), data: 'own' } as const;
   const { data } = exportModel(model, output, { dataFile: `${basename(output)}_data`, record });

@@ -8,6 +8,7 @@ import { lazyTensor, type Tensor } from '../onnx/ir/tensor.js';
 import { externalRange } from '../onnx/proto/external-data.js';
 import { EXTERNAL } from '../onnx/proto/messages.js';
 import type { Range, SetLayout } from '../quant/layout.js';
+import type { SetReader } from './packed.js';
 
 export class SetTensors {
   readonly #location: string;
@@ -29,6 +30,11 @@ export class SetTensors {
     );
     this.#placed.set(tensor, { location: this.#location, offset: range.offset, length: range.length });
     return tensor;
+  }
+
+  /** Reads what a layout places in the data file. */
+  reader(layout: SetLayout): SetReader {
+    return { layout, tensor: (range, dtype, shape) => this.tensor(range, dtype, shape) };
   }
 
   /** Says that the bytes of these tensors are the rest of the set, in the order of its layout. */

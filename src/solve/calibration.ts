@@ -6,7 +6,7 @@ import type { Context } from '../log.js';
 import { fileSizesOf } from '../onnx/convert/file-sizes.js';
 import { METHODS, type Recipe, takesStatistics } from '../recipe/index.js';
 import { quantizesTables, requireText, type Source, vocabularyOf } from '../source/index.js';
-import { readSplit, type SplitText, type TextOptions } from '../text/index.js';
+import { readSplit, type SplitText, type TextOptions, tokensIn } from '../text/index.js';
 import type { CaptureWindowsOptions } from './capture-windows.js';
 import { madeWindows } from './made-windows.js';
 import { PROBE_WINDOWS } from './probe-text.js';
@@ -100,7 +100,7 @@ export function fillingOf(
   { recipe, seed }: MeasureOptions,
   context: Context,
 ): Filling {
-  const tokens = windows.reduce((sum, window) => sum + window.length, 0);
+  const tokens = tokensIn(windows);
   const facts = header ?? { tokens, counts: countText(windows) };
   const { weightOf, ...evidence } = textEvidence(facts, projections, vocabularyOf(source) ?? 0);
   const isEnough = evidence.textWeight >= 1;

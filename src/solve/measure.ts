@@ -3,7 +3,7 @@ import { blendStatistics, joinShards, type Statistics, shrinkRouted } from '../c
 import type { Context } from '../log.js';
 import type { Recipe } from '../recipe/index.js';
 import type { Source } from '../source/index.js';
-import type { SplitText } from '../text/index.js';
+import { type SplitText, tokensIn } from '../text/index.js';
 import { type Calibration, calibrationOf, fillingOf, type MeasureOptions } from './calibration.js';
 import { type Captured, captureRandom, captureShard, statisticsOf } from './capture-windows.js';
 import { type ProbeText, probeText, type TextUse } from './probe-text.js';
@@ -70,7 +70,7 @@ export async function measure(source: Source, options: MeasureOptions, context: 
   const { text, captured } = found;
   try {
     const filled = await fillUp(source, found, options, context);
-    const tokens = text.windows.reduce((sum, window) => sum + window.length, 0);
+    const tokens = tokensIn(text.windows);
     return {
       ...filled,
       // What stands in for text is no text to score.

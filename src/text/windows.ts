@@ -82,3 +82,7 @@ function readAll(text: TextOptions, options: WindowsOptions): Read {
   if (vocabulary !== undefined) requireIdsBelow(windows, vocabulary, text.tokenizer);
   return { windows, tail };
 }
+
+/** Tokens in all windows. */
+export const tokensIn = (windows: readonly Int32Array[]): number =>
+  windows.reduce((sum, { length }) => sum + length, 0);

@@ -3,6 +3,7 @@ import type { Projection } from '../analysis/projection.js';
 import { METHODS, type Recipe } from '../recipe/index.js';
 import { type Captures, captureMemory, groupMemory, peakMemory, tableMemory } from '../solve/index.js';
 import { quantizesTables, type Source, tokenTablesOf } from '../source/index.js';
+import { tokensIn } from '../text/index.js';
 import { tunesTables } from '../train/index.js';
 import type { PlanUnit, UnitKind, UnitSubject } from './plan-types.js';
 import { captureCost, emitCost, solveCost, stageCost, tableCost } from './unit-cost.js';
@@ -28,14 +29,12 @@ export function unitsOf(planned: Planned): readonly PlanUnit[] {
   return [...first, ...stages, emitUnit(planned, needs)];
 }
 
-const tokensOf = (windows: readonly Int32Array[]): number => windows.reduce((sum, { length }) => sum + length, 0);
-
 /** One unit for each shard of the text, and one for random token ids where the text is filled up. */
 function captureUnits({ source, captures }: Planned): readonly PlanUnit[] {
   const { shards, random, projections } = captures;
   const memoryBytes = captureMemory(source);
   const unit = (id: string, kind: UnitKind, windows: readonly Int32Array[], of: UnitSubject): PlanUnit => {
-    const tokens = tokensOf(windows);
+    const tokens = tokensIn(windows);
     const cost = captureCost(source.analysis.projections, projections, tokens);
     return { id, kind, needs: [], memoryBytes, cost, of: { ...of, windows: windows.length, tokens } };
   };
@@ -98,7 +97,7 @@ function uniqueName(wanted: string, taken: Set<string>): string {
 /** Stages that go through the whole model, one behind the other. */
 function stageUnits(planned: Planned, before: readonly PlanUnit[]): readonly PlanUnit[] {
   const { source, recipe, captures } = planned;
-  const tokens = tokensOf(captures.text.windows);
+  const tokens = tokensIn(captures.text.windows);
   const least = peakMemory(source, recipe);
   const units: PlanUnit[] = [];
   for (const kind of stagesOf(recipe)) {

@@ -22,7 +22,7 @@ import { storedBitsOfGraph } from '../../src/set/stored-bits-of-graph.js';
 import { openSource } from '../../src/source/source.js';
 import { temporaryFolder } from '../support/paths.js';
 import { dataIn } from '../support/set-files.js';
-import { gemma3, heldWindows, mistral } from '../support/stories.js';
+import { gemma3, heldWindows, mistral, writeIds } from '../support/stories.js';
 
 const context = silentContext();
 const machine = { threads: 2, memoryBytes: 2e9, seed: 0, strict: false };
@@ -120,6 +120,19 @@ describe('a set with nested embedding and head', () => {
     expect(existsSync(join(root, 'mix', 'model.onnx'))).toBe(true);
     expect(totalBytes).toBeLessThan(statSync(graph(8)).size + statSync(dataIn(folder)).size);
     expect((await logitsOf(join(root, 'mix', 'model.onnx'))).data.every((value) => Number.isFinite(value))).toBe(true);
+  });
+
+  it('is searched for mixes on text', async () => {
+    const set = join(folder, 'model.json');
+    const ids = writeIds(join(root, 'ids.jsonl'), heldWindows(4));
+    const measure = { text: { ids }, window: 64, tokens: 200, original: mistral };
+    const found = async (averageBits: number): Promise<number> => {
+      const output = join(root, `searched${averageBits}`, 'model.onnx');
+      const search = { evaluations: 6, measure };
+      return (await mix({ set, goal: { averageBits }, search, output }, context)).search?.kl ?? Number.NaN;
+    };
+    const [large, small] = [await found(6), await found(2.5)];
+    expect(large).toBeLessThan(small / 2);
   });
 
   it('has as many bytes in the report of a mix as the mix says', async () => {

@@ -2,6 +2,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from '@jest/globals';
+import { applied } from '../../scripts/models/after.js';
 import { architecture } from '../../scripts/models/architectures.js';
 import { decoderOf } from '../../scripts/models/decoder.js';
 import { exporter } from '../../scripts/models/exporters.js';
@@ -15,7 +16,7 @@ import { nodesOf } from '../../src/onnx/ir/graph.js';
 import { parseRecipe } from '../../src/recipe/recipe.js';
 import { storedBitsOfGraph } from '../../src/set/stored-bits-of-graph.js';
 import { COMPILE } from '../support/compile.js';
-import { temporaryFolder } from '../support/paths.js';
+import { fixture, temporaryFolder } from '../support/paths.js';
 
 const root = temporaryFolder();
 afterAll(() => rmSync(root, { recursive: true }));
@@ -57,4 +58,25 @@ it('count apart from the bits of a graph where they are nested', async () => {
   const { precisions } = await compile({ ...COMPILE, model, output, recipe }, silentContext());
   for (const { bits, storedBitsPerWeight } of precisions)
     expect(storedBitsOfGraph(join(output, `m_int${bits}.onnx`))).toBeCloseTo(storedBitsPerWeight, 6);
+});
+
+it('have rows of the type that the graph reads, where weights are stored in float16 and made float32', async () => {
+  const stored = fixture('models/mixtral-tiny/model.onnx');
+  for (const embeddingBits of [8, { 8: 8 }] as const) {
+    const output = join(root, `stored-${typeof embeddingBits}`);
+    const given = { method: 'rtn', bits: [8], block: 32, embeddingBits, target: 'browser' } as const;
+    const recipe = parseRecipe(given, 'test');
+    const { precisions } = await compile({ ...COMPILE, model: stored, output, recipe }, silentContext());
+    expect(precisions[0]?.probe?.kl).toBeLessThan(0.1);
+  }
+});
+
+it('are read in float16 by the head and in float32 by look-ups', async () => {
+  const half = await applied(model, 'float16', root, 0);
+  const recipe = parseRecipe({ method: 'rtn', bits: [8, 4], block: 32, embeddingBits: { 8: 8, 4: 4 } }, 'test');
+  for (const standalone of [false, true]) {
+    const output = join(root, `half-${standalone}`);
+    const { precisions } = await compile({ ...COMPILE, model: half, output, recipe, standalone }, silentContext());
+    expect(precisions.map(({ probe }) => (probe?.kl ?? 1) < 0.2)).toEqual([true, true]);
+  }
 });

@@ -3,7 +3,8 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { compile } from '../../src/compile/compile.js';
-import { checkLevels } from '../../src/evaluate/check-levels.js';
+import { checkLevels, OPTIMIZED, type Ran, ranIn } from '../../src/evaluate/check-levels.js';
+import { evaluateModels } from '../../src/evaluate/evaluate.js';
 import { verify } from '../../src/evaluate/verify.js';
 import { silentContext } from '../../src/log.js';
 import { exportModel } from '../../src/onnx/convert/export.js';
@@ -13,6 +14,7 @@ import type { Model, Node } from '../../src/onnx/ir/graph.js';
 import { int64s } from '../../src/onnx/ir/tensor.js';
 import { Rewriter } from '../../src/onnx/rewrite/rewriter.js';
 import { parseRecipe } from '../../src/recipe/recipe.js';
+import type { Decoder } from '../../src/runtime/decoder.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
 import type { OpenOptions } from '../../src/runtime/runtime.js';
 import { slice } from '../../src/set/slice.js';
@@ -75,6 +77,42 @@ describe('checkLevels', () => {
 
   it('refuses codes that are packed without their scales', async () => {
     await expect(check(packedEarly())).rejects.toMatchObject({ code: 'levels-differ' });
+  });
+
+  it('takes what an evaluation found while the graph was open, and loads it once more', async () => {
+    const good = join(folder, 'm_int8.onnx');
+    const ids = [1, 2, 3, 4];
+    const opened: OpenOptions[] = [];
+    const runtime: typeof ortRuntime = {
+      open: (model, options = {}) => {
+        if (model !== source) opened.push(options);
+        return ortRuntime.open(model, options);
+      },
+    };
+    const found = new Map<string, Ran>();
+    const visit = {
+      open: OPTIMIZED,
+      done: async (path: string, decoder: Decoder) => void found.set(path, await ranIn(decoder, ids)),
+    };
+    const evaluation = {
+      runtime,
+      reference: source,
+      windows: [Int32Array.of(1, 2, 3, 4, 5)],
+      threads: 1,
+      speed: false,
+    };
+    const checkAfter = async (path: string, open: OpenOptions = {}): Promise<void> => {
+      const opening = { ...visit, open: { ...visit.open, ...open } };
+      await evaluateModels({ ...evaluation, candidates: [path], apart: true, visit: opening });
+      const options = { runtime, path, name: 'graph', source, ids, threads: 1, log: silentContext().log };
+      await checkLevels(options, found.get(path));
+    };
+    await checkAfter(good);
+    const levels = opened.map(({ optimization = 'all' }) => optimization);
+    expect(levels.filter((level) => level === 'all')).toHaveLength(1);
+    expect(levels).toContain('disabled');
+    await expect(checkAfter(packedEarly())).rejects.toMatchObject({ code: 'levels-differ' });
+    await expect(checkAfter(good, { foldLimit: 1000 })).rejects.toMatchObject({ code: 'not-folded' });
   });
 
   it('is a part of verify', async () => {

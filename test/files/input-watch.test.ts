@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { chmodSync, renameSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
@@ -46,6 +47,20 @@ describe.each(SIZES)('an input of %d bytes', (bytes) => {
       expect(await problemOf(watch)).toBe('input-changed');
       watch.close();
     }
+  });
+
+  it('has a digest where a process waits for nothing else, and keeps no process alive afterwards', () => {
+    const path = made();
+    const program = `
+      import { InputWatch } from ${JSON.stringify(new URL('../../src/files/input-watch.js', import.meta.url).href)};
+      const watch = new InputWatch();
+      watch.add(${JSON.stringify(path)});
+      console.log((await watch.digests([${JSON.stringify(path)}]))[0].bytes);`;
+    const run = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+      encoding: 'utf8',
+      timeout: 60_000,
+    });
+    expect([run.status, run.stdout.trim()]).toEqual([0, String(bytes)]);
   });
 
   it('that stays has its digest, also after other permissions', async () => {

@@ -86,7 +86,10 @@ export function renderCompiled({
       )
       .join('\n'),
     tables
-      .map(({ name, tied, bits, bytes }) => `${tied ? 'embedding and head' : name}: ${bits} bits, ${byteSize(bytes)}`)
+      .map(
+        ({ name, tied, bits, rows, bytes }) =>
+          `${tied ? 'embedding and head' : name}: ${bits} bits, ${rows} rows, ${byteSize(bytes)}`,
+      )
       .join('\n'),
     leftOver(refused),
     fileList(files),

@@ -111,10 +111,7 @@ function precisionsOf(a: OpenSet, b: OpenSet): readonly PrecisionChange[] {
     set.manifest.layout.sections.filter(({ end }) => end <= set.dataBytes).map(({ bits }) => bits);
   const both = held(a).filter((bits) => held(b).includes(bits));
   const readers = [a, b].map((set) => new SetTensors(set.manifest.data, set.dataPath));
-  const [one, two] = [a, b].map(({ manifest }, at): SetReader => {
-    const tensors = readers[at] as SetTensors;
-    return { layout: manifest.layout, tensor: (...range) => tensors.tensor(...range) };
-  }) as [SetReader, SetReader];
+  const [one, two] = [a, b].map(({ manifest }, at) => readers[at]?.reader(manifest.layout)) as [SetReader, SetReader];
   try {
     return both.map((bits) => precisionOf(one, two, bits));
   } catch (error) {

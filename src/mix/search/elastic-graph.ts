@@ -12,6 +12,7 @@ import { planCapture } from '../../capture/index.js';
 import { fail } from '../../diagnostics.js';
 import type { Emitter } from '../../emit/emitter.js';
 import { type Filling, fillTemplate } from '../../emit/fill.js';
+import { PLACEHOLDER_DOMAIN } from '../../emit/sites.js';
 import type { At } from '../../emit/tables.js';
 import { cloneModel } from '../../onnx/ir/clone.js';
 import type { Model, Value } from '../../onnx/ir/graph.js';
@@ -104,7 +105,8 @@ function fillTables(model: Model, reader: SetReader): void {
     isPartial: true,
   };
   const pack: Pack = (place, bits) => packPrefix(reader, place, bits);
-  if (layout.tokenTables !== undefined) runPasses(model, [step(packProjections, {}, { ...filling, pack })]);
+  if (layout.tokenTables !== undefined)
+    runPasses(model, [step(packProjections, {}, { ...filling, pack })], [PLACEHOLDER_DOMAIN]);
 }
 
 /** Ŵ and the bias out of one input. */
