@@ -70,9 +70,12 @@ export async function planStatus(
 ): Promise<PlanStatus> {
   const { plan: folder } = checkOptions<{ readonly plan: string }>('status', input);
   const store = await openStore(folder, { log, readOnly: true });
-  const look = await store.look();
-  await store.close();
-  return statusOf(folder, surveyOf(store.plan.units, look), look);
+  try {
+    const look = await store.look();
+    return statusOf(folder, surveyOf(store.plan.units, look), look);
+  } finally {
+    await store.close();
+  }
 }
 
 function statusOf(folder: string, survey: readonly UnitSurvey[], look: PlanLook): PlanStatus {

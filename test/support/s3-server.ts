@@ -9,8 +9,9 @@ import { join } from 'node:path';
 /**
  * What happens to a request. `refused`: the connection breaks before the server sees it. `unanswered`: the server does what it was asked,
  * and the answer is lost. `cut`: the answer ends after 1,000 bytes. `denied`: the user may not do this.
+ * `forgotten`: there is no such upload, as other servers say of one that is complete.
  */
-export type Fault = 'refused' | 'unanswered' | 'cut' | 'denied';
+export type Fault = 'refused' | 'unanswered' | 'cut' | 'denied' | 'forgotten';
 
 export interface S3Server {
   readonly endpoint: string;
@@ -57,8 +58,7 @@ export async function startS3(folder: string, buckets: readonly string[], condit
     const before = writes.get(pathname);
     if (request.method === 'PUT') writes.set(pathname, ended);
     await before;
-    const denied = fault === 'denied' ? ([403, 'AccessDenied'] as const) : undefined;
-    const refusal = denied ?? (conditions ? await refusalOf(server, request, pathname) : undefined);
+    const refusal = REFUSALS[fault ?? ''] ?? (conditions ? await refusalOf(server, request, pathname) : undefined);
     if (refusal === undefined) return handle(request, response);
     request.resume().on('end', () => {
       const [status, code] = refusal;
@@ -89,6 +89,12 @@ export async function startS3(folder: string, buckets: readonly string[], condit
   };
   return made;
 }
+
+/** What the server answers at once. */
+const REFUSALS: Readonly<Record<string, readonly [number, string]>> = {
+  denied: [403, 'AccessDenied'],
+  forgotten: [404, 'NoSuchUpload'],
+};
 
 /** Status and code where the condition of a write does not hold. */
 async function refusalOf(

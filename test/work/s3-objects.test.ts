@@ -8,6 +8,7 @@ import { digestOfWhole } from '../../src/files/range-digests.js';
 import { silentContext } from '../../src/log.js';
 import { claimText, factsOf } from '../../src/work/claim-text.js';
 import { storeAddress } from '../../src/work/store/s3/address.js';
+import { pathInside } from '../../src/work/store/s3/cache-folder.js';
 import { openClient } from '../../src/work/store/s3/client.js';
 import { inputLayout } from '../../src/work/store/s3/input-layout.js';
 import { objectKey, unitKey } from '../../src/work/store/s3/keys.js';
@@ -92,6 +93,17 @@ describe('a file', () => {
       expect(readFileSync(at('copy')).equals(readFileSync(path))).toBe(true);
     },
   );
+
+  it('in parts is an object although the answer to the last request was lost', async () => {
+    const { path, sha256, key } = write(3 * PART);
+    let tries = 0;
+    server.fault = ({ method, url = '' }) => {
+      if (method !== 'POST' || !url.includes('uploadId')) return undefined;
+      return tries++ === 0 ? 'unanswered' : 'forgotten';
+    };
+    await objects.upload(path, key, sha256);
+    expect([tries > 1, (await objects.list('')).map(({ bytes }) => bytes)]).toEqual([true, [3 * PART]]);
+  });
 
   it.each([1000, 3 * PART])('of %d bytes that changes under way becomes no object', async (bytes) => {
     const { path, key } = write(bytes);
@@ -203,6 +215,12 @@ describe('an address', () => {
     for (const none of ['s3:', 's3://', 's3:///x', 's3://b/../x', 's3://b/a\nb', `s3://b/${'x'.repeat(800)}`])
       expect(() => storeAddress(none, 'plan')).toThrow(expect.objectContaining({ code: 'bad-usage', at: 'plan' }));
   });
+});
+
+it('a path of a plan does not leave the folder of a worker', () => {
+  expect(pathInside('/a', 'inputs/0/m.onnx')).toBe(join('/a/inputs/0/m.onnx'));
+  for (const path of ['../m.onnx', 'inputs/../../m.onnx', '/m.onnx'])
+    expect(() => pathInside('/a', path)).toThrow(expect.objectContaining({ code: 'damaged-file' }));
 });
 
 it('files that lie together stay together, and those of other folders have folders of their own', () => {
