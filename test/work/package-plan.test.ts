@@ -1,14 +1,18 @@
 /** Plans of packages: the merge writes what `compileFor` writes, from a folder and from an object store. */
-import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { compile } from '../../src/compile/index.js';
+import { digestOfWhole } from '../../src/files/range-digests.js';
 import { compileFor } from '../../src/package/index.js';
 import { mergePlan } from '../../src/work/merge.js';
 import { plan } from '../../src/work/plan.js';
 import { work } from '../../src/work/worker.js';
+import { startHub } from '../support/hub-server.js';
 import { fixture, temporaryFolder } from '../support/paths.js';
 import { snapshot } from '../support/plans.js';
 import { type S3Server, startS3 } from '../support/s3-server.js';
+import { heldWindows, writeIds } from '../support/stories.js';
 
 const folder = temporaryFolder();
 const at = (name: string): string => join(folder, name);
@@ -35,7 +39,7 @@ writeFileSync(
 
 const input = {
   model,
-  recipe: { method: 'gptq', bits: [4, 2], block: 32, rounds: 1, sweeps: 0, tokens: 256, window: 64 },
+  recipe: { method: 'gptq', bits: [4], block: 32, rounds: 1, sweeps: 0, tokens: 256, window: 64 },
   text: { files: [at('text.txt')] },
   for: ['transformers.js', 'genai', 'onnxruntime'],
   threads: 2,
@@ -56,6 +60,35 @@ it('a plan for packages becomes the packages of compileFor', async () => {
     await work({ plan: address, threads: 2, workDir: at('worker') });
     await mergePlan({ plan: address, threads: 2, workDir: at('merger'), output });
     expect(snapshot(output)).toEqual(expected);
+  }
+});
+
+it('a model of the hub is not uploaded: each machine downloads it', async () => {
+  const names = readdirSync(model);
+  const hub = await startHub([
+    { id: 'models/org/tiny', files: Object.fromEntries(names.map((name) => [name, readFileSync(join(model, name))])) },
+  ]);
+  const onMachine = (name: string): void =>
+    void Object.assign(process.env, { HF_ENDPOINT: hub.endpoint, HF_HOME: at(`home-${name}`) });
+  const ids = writeIds(
+    at('ids.jsonl'),
+    heldWindows(2).map((window) => window.slice(0, 64)),
+  );
+  const recipe = { method: 'gptq', bits: [4], block: 32, rounds: 1, sweeps: 0, tokens: 128 } as const;
+  const asked = { model: 'hf:org/tiny', recipe, text: { ids }, threads: 2 };
+  const [address, digest] = ['s3://plans/hub', digestOfWhole(ids)];
+  try {
+    onMachine('planner');
+    await compile({ ...asked, output: at('hub-expected') });
+    await plan({ ...asked, output: address });
+    const uploaded = server.answered.filter((line) => line.startsWith('PUT /plans/hub/objects/'));
+    expect(uploaded).toEqual([`PUT /plans/hub/objects/${digest} 200`]);
+    onMachine('worker');
+    await work({ plan: address, threads: 2, workDir: at('hub-worker') });
+    await mergePlan({ plan: address, threads: 2, workDir: at('hub-merger'), output: at('hub-merged') });
+    expect(snapshot(at('hub-merged'))).toEqual(snapshot(at('hub-expected')));
+  } finally {
+    await hub.close();
   }
 });
 

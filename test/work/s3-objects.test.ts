@@ -67,6 +67,18 @@ describe('a text', () => {
     expect([await objects.text('x'), await objects.list('')]).toEqual([undefined, []]);
   });
 
+  it('is asked for again while the store is away, but not where it has never answered', async () => {
+    await objects.put('x', 'one');
+    let refused = 0;
+    // The client itself tries three times.
+    server.fault = () => (refused++ < 4 ? 'refused' : undefined);
+    expect((await objects.text('x'))?.text).toBe('one');
+    server.fault = () => 'refused';
+    const other = new S3Objects(objects.address, await openClient());
+    await expect(other.text('x')).rejects.toMatchObject({ code: 'store', at: objects.address.shown });
+    other.close();
+  });
+
   it('of two writers at once is that of one of them', async () => {
     const tags = await Promise.all(['a', 'b', 'c'].map((text) => objects.put('x', text, { absent: true })));
     expect(tags.filter((tag) => tag !== undefined)).toHaveLength(1);
