@@ -1,4 +1,5 @@
 /** Chooses a mix for a goal and writes it; for a target size until what is written fits. */
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../diagnostics.js';
 import type { Context } from '../log.js';
@@ -26,35 +27,57 @@ const ATTEMPTS = 4;
 /** A file this much smaller than the target is filled up. */
 const SLACK = 0.002;
 
+/** A mix that was written. */
+interface Fitted {
+  readonly chosen: Chosen;
+  readonly files: MixFiles;
+}
+
 /** Chooses and writes; for a target size until what is written fits it from below. */
 export async function fitGoal(
   open: OpenTemplate,
   chooser: MixChooser,
   options: FitOptions,
   context: Context,
-): Promise<{ chosen: Chosen; files: MixFiles }> {
+): Promise<Fitted> {
   const { plan, name } = options;
-  let budget = plan.budget;
-  let best: { chosen: Chosen; files: MixFiles } | undefined;
-  let onDisk: Chosen | undefined;
-  let least = Number.POSITIVE_INFINITY;
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+  const fit = async (budget: number): Promise<Fitted> => {
     context.signal.throwIfAborted();
     const chosen = await choose(chooser, options, budget);
-    const files = writeTable(open, name, chosen.table, options);
-    if (plan.targetBytes === undefined) return { chosen, files };
-    onDisk = chosen;
-    least = Math.min(least, files.totalBytes);
-    const left = plan.targetBytes - files.totalBytes;
-    if (left >= 0 && (best === undefined || files.totalBytes > best.files.totalBytes)) best = { chosen, files };
-    const next = chosen.cost + left;
-    if (left >= 0 && (left < SLACK * plan.targetBytes || next <= budget + 1)) break;
-    budget = next;
+    return { chosen, files: writeTable(open, name, chosen.table, options) };
+  };
+  const { targetBytes } = plan;
+  if (targetBytes === undefined) return fit(plan.budget);
+  const { best, last } = await fitSize(targetBytes, plan.budget, chooser.range[0], fit);
+  if (best === undefined) {
+    for (const { path } of last.files.files) rmSync(path, { force: true });
+    return tooSmall(plan, last.files.totalBytes);
   }
-  if (best === undefined) return tooSmall(plan, least);
-  if (best.chosen === onDisk) return best;
+  if (best === last) return best;
   // The last attempt may have been too large: what stays on disk is what is reported.
   return { chosen: best.chosen, files: writeTable(open, name, best.chosen.table, options) };
+}
+
+/** The largest mix that fits a size, if any, and the last one that was written. `least` is the cost of the cheapest mix. */
+async function fitSize(
+  target: number,
+  start: number,
+  least: number,
+  fit: (budget: number) => Promise<Fitted>,
+): Promise<{ readonly best: Fitted | undefined; readonly last: Fitted }> {
+  let best: Fitted | undefined;
+  let budget = start;
+  for (let attempt = 1; ; attempt++) {
+    const last = await fit(budget);
+    const { totalBytes } = last.files;
+    const left = target - totalBytes;
+    if (left >= 0 && totalBytes > (best?.files.totalBytes ?? -1)) best = last;
+    const next = last.chosen.cost + left;
+    const isFull = left >= 0 && (left < SLACK * target || next <= budget + 1);
+    const isLeast = left < 0 && last.chosen.cost <= least;
+    if (isFull || isLeast || attempt === ATTEMPTS) return { best, last };
+    budget = next;
+  }
 }
 
 async function choose(chooser: MixChooser, { goal, shape, plan }: FitOptions, budget: number): Promise<Chosen> {
@@ -63,8 +86,11 @@ async function choose(chooser: MixChooser, { goal, shape, plan }: FitOptions, bu
     const found = await chooser.under(goal.maxKl);
     return found ?? fail('bad-usage', 'goal.maxKl', `No mix of the set has a KL of at most ${goal.maxKl}`);
   }
-  const found = await (shape === undefined ? chooser.within(budget) : chooser.shaped(shape, budget));
-  return found ?? tooSmall(plan, chooser.range[0] + (plan.targetBytes ?? 0) - plan.budget);
+  const [least] = chooser.range;
+  // What a graph takes is known once it is written, so a size is refused only where that of the smallest mix is known to be larger.
+  const enough = plan.targetBytes === undefined ? budget : Math.max(budget, least);
+  const found = await (shape === undefined ? chooser.within(enough) : chooser.shaped(shape, enough));
+  return found ?? tooSmall(plan, least);
 }
 
 function tooSmall({ option, show }: GoalPlan, least: number): never {

@@ -60,6 +60,9 @@ export function planGoal(goal: SearchedGoal, open: OpenTemplate, form: StoredFor
     return { name, option: 'goal.maxKl', show: byteSize, cost, budget: Number.POSITIVE_INFINITY };
   }
   const { targetBytes } = goal;
+  const lowest = Math.min(...layout.bits);
+  // The least that they take; which precision a mix reads them at depends on its bits.
+  const tables = (layout.tokenTables ?? []).reduce((sum, place) => sum + storedBytes(layout, place, lowest, false), 0);
   const rest = layout.rest.reduce((sum, { length }) => sum + length, 0);
   const name = `mix_${byteSize(targetBytes).replace(' ', '')}`;
   return {
@@ -67,7 +70,7 @@ export function planGoal(goal: SearchedGoal, open: OpenTemplate, form: StoredFor
     option: 'goal.targetBytes',
     show: byteSize,
     cost,
-    budget: targetBytes - rest - graphBytes(open),
+    budget: targetBytes - rest - tables - graphBytes(open),
     targetBytes,
   };
 }

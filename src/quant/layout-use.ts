@@ -18,8 +18,8 @@ import { containerBits } from './precision.js';
 export type BitsOf = (id: string) => number;
 
 /**
- * Precisions of a mix, by id. It reads nested token tables as the smallest model of the set does whose precision is not below the
- * bits that its codes have on average.
+ * Precisions of a mix, by id. It reads nested token tables as the smallest model of the set does whose codes have at least as many bits
+ * on average: projections may have a lowest precision above that of the model.
  */
 export function bitsOfMix(layout: SetLayout, table: Readonly<Record<string, number>>): BitsOf {
   const bitsOf = (id: string): number =>
@@ -27,7 +27,8 @@ export function bitsOfMix(layout: SetLayout, table: Readonly<Record<string, numb
   const tables = new Set(layout.tokenTables?.map(({ id }) => id));
   if (tables.size === 0) return bitsOf;
   const { average } = bitsPerWeight(layout, bitsOf, false);
-  const whole = layout.bits.find((bits) => bits >= average) ?? Math.max(...layout.bits);
+  const isEnough = (bits: number): boolean => bitsPerWeight(layout, () => bits, false).average >= average;
+  const whole = layout.bits.find(isEnough) ?? Math.max(...layout.bits);
   return (id) => (tables.has(id) ? whole : bitsOf(id));
 }
 

@@ -135,6 +135,20 @@ describe('a set with nested embedding and head', () => {
     expect(large).toBeLessThan(small / 2);
   });
 
+  it('has mixes as small as its smallest model, and none that are smaller', async () => {
+    const set = join(folder, 'model.json');
+    const smallest = openSet(set).manifest.graphs[0]?.bytesNeeded ?? 0;
+    const size = smallest + statSync(graph(2)).size;
+    const targetBytes = Math.floor(1.02 * size);
+    const output = join(root, 'smallest', 'model.onnx');
+    const { totalBytes } = await mix({ set, goal: { targetBytes }, output }, context);
+    expect(totalBytes).toBeLessThanOrEqual(targetBytes);
+    const none = join(root, 'none', 'model.onnx');
+    const small = mix({ set, goal: { targetBytes: Math.floor(0.9 * size) }, output: none }, context);
+    await expect(small).rejects.toMatchObject({ code: 'bad-usage', at: 'goal.targetBytes' });
+    expect(existsSync(none) || existsSync(`${none}_data`)).toBe(false);
+  });
+
   it('has as many bytes in the report of a mix as the mix says', async () => {
     const copy = join(root, 'mixed');
     cpSync(folder, copy, { recursive: true });

@@ -10,6 +10,7 @@ import { SIZE } from '../../scripts/models/spec.js';
 import { compile } from '../../src/compile/compile.js';
 import { inspect } from '../../src/compile/inspect.js';
 import { silentContext } from '../../src/log.js';
+import { mix } from '../../src/mix/mix.js';
 import { exportModel } from '../../src/onnx/convert/export.js';
 import { importModel } from '../../src/onnx/convert/import.js';
 import { nodesOf } from '../../src/onnx/ir/graph.js';
@@ -17,6 +18,7 @@ import { parseRecipe } from '../../src/recipe/recipe.js';
 import { storedBitsOfGraph } from '../../src/set/stored-bits-of-graph.js';
 import { COMPILE } from '../support/compile.js';
 import { fixture, temporaryFolder } from '../support/paths.js';
+import { writeIds } from '../support/stories.js';
 
 const root = temporaryFolder();
 afterAll(() => rmSync(root, { recursive: true }));
@@ -79,4 +81,8 @@ it('are read in float16 by the head and in float32 by look-ups', async () => {
     const { precisions } = await compile({ ...COMPILE, model: half, output, recipe, standalone }, silentContext());
     expect(precisions.map(({ probe }) => (probe?.kl ?? 1) < 0.2)).toEqual([true, true]);
   }
+  const ids = writeIds(join(root, 'ids.jsonl'), [Int32Array.of(3, 1, 4, 1, 5, 9, 2, 6), Int32Array.of(2, 7, 1, 8)]);
+  const search = { evaluations: 4, measure: { text: { ids }, original: half } };
+  const asked = { set: join(root, 'half-false', 'm.json'), goal: { averageBits: 6 }, search };
+  expect((await mix(asked, silentContext())).search?.kl).toBeLessThan(0.2);
 });
