@@ -98,6 +98,8 @@ function windowsOf({ text, window, tokens, skip = 0 }: MeterRequest): readonly I
     if (seen >= skip && each.length >= 2) windows.push(each);
     seen += each.length;
   }
+  if (windows.length > 0) return windows;
   const where = 'ids' in text ? text.ids : text.files.join(', ');
-  return windows.length > 0 ? windows : fail('empty-text', where, 'The text has no windows to measure on');
+  const searched = skip === 0 ? '' : `, and the first ${skip} are those of the search`;
+  return fail('empty-text', where, `The text has ${seen} tokens${searched}: none are left to measure on`);
 }
