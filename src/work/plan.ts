@@ -43,9 +43,10 @@ export interface PlanResult {
 }
 
 /**
- * Writes a plan for `input.model` into the folder `input.output`. The same input gives the same plan; the folder of another plan is
- * refused with `output-exists` unless `overwrite` is set. Fails like `compile` does before it computes anything, with `memory-bound` and
- * the least that works where the largest unit takes more than `memoryBytes`.
+ * Writes a plan for `input.model` into the folder `input.output`, or to an object store with all files that workers need. The same input
+ * gives the same plan; the place of another plan is refused with `output-exists` unless `overwrite` is set. Fails like `compile` does before
+ * it computes anything, with `memory-bound` and the least that works where the largest unit takes more than `memoryBytes`, and with `store`
+ * or `store-package` where an object store cannot be used.
  */
 export async function plan(input: PlanInput, context: Context = silentContext()): Promise<PlanResult> {
   const { output: folder, ...given } = checkOptions<PlanInput>('plan', input);
