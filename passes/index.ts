@@ -1,5 +1,6 @@
 /** Every pass of the product. The only list: commands, docs and tests read it. */
 import type { PassDescription } from '../src/onnx/rewrite/define-pass.js';
+import { computeFloat16 } from './compute-float16.js';
 import { dequantizeWeights } from './dequantize-weights.js';
 import { dropInitializerInputs } from './drop-initializer-inputs.js';
 import { dropNotes } from './drop-notes.js';
@@ -33,6 +34,7 @@ export const PASSES: readonly PassDescription[] = [
   expandRotary,
   quantizeEmbedding,
   storeFloat16,
+  computeFloat16,
   nestProjections,
   packProjections,
   qdqProjections,

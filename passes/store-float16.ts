@@ -10,20 +10,12 @@
  * from it (frequencies of a rotation are multiplied by positions: 2^-11 of 2048 is a radian); a quantized operator reads it.
  */
 import { z } from 'zod';
+import { anglesOf } from '../src/analysis/angles.js';
 import { isOverridable } from '../src/analysis/constants.js';
 import { keyOf } from '../src/analysis/operators.js';
 import { int } from '../src/onnx/ir/attribute.js';
 import { DTYPES } from '../src/onnx/ir/dtype.js';
-import {
-  graphsOf,
-  isOp,
-  type Model,
-  type Node,
-  nodesOf,
-  placeOf,
-  subgraphsOf,
-  type Value,
-} from '../src/onnx/ir/graph.js';
+import { graphsOf, isOp, type Model, type Node, placeOf, type Value } from '../src/onnx/ir/graph.js';
 import { asHalf, lossAsHalf } from '../src/onnx/ir/half-storage.js';
 import type { Tensor } from '../src/onnx/ir/tensor.js';
 import { definePass, type Pass } from '../src/onnx/rewrite/define-pass.js';
@@ -79,23 +71,6 @@ function bindingOf(value: Value, model: Model): string | undefined {
   if (value.isInput) return 'it is also an input';
   const reader = [...value.uses].find(({ node }) => QUANTIZED.test(keyOf(node)));
   return reader && `the quantized operator ${reader.node.op} reads it`;
-}
-
-/** Every value that a sine or cosine is computed from, through any nodes and the graphs they hold. */
-function anglesOf(model: Model): ReadonlySet<Value> {
-  const found = new Set<Value>();
-  const open: (Value | undefined)[] = [];
-  const enter = (node: Node): void => {
-    open.push(...node.inputs, ...subgraphsOf(node).flatMap((graph) => graph.outputs));
-  };
-  for (const node of nodesOf(model.graph)) if (node.domain === '' && /^(Sin|Cos)$/.test(node.op)) enter(node);
-  while (open.length > 0) {
-    const value = open.pop();
-    if (value === undefined || found.has(value)) continue;
-    found.add(value);
-    if (value.producer !== undefined) enter(value.producer);
-  }
-  return found;
 }
 
 /** Exchanges the tensor and casts what its readers get. Tensors that shared their bytes go on sharing them. */

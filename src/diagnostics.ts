@@ -103,6 +103,10 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'a scale or offset is outside the range of float16, in which tables are stored',
     remedy: 'leave the projection float by an override of the recipe: { "match": "^ID$", "exclude": true }',
   },
+  'float16-range': {
+    summary: 'a cache holds values outside the range of float16',
+    remedy: 'use the float32 form of the model (q4 instead of q4f16)',
+  },
   'empty-text': { summary: 'the text has too few tokens', remedy: 'give more text' },
   'bad-ids': {
     summary: 'the token ids are not valid for the model',
@@ -251,6 +255,7 @@ export type ErrorCode =
   | 'precision-missing'
   | 'no-precision'
   | 'scale-range'
+  | 'float16-range'
   | 'empty-text'
   | 'bad-ids'
   | 'bad-tokenizer'

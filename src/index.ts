@@ -94,6 +94,7 @@ export {
   type CompileForInput,
   type CompileForResult,
   compileFor,
+  type Float16Package,
   type Format,
   type PackagedModel,
 } from './package/index.js';
@@ -127,6 +128,7 @@ export {
   append,
   type CompiledDistillation,
   type CompiledProjection,
+  type Float16Facts,
   type Refusal,
   type SliceInput,
   type SliceOptions,

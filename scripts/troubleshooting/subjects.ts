@@ -76,6 +76,8 @@ export const ERROR_SUBJECTS: readonly Subject<ErrorCode>[] = [
         'Fused operators (GroupQueryAttention and others), which ONNX Runtime has for float32 and float16 only.',
       'strict-skipped': 'A projection with a reason of the last table. `matquant inspect` lists all of them.',
       'scale-range': 'A block whose weights are all very small or very large.',
+      'float16-range':
+        'Keys or values of a layer that reach more than 8,188; activations that large stay float32, caches cannot.',
       'unsupported-target':
         'A precision, a block size or a data type that the runtime has no kernel for; [runtimes](runtimes.md) says from which version on.',
       memory: 'A projection with very many inputs, with one scale per row.',

@@ -4,7 +4,7 @@
  */
 import type { DType } from '../onnx/ir/dtype.js';
 import { dtypeOf } from '../onnx/ir/dtype.js';
-import { intAttribute, type Node, type Value } from '../onnx/ir/graph.js';
+import { intAttribute, type Node, stringAttribute, type Value } from '../onnx/ir/graph.js';
 
 type Rule = (node: Node) => DType | { readonly like: number } | undefined;
 
@@ -60,6 +60,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['CastLike', like(1)],
   ['DequantizeLinear', like(1)],
   ['GatherBlockQuantized', like(2)],
+  ['Rows', (node) => stringAttribute(node, 'dtype', 'float32') as DType],
 ]);
 
 /** The element type of a value, or undefined when it cannot be told. */

@@ -7,6 +7,7 @@ export type { StreamStatistics } from './gram.js';
 export { GraphFeeder, graphRoles, portOf } from './graph-feeds.js';
 export { type Group, type Plan, planCapture } from './groups.js';
 export { digestOfModel } from './model-digest.js';
+export { activationRanges } from './ranges.js';
 export { shrinkRouted } from './routed-statistics.js';
 export { SegmentFiles } from './segment-files.js';
 export { buildSegmentModel, type Edge, type SegmentModel } from './segment-model.js';

@@ -2,6 +2,7 @@
  * Nodes that a runtime is to compute once, when a session is made: those that make the codes, scales and tables of quantized
  * operators. Left in the graph they are computed at every run.
  */
+import { constantNodes } from '../analysis/constant-nodes.js';
 import { type Model, type Node, nodesOf, type Value } from '../onnx/ir/graph.js';
 import { PROJECTION_KEY } from './sites.js';
 
@@ -28,24 +29,6 @@ export function foldedNodes(model: Model): ReadonlyMap<string, Folding> {
     for (const slot of slots) for (const maker of makersOf(node.inputs[slot])) found.set(maker.name, 'operand');
   }
   found.delete('');
-  return found;
-}
-
-/** Operators that are run although their inputs are constant. */
-const RUN: ReadonlySet<string> = new Set(['DequantizeLinear', 'QuantizeLinear', 'If', 'Loop', 'Scan']);
-
-/** Nodes that read constants alone, in graph order. */
-function constantNodes(model: Model): ReadonlySet<Node> {
-  const found = new Set<Node>();
-  const isConstant = (value: Value | undefined): boolean => {
-    if (value === undefined) return true;
-    if (value.initializer !== undefined) return !value.isInput;
-    return value.producer !== undefined && found.has(value.producer);
-  };
-  for (const node of nodesOf(model.graph)) {
-    if (!RUN.has(node.op) && node.inputs.length > 0 && node.inputs.every(isConstant)) found.add(node);
-    else if (node.op === 'Constant') found.add(node);
-  }
   return found;
 }
 

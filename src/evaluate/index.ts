@@ -30,6 +30,7 @@ export type { CandidateResult, ModelResult } from './evaluate-types.js';
 export type { Interval } from './intervals.js';
 export { copyLogits, type Logits, logitsFor, logitsOf } from './logits.js';
 export { referenceOf } from './reference.js';
+export { roundedCopy } from './rounded-copy.js';
 export type { PrecisionChange, SameAs, SameResult, SetDifference } from './same/index.js';
 export { type CandidateScore, type ReferenceScore, scoreCandidate, scoreReference } from './score.js';
 export { meanOf, type WindowSum } from './statistics.js';

@@ -40,6 +40,7 @@ const seconds = (usual: number): z.ZodDefault<z.ZodNumber> => z.number().positiv
 const packaged = {
   for: z.array(z.enum(field.FORMATS)).min(1).describe('Write a folder that loads as it is'),
   chunkBytes: whole(1).describe('Most bytes of a data file for transformers.js').exactOptional(),
+  float16: z.boolean().describe('Also write q4f16 and q2f16 for transformers.js on WebGPU').exactOptional(),
 };
 
 /** The schema of each function. */
@@ -137,6 +138,8 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
       .enum(['matmulnbits', 'qdq'])
       .default('matmulnbits')
       .describe('Operators of a standalone model: MatMulNBits, or DequantizeLinear of standard ONNX'),
+    float16: z.boolean().describe('Compute in float16, caches included, for WebGPU').exactOptional(),
+    text: field.text.exactOptional(),
     overwrite,
   }),
   mix: z.strictObject({

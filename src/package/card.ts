@@ -63,9 +63,9 @@ const yaml = (text: string): string => (/^[\w./-]+$/.test(text) ? text : JSON.st
 
 function models({ compiled, models: byFormat }: CardFacts): string {
   const rows = Object.entries(byFormat).flatMap(([format, list]) =>
-    (list ?? []).map(({ bits, name, path, bytes }) => {
+    (list ?? []).map(({ bits, name, path, bytes, float16 }) => {
       const found = compiled.precisions.find((each) => each.bits === bits);
-      const { probe } = found ?? {};
+      const probe = float16 === undefined ? found?.probe : undefined;
       const scores = probe === undefined ? ['–', '–'] : [significant(probe.kl), `${significant(100 * probe.top1)} %`];
       const stored = found === undefined ? '–' : significant(found.storedBitsPerWeight);
       return [format, `\`${name}\``, `\`${path}\``, `${(bytes / 1e6).toFixed(1)} MB`, stored, ...scores];
@@ -77,7 +77,17 @@ function models({ compiled, models: byFormat }: CardFacts): string {
     scored === undefined
       ? 'The models were not compared with the float model.'
       : `KL to the float model (nats per position) and agreement of the likeliest token, over ${scored.positions} positions of ${scored.scored}. A short check, no benchmark.`;
-  return `## Models\n\n${table}\n\n${note}`;
+  return ['## Models', table, note, ...halfNotes(byFormat['transformers.js'] ?? [])].join('\n\n');
+}
+
+/** What models in float16 are for, and what float16 costs. */
+function halfNotes(web: readonly PackagedModel[]): readonly string[] {
+  const half = web.flatMap(({ name, float16 }) => (float16 === undefined ? [] : [{ name, kl: float16.kl }]));
+  if (half.length === 0) return [];
+  const costs = half.map(({ name, kl }) => `\`${name}\` ${significant(kl)}`).join(', ');
+  return [
+    `Models in float16 are for GPUs with shader-f16 (\`device: 'webgpu'\`): activations and caches take half the memory. KL to their float32 forms, rounded on a processor as a GPU rounds: ${costs}.`,
+  ];
 }
 
 const PLACE = 'PATH_OR_NAME';
@@ -133,7 +143,7 @@ const ids = await model.generate({ ...tokenizer('Once upon a time'), max_new_tok
 console.log(tokenizer.batch_decode(ids, { skip_special_tokens: true }));`;
 
 const preferred = (list: readonly PackagedModel[]): PackagedModel =>
-  list.find(({ bits }) => bits === 4) ?? (list[0] as PackagedModel);
+  list.find(({ bits, float16 }) => bits === 4 && float16 === undefined) ?? (list[0] as PackagedModel);
 
 const fence = (language: string, code: string): string => `\`\`\`${language}\n${code}\n\`\`\``;
 
@@ -145,10 +155,15 @@ function needs({ compiled: { recipe }, models: byFormat, half }: CardFacts): str
     ['onnxruntime', ['onnxruntime'], true],
   ];
   const rows = lists.flatMap(([format, runtimes, nested]) => {
-    const oldest = oldestRuntimes(recipe, { half, nested });
-    return (byFormat[format] ?? []).flatMap(({ bits, name }) =>
-      runtimes.map((runtime) => [format, `\`${name}\``, RUNTIMES[runtime], versionOf(oldest[`int${bits}`], runtime)]),
-    );
+    return (byFormat[format] ?? []).flatMap(({ bits, name, float16 }) => {
+      const oldest = oldestRuntimes(recipe, { half: half || float16 !== undefined, nested });
+      return runtimes.map((runtime) => [
+        format,
+        `\`${name}\``,
+        RUNTIMES[runtime],
+        versionOf(oldest[`int${bits}`], runtime),
+      ]);
+    });
   });
   return `## Runtimes\n\n${tableOf(['for', 'name', 'runtime', 'oldest version'], rows)}`;
 }

@@ -3,6 +3,7 @@ import { copyFileSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync }
 import { basename, join, relative, sep } from 'node:path';
 import { type CompileInput, type CompileResult, compile } from '../compile/index.js';
 import { fail } from '../diagnostics.js';
+import { isFile } from '../files/file-state.js';
 import { isPackaged, type ListedFile, listOf, PACKAGE_LIST } from '../files/package-list.js';
 import { digestOfWhole } from '../files/range-digests.js';
 import { stagedFolder } from '../files/staging.js';
@@ -14,13 +15,20 @@ import { guardOutputs } from '../outputs/index.js';
 import { parseRecipe, type Recipe } from '../recipe/index.js';
 import { type OpenSet, openSetOf } from '../set/index.js';
 import { defaultOutput, type ModelFolder, openInput } from '../source/index.js';
-import { textFiles } from '../text/index.js';
+import { type TextOptions, textFiles } from '../text/index.js';
 import { TOOL } from '../version.js';
 import { type CardFacts, cardOf, GEMMA_TERMS, licenceOf } from './card.js';
 import { CHUNK_BYTES } from './chunks.js';
 import { writeGenai } from './genai.js';
 import { filesOf, type PackageSource, packageSourceOf } from './package-source.js';
-import { dtypeOf, graphOf, type PackagedModel, stemOf, writeTransformersJs } from './transformers-js.js';
+import {
+  dtypeOf,
+  graphOf,
+  type PackagedModel,
+  stemOf,
+  type WebSource,
+  writeTransformersJs,
+} from './transformers-js.js';
 import { partPaths } from './web-parts.js';
 
 /** What `compileFor` takes: everything of `compile`, and what the folder is for. */
@@ -28,6 +36,8 @@ export type CompileForInput = CompileInput & {
   readonly for: readonly Format[];
   /** Most bytes of a data file for transformers.js. */
   readonly chunkBytes?: number;
+  /** Also write the models of 4 and 2 bits in float16 for transformers.js: dtypes q4f16 and q2f16. */
+  readonly float16?: boolean;
 };
 
 /** What `compileFor` gives: everything of `compile`, with the files of the package. */
@@ -60,7 +70,10 @@ export async function packageWith(
   input: CompileForInput,
   context: Context,
 ): Promise<CompileForResult> {
-  const { for: formats, chunkBytes = CHUNK_BYTES, file, ...asked } = checkOptions<CompileForInput>('compileFor', input);
+  const options = checkOptions<CompileForInput>('compileFor', input);
+  const { for: formats, chunkBytes = CHUNK_BYTES, file, float16 = false, ...asked } = options;
+  if (float16 && !formats.includes('transformers.js'))
+    fail('bad-usage', 'float16', 'Models in float16 are for transformers.js: add it to `for`');
   const folder = await openInput(asked.model, { file, hub: asked.hub }, context);
   const output = asked.output ?? defaultOutput(asked.model);
   const rest: PlacedInput = { ...asked, model: folder.graph, output };
@@ -76,7 +89,13 @@ export async function packageWith(
     writePackage(
       staged,
       { ...rest, ...(recipe !== undefined && { recipe }) },
-      { formats, source, chunkBytes, compileSet },
+      {
+        formats,
+        source,
+        chunkBytes,
+        compileSet,
+        float16: float16 ? { ...measuredText(rest.text, source) } : undefined,
+      },
       context,
     );
   const result = await stagedFolder(output, write, ['README.md', PACKAGE_LIST]);
@@ -159,17 +178,25 @@ function guardPackage(
   guardOutputs({ models: [model], inputs: read, inputFolders: statistics, files, folders: [output], overwrite });
 }
 
-interface Package {
+type Package = Pick<WebSource, 'chunkBytes' | 'float16'> & {
   readonly formats: readonly Format[];
   readonly source: PackageSource;
-  readonly chunkBytes: number;
   readonly compileSet: CompileSet;
+};
+
+/** Text of files with its tokenizer, for ranges of activations; other text is not at hand any more. */
+function measuredText(text: CompileInput['text'], { companions }: PackageSource): { readonly text?: TextOptions } {
+  if (text === undefined) return {};
+  if ('ids' in text) return { text: { ids: text.ids } };
+  const tokenizer = text.tokenizer ?? companions.find((path) => basename(path) === 'tokenizer.json');
+  if (tokenizer === undefined || !text.files.every(isFile)) return {};
+  return { text: { jsonlField: 'text', bos: 'auto', ...text, tokenizer } };
 }
 
 async function writePackage(
   folder: string,
   input: PlacedInput,
-  { formats, source, chunkBytes, compileSet }: Package,
+  { formats, source, chunkBytes, float16, compileSet }: Package,
   context: Context,
 ): Promise<CompileForResult> {
   const inside = join(folder, 'onnxruntime');
@@ -178,7 +205,8 @@ async function writePackage(
   const half = computesHalf(set);
   const bits = set.manifest.layout.bits.filter((each) => WHOLE.has(each)).toSorted((a, b) => b - a);
   mkdirSync(join(folder, 'onnx'), { recursive: true });
-  const web = { set: set.path, bits, half, config: source.config ?? {}, parts: source.parts, chunkBytes };
+  const { config = {}, parts } = source;
+  const web = { set: set.path, bits, half, float16, config, parts, chunkBytes };
   const models: { [F in Format]?: readonly PackagedModel[] } = {};
   if (formats.includes('transformers.js')) models['transformers.js'] = await writeTransformersJs(folder, web, context);
   else rmSync(join(folder, 'onnx'), { recursive: true });

@@ -8,4 +8,5 @@ export {
   recipeFor,
   requirePackable,
 } from './compile-for.js';
+export type { Float16Package } from './float16.js';
 export type { PackagedModel } from './transformers-js.js';

@@ -3,7 +3,9 @@ import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Context } from '../log.js';
 import { slice } from '../set/index.js';
+import type { TextOptions } from '../text/index.js';
 import { splitData } from './chunks.js';
+import { type Float16Package, writeFloat16 } from './float16.js';
 import type { Json, PartFiles } from './package-source.js';
 import { copyParts, partChunks, partDtypes } from './web-parts.js';
 
@@ -24,6 +26,8 @@ export interface PackagedModel {
   readonly path: string;
   /** Graph and data. */
   readonly bytes: number;
+  /** Of a model in float16 beside its float32 form. */
+  readonly float16?: Float16Package;
 }
 
 /** The dtype of a precision. */
@@ -42,6 +46,8 @@ export interface WebSource {
   readonly bits: readonly number[];
   /** The models compute in float16. */
   readonly half: boolean;
+  /** Also write the models of float32 in float16; text that ranges are measured on, where there is any. */
+  readonly float16: { readonly text?: TextOptions } | undefined;
   readonly config: Json;
   /** Graphs beside the decoder. */
   readonly parts: readonly PartFiles[];
@@ -51,11 +57,13 @@ export interface WebSource {
 /** Writes graphs, data and config.json into `folder`. */
 export async function writeTransformersJs(
   folder: string,
-  { set, bits, half, config, parts, chunkBytes }: WebSource,
+  { set, bits, half, float16, config, parts, chunkBytes }: WebSource,
   context: Context,
 ): Promise<readonly PackagedModel[]> {
   const models: PackagedModel[] = [];
   const chunks: Record<string, number> = {};
+  const size = config['vocab_size'];
+  const vocabulary = typeof size === 'number' ? size : undefined;
   for (const each of bits) {
     const dtype = dtypeOf(each, half) as string;
     const path = graphOf(dtype, stemOf(parts));
@@ -66,6 +74,18 @@ export async function writeTransformersJs(
     const count = splitData(output, data, chunkBytes);
     if (count > 0) chunks[path.slice('onnx/'.length)] = count;
     models.push({ bits: each, name: dtype, path, bytes });
+    const halfType = half || float16 === undefined ? dtype : (dtypeOf(each, true) as string);
+    if (halfType === dtype) continue;
+    const made = {
+      dtype: halfType,
+      path: graphOf(halfType, stemOf(parts)),
+      beside: path,
+      text: float16?.text,
+      vocabulary,
+    };
+    const own = await writeFloat16(folder, { set, bits: each, chunkBytes }, made, context);
+    if (own.chunks > 0) chunks[own.model.path.slice('onnx/'.length)] = own.chunks;
+    models.push(own.model);
   }
   copyParts(folder, parts);
   const written = configFor(config, models, { ...chunks, ...partChunks(parts) }, parts);
@@ -80,7 +100,8 @@ function configFor(
   parts: readonly PartFiles[],
 ): Json {
   const old = config['transformers.js_config'];
-  const preferred = models.find(({ bits }) => bits === 4) ?? models[0];
+  const plain = models.filter(({ float16 }) => float16 === undefined);
+  const preferred = plain.find(({ bits }) => bits === 4) ?? plain[0];
   return {
     ...config,
     'transformers.js_config': {

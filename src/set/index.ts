@@ -16,6 +16,7 @@ export {
   writeCompiled,
 } from './facts.js';
 export { requireFoldable } from './foldable.js';
+export { type Float16Facts, rangeWindows } from './half-template.js';
 export { centredTable, codesAt, packPrefix, type SetReader, storedBias } from './packed.js';
 export { partsOf } from './parts.js';
 export { planLayout } from './plan.js';

@@ -10,7 +10,7 @@ import { Rewriter } from '../onnx/rewrite/rewriter.js';
 import type { Range, SetLayout } from '../quant/layout.js';
 import { requireGraph } from './set-digests.js';
 import { restOf } from './set-graph.js';
-import { type OpenSet, openSet } from './set-manifest.js';
+import { type OpenSet, openSet, type SetGraph } from './set-manifest.js';
 import { originOf } from './set-tensors.js';
 
 export interface OpenTemplate {
@@ -21,10 +21,16 @@ export interface OpenTemplate {
   readonly layout: SetLayout;
 }
 
+/** What ends the name of a graph that computes in float16 although its source does not. */
+export const HALF_SUFFIX = 'f16';
+
+/** Graphs in float16 come last: what is made from one is float16 too. */
+const rankOf = ({ name }: SetGraph): number => (name.endsWith(HALF_SUFFIX) ? 1 : 0);
+
 /** Opens a set and turns the graph that needs the fewest bytes into a template. */
 export function openTemplate(path: string): OpenTemplate {
   const set = openSet(path);
-  const graphs = set.manifest.graphs.toSorted((a, b) => a.bytesNeeded - b.bytesNeeded);
+  const graphs = set.manifest.graphs.toSorted((a, b) => rankOf(a) - rankOf(b) || a.bytesNeeded - b.bytesNeeded);
   const usable = graphs.find(
     ({ file, bytesNeeded }) => bytesNeeded <= set.dataBytes && existsSync(join(set.folder, file)),
   );

@@ -1,6 +1,6 @@
 /** What `--for` writes, loaded by those it is for: unmodified transformers.js, and the WASM build that it uses in browsers. */
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { compile } from '../../src/compile/index.js';
@@ -18,8 +18,14 @@ const PROMPT = [1, 80, 147, 682, 80, 189, 111];
 const COUNT = 12;
 /** Small enough that the data of every model is cut. */
 const CHUNK = 400_000;
-const DTYPES = ['q8', 'q4', 'q2'] as const;
-const graphs = { q8: 'model_quantized.onnx', q4: 'model_q4.onnx', q2: 'model_q2.onnx' };
+const DTYPES = ['q8', 'q4', 'q4f16', 'q2', 'q2f16'] as const;
+const graphs = {
+  q8: 'model_quantized.onnx',
+  q4: 'model_q4.onnx',
+  q4f16: 'model_q4f16.onnx',
+  q2: 'model_q2.onnx',
+  q2f16: 'model_q2f16.onnx',
+};
 
 let folder: string;
 beforeAll(async () => {
@@ -30,6 +36,7 @@ beforeAll(async () => {
     recipe: { method: 'data-free', bits: [8, 4, 2], embeddingBits: 4, block: 32 },
     for: ['transformers.js'],
     chunkBytes: CHUNK,
+    float16: true,
     threads: 1,
   });
 });
@@ -88,6 +95,32 @@ describe('a folder for transformers.js', () => {
       for (const part of parts) expect(readFileSync(join(folder, 'onnx', part)).length).toBeLessThanOrEqual(CHUNK);
     }
     expect(dtype).toBe('q4');
+  });
+
+  it('has models in float16 over the same bytes, and says on its card what that costs', () => {
+    const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
+    for (const bits of [4, 2] as const) {
+      const [plain, half] = [graphs[`q${bits}`], graphs[`q${bits}f16`]];
+      expect(config['transformers.js_config'].kv_cache_dtype[`q${bits}f16`]).toBe('float16');
+      for (const end of ['_data', '_data_1']) {
+        const [own, shared] = [plain, half].map((name) => statSync(join(folder, 'onnx', `${name}${end}`)).ino);
+        expect(shared).toBe(own);
+      }
+      const { inputs } = importModel(join(folder, 'onnx', half)).graph;
+      const caches = inputs.filter(({ name }) => name.startsWith('past'));
+      expect(new Set(caches.map(({ type }) => type?.dtype))).toEqual(new Set(['float16']));
+    }
+    const card = readFileSync(join(folder, 'README.md'), 'utf8');
+    expect(card).toMatch(/`q4f16` \| `onnx\/model_q4f16.onnx` \| [\d.]+ MB \| 4.56 \| – \| – \|/);
+    const costs = /rounds: `q4f16` (\S+), `q2f16` (\S+)\.\n/.exec(card)?.slice(1).map(Number) ?? [];
+    expect(costs).toHaveLength(2);
+    // int8 activations are rounded otherwise by the smallest change; a cast in the wrong place costs 1 and more.
+    for (const cost of costs) expect(cost > 0 && cost < 0.02).toBe(true);
+  });
+
+  it('is refused in float16 for other formats', async () => {
+    const wrong = { model: fixture('models/mistral-656k/model.onnx'), output: join(folder, 'no'), float16: true };
+    await expect(compileFor({ ...wrong, for: ['genai'] })).rejects.toMatchObject({ code: 'bad-usage', at: 'float16' });
   });
 
   it('generates the text that this runtime generates with the same graphs, at every dtype', async () => {

@@ -17,6 +17,8 @@ export interface WebLab {
   readonly set: string;
   /** True when the browser has a WebGPU adapter. */
   readonly hasAdapter: boolean;
+  /** True when its shaders can compute in float16. */
+  readonly hasHalf: boolean;
   /** An empty page with storage of its own. */
   newPage(options?: BrowserContextOptions): Promise<Page>;
   /** A page without storage of an earlier one. Its global `lab` has `open`, `feed`, `upgrade` and `generate`. */
@@ -85,13 +87,24 @@ export async function openWebLab(): Promise<WebLab | undefined> {
     return opened;
   };
   const first = await openPage();
-  const adapter = await first.evaluate('navigator.gpu?.requestAdapter().then((found) => found !== null)');
+  const adapter = await first.evaluate<boolean | undefined>(
+    "navigator.gpu?.requestAdapter().then((found) => found?.features.has('shader-f16'))",
+  );
   await first.close();
   const close = async (): Promise<void> => {
     await browser.close();
     await server.close();
   };
-  return { browser, server, set, hasAdapter: adapter === true, newPage, openPage, close };
+  return {
+    browser,
+    server,
+    set,
+    hasAdapter: adapter !== undefined,
+    hasHalf: adapter === true,
+    newPage,
+    openPage,
+    close,
+  };
 }
 
 /**

@@ -3,19 +3,29 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import type { Page } from 'playwright-core';
+import { elementTypeOf } from '../../src/analysis/element-types.js';
+import { importModel } from '../../src/onnx/convert/import.js';
+import { nodesOf } from '../../src/onnx/ir/graph.js';
 import { openDecoder } from '../../src/runtime/decoder.js';
 import { promptFeeds, stepFeeds, stepFetches } from '../../src/runtime/feeds.js';
 import { generate } from '../../src/runtime/generate.js';
 import { ortRuntime } from '../../src/runtime/ort.js';
 import type { HostTensor, Outputs } from '../../src/runtime/runtime.js';
+import { slice } from '../../src/set/index.js';
+import { type HalfRun, runHalf } from '../support/web-half.js';
 import { openWebLab, type WebLab } from '../support/web-lab.js';
 
 const found = await openWebLab();
 const lab = found as WebLab;
 const needsChromium = found === undefined ? it.skip : it;
 const needsAdapter = found?.hasAdapter ? it : it.skip;
+const needsHalf = found?.hasHalf ? it : it.skip;
 const where =
-  found === undefined ? 'skipped: no Chromium' : found.hasAdapter ? 'WASM, WebGPU' : 'WASM; no WebGPU adapter';
+  found === undefined
+    ? 'skipped: no Chromium'
+    : found.hasAdapter
+      ? `WASM, WebGPU${found.hasHalf ? '' : ' without shader-f16'}`
+      : 'WASM; no WebGPU adapter';
 
 const PROMPT = [1, 80, 147, 201, 282, 57];
 const NEXT = 91;
@@ -94,12 +104,46 @@ async function conversation(device: 'wasm' | 'webgpu', factor: number): Promise<
     expect(distance(next, right.logits) * factor).toBeLessThan(distance(next, wrong.logits));
 }
 
+/** The int4 model of the set in float16, and what comes of it on WebGPU. */
+async function halfOnWebGpu(): Promise<{ readonly half: string; readonly run: HalfRun }> {
+  const half = join(lab.set, 'half/model.onnx');
+  await slice({ set: join(lab.set, 'model.json'), bits: 4, output: half, standalone: true, float16: true });
+  page = await lab.openPage();
+  return { half, run: await runHalf(page, 'set/half/model.onnx', PROMPT) };
+}
+
 describe(`a set in Chromium (${where})`, () => {
   needsChromium('answers with int2, and goes on with int4 after a download of what is missing', () =>
     conversation('wasm', 10),
   );
 
   needsAdapter('does the same on WebGPU', () => conversation('webgpu', 3), 180_000);
+
+  needsAdapter(
+    'has a float16 kernel on WebGPU for every node that computes in float16',
+    async () => {
+      const { half, run } = await halfOnWebGpu();
+      const named = [...nodesOf(importModel(half).graph)]
+        .filter((node) => node.outputs.some((value) => value !== undefined && elementTypeOf(value) === 'float16'))
+        .map(({ name }) => name);
+      expect(named.length).toBeGreaterThan(50);
+      expect(run.missing.filter((name) => named.includes(name))).toEqual([]);
+      // SwiftShader has no shader-f16; the test below needs it.
+      if (!lab.hasHalf) expect(run.refused).toMatch(/requires f16/);
+    },
+    180_000,
+  );
+
+  needsHalf(
+    'gives the logits of the float32 form in float16 on WebGPU',
+    async () => {
+      const { run } = await halfOnWebGpu();
+      const [int4, int2] = [await expected(4), await expected(2)];
+      const logits = run.logits?.slice(-int4.logits.length) ?? [];
+      expect(distance(logits, int4.logits) * 3).toBeLessThan(distance(logits, int2.logits));
+    },
+    180_000,
+  );
 
   needsChromium('goes on after connections that broke, and after a reload', async () => {
     page = await lab.openPage();

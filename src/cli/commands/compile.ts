@@ -22,6 +22,7 @@ export const compileCommand: Command = defineCommand({
       describe: `${help('compileFor', 'for')}; repeatable`,
       choices: choicesOf('compileFor', 'for'),
     },
+    float16: { type: 'boolean', describe: help('compileFor', 'float16') },
     provenance: { type: 'string', describe: help('compile', 'provenance') },
     ...rest,
   },
@@ -38,6 +39,8 @@ export const compileCommand: Command = defineCommand({
       ...given('output', values.out, String),
       ...given('provenance', values.provenance, String),
     };
+    if (values.float16 && !values.for?.includes('transformers.js'))
+      fail('bad-usage', '--float16', '--float16 has no effect without --for transformers.js');
     const result = await (values.for === undefined ? compiled(input, context) : packaged(input, values, context));
     return { data: result, text: renderCompiled(result) };
   },
@@ -48,12 +51,13 @@ const compiled = async (input: CompileInput, context: Context): Promise<CompileR
 
 async function packaged(
   input: CompileInput,
-  values: { readonly for?: readonly string[] | undefined; readonly standalone: boolean },
+  values: { readonly for?: readonly string[] | undefined; readonly standalone: boolean; readonly float16: boolean },
   context: Context,
 ): Promise<CompileResult> {
   if (values.standalone) fail('bad-usage', '--standalone', '--for decides itself which models are self-contained');
   const { compileFor } = await import('../../package/index.js');
-  return compileFor({ ...input, for: (values.for ?? []) as readonly Format[] }, context);
+  const { float16 } = values;
+  return compileFor({ ...input, for: (values.for ?? []) as readonly Format[], ...(float16 && { float16 }) }, context);
 }
 
 /** A compilation in words. */

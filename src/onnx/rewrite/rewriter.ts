@@ -85,6 +85,19 @@ export class Rewriter {
     return node;
   }
 
+  /** Removes a node that copies its input: the producer of the input makes the copy's output, in name and interface, for all readers. */
+  bypass(copy: Node): void {
+    const [from, to] = [copy.inputs[0], copy.outputs[0]];
+    const maker = from?.producer;
+    if (from === undefined || to === undefined || maker === undefined || from.isOutput)
+      throw new Error(`${placeOf(copy)} does not copy what a node makes`);
+    mutate.produce(copy, 0, undefined);
+    mutate.detach(copy);
+    for (const use of [...from.uses]) mutate.connect(use.node, use.slot, to);
+    mutate.produce(maker, maker.outputs.indexOf(from), to);
+    this.#note('erase', placeOf(copy));
+  }
+
   /** Puts the nodes of a graph in a topological order, for nodes that were added behind their readers. */
   sort(graph: Graph): void {
     mutate.setNodes(graph, topologicalOrder(graph));
