@@ -3,7 +3,9 @@
  * Tests assert codes, users search for them, the README never lists them by hand.
  */
 
-import { FOLDER_PATTERN, STAGED_PATTERN } from './files/temporary-names.js';
+import { withoutTemporary } from './files/temporary-names.js';
+
+export { withoutTemporary };
 
 /** What a code means and what to do about it. */
 export interface DiagnosticKind {
@@ -214,6 +216,14 @@ export const ERRORS: Record<ErrorCode, DiagnosticKind> = {
     summary: 'a package that queues need is not installed',
     remedy: 'run npm install bullmq ioredis for Redis, or npm install bullmq pg for PostgreSQL',
   },
+  store: {
+    summary: 'the object store cannot be used',
+    remedy: 'check the address, AWS_ENDPOINT_URL_S3, AWS_REGION and the credentials, and run the command again',
+  },
+  'store-package': {
+    summary: 'the package that object stores need is not installed',
+    remedy: 'run npm install @aws-sdk/client-s3',
+  },
 };
 
 /** Codes of errors; `ERRORS` has a sentence and a remedy for each. */
@@ -287,7 +297,9 @@ export type ErrorCode =
   | 'plan-version'
   | 'plan-open'
   | 'queue'
-  | 'queue-package';
+  | 'queue-package'
+  | 'store'
+  | 'store-package';
 
 /** Refusals: a projection or tensor stays as it is, and the report says why. */
 export const REFUSALS: Record<RefusalCode, DiagnosticKind> = {
@@ -362,29 +374,6 @@ export class CompilerError extends Error implements Diagnostic {
     const message = this.message.replace(/^[a-z]+(?= )/, (word) => word[0]?.toUpperCase() + word.slice(1));
     return `${message} [${this.code}] at ${this.at}; ${ERRORS[this.code].remedy}.`;
   }
-}
-
-const TEMPORARY: RegExp = new RegExp(`[/\\\\]${FOLDER_PATTERN}[/\\\\]?`);
-const STAGED: RegExp = new RegExp(`(^|[\\s'"\`/\\\\])\\.([^\\s/\\\\]{1,255})${STAGED_PATTERN}\\b`, 'g');
-/** Longer than any path; a file may say anything where a path belongs. */
-const LONGEST = 4096;
-
-/**
- * A text in which files of this run go by the name they would have in the end: nobody can look at a temporary path when the message
- * is read. Takes time in proportion to the text.
- */
-export function withoutTemporary(text: string): string {
-  const short = text.length > LONGEST ? `${text.slice(0, LONGEST / 8)}…` : text;
-  const plain = short.includes('.tmp') ? short.replaceAll(STAGED, '$1$2') : short;
-  if (!plain.includes('matquant-')) return plain;
-  const words = plain.split(/([\s'"`]+)/);
-  return words.map((word) => word.slice(afterTemporary(word))).join('');
-}
-
-/** Where a path goes on behind a temporary folder. */
-function afterTemporary(word: string): number {
-  const found = TEMPORARY.exec(word);
-  return found === null ? 0 : found.index + found[0].length;
 }
 
 /** Throws a `CompilerError`; reads as an expression. */

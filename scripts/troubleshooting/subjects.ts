@@ -132,13 +132,15 @@ export const ERROR_SUBJECTS: readonly Subject<ErrorCode>[] = [
     },
   },
   {
-    title: 'Plans, workers and queues',
+    title: 'Plans, workers, queues and object stores',
     causes: {
       plan: 'A wrong path, or a folder that is not mounted on this machine.',
       'plan-version': 'Machines with two versions of this package.',
       'plan-open': '`merge` before the workers are done, or a unit that failed; `matquant status` names it.',
       queue: 'The server is not running, refuses the password, or is too old.',
       'queue-package': 'Queues are optional, and their packages are not installed with this one.',
+      store: 'No such bucket, no permission, a variable that is not set, or a server that does not answer.',
+      'store-package': 'Object stores are optional, and their client is not installed with this one.',
     },
   },
 ];

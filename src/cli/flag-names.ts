@@ -42,7 +42,7 @@ const NAMED: ReadonlySet<string> = new Set(
     'standalone strict bits block scope attentionBits embeddingBits floatStorage compute target initializerInputs dequantizeSource steps minutes prefix ' +
     'method methods shape per maxKl maxNllIncrease minTop1 maxSize bitsFile saveBits original score kept slice format ' +
     'from file run junit goal search measure thresholds budget unclear sarif summary annotate speed markdown provenance shards unit once retry for ' +
-    'workers image claim queue'
+    'workers image claim queue secret'
   ).split(' '),
 );
 

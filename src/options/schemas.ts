@@ -34,7 +34,7 @@ const compileOptions = z.strictObject({
   provenance: path.describe('File to write: in-toto statement of sources and recipe').exactOptional(),
 });
 
-const plan = path.describe('Folder of a plan');
+const plan = path.describe('Folder of a plan, or s3://BUCKET/PREFIX');
 const seconds = (usual: number): z.ZodDefault<z.ZodNumber> => z.number().positive().max(86_400).default(usual);
 
 const packaged = {
@@ -70,7 +70,9 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     memoryBytes: whole(field.LEAST_MEMORY)
       .describe('Memory of this worker; larger units are left to others (default: as planned)')
       .exactOptional(),
-    workDir: path.describe("Folder of temporary files (default: the plan's work folder)").exactOptional(),
+    workDir: path
+      .describe('Folder of temporary files and downloads (default: that of the plan, a cache)')
+      .exactOptional(),
     queue: z
       .string()
       .min(1)
@@ -85,6 +87,7 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     plan,
     output: folder.exactOptional(),
     threads: field.threads,
+    workDir: path.describe('Folder of downloads from an object store (default: a cache)').exactOptional(),
     overwrite,
     provenance: path.describe('File to write: in-toto statement of sources and recipe').exactOptional(),
   }),
@@ -98,10 +101,18 @@ export const OPTIONS: Readonly<Record<Verb, z.ZodObject>> = {
     threads: whole(1, field.MOST_THREADS).default(4).describe('Processors of each worker'),
     image: z.string().min(1).describe('Container image with matquant, for Kubernetes').exactOptional(),
     claim: z.string().min(1).describe('Volume claim that holds the plan, for Kubernetes').default('matquant'),
+    secret: z
+      .string()
+      .min(1)
+      .describe('Secret with AWS_* variables of an object store, for Kubernetes')
+      .default('matquant'),
     output: path.describe('File to write (default: the text is printed)').exactOptional(),
     overwrite,
   }),
-  plan: compileOptions.omit({ provenance: true }).extend({ output: path.describe('Folder of the plan') }),
+  plan: compileOptions.omit({ provenance: true }).extend({
+    output: path.describe('Folder of the plan, or s3://BUCKET/PREFIX'),
+    for: packaged.for.exactOptional(),
+  }),
   lambda: z.strictObject({
     model: field.model,
     ...field.input,

@@ -14,7 +14,7 @@ import { checkOptions, type Format } from '../options/index.js';
 import { guardOutputs } from '../outputs/index.js';
 import { parseRecipe, type Recipe } from '../recipe/index.js';
 import { type OpenSet, openSetOf } from '../set/index.js';
-import { defaultOutput, openInput } from '../source/index.js';
+import { defaultOutput, type ModelFolder, openInput } from '../source/index.js';
 import { type TextOptions, textFiles } from '../text/index.js';
 import { TOOL } from '../version.js';
 import { type CardFacts, cardOf, GEMMA_TERMS, licenceOf } from './card.js';
@@ -58,9 +58,17 @@ const WHOLE: ReadonlySet<number> = new Set([8, 4, 2]);
  * written unless all of it succeeds. Fails like `compile`, with `file-missing` without config.json or tokenizer where a format needs
  * them, and with `unsupported-target` for a form that the format's runtime does not run.
  */
-export async function compileFor(
+export const compileFor = (input: CompileForInput, context: Context = silentContext()): Promise<CompileForResult> =>
+  packageWith(compile, input, context);
+
+/** How the nested set of a package is made. */
+export type CompileSet = (input: CompileInput, context: Context) => Promise<CompileResult>;
+
+/** As `compileFor`, with a set that `compileSet` makes. */
+export async function packageWith(
+  compileSet: CompileSet,
   input: CompileForInput,
-  context: Context = silentContext(),
+  context: Context,
 ): Promise<CompileForResult> {
   const options = checkOptions<CompileForInput>('compileFor', input);
   const { for: formats, chunkBytes = CHUNK_BYTES, file, float16 = false, ...asked } = options;
@@ -70,16 +78,7 @@ export async function compileFor(
   const output = asked.output ?? defaultOutput(asked.model);
   const rest: PlacedInput = { ...asked, model: folder.graph, output };
   const recipe = recipeFor(formats, rest.recipe);
-  const source = packageSourceOf(folder, tokenizerOf(rest));
-  requireFiles(source, formats);
-  const bits = recipe === undefined ? [8, 4, 2] : recipe.bits.filter((each) => WHOLE.has(each));
-  if (bits.length === 0 && formats.some((format) => format !== 'onnxruntime')) {
-    fail(
-      'unsupported-target',
-      'recipe.bits',
-      'transformers.js and onnxruntime-genai get models of 8, 4 and 2 bits, and the recipe has none',
-    );
-  }
+  const { source, bits } = requirePackable(formats, folder, { text: rest.text, recipe });
   guardPackage(rest, source, formats, bits);
   if (licenceOf(source) === undefined)
     context.log.warn(
@@ -90,7 +89,13 @@ export async function compileFor(
     writePackage(
       staged,
       { ...rest, ...(recipe !== undefined && { recipe }) },
-      { formats, source, chunkBytes, float16: float16 ? { ...measuredText(rest.text, source) } : undefined },
+      {
+        formats,
+        source,
+        chunkBytes,
+        compileSet,
+        float16: float16 ? { ...measuredText(rest.text, source) } : undefined,
+      },
       context,
     );
   const result = await stagedFolder(output, write, ['README.md', PACKAGE_LIST]);
@@ -99,11 +104,33 @@ export async function compileFor(
   return result;
 }
 
-const tokenizerOf = ({ text }: CompileInput): string | undefined =>
+const tokenizerOf = (text: CompileInput['text']): string | undefined =>
   text !== undefined && 'tokenizer' in text && typeof text.tokenizer === 'string' ? text.tokenizer : undefined;
 
+/**
+ * What a package of a model is made from. Fails with `file-missing` and `unsupported-target` where there is none for a format, before any
+ * work.
+ */
+export function requirePackable(
+  formats: readonly Format[],
+  folder: ModelFolder,
+  { text, recipe }: { readonly text?: CompileInput['text']; readonly recipe: Recipe | undefined },
+): { readonly source: PackageSource; readonly bits: readonly number[] } {
+  const source = packageSourceOf(folder, tokenizerOf(text));
+  requireFiles(source, formats);
+  const bits = recipe === undefined ? [8, 4, 2] : recipe.bits.filter((each) => WHOLE.has(each));
+  if (bits.length === 0 && formats.some((format) => format !== 'onnxruntime')) {
+    fail(
+      'unsupported-target',
+      'recipe.bits',
+      'transformers.js and onnxruntime-genai get models of 8, 4 and 2 bits, and the recipe has none',
+    );
+  }
+  return { source, bits };
+}
+
 /** A recipe for a processor becomes one for what the folder is for. */
-function recipeFor(formats: readonly Format[], input: CompileInput['recipe']): Recipe | undefined {
+export function recipeFor(formats: readonly Format[], input: CompileInput['recipe']): Recipe | undefined {
   if (input === undefined) return undefined;
   const recipe = parseRecipe(input);
   if (recipe.target !== 'cpu') return recipe;
@@ -154,6 +181,7 @@ function guardPackage(
 type Package = Pick<WebSource, 'chunkBytes' | 'float16'> & {
   readonly formats: readonly Format[];
   readonly source: PackageSource;
+  readonly compileSet: CompileSet;
 };
 
 /** Text of files with its tokenizer, for ranges of activations; other text is not at hand any more. */
@@ -168,11 +196,11 @@ function measuredText(text: CompileInput['text'], { companions }: PackageSource)
 async function writePackage(
   folder: string,
   input: PlacedInput,
-  { formats, source, chunkBytes, float16 }: Package,
+  { formats, source, chunkBytes, float16, compileSet }: Package,
   context: Context,
 ): Promise<CompileForResult> {
   const inside = join(folder, 'onnxruntime');
-  const compiled = await compile({ ...input, output: inside, standalone: false }, context);
+  const compiled = await compileSet({ ...input, output: inside, standalone: false }, context);
   const set = openSetOf(inside);
   const half = computesHalf(set);
   const bits = set.manifest.layout.bits.filter((each) => WHOLE.has(each)).toSorted((a, b) => b - a);

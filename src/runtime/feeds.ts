@@ -17,9 +17,9 @@ export function promptFeeds(decoder: Decoder, ids: ArrayLike<number>): Feeds {
   return feedsOf(decoder, { ids, past: 0, before: undefined });
 }
 
-/** Feeds for the token after `past` others, on the caches that the run before gave out. */
-export function stepFeeds(decoder: Decoder, id: number, past: number, before: Outputs): Feeds {
-  return feedsOf(decoder, { ids: [id], past, before });
+/** Feeds for the token or tokens after `past` others, on the caches that the run before gave out. */
+export function stepFeeds(decoder: Decoder, ids: number | ArrayLike<number>, past: number, before: Outputs): Feeds {
+  return feedsOf(decoder, { ids: typeof ids === 'number' ? [ids] : ids, past, before });
 }
 
 /** The outputs a run must fetch so that a step can follow. */

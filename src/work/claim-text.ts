@@ -8,6 +8,8 @@ export interface ClaimFacts {
   /** Machine and process. */
   readonly worker: string;
   readonly threads: number;
+  /** True where its owner has given it up, and the store keeps its text. */
+  readonly released?: boolean | undefined;
 }
 
 const BEFORE = '{"beat":"';
@@ -19,8 +21,9 @@ export const BEAT_OFFSET: number = BEFORE.length;
 /** The digits of a beat. */
 export const beatText = (beat: number): string => String(beat).padStart(DIGITS, '0');
 
-/** A new claim. */
-export const claimText = (facts: ClaimFacts): string => `${BEFORE}${beatText(0)}",${JSON.stringify(facts).slice(1)}\n`;
+/** A claim; a new one where no beat is given. */
+export const claimText = (facts: ClaimFacts, beat: number = 0): string =>
+  `${BEFORE}${beatText(beat)}",${JSON.stringify(facts).slice(1)}\n`;
 
 /** The text of a file, or undefined where there is none. */
 export function textOf(path: string): string | undefined {
@@ -31,7 +34,13 @@ export function textOf(path: string): string | undefined {
   }
 }
 
-const schema = z.object({ beat: z.string(), owner: z.string(), worker: z.string(), threads: z.number() });
+const schema = z.object({
+  beat: z.string(),
+  owner: z.string(),
+  worker: z.string(),
+  threads: z.number(),
+  released: z.boolean().optional(),
+});
 
 /** What a claim says; undefined while it is being written, and where it is damaged. */
 export function factsOf(text: string): (ClaimFacts & { readonly beat: string }) | undefined {

@@ -10,9 +10,16 @@ import { join } from 'node:path';
 import { isAbandoned, ownerTag } from '../files/owner.js';
 import { explained } from '../files/staging.js';
 import type { Log } from '../log.js';
+import { defaultOf } from '../options/index.js';
 import { claimText, factsOf, textOf } from './claim-text.js';
 import { Heartbeat } from './heartbeat.js';
 import { saveLoss } from './losses.js';
+
+/** Seconds of a lease, where nothing else is said. */
+export const DEFAULT_LEASE: number = Number(defaultOf('work', 'leaseSeconds'));
+
+/** Path of the claim of a unit. */
+export const claimPath = (plan: string, unit: string): string => join(plan, 'claims', `${unit}.json`);
 
 /** This process, for people. */
 export const workerName = (): string => `${hostname()}-${process.pid}`;
@@ -39,6 +46,9 @@ interface ClaimOptions {
 /** Milliseconds between two heartbeats are a quarter of the lease, but no more than this: other workers may have a shorter lease. */
 const LONGEST_BEAT = 5000;
 
+/** Milliseconds between two heartbeats. */
+export const beatMs = (leaseSeconds: number): number => Math.min(250 * leaseSeconds, LONGEST_BEAT);
+
 export class Claims {
   readonly #plan: string;
   readonly #folder: string;
@@ -60,7 +70,7 @@ export class Claims {
     this.#leaseMs = 1000 * leaseSeconds;
     this.#log = log;
     this.#threads = threads;
-    this.#heartbeat = new Heartbeat(Math.min(this.#leaseMs / 4, LONGEST_BEAT));
+    this.#heartbeat = new Heartbeat(beatMs(leaseSeconds));
     try {
       mkdirSync(this.#folder, { recursive: true });
     } catch (error) {
@@ -128,7 +138,7 @@ export class Claims {
   }
 
   #pathOf(unit: string): string {
-    return join(this.#folder, `${unit}.json`);
+    return claimPath(this.#plan, unit);
   }
 }
 

@@ -22,10 +22,15 @@ export type ErrorParts = Omit<UnitFailure, 'worker'>;
 /** After so many times a unit is left alone. */
 export const MOST_FAILURES = 3;
 
-const schema = z.strictObject({
-  unit: z.string(),
-  failures: z.array(z.strictObject({ code: z.string(), at: z.string(), message: z.string(), worker: z.string() })),
+/** One time, as it is written. */
+export const failureSchema: z.ZodType<UnitFailure> = z.strictObject({
+  code: z.string(),
+  at: z.string(),
+  message: z.string(),
+  worker: z.string(),
 });
+
+const schema = z.strictObject({ unit: z.string(), failures: z.array(failureSchema) });
 
 const pathOf = (plan: string, unit: string): string => join(plan, 'failed', `${unit}.json`);
 

@@ -1,4 +1,4 @@
-/** Compilations in units: planned once, run by any number of workers on a shared folder, merged into the set that `compile` writes. */
+/** Compilations in units: planned once, run by any number of workers on a shared folder or an object store, merged into the set that `compile` writes. */
 export { type EmitInput, type EmitResult, emitPlan, type JobEngine } from './emit/emit.js';
 export type { UnitFailure } from './failures.js';
 export { type MergePlanInput, mergePlan } from './merge.js';

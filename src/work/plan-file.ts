@@ -4,7 +4,7 @@ import { join, relative, resolve } from 'node:path';
 import { z } from 'zod';
 import { fail } from '../diagnostics.js';
 import { sealedJson } from '../files/seal.js';
-import { readSealed } from '../files/sealed-json.js';
+import { parseSealed, readSealed } from '../files/sealed-json.js';
 import { staged } from '../files/staging.js';
 import { isHubName, isHubText } from '../source/index.js';
 import type { Plan, PlannedOptions } from './plan-types.js';
@@ -32,8 +32,15 @@ export const planText = (plan: Plan): string => sealedJson(plan, 1);
 export function readPlan(folder: string): Plan {
   const path = planPath(folder);
   if (!existsSync(path)) fail('plan', folder, 'There is no plan.json in this folder');
-  const parsed = envelope.safeParse(readSealed(path));
-  if (!parsed.success) return fail('plan', path, 'The file is not a plan of this tool');
+  return planOf(readSealed(path), path);
+}
+
+/** The plan that a text at `at` holds. Error codes `plan` where it holds something else, and `damaged-file`. */
+export const parsePlan = (text: string, at: string): Plan => planOf(parseSealed(text, at), at);
+
+function planOf(value: unknown, at: string): Plan {
+  const parsed = envelope.safeParse(value);
+  if (!parsed.success) return fail('plan', at, 'The file is not a plan of this tool');
   return parsed.data as unknown as Plan;
 }
 

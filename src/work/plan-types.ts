@@ -1,5 +1,6 @@
 /** What a plan is: one file that says which units a compilation consists of. */
 import type { CompileInput, CompileOptions } from '../compile/index.js';
+import type { Format } from '../package/index.js';
 
 /**
  * What a unit does. `capture`: statistics of one shard of the text. `random`: those of random token ids. `solve`: codes and tables of
@@ -52,7 +53,10 @@ export interface PlannedFile {
 
 /** Options of `compile` that a plan fixes: all but the output and the machine. Paths that are relative begin at the plan's folder. */
 export type PlannedOptions = Omit<CompileInput, 'output' | 'work' | 'threads' | 'overwrite' | 'provenance' | 'hub'> &
-  Pick<CompileOptions, 'recipe' | 'memoryBytes' | 'seed' | 'shards'>;
+  Pick<CompileOptions, 'recipe' | 'memoryBytes' | 'seed' | 'shards'> & {
+    /** What the set becomes a package for, as of `compileFor`. */
+    readonly for?: readonly Format[];
+  };
 
 /** `PLAN/plan.json`, sealed by a digest of its own text. A function of model, text, options and tool version alone. */
 export interface Plan {
@@ -73,6 +77,8 @@ export interface Plan {
   readonly model: string;
   /** Files of model and text in the order in which they are read. */
   readonly inputs: readonly PlannedFile[];
+  /** Files that an object store holds for workers, by their paths in the folder of a worker. */
+  readonly files?: readonly PlannedFile[];
   /** Units; each comes behind those it needs. */
   readonly units: readonly PlanUnit[];
 }

@@ -34,6 +34,9 @@ export interface UnitResult {
   readonly worker: string;
 }
 
+/** What is known of a unit's run beside its files. */
+export type ResultFacts = Omit<UnitResult, 'unit' | 'files'>;
+
 const schema: z.ZodType<UnitResult> = z.strictObject({
   unit: z.string(),
   files: z.array(z.strictObject({ path: z.string(), bytes: z.number(), sha256: z.string(), modified: z.number() })),
@@ -42,6 +45,30 @@ const schema: z.ZodType<UnitResult> = z.strictObject({
   threads: z.number(),
   worker: z.string(),
 });
+
+/** The result that a marker holds; undefined where it is none, or that of another unit. */
+export function parseResult(value: unknown, unit: string): UnitResult | undefined {
+  const parsed = schema.safeParse(value);
+  return parsed.success && parsed.data.unit === unit ? parsed.data : undefined;
+}
+
+/** Files in the work folder, read as they are. */
+export const resultFiles = (work: string, paths: readonly string[]): readonly ResultFile[] =>
+  [...new Set(paths)].sort().map((path) => {
+    const { sha256 } = hashFile(path);
+    const { size, mtimeMs } = statSync(path);
+    return { path: relative(work, resolve(path)).replaceAll('\\', '/'), bytes: size, sha256, modified: mtimeMs };
+  });
+
+/** Whether a file of results is there as it was written. */
+export function hasDigest(work: string, { path, bytes, sha256 }: ResultFile): boolean {
+  try {
+    const file = join(work, path);
+    return statSync(file).size === bytes && hashFile(file).sha256 === sha256;
+  } catch {
+    return false;
+  }
+}
 
 /** The results of a plan's units. */
 export class Results {
@@ -81,18 +108,8 @@ export class Results {
   }
 
   /** Writes down that a unit is done. `paths` are the files that it made or found. */
-  save(unit: string, paths: readonly string[], facts: Omit<UnitResult, 'unit' | 'files'>): UnitResult {
-    const files = [...new Set(paths)].sort().map((path): ResultFile => {
-      const { sha256 } = hashFile(path);
-      const { size, mtimeMs } = statSync(path);
-      return {
-        path: relative(this.#work, resolve(path)).replaceAll('\\', '/'),
-        bytes: size,
-        sha256,
-        modified: mtimeMs,
-      };
-    });
-    const result: UnitResult = { unit, files, ...facts };
+  save(unit: string, paths: readonly string[], facts: ResultFacts): UnitResult {
+    const result: UnitResult = { unit, files: resultFiles(this.#work, paths), ...facts };
     staged(this.#pathOf(unit), (path) => writeFileSync(path, sealedJson(result, 1)));
     return result;
   }
@@ -100,7 +117,7 @@ export class Results {
   /** Reads every file of a unit's results. What is damaged is said, and its unit is open again. */
   check(unit: string): boolean {
     const result = this.#read(unit);
-    const isWhole = result?.files.every((file) => this.#hasDigest(file)) ?? false;
+    const isWhole = result?.files.every((file) => hasDigest(this.#work, file)) ?? false;
     if (result !== undefined && !isWhole) {
       this.#log.warn(`The results of ${unit} are not as they were written; the unit is run again [damaged-file].`);
       this.remove(unit);
@@ -116,8 +133,8 @@ export class Results {
 
   #read(unit: string): UnitResult | undefined {
     try {
-      const parsed = schema.safeParse(readSealed(this.#pathOf(unit)));
-      if (parsed.success && parsed.data.unit === unit) return parsed.data;
+      const result = parseResult(readSealed(this.#pathOf(unit)), unit);
+      if (result !== undefined) return result;
     } catch (error) {
       if (!(error instanceof CompilerError)) throw error;
       if (error.code === 'file-missing') return undefined;
@@ -134,16 +151,7 @@ export class Results {
 
   #isWhole(file: ResultFile, state: string | undefined): boolean {
     if (state === `${file.bytes} ${file.modified}`) return true;
-    return this.#readOnly ? (state?.startsWith(`${file.bytes} `) ?? false) : this.#hasDigest(file);
-  }
-
-  #hasDigest({ path, bytes, sha256 }: ResultFile): boolean {
-    try {
-      const file = join(this.#work, path);
-      return statSync(file).size === bytes && hashFile(file).sha256 === sha256;
-    } catch {
-      return false;
-    }
+    return this.#readOnly ? (state?.startsWith(`${file.bytes} `) ?? false) : hasDigest(this.#work, file);
   }
 
   #pathOf(unit: string): string {

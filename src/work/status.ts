@@ -1,14 +1,12 @@
 /** How far a plan is, for people and programs that watch it. Reads only. */
-import { join, resolve } from 'node:path';
 import { isAbandoned } from '../files/owner.js';
 import { type Context, silentContext } from '../log.js';
 import { checkOptions } from '../options/index.js';
-import { type ClaimFacts, factsOf, textOf } from './claim-text.js';
+import type { ClaimFacts } from './claim-text.js';
 import type { UnitFailure } from './failures.js';
-import { lossesOf } from './losses.js';
-import { readPlan } from './plan-file.js';
 import type { UnitKind } from './plan-types.js';
-import { Results } from './results.js';
+import { openStore } from './store/open-store.js';
+import type { PlanLook } from './store/plan-store.js';
 import { surveyOf, type UnitSurvey } from './survey.js';
 
 /** Numbers of units. `waiting` counts those that are ready and those that wait for others; `blocked` those that need one that failed. */
@@ -65,14 +63,24 @@ export interface PlanStatus extends UnitCounts {
   readonly secondsLeft: number;
 }
 
-/** Looks at a plan. Fails with `plan` or `damaged-file` where there is none. */
-export function planStatus(input: { readonly plan: string }, { log }: Context = silentContext()): PlanStatus {
+/** Looks at a plan. Fails with `plan` or `damaged-file` where there is none, and with `store` where an object store cannot be used. */
+export async function planStatus(
+  input: { readonly plan: string },
+  { log }: Context = silentContext(),
+): Promise<PlanStatus> {
   const { plan: folder } = checkOptions<{ readonly plan: string }>('status', input);
-  const plan = readPlan(folder);
-  const results = new Results(folder, resolve(folder, plan.work), log, true);
-  const survey = surveyOf(folder, plan.units, results);
-  const claims = new Map(survey.flatMap((each) => runningOf(folder, each)));
-  const kinds = [...new Set(plan.units.map(({ kind }) => kind))];
+  const store = await openStore(folder, { log, readOnly: true });
+  try {
+    const look = await store.look();
+    return statusOf(folder, surveyOf(store.plan.units, look), look);
+  } finally {
+    await store.close();
+  }
+}
+
+function statusOf(folder: string, survey: readonly UnitSurvey[], look: PlanLook): PlanStatus {
+  const claims = new Map(survey.flatMap((each) => runningOf(look, each)));
+  const kinds = [...new Set(survey.map(({ unit }) => unit.kind))];
   const done = survey.flatMap(({ result }) => result ?? []);
   const seconds = done.reduce((sum, each) => sum + each.seconds, 0);
   return {
@@ -81,16 +89,16 @@ export function planStatus(input: { readonly plan: string }, { log }: Context = 
     kinds: kinds.map((kind) => kindStatus(kind, survey, claims)),
     runningUnits: [...claims].map(([unit, { worker, threads }]) => ({ unit, worker, threads })),
     failedUnits: survey.flatMap((each) => failedOf(each, survey)),
-    lostUnits: survey.flatMap((each) => lostOf(folder, each)),
+    lostUnits: survey.flatMap((each) => lostOf(look, each)),
     unitsPerHour: seconds > 0 ? (3600 * done.length) / seconds : undefined,
     secondsLeft: secondsLeft(survey, new Set([...claims.values()].map(({ worker }) => worker)).size),
   };
 }
 
 /** The claim of a unit that is not done; claims of ended processes of this machine count as none. */
-function runningOf(folder: string, { unit, state }: UnitSurvey): readonly (readonly [string, ClaimFacts])[] {
+function runningOf(look: PlanLook, { unit, state }: UnitSurvey): readonly (readonly [string, ClaimFacts])[] {
   if (state !== 'ready' && state !== 'waiting') return [];
-  const claim = factsOf(textOf(join(folder, 'claims', `${unit.id}.json`)) ?? '');
+  const claim = look.claim(unit.id);
   return claim === undefined || isAbandoned(claim.owner.split('.')[0] ?? '') ? [] : [[unit.id, claim]];
 }
 
@@ -119,8 +127,8 @@ function kindStatus(kind: UnitKind, all: readonly UnitSurvey[], claims: Readonly
   };
 }
 
-function lostOf(folder: string, { unit, state }: UnitSurvey): readonly LostUnit[] {
-  const times = state === 'done' ? 0 : lossesOf(folder, unit.id);
+function lostOf(look: PlanLook, { unit, state }: UnitSurvey): readonly LostUnit[] {
+  const times = state === 'done' ? 0 : look.losses(unit.id);
   return times === 0 ? [] : [{ unit: unit.id, times }];
 }
 

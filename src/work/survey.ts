@@ -1,7 +1,8 @@
-/** How far the units of a plan are, as its folder says at this moment. */
-import { failuresOf, MOST_FAILURES, type UnitFailure } from './failures.js';
+/** How far the units of a plan are, as one look at it tells. */
+import { MOST_FAILURES, type UnitFailure } from './failures.js';
 import type { PlanUnit } from './plan-types.js';
-import type { Results, UnitResult } from './results.js';
+import type { UnitResult } from './results.js';
+import type { PlanLook } from './store/plan-store.js';
 
 /**
  * `done`: its results are there and whole. `failed`: three times, and not tried again. `blocked`: it needs one that failed. `ready`: what
@@ -23,28 +24,19 @@ export interface UnitSurvey {
 }
 
 /** Looks at every unit; each comes behind those it needs, so one pass is enough. */
-export function surveyOf(
-  folder: string,
-  units: readonly PlanUnit[],
-  results: Pick<Results, 'find'>,
-): readonly UnitSurvey[] {
+export function surveyOf(units: readonly PlanUnit[], look: PlanLook): readonly UnitSurvey[] {
   const known = new Map<string, UnitSurvey>();
   for (const unit of units) {
     const needs = unit.needs.flatMap((id) => known.get(id) ?? []);
-    known.set(unit.id, surveyed(folder, unit, needs, results));
+    known.set(unit.id, surveyed(unit, needs, look));
   }
   return [...known.values()];
 }
 
-function surveyed(
-  folder: string,
-  unit: PlanUnit,
-  needs: readonly UnitSurvey[],
-  results: Pick<Results, 'find'>,
-): UnitSurvey {
-  const result = results.find(unit.id);
+function surveyed(unit: PlanUnit, needs: readonly UnitSurvey[], look: PlanLook): UnitSurvey {
+  const result = look.result(unit.id);
   if (result !== undefined) return { unit, state: 'done', result, failures: [], blockedBy: undefined };
-  const failures = failuresOf(folder, unit.id);
+  const failures = look.failures(unit.id);
   const one = { unit, result, failures, blockedBy: undefined };
   if (failures.length >= MOST_FAILURES) return { ...one, state: 'failed' };
   const blocking = needs.find(({ state }) => state === 'failed' || state === 'blocked');

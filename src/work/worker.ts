@@ -1,14 +1,14 @@
-/** A worker: runs units of a plan until all are done, beside any number of others on the same folder. */
+/** A worker: runs units of a plan until all are done, beside any number of others on the same plan. */
 import { type Context, silentContext } from '../log.js';
 import { checkOptions } from '../options/index.js';
 import { pause } from '../pause.js';
-import { Claims, workerName } from './claims.js';
-import { clearFailure, partsOf, saveFailure } from './failures.js';
-import { type OpenPlan, type UnitMachine, withPlan, workFolderOf } from './open-plan.js';
+import { partsOf } from './failures.js';
+import { type OpenPlan, type UnitMachine, withPlan } from './open-plan.js';
 import type { PlanUnit } from './plan-types.js';
-import { Results, type UnitResult } from './results.js';
+import type { UnitResult } from './results.js';
 import { isOfTheUnit, runOpened } from './run-unit.js';
 import { shareOf, unitsToRun } from './share.js';
+import { openStore } from './store/open-store.js';
 import { isOpen, surveyOf, type UnitSurvey } from './survey.js';
 import { endOf, sayDone, sayFailed, sayWaiting, type WorkResult } from './work-end.js';
 
@@ -16,7 +16,7 @@ export type { WorkResult } from './work-end.js';
 
 /** What `work` takes. */
 export interface WorkInput extends UnitMachine {
-  /** Folder of the plan. */
+  /** Folder of the plan, or `s3://BUCKET/PREFIX`. */
   readonly plan: string;
   /**
    * Ids of units joined by commas, or `I/N`: every N-th unit of each kind, for array jobs. All by default. While its units wait for
@@ -25,7 +25,7 @@ export interface WorkInput extends UnitMachine {
   readonly unit?: string | undefined;
   /**
    * URL of a Redis or PostgreSQL server that hands out units: needs BullMQ and the server's driver. Workers queue units themselves, and
-   * results go to the plan's folder as ever.
+   * results go to the plan as ever.
    */
   readonly queue?: string | undefined;
   /** Run one unit and return. */
@@ -54,22 +54,19 @@ export async function work(input: WorkInput, context: Context = silentContext())
     const { workFromQueue } = await import('./queue/queue-worker.js');
     return workFromQueue({ ...options, queue }, context);
   }
-  return withPlan(options.plan, options, context, async (opened) => {
-    const worker = new PlanWorker(opened, options, context);
-    try {
-      return await worker.run();
-    } finally {
-      worker.close();
-    }
-  });
+  const { plan, workDir, leaseSeconds, threads } = options;
+  const store = await openStore(plan, { log: context.log, workDir, leaseSeconds, threads });
+  try {
+    return await withPlan(store, options, context, (opened) => new PlanWorker(opened, options, context).run());
+  } finally {
+    await store.close();
+  }
 }
 
 class PlanWorker {
   readonly #opened: OpenPlan;
   readonly #options: WorkOptions;
   readonly #context: Context;
-  readonly #results: Results;
-  readonly #claims: Claims;
   readonly #units: readonly PlanUnit[];
   /** Ids of its share. */
   readonly #share: ReadonlySet<string>;
@@ -77,21 +74,20 @@ class PlanWorker {
   #hasSaid = false;
 
   constructor(opened: OpenPlan, options: WorkOptions, context: Context) {
-    const { folder, plan, machine } = opened;
+    const { plan, address } = opened.store;
     this.#opened = opened;
     this.#options = options;
     this.#context = context;
-    this.#results = new Results(folder, workFolderOf(folder, plan), context.log);
-    this.#claims = new Claims(folder, { leaseSeconds: options.leaseSeconds, threads: machine.threads }, context.log);
     this.#units = unitsToRun(plan);
-    this.#share = new Set(shareOf(this.#units, options.unit, folder).map(({ id }) => id));
+    this.#share = new Set(shareOf(this.#units, options.unit, address).map(({ id }) => id));
   }
 
   async run(): Promise<WorkResult> {
     const { signal } = this.#context;
-    if (this.#options.retry) for (const id of this.#share) clearFailure(this.#opened.folder, id);
+    const { store } = this.#opened;
+    if (this.#options.retry) await store.clearFailures([...this.#share]);
     for (let hasWaited = false as boolean; ; ) {
-      const survey = surveyOf(this.#opened.folder, this.#units, this.#results);
+      const survey = surveyOf(this.#units, await store.look());
       const open = this.#openIn(survey);
       const isEnough = this.#options.once === true && this.#ran.length > 0;
       if (signal.aborted || isEnough || open.length === 0) return this.#finish(survey, isEnough);
@@ -101,10 +97,6 @@ class PlanWorker {
       hasWaited = !hasRun;
       if (!hasRun) await pause(1000 * this.#options.pollSeconds, signal);
     }
-  }
-
-  close(): void {
-    this.#claims.close();
   }
 
   /** Units of the share that are still to be run and fit the memory. */
@@ -129,12 +121,12 @@ class PlanWorker {
       .filter(({ state }) => state === 'ready')
       .toSorted((a, b) => a.failures.length - b.failures.length || b.unit.cost.seconds - a.unit.cost.seconds);
     for (const { unit } of ready) {
-      const claim = this.#claims.take(unit.id);
+      const claim = await this.#opened.store.claim(unit.id);
       if (claim === undefined) continue;
       try {
         await this.#runOne(unit);
       } finally {
-        claim.release();
+        await claim.release();
       }
       return true;
     }
@@ -142,19 +134,19 @@ class PlanWorker {
   }
 
   async #runOne(unit: PlanUnit): Promise<void> {
-    const { folder } = this.#opened;
+    const { store } = this.#opened;
     const { log, progress } = this.#context;
     // Another worker may have finished it between the look and the claim.
-    if (this.#results.find(unit.id) !== undefined) return;
+    if ((await store.look()).result(unit.id) !== undefined) return;
     try {
       // An interrupt lets the unit end.
-      const result = await runOpened(this.#opened, this.#results, unit, { ...silentContext(), log, progress });
+      const result = await runOpened(this.#opened, unit, { ...silentContext(), log, progress });
       this.#ran.push(result);
       sayDone(result, log);
     } catch (error) {
       if (isWaitingForOthers(error)) return;
       if (!isOfTheUnit(error)) throw error;
-      const times = saveFailure(folder, unit.id, error, workerName());
+      const times = await store.saveFailure(unit.id, error);
       sayFailed(unit.id, times, partsOf(error).message, log);
     }
   }

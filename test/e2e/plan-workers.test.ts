@@ -63,7 +63,7 @@ describe('workers that are killed', () => {
     const ended = [start(folder), start(folder)].map(async (child) => (await once(child, 'close'))[0] as number);
     expect(await Promise.all(ended)).toEqual([0, 0]);
     expect(doneIn(folder)).toMatchObject(before);
-    expect(planStatus({ plan: folder })).toMatchObject({ done: 9, running: 0, failed: 0, lostUnits: [] });
+    expect(await planStatus({ plan: folder })).toMatchObject({ done: 9, running: 0, failed: 0, lostUnits: [] });
     // Two workers at three times had a unit each, which others took over.
     expect(filesBelow(join(folder, 'lost'), /\.txt$/).length).toBeGreaterThan(0);
     await compile({ ...planned(ids), output: at('compiled') });
@@ -101,7 +101,7 @@ describe('an interrupt', () => {
 const onLinux = process.platform === 'linux' ? it : it.skip;
 
 describe('a full disk', () => {
-  onLinux('ends a worker with one sentence, and its unit is run when there is room', () => {
+  onLinux('ends a worker with one sentence, and its unit is run when there is room', async () => {
     const folder = copyOf();
     const env = {
       ...process.env,
@@ -115,7 +115,7 @@ describe('a full disk', () => {
     }
     expect(doneIn(folder)).toEqual({});
     expect([
-      planStatus({ plan: folder }).failedUnits,
+      (await planStatus({ plan: folder })).failedUnits,
       readdirSync(join(folder, 'claims')),
       temporaries(folder),
     ]).toEqual([[], [], []]);

@@ -36,7 +36,7 @@ describe('a share', () => {
     const left = ids('solve').filter((_, at) => at % 2 === 0);
     const { ran } = await run(left.join(','));
     expect(ran.map(({ unit }) => unit).sort()).toEqual([...left].sort());
-    expect(planStatus({ plan: planned }).waiting).toBe(1);
+    expect((await planStatus({ plan: planned })).waiting).toBe(1);
     await expect(run('solve-none')).rejects.toMatchObject({ code: 'plan' });
   });
 });

@@ -135,7 +135,7 @@ for (const [name, isHere, open] of SERVERS) {
       ]);
       const ran = ends.flatMap(ranBy);
       expect([...ran, ...before].sort()).toEqual(Object.keys(doneIn(copy)).sort());
-      expect(planStatus({ plan: copy })).toMatchObject({ done: 9, failed: 0, running: 0 });
+      expect(await planStatus({ plan: copy })).toMatchObject({ done: 9, failed: 0, running: 0 });
       await mergePlan({ plan: copy, output: at(`${name}-set`), threads: 2 });
       expect(snapshot(at(`${name}-set`))).toEqual(snapshot(at('compiled')));
     });
@@ -157,7 +157,10 @@ for (const [name, isHere, open] of SERVERS) {
     process.kill((await claimed(copy)).process, 'SIGKILL');
     const { code, stderr } = await worker.ended;
     expect(stderr).toContain('has failed 1 of 3 times: The process of the unit ended with SIGKILL');
-    expect({ code, status: planStatus({ plan: copy }) }).toMatchObject({ code: 0, status: { done: 9, failed: 0 } });
+    expect({ code, status: await planStatus({ plan: copy }) }).toMatchObject({
+      code: 0,
+      status: { done: 9, failed: 0 },
+    });
   });
 
   it('takes only units that fit its memory', async () => {
@@ -180,7 +183,7 @@ for (const [name, isHere, open] of SERVERS) {
     const end = await worker.ended;
     expect([end.code, ranBy(end)]).toEqual([130, expect.arrayContaining([unit])]);
     expect(Object.keys(doneIn(copy)).sort()).toEqual([...ranBy(end)].sort());
-    expect(planStatus({ plan: copy }).running).toBe(0);
+    expect((await planStatus({ plan: copy })).running).toBe(0);
     expect(namesIn(join(copy, 'claims'))).toEqual([]);
   });
 });
@@ -205,8 +208,9 @@ describe('a queue', () => {
 
 describe('the process of units', () => {
   it('tells what is no fault of a unit, and that a unit cannot be run yet', async () => {
+    const unused = { saveFailure: async () => 0 };
     const open = (plan: string): UnitProcess =>
-      new UnitProcess({ plan, machine: { threads: 1 }, leaseSeconds: 60 }, silentContext());
+      new UnitProcess({ plan, machine: { threads: 1 }, leaseSeconds: 60 }, unused, silentContext());
     const none = open(at('none'));
     expect(await none.run('capture-1', () => undefined)).toMatchObject({ kind: 'stop', error: { code: 'plan' } });
     none.close();

@@ -57,7 +57,7 @@ describe('a plan that was run', () => {
   it('has nothing left to run, and its status reads only', async () => {
     const before = snapshot(done);
     expect((await work({ ...machine, plan: done })).ran).toEqual([]);
-    const status = planStatus({ plan: done });
+    const status = await planStatus({ plan: done });
     expect(status).toMatchObject({ total: 10, done: 9, running: 0, failed: 0, blocked: 0, waiting: 1, secondsLeft: 0 });
     expect(status.kinds.map(({ kind, total }) => [kind, total])).toEqual([
       ['capture', 3],
@@ -101,7 +101,7 @@ describe('a result that is not as it was written', () => {
     const context = listening();
     await work({ ...machine, plan: folder }, context);
     expect(readFileSync(path).equals(whole)).toBe(true);
-    expect(planStatus({ plan: folder })).toMatchObject({ done: 9, failed: 0 });
+    expect(await planStatus({ plan: folder })).toMatchObject({ done: 9, failed: 0 });
   });
 });
 
@@ -134,7 +134,7 @@ describe('workers on one folder', () => {
     const waiting = { ...context, log: { ...context.log, info } };
     const { ran } = await work({ ...machine, plan: folder, unit: 'capture-1' }, waiting);
     expect([ran, context.said]).toEqual([[], ['Waiting for units of other workers.']]);
-    const { runningUnits, ...counts } = planStatus({ plan: folder });
+    const { runningUnits, ...counts } = await planStatus({ plan: folder });
     expect([counts.running, counts.waiting, runningUnits]).toEqual([
       1,
       9,
@@ -173,7 +173,7 @@ describe('a unit that fails', () => {
     const run = (more: object = {}): Promise<unknown> => work({ ...machine, plan: folder, ...more });
     await expect(run()).rejects.toMatchObject({ code: 'numeric', at: 'table-embedding' });
     expect(failing.mock.calls.filter(([{ id }]) => id === 'table-embedding').length).toBe(3);
-    const status = planStatus({ plan: folder });
+    const status = await planStatus({ plan: folder });
     expect(status).toMatchObject({ done: 8, failed: 1, blocked: 1 });
     expect(status.failedUnits).toMatchObject([
       { unit: 'table-embedding', times: 3, code: 'numeric', blocks: ['emit'] },
@@ -183,9 +183,9 @@ describe('a unit that fails', () => {
     failing.mockRestore();
     // Other shares are none of its business.
     await expect(run({ retry: true, unit: 'capture-1' })).resolves.toMatchObject({ done: 1 });
-    expect(planStatus({ plan: folder }).failed).toBe(1);
+    expect((await planStatus({ plan: folder })).failed).toBe(1);
     await run({ retry: true });
-    expect(planStatus({ plan: folder })).toMatchObject({ done: 9, failed: 0 });
+    expect(await planStatus({ plan: folder })).toMatchObject({ done: 9, failed: 0 });
   });
 
   it('by a bug ends in an error that is none of the input', async () => {
@@ -220,7 +220,7 @@ describe('a plan that does not fit', () => {
     await expect(work({ plan: folder })).rejects.toMatchObject({ code: 'damaged-file' });
     await expect(work({ plan: root })).rejects.toMatchObject({ code: 'plan' });
     for (const none of ['none', 'emit']) await expect(runUnit(done, none)).rejects.toMatchObject({ code: 'plan' });
-    expect(planStatus({ plan: done }).failedUnits).toEqual([]);
+    expect((await planStatus({ plan: done })).failedUnits).toEqual([]);
   });
 
   it('is refused when the model or the text is another by now', async () => {
@@ -245,7 +245,7 @@ describe('a plan that does not fit', () => {
       writeFileSync(path, whole);
     }
     expect(Object.keys(doneIn(folder)).length).toBe(1);
-    expect(planStatus({ plan: folder }).failedUnits).toEqual([]);
+    expect((await planStatus({ plan: folder })).failedUnits).toEqual([]);
   });
 
   it('gets no results of a plan that was replaced meanwhile', async () => {
@@ -262,7 +262,7 @@ describe('a plan that does not fit', () => {
     await expect(replaced).rejects.toMatchObject({ code: 'input-changed', at: join(folder, 'plan.json') });
     replacing.mockRestore();
     expect(doneIn(folder)).toEqual({});
-    expect(planStatus({ plan: folder }).failedUnits).toEqual([]);
+    expect((await planStatus({ plan: folder })).failedUnits).toEqual([]);
   });
 
   it('leaves units to others that take more than the memory of a worker', async () => {

@@ -15,16 +15,18 @@ export const emitCommand: Command = defineCommand({
     threads: { type: 'string', default: defaultOf('emit', 'threads'), describe: help('emit', 'threads') },
     image: { type: 'string', describe: help('emit', 'image') },
     claim: { type: 'string', default: defaultOf('emit', 'claim'), describe: help('emit', 'claim') },
+    secret: { type: 'string', default: defaultOf('emit', 'secret'), describe: help('emit', 'secret') },
     ...overwriteFlag,
   },
   examples: [
     ['emit plan --for slurm -o jobs.sh', 'then bash jobs.sh'],
     ['emit plan --for k8s --workers 16 --claim models', 'for kubectl apply -f -'],
+    ['emit s3://BUCKET/PLAN --for k8s --secret store', 'pods without a shared volume'],
     ['emit plan --for github -o .github/workflows/quantize.yml', 'in the root of a repository'],
   ],
   async run(values, context) {
     const { emitPlan } = await import('../../work/index.js');
-    const result = emitPlan(
+    const result = await emitPlan(
       {
         plan: values.plan,
         for: values.for as JobEngine,
@@ -32,6 +34,7 @@ export const emitCommand: Command = defineCommand({
         threads: wholeNumber('--threads', values.threads),
         ...given('image', values.image, String),
         claim: values.claim,
+        secret: values.secret,
         ...given('output', values.out, String),
         overwrite: values.overwrite,
       },

@@ -13,8 +13,12 @@ export const mergeCommand: Command = defineCommand({
     provenance: { type: 'string', describe: help('merge', 'provenance') },
     ...overwriteFlag,
     threads: { type: 'string', describe: help('merge', 'threads'), group: 'Machine:' },
+    'work-dir': { type: 'string', describe: help('merge', 'workDir'), group: 'Machine:' },
   },
-  examples: [['merge plan -o out', 'the same bytes as compile with the options of the plan']],
+  examples: [
+    ['merge plan -o out', 'the same bytes as compile with the options of the plan'],
+    ['merge s3://BUCKET/PLAN -o out', 'of a plan on an object store'],
+  ],
   async run(values, context) {
     const { mergePlan } = await import('../../work/index.js');
     const result = await mergePlan(
@@ -24,6 +28,7 @@ export const mergeCommand: Command = defineCommand({
         ...given('provenance', values.provenance, String),
         overwrite: values.overwrite,
         ...threadsOf(values),
+        ...given('workDir', values['work-dir'], String),
       },
       context,
     );

@@ -18,11 +18,11 @@ export const statusCommand: Command = defineCommand({
   ],
   async run({ plan, watch }, context) {
     const { planStatus } = await import('../../work/index.js');
-    let status = planStatus({ plan }, context);
+    let status = await planStatus({ plan }, context);
     while (watch && isOpen(status) && !context.signal.aborted) {
       context.progress.update({ stage: 'plan', done: status.done, total: status.total - 1, detail: lineOf(status) });
       await pause(1000 * INTERVAL, context.signal);
-      status = planStatus({ plan }, context);
+      status = await planStatus({ plan }, context);
     }
     return { data: status, text: render(status) };
   },

@@ -25,7 +25,8 @@ export const workerCommand: Command = defineCommand({
   examples: [
     ['worker plan', 'all units; Ctrl-C finishes the one under way, a second one stops'],
     ['worker plan --unit 3/8 --memory 8GiB', 'the third of eight tasks of an array job'],
-    ['worker plan --queue redis://host:6379', 'units from BullMQ; the folder is shared all the same'],
+    ['worker plan --queue redis://host:6379', 'units from BullMQ; the plan is shared all the same'],
+    ['worker s3://BUCKET/PLAN --work-dir /scratch', 'a plan on an object store'],
     ['worker plan --retry', 'again, after what made units fail was repaired'],
   ],
   async run(values, context) {

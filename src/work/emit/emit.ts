@@ -8,8 +8,9 @@ import { checkOptions } from '../../options/index.js';
 import { guardOutputs } from '../../outputs/index.js';
 import { TOOL } from '../../version.js';
 import { requireVersion } from '../made-by.js';
-import { planPath, readPlan } from '../plan-file.js';
+import { planPath } from '../plan-file.js';
 import type { Plan } from '../plan-types.js';
+import { isStoreAddress, openStore } from '../store/open-store.js';
 import { githubWorkflow } from './github.js';
 import type { JobRequest } from './job-request.js';
 import { kubernetesManifest } from './kubernetes.js';
@@ -21,7 +22,7 @@ export type JobEngine = 'k8s' | 'slurm' | 'github';
 
 /** What `emitPlan` takes. */
 export interface EmitInput {
-  /** Folder of the plan. */
+  /** Folder of the plan, or `s3://BUCKET/PREFIX`. */
   readonly plan: string;
   readonly for: JobEngine;
   /** Most workers at a time; by default as many as have something to do, and at most 8. */
@@ -32,6 +33,8 @@ export interface EmitInput {
   readonly image?: string | undefined;
   /** Volume claim with the plan's folder and the files beside it, for Kubernetes; `matquant` by default. */
   readonly claim?: string | undefined;
+  /** Secret with the AWS_* variables of an object store, for Kubernetes; `matquant` by default. */
+  readonly secret?: string | undefined;
   /** File to write. */
   readonly output?: string | undefined;
   /** Replace a file that this tool did not write. */
@@ -50,9 +53,10 @@ export interface EmitResult {
   readonly output?: string;
 }
 
-interface EmitOptions extends Omit<EmitInput, 'threads' | 'claim' | 'output'> {
+interface EmitOptions extends Omit<EmitInput, 'threads' | 'claim' | 'secret' | 'output'> {
   readonly threads: number;
   readonly claim: string;
+  readonly secret: string;
   readonly output?: string;
 }
 
@@ -68,24 +72,27 @@ const USUAL_WORKERS = 8;
 /**
  * Writes the jobs of a plan for a scheduler: a manifest for Kubernetes, a script for Slurm, a workflow for GitHub. The text depends on the
  * plan, its path and the options alone. Fails with `plan`, `damaged-file` or `plan-version` like a worker does, and with `bad-usage`
- * where a GitHub workflow could not find the plan's files in its repository.
+ * where a GitHub workflow could not find the plan's files in its repository, and with `store` where an object store cannot be used.
  */
-export function emitPlan(input: EmitInput, { log }: Context = silentContext()): EmitResult {
+export async function emitPlan(input: EmitInput, { log }: Context = silentContext()): Promise<EmitResult> {
   const options = checkOptions<EmitOptions>('emit', input);
-  const { output, threads, claim, overwrite } = options;
-  const folder = resolve(options.plan);
-  const plan = readPlan(options.plan);
-  requireVersion(plan, options.plan);
+  const { output, threads, claim, secret, overwrite } = options;
+  const store = await openStore(options.plan, { log, readOnly: true });
+  const { plan, address } = store;
+  await store.close();
+  requireVersion(plan, address);
+  const isStored = isStoreAddress(address);
+  const folder = isStored ? address : resolve(address);
   const version = TOOL.split(' ')[1] as string;
   const path = (relative('.', folder).replaceAll('\\', '/') || '.').replace(/^-/, './-');
-  if (options.for === 'github') requireInRepository(plan, options.plan, path);
+  if (options.for === 'github') requireInRepository(plan, address, path);
   if (options.for !== 'slurm') sayAbsolute(plan, log);
   const phases = phasesOf(plan.units);
   const { workers = Math.min(USUAL_WORKERS, Math.max(1, ...phases.map(({ length }) => length))) } = options;
   const { image = `onnx-matquant:${version}` } = options;
   if (output !== undefined)
-    guardOutputs({ inputs: [planPath(options.plan)], files: [{ path: output, kind: 'jobs' }], overwrite });
-  const text = ENGINES[options.for]({ plan, folder, path, workers, threads, image, claim, version });
+    guardOutputs({ inputs: isStored ? [] : [planPath(address)], files: [{ path: output, kind: 'jobs' }], overwrite });
+  const text = ENGINES[options.for]({ plan, folder, isStored, path, workers, threads, image, claim, secret, version });
   if (output !== undefined) staged(output, (temporary) => writeFileSync(temporary, text));
   const result = { for: options.for, workers, phases: phases.length, text };
   return output === undefined ? result : { ...result, output };
@@ -93,6 +100,12 @@ export function emitPlan(input: EmitInput, { log }: Context = silentContext()): 
 
 /** A workflow sees the files of its repository, and results travel below the plan's folder. */
 function requireInRepository(plan: Plan, folder: string, path: string): void {
+  if (isStoreAddress(folder))
+    fail(
+      'bad-usage',
+      folder,
+      'A GitHub workflow hands results on as artifacts: it takes a plan in a folder of its repository',
+    );
   if (path.startsWith('..') || isAbsolute(path))
     fail('bad-usage', folder, 'The plan is not below the current folder, which has to be the root of the repository');
   if (plan.work !== 'work')

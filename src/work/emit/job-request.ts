@@ -4,8 +4,10 @@ import type { Plan } from '../plan-types.js';
 
 export interface JobRequest {
   readonly plan: Plan;
-  /** Folder of the plan on this machine, absolute. */
+  /** Folder of the plan on this machine, absolute; or its address on an object store. */
   readonly folder: string;
+  /** Whether it is an address. */
+  readonly isStored: boolean;
   /** The same as seen from the current folder, with slashes. */
   readonly path: string;
   /** Jobs at a time. */
@@ -16,6 +18,8 @@ export interface JobRequest {
   readonly image: string;
   /** Volume claim with the plan's folder and the files beside it. */
   readonly claim: string;
+  /** Secret with variables of the object store. */
+  readonly secret: string;
   /** Version of the package. */
   readonly version: string;
 }

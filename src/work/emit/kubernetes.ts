@@ -1,4 +1,7 @@
-/** Two Kubernetes Jobs: workers of a plan as an Indexed Job, and one that writes the set when everything is done. */
+/**
+ * Kubernetes Jobs: workers of a plan as an Indexed Job, and one that writes the set when everything is done, where the plan is in a folder
+ * of a volume.
+ */
 import { basename } from 'node:path';
 import { type JobRequest, limitOf, MADE_BY, mebibytes, usesHub } from './job-request.js';
 import { commentText, containerArgument, slugOf } from './quote.js';
@@ -9,8 +12,25 @@ const MOUNT = '/data';
 /** The user of the image. */
 const USER = 1000;
 
-/** The manifest, two documents of YAML. Needs Kubernetes 1.29 or newer. */
+/** The manifest, one or two documents of YAML. Needs Kubernetes 1.29 or newer. */
 export function kubernetesManifest(request: JobRequest): string {
+  return request.isStored ? storedManifest(request) : sharedManifest(request);
+}
+
+/** Workers of a plan on an object store. The set is written by whoever wants it. */
+function storedManifest(request: JobRequest): string {
+  const { folder, secret } = request;
+  const header = [
+    `${MADE_BY} Kubernetes Job of the plan at ${commentText(folder)}, for kubectl apply -f.`,
+    `# Pods share nothing but this address. The secret ${commentText(secret)} has variables for it, such as AWS_ACCESS_KEY_ID,`,
+    '# AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL_S3; it may be missing where the service account has access.',
+    '# A pod requests the memory that the plan was made for, and is limited to a tenth more.',
+    '# When the Job is complete, matquant merge writes the set on any machine.',
+  ];
+  return `${header.join('\n')}\n${yamlText(workerJob(request))}`;
+}
+
+function sharedManifest(request: JobRequest): string {
   const { folder, claim, workers } = request;
   const header = [
     `${MADE_BY} Kubernetes Jobs of the plan in the folder ${commentText(basename(folder))}, for kubectl apply -f.`,
@@ -60,14 +80,16 @@ function mergeJob(request: JobRequest): Fields {
   });
 }
 
-const planIn = ({ folder }: JobRequest): string => `${MOUNT}/${basename(folder)}`;
+const planIn = ({ folder, isStored }: JobRequest): string => (isStored ? folder : `${MOUNT}/${basename(folder)}`);
 
 const workerArguments = (request: JobRequest, share: readonly string[]): readonly string[] => [
   'worker',
   containerArgument(planIn(request)),
   ...share,
+  '--retry',
   '--threads',
   String(request.threads),
+  ...(request.isStored ? ['--work-dir', MOUNT] : []),
 ];
 
 const labels = (request: JobRequest): Fields => ({
@@ -91,9 +113,13 @@ const template = (request: JobRequest, containers: Fields): Fields => ({
     terminationGracePeriodSeconds: graceOf(request),
     securityContext: { runAsNonRoot: true, runAsUser: USER, runAsGroup: USER, fsGroup: USER },
     ...containers,
-    volumes: [{ name: 'plan', persistentVolumeClaim: { claimName: request.claim } }],
+    volumes: [{ name: 'plan', ...volumeOf(request) }],
   },
 });
+
+/** The volume of a plan, or room for what a pod downloads. */
+const volumeOf = ({ isStored, claim }: JobRequest): Fields =>
+  isStored ? { emptyDir: {} } : { persistentVolumeClaim: { claimName: claim } };
 
 /** Seconds in which a worker that is told to stop can finish its unit: twice the longest guess, up to an hour. */
 function graceOf({ plan }: JobRequest): number {
@@ -102,13 +128,14 @@ function graceOf({ plan }: JobRequest): number {
 }
 
 function container(request: JobRequest, name: string, args: readonly string[]): Fields {
-  const { image, threads, plan } = request;
+  const { image, threads, plan, isStored, secret } = request;
   return {
     name,
     image,
     command: ['matquant'],
     args,
     env: usesHub(plan) ? [{ name: 'HF_HOME', value: `${MOUNT}/.matquant-hub` }] : undefined,
+    envFrom: isStored ? [{ secretRef: { name: secret, optional: true } }] : undefined,
     workingDir: MOUNT,
     resources: {
       requests: { cpu: String(threads), memory: `${mebibytes(plan.options.memoryBytes)}Mi` },

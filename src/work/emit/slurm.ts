@@ -13,7 +13,7 @@ export function slurmScript(request: JobRequest): string {
   const phases = phasesOf(plan.units);
   const header = [
     '#!/bin/bash',
-    `${MADE_BY} Slurm jobs of the plan in ${commentText(folder)}, a folder that all nodes see.`,
+    `${MADE_BY} Slurm jobs of the plan in ${commentText(folder)}, ${request.isStored ? 'an object store' : 'a folder'} that all nodes see.`,
     '# Run it with bash where sbatch is. Its arguments are options of sbatch: bash FILE --partition=long --time=8:00:00',
     '# MATQUANT may name the command, if it is not matquant on the PATH of the nodes.',
     'set -euo pipefail',
@@ -43,8 +43,10 @@ function arrayJob(request: JobRequest, phase: Phase, at: number): readonly strin
 }
 
 function mergeJob(request: JobRequest): readonly string[] {
-  const { folder, threads } = request;
-  const run = ['merge', folder, '-o', `${folder}-set`, '--threads', String(threads)].map(shellWord).join(' ');
+  const { folder, threads, isStored } = request;
+  const run = ['merge', folder, '-o', `${isStored ? basename(folder) : folder}-set`, '--threads', String(threads)]
+    .map(shellWord)
+    .join(' ');
   return [...head(request, 'merge', []), `exec "\${MATQUANT:-matquant}" ${run}`];
 }
 

@@ -1,5 +1,5 @@
 /** The packages of queues. They are optional: loaded when a queue is asked for, and by nobody else. */
-import { fail } from '../../diagnostics.js';
+import { optionalPackage } from '../optional-package.js';
 import type { QueueAddress } from './address.js';
 
 /** What is used of the package `pg`. */
@@ -30,14 +30,4 @@ export async function loadBullMq(server: QueueAddress['server']): Promise<BullMq
 export const loadPostgres = (): Promise<PostgresPackage> => optional<PostgresPackage>('pg');
 
 /** A package by its name; error code `queue-package` where it is not installed. */
-export async function optional<T>(name: string): Promise<T> {
-  try {
-    const module = (await import(name)) as T & { readonly default?: T };
-    return module.default ?? module;
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (/MODULE_NOT_FOUND$/.test(code ?? '') && message.includes(`'${name}'`))
-      return fail('queue-package', name, `\`queue\` needs the package ${name}, which is not installed`);
-    throw error;
-  }
-}
+export const optional = <T>(name: string): Promise<T> => optionalPackage<T>(name, 'queue-package', '`queue` needs');

@@ -1,24 +1,24 @@
 /**
- * A worker that takes units from a queue. The queue says who runs what; that a unit is done is said by the plan's folder alone. So a queue
+ * A worker that takes units from a queue. The queue says who runs what; that a unit is done is said by the plan alone. So a queue
  * may lose everything: a worker that finds nothing to do queues what is ready and nobody runs.
  */
 import { createHash } from 'node:crypto';
 import { fail } from '../../diagnostics.js';
 import type { Context } from '../../log.js';
 import { pause } from '../../pause.js';
-import { Claims } from '../claims.js';
 import { phasesOf } from '../emit/phases.js';
-import { clearFailure, errorOf } from '../failures.js';
+import { errorOf } from '../failures.js';
 import { requireVersion } from '../made-by.js';
-import { workFolderOf } from '../open-plan.js';
-import { planText, readPlan } from '../plan-file.js';
+import { planText } from '../plan-file.js';
 import type { Plan, PlanUnit } from '../plan-types.js';
-import { Results, type UnitResult } from '../results.js';
+import type { UnitResult } from '../results.js';
 import { unitsToRun } from '../share.js';
+import { openStore } from '../store/open-store.js';
+import type { PlanLook, PlanStore } from '../store/plan-store.js';
 import { isOpen, surveyOf, type UnitSurvey } from '../survey.js';
 import { endOf, sayDone, sayFailed, sayWaiting, type WorkResult } from '../work-end.js';
 import type { WorkOptions } from '../worker.js';
-import { addressOf } from './address.js';
+import { addressOf, type QueueAddress } from './address.js';
 import { openBullQueue } from './bull-queue.js';
 import { UnitProcess } from './unit-process.js';
 import type { QueuedUnit, TakenJob, UnitQueue } from './unit-queue.js';
@@ -28,13 +28,12 @@ export type QueueWorkOptions = WorkOptions & { readonly queue: string };
 
 /** The plan of a worker. It opens neither model nor text: the process of its units does. */
 interface QueuedPlan {
-  readonly folder: string;
-  readonly plan: Plan;
+  readonly store: PlanStore;
   readonly memoryBytes: number;
   readonly units: readonly PlanUnit[];
 }
 
-/** Name of a plan in queues: a digest of its text, the same wherever its folder is. */
+/** Name of a plan in queues: a digest of its text, the same wherever it is kept. */
 const planName = (plan: Plan): string => createHash('sha256').update(planText(plan)).digest('hex').slice(0, 16);
 
 /** Units of about the same memory are in one queue. */
@@ -45,20 +44,35 @@ const memoryClassOf = ({ memoryBytes }: PlanUnit): string => `${Math.ceil(memory
  * with `queue` or `queue-package` where the server cannot be used.
  */
 export async function workFromQueue(options: QueueWorkOptions, context: Context): Promise<WorkResult> {
-  const { plan: folder, leaseSeconds } = options;
   if (options.unit !== undefined) fail('bad-usage', 'unit', '`queue` hands out units itself: leave out `unit`');
   const address = addressOf(options.queue);
-  const plan = readPlan(folder);
-  requireVersion(plan, folder);
+  const { leaseSeconds, workDir, threads } = options;
+  const store = await openStore(options.plan, { log: context.log, leaseSeconds, workDir, threads });
+  try {
+    return await workOn(store, address, options, context);
+  } finally {
+    await store.close();
+  }
+}
+
+async function workOn(
+  store: PlanStore,
+  address: QueueAddress,
+  options: QueueWorkOptions,
+  context: Context,
+): Promise<WorkResult> {
+  const { plan } = store;
+  const { leaseSeconds } = options;
+  requireVersion(plan, store.address);
   const { memoryBytes = plan.options.memoryBytes } = options;
   const units = unitsToRun(plan);
   const fitting = units.filter((unit) => unit.memoryBytes <= memoryBytes);
   const classes = fitting.toSorted((a, b) => b.memoryBytes - a.memoryBytes).map(memoryClassOf);
   const named = { address, plan: planName(plan), classes: [...new Set(classes)] };
   const queue = await openBullQueue({ ...named, leaseSeconds, log: context.log });
-  const worker = new QueueWorker({ folder, plan, memoryBytes, units }, options, queue, context);
+  const worker = new QueueWorker({ store, memoryBytes, units }, options, queue, context);
   try {
-    if (options.retry) for (const { id } of units) clearFailure(folder, id);
+    if (options.retry) await store.clearFailures(units.map(({ id }) => id));
     return await worker.run();
   } finally {
     await worker.close();
@@ -70,8 +84,6 @@ class QueueWorker {
   readonly #options: QueueWorkOptions;
   readonly #queue: UnitQueue;
   readonly #context: Context;
-  readonly #results: Results;
-  readonly #claims: Claims;
   readonly #process: UnitProcess;
   readonly #phases: ReadonlyMap<string, number>;
   readonly #priorities: ReadonlyMap<string, number>;
@@ -81,18 +93,14 @@ class QueueWorker {
   #filling: Promise<void> | undefined;
 
   constructor(planned: QueuedPlan, options: QueueWorkOptions, queue: UnitQueue, context: Context) {
-    const { folder, plan, units } = planned;
+    const { store, units } = planned;
     const { leaseSeconds, threads, memoryBytes, workDir } = options;
     this.#planned = planned;
     this.#options = options;
     this.#queue = queue;
     this.#context = context;
-    this.#results = new Results(folder, workFolderOf(folder, plan), context.log);
-    this.#claims = new Claims(folder, { leaseSeconds, threads: threads ?? 0 }, context.log);
-    this.#process = new UnitProcess(
-      { plan: folder, machine: { threads, memoryBytes, workDir }, leaseSeconds },
-      context,
-    );
+    const machine = { threads, memoryBytes, workDir };
+    this.#process = new UnitProcess({ plan: store.address, machine, leaseSeconds }, store, context);
     this.#phases = new Map(phasesOf(units).flatMap((phase, at) => phase.map(({ id }) => [id, at + 1] as const)));
     const longest = units.toSorted((a, b) => b.cost.seconds - a.cost.seconds);
     this.#priorities = new Map(longest.map(({ id }, at) => [id, at + 1]));
@@ -103,16 +111,17 @@ class QueueWorker {
     const { once, pollSeconds } = this.#options;
     let idle = 0;
     for (let isFirst = true; ; isFirst = false) {
-      const survey = this.#survey();
+      const look = await this.#planned.store.look();
+      const survey = this.#survey(look);
       const isEnough = once === true && this.#ran.length > 0;
       if (signal.aborted || isEnough || !survey.some((each) => this.#isOpen(each))) return this.#end(survey, isEnough);
-      if (isFirst) await this.#fill(survey);
+      if (isFirst) await this.#fill(survey, look);
       const job = await this.#take();
       if (job !== undefined) {
         await this.#serve(job);
         continue;
       }
-      await this.#fill(survey);
+      await this.#fill(survey, look);
       // The first time, units may have been queued just now.
       idle++;
       if (idle === 2) sayWaiting(survey, this.#planned.memoryBytes, this.#context.log);
@@ -122,14 +131,13 @@ class QueueWorker {
 
   async close(): Promise<void> {
     this.#process.close();
-    this.#claims.close();
     // A job that comes too late is given up, so that its lock is not renewed for ever; whoever misses it queues it again.
     void this.#taking?.then((job) => job?.complete());
     await this.#queue.close();
   }
 
-  #survey(): readonly UnitSurvey[] {
-    return surveyOf(this.#planned.folder, this.#planned.units, this.#results);
+  #survey(look: PlanLook): readonly UnitSurvey[] {
+    return surveyOf(this.#planned.units, look);
   }
 
   #isOpen({ unit, state }: UnitSurvey): boolean {
@@ -145,15 +153,15 @@ class QueueWorker {
   }
 
   /** Queues what is ready and nobody runs. Those that are queued already stay. */
-  async #fill(survey: readonly UnitSurvey[]): Promise<void> {
-    this.#filling ??= this.#fillPhases(survey).finally(() => {
+  async #fill(survey: readonly UnitSurvey[], look: PlanLook): Promise<void> {
+    this.#filling ??= this.#fillPhases(survey, look).finally(() => {
       this.#filling = undefined;
     });
     await answered(this.#filling, this.#context.signal);
   }
 
-  async #fillPhases(survey: readonly UnitSurvey[]): Promise<void> {
-    const ready = survey.filter(({ unit, state }) => state === 'ready' && !this.#claims.isTaken(unit.id));
+  async #fillPhases(survey: readonly UnitSurvey[], look: PlanLook): Promise<void> {
+    const ready = survey.filter(({ unit, state }) => state === 'ready' && !look.isTaken(unit.id));
     const phases = new Map<number, QueuedUnit[]>();
     for (const { unit } of ready) {
       const phase = this.#phases.get(unit.id) ?? 1;
@@ -173,8 +181,9 @@ class QueueWorker {
 
   async #serve(job: TakenJob): Promise<void> {
     const { unit } = job;
-    if (unit === undefined || this.#results.find(unit) !== undefined) {
-      if (unit === undefined) await this.#fill(this.#survey());
+    const look = await this.#planned.store.look();
+    if (unit === undefined || look.result(unit) !== undefined) {
+      if (unit === undefined) await this.#fill(this.#survey(look), look);
       await answered(job.complete());
       return;
     }

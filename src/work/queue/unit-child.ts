@@ -1,19 +1,11 @@
 /** The process in which a worker of a queue runs units: the worker's own event loop stays free to renew locks. */
 import { type Context, silentContext } from '../../log.js';
-import { Claims, workerName } from '../claims.js';
-import { partsOf, saveFailure } from '../failures.js';
-import { type OpenPlan, withPlan, workFolderOf } from '../open-plan.js';
-import { Results } from '../results.js';
+import { partsOf } from '../failures.js';
+import { type OpenPlan, withPlan } from '../open-plan.js';
 import { isOfTheUnit, runOpened } from '../run-unit.js';
 import { unitOf, unitsToRun } from '../share.js';
+import { openStore } from '../store/open-store.js';
 import type { FromProcess, OpenMessage, ToProcess, UnitOutcome } from './unit-messages.js';
-
-/** A plan that stays open between units. */
-interface Session {
-  readonly opened: OpenPlan;
-  readonly results: Results;
-  readonly claims: Claims;
-}
 
 const tell = (message: FromProcess): void => {
   if (process.connected) process.send?.(message);
@@ -25,7 +17,8 @@ const context: Context = {
   progress: { update: (progress) => tell({ progress }) },
 };
 
-let session: Promise<Session> | undefined;
+/** A plan that stays open between units. */
+let session: Promise<OpenPlan> | undefined;
 
 process.on('message', (message: ToProcess) => {
   if ('open' in message) {
@@ -42,12 +35,12 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => un
 process.on('disconnect', () => process.exit(1));
 
 /** Opens a plan for as long as the process lives. */
-function openSession({ plan: folder, machine, leaseSeconds }: OpenMessage): Promise<Session> {
+async function openSession({ plan, machine, leaseSeconds }: OpenMessage): Promise<OpenPlan> {
+  const { workDir, threads } = machine;
+  const store = await openStore(plan, { log: context.log, workDir, threads, leaseSeconds });
   return new Promise((resolve, reject) => {
-    withPlan(folder, machine, context, (opened) => {
-      const results = new Results(folder, workFolderOf(folder, opened.plan), context.log);
-      const claims = new Claims(folder, { leaseSeconds, threads: opened.machine.threads }, context.log);
-      resolve({ opened, results, claims });
+    withPlan(store, machine, context, (opened) => {
+      resolve(opened);
       return new Promise<never>(() => undefined);
     }).catch(reject);
   });
@@ -62,18 +55,20 @@ async function run(id: string): Promise<UnitOutcome> {
   }
 }
 
-async function runClaimed({ opened, results, claims }: Session, id: string): Promise<UnitOutcome> {
-  const unit = unitOf(unitsToRun(opened.plan), id, opened.folder);
-  const claim = claims.take(id);
+async function runClaimed(opened: OpenPlan, id: string): Promise<UnitOutcome> {
+  const { store } = opened;
+  const unit = unitOf(unitsToRun(store.plan), id, store.address);
+  await store.look();
+  const claim = await store.claim(id);
   if (claim === undefined) return { kind: 'open' };
   try {
-    return { kind: 'done', result: await runOpened(opened, results, unit, context) };
+    return { kind: 'done', result: await runOpened(opened, unit, context) };
   } catch (error) {
     const parts = partsOf(error);
     if (parts.code === 'plan-open') return { kind: 'open' };
     if (!isOfTheUnit(error)) return { kind: 'stop', error: parts };
-    return { kind: 'failed', error: parts, times: saveFailure(opened.folder, id, error, workerName()) };
+    return { kind: 'failed', error: parts, times: await store.saveFailure(id, error) };
   } finally {
-    claim.release();
+    await claim.release();
   }
 }

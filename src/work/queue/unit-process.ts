@@ -1,19 +1,21 @@
 /** The process of units, as its worker sees it: started when there is a unit, and again where it ended. */
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Context, ProgressUpdate } from '../../log.js';
-import { workerName } from '../claims.js';
-import { partsOf, saveFailure } from '../failures.js';
+import { partsOf } from '../failures.js';
+import type { PlanStore } from '../store/plan-store.js';
 import type { FromProcess, OpenMessage, ToProcess, UnitOutcome } from './unit-messages.js';
 
 export class UnitProcess {
   readonly #open: OpenMessage;
+  readonly #store: Pick<PlanStore, 'saveFailure'>;
   readonly #context: Context;
   #child: ChildProcess | undefined;
   readonly #atExit: () => void = () => this.#child?.kill('SIGKILL');
 
-  /** What the process says goes to `context`. */
-  constructor(open: OpenMessage, context: Context) {
+  /** What the process says goes to `context`; what it could not write down itself goes to `store`. */
+  constructor(open: OpenMessage, store: Pick<PlanStore, 'saveFailure'>, context: Context) {
     this.#open = open;
+    this.#store = store;
     this.#context = context;
   }
 
@@ -39,7 +41,7 @@ export class UnitProcess {
     if (typeof outcome !== 'string') return outcome;
     this.close();
     const error = new Error(`The process of the unit ended with ${outcome}`);
-    return { kind: 'failed', error: partsOf(error), times: saveFailure(this.#open.plan, unit, error, workerName()) };
+    return { kind: 'failed', error: partsOf(error), times: await this.#store.saveFailure(unit, error) };
   }
 
   /** Ends the process, whatever it is at. */
