@@ -92,10 +92,19 @@ function scaleTypes(sites: readonly Placeholder[]): ReadonlyMap<string, Readonly
   return found;
 }
 
-/** A table whose scales are made at once: the node that later sites would put theirs before is replaced by then. */
+/**
+ * A table whose scales are made once for each type. Where sites read several types, all are made with the table: the node that the first
+ * site stands for, before which they go, is replaced when others ask.
+ */
 function withScales(table: TableValues, types: ReadonlySet<ProductType>): TableValues {
-  const scales = new Map([...types].map((dtype) => [dtype, table.scale(dtype)] as const));
-  return { ...table, scale: (dtype) => scales.get(dtype) ?? table.scale(dtype) };
+  const scales = new Map<ProductType, Value>();
+  const scale = (dtype: ProductType): Value => {
+    const known = scales.get(dtype) ?? table.scale(dtype);
+    scales.set(dtype, known);
+    return known;
+  };
+  if (types.size > 1) for (const dtype of types) scale(dtype);
+  return { ...table, scale };
 }
 
 /** Places by the id of their placeholders, in order. */

@@ -3,7 +3,7 @@
  * the runtime was to compute once must not be among the nodes that ran.
  */
 
-import { CompilerError, fail } from '../diagnostics.js';
+import { fail, isRuntimeFailure } from '../diagnostics.js';
 import { type Folding, foldedNodes } from '../emit/folded.js';
 import { byteSize } from '../format.js';
 import type { Log } from '../log.js';
@@ -101,7 +101,7 @@ async function requireSourceFails(
   optimization: 'disabled' | 'basic',
   error: unknown,
 ): Promise<undefined> {
-  if (!(error instanceof CompilerError) || error.code !== 'runtime-failed') throw error;
+  if (!isRuntimeFailure(error)) throw error;
   const { source, path, name, log } = options;
   const runs = await runAt(options, source, { optimization }).then(
     () => true,

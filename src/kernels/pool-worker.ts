@@ -21,6 +21,9 @@ const { module, memory } = workerData as WorkerStart;
 const kernels = instantiate(module, memory);
 
 parentPort?.on('message', (task: Task) => {
+  // A thread that starts while the memory grows may not be told of its new size, against which `memory.fill` and `memory.copy` are
+  // checked. This asks for the size, in less than a microsecond.
+  memory.grow(0);
   kernels[task.kernel](task.plan, task.begin, task.end, task.scratch);
   parentPort?.postMessage(null);
 });
