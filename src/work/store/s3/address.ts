@@ -11,7 +11,7 @@ export interface StoreAddress {
 }
 
 /** Names of buckets are letters, digits, dots and hyphens; some stores take underscores too. */
-const ADDRESS = /^s3:\/\/([A-Za-z0-9][\w.-]{1,254})(?:\/(.*))?$/s;
+const ADDRESS = /^s3:\/\/([A-Za-z0-9][\w.-]{2,254})(?:\/(.*))?$/s;
 /** Bytes of a prefix: names of objects have at most 1,024. */
 const LONGEST = 700;
 
@@ -21,6 +21,10 @@ export function storeAddress(address: string, at: string): StoreAddress {
   const prefix = path.replace(/\/+$/, '');
   const isPlain = !/\p{Cc}/u.test(prefix) && prefix.split('/').every((part) => part !== '.' && part !== '..');
   if (bucket === undefined || !isPlain || Buffer.byteLength(prefix) > LONGEST)
-    return fail('bad-usage', at, `An object store is named s3://BUCKET/PREFIX, and ${JSON.stringify(address)} is not`);
+    return fail(
+      'bad-usage',
+      at,
+      `An object store is named s3://BUCKET/PREFIX, with a bucket of 3 characters at least, and ${JSON.stringify(address)} is not`,
+    );
   return { bucket, prefix, shown: prefix === '' ? `s3://${bucket}` : `s3://${bucket}/${prefix}` };
 }
