@@ -370,11 +370,13 @@ export class CompilerError extends Error implements Diagnostic {
 
   /** The sentence a user sees: what, where, what to do. */
   get sentence(): string {
-    // Some messages follow another text; an identifier stays as it is.
-    const message = this.message.replace(/^[a-z]+(?= )/, (word) => word[0]?.toUpperCase() + word.slice(1));
-    return `${message} [${this.code}] at ${this.at}; ${ERRORS[this.code].remedy}.`;
+    return `${asSentence(this.message)} [${this.code}] at ${this.at}; ${ERRORS[this.code].remedy}.`;
   }
 }
+
+/** A message at the beginning of a sentence. Some begin small, because they may follow another text; an identifier stays as it is. */
+export const asSentence = (message: string): string =>
+  message.replace(/^[a-z]+(?= )/, (word) => word[0]?.toUpperCase() + word.slice(1));
 
 /** Throws a `CompilerError`; reads as an expression. */
 export function fail(code: ErrorCode, at: string, message: string): never {

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
+import { inFlags } from '../src/cli/flag-names.js';
 import { CompilerError, ERRORS, REFUSALS } from '../src/diagnostics.js';
 import { stagedName, temporaryFolder } from '../src/files/temporary.js';
 
@@ -28,6 +29,14 @@ describe('errors', () => {
         2000,
       );
     expect(performance.now() - started).toBeLessThan(10_000);
+  });
+
+  it.each([
+    ['the file is empty', 'The file is empty'],
+    ['`model` is "", and takes a path', 'model is "", and takes a path'],
+    ['frequentIds needs a nested embedding', 'frequentIds needs a nested embedding'],
+  ])('are sentences on the command line too: %s', (message, shown) => {
+    expect(inFlags(new CompilerError('bad-usage', 'model', message), 'compile').message).toBe(shown);
   });
 
   it('name options, never flags of the command line', () => {

@@ -2,7 +2,7 @@
  * Errors in the words of the command line. The library names its options (`threads`); whoever typed a command sees the flag
  * (`--threads`).
  */
-import { type CompilerError, ERRORS, type ErrorCode } from '../diagnostics.js';
+import { asSentence, type CompilerError, ERRORS, type ErrorCode } from '../diagnostics.js';
 
 /** Options whose flag is not their name in kebab case, by their place in the options or by its last part. */
 const FLAGS: Readonly<Record<string, string>> = {
@@ -58,7 +58,7 @@ export function inFlags({ code, at, message }: CompilerError, verb: string): Exp
   return {
     code,
     at: flagOf(at, verb) ?? at,
-    message: withFlags(message, verb),
+    message: withFlags(asSentence(message), verb),
     remedy: errorInFlags(code, verb),
   };
 }
