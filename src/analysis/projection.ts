@@ -88,3 +88,6 @@ export interface ModelAnalysis {
 /** Every table that is looked up by token ids: the embedding, then the others. */
 export const lookedUp = ({ embedding, tables }: Pick<ModelAnalysis, 'embedding' | 'tables'>): readonly Embedding[] =>
   embedding === undefined ? tables : [embedding, ...tables];
+
+/** The input that the experts of a layer share, for the group of one of them: `layers.0.ffn-in` for `layers.0.ffn-in.3`; undefined for other groups. */
+export const inputOfExperts = (group: string): string | undefined => /^(.*-in)\.\d+$/.exec(group)?.[1];

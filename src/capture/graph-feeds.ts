@@ -3,6 +3,7 @@
  * masked. Unlike `runtime/feeds.ts` this works for any part of a graph and any number of windows; what the graph's inputs do
  * not say of a cache's shape is read from its attention nodes and projections.
  */
+import { elementTypeOf } from '../analysis/element-types.js';
 import type { ModelAnalysis } from '../analysis/projection.js';
 import { fail } from '../diagnostics.js';
 import type { Model, Node, Value } from '../onnx/ir/graph.js';
@@ -11,7 +12,7 @@ import { emptyCache } from '../runtime/cache-ports.js';
 import type { DecoderHints } from '../runtime/hints.js';
 import { type Port, rolesOf, type Understood } from '../runtime/input-roles.js';
 import { valueFor } from '../runtime/input-values.js';
-import { type HostTensor, zeros } from '../runtime/runtime.js';
+import { type HostTensor, integers, zeros } from '../runtime/runtime.js';
 import { openEmbedding, type TokenEmbedding } from '../runtime/token-embedding.js';
 import type { Batch } from '../text/index.js';
 import type { Edge } from './segment-model.js';
@@ -23,6 +24,19 @@ export const portOf = ({ name, type }: Value): Port => ({ name, dtype: type?.dty
 export function graphRoles({ graph }: Model): ReadonlyMap<string, Understood> {
   const fed = graph.inputs.filter(({ initializer }) => initializer === undefined);
   return rolesOf(fed.map(portOf), graph.outputs.map(portOf));
+}
+
+/** Values that a graph reads, with their element types. Error code `unsupported-model` where one is not known. */
+export const edgesOf = (values: readonly Value[], resolve: (value: Value) => Value): readonly Edge[] =>
+  values.map((value) => {
+    const dtype = elementTypeOf(value, resolve);
+    return { name: value.name, value, dtype: dtype ?? fail('unsupported-model', value.name, 'Its type is not known') };
+  });
+
+/** Asks for the logits of every position, in place; what statistics of layers are captured from asks for the last alone. */
+export function keepAllLogits(feeds: Record<string, HostTensor>): void {
+  for (const [name, { dims }] of Object.entries(feeds))
+    if (/^(num_)?logits_to_keep$/.test(name)) feeds[name] = integers([0], dims);
 }
 
 export class GraphFeeder {

@@ -4,7 +4,7 @@ export { capture, headerOfWindows } from './capture.js';
 export { denseTensor } from './dense-tensor.js';
 export { countText, isEnough, needOf, type TextCounts, type TextNeed, textWeight } from './evidence.js';
 export type { StreamStatistics } from './gram.js';
-export { GraphFeeder, graphRoles, portOf } from './graph-feeds.js';
+export { edgesOf, GraphFeeder, graphRoles, keepAllLogits, portOf } from './graph-feeds.js';
 export { type Group, type Plan, planCapture } from './groups.js';
 export { digestOfModel } from './model-digest.js';
 export { activationRanges } from './ranges.js';

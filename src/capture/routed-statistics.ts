@@ -2,6 +2,7 @@
  * Statistics of rows that routing chose, as inputs of an expert are: where there are few of them for the width of the input, they are
  * shrunk towards those of all experts of the layer, which read rows of one value, or, behind the activation, towards independent inputs.
  */
+import { inputOfExperts } from '../analysis/projection.js';
 import { isotropic, mixed, type WeightOf } from './blended-statistics.js';
 import { type GroupStatistics, isUnseen, mergeGroups, type Statistics } from './statistics.js';
 
@@ -46,5 +47,5 @@ class Pool {
   }
 }
 
-/** `layers.0.ffn-in` for `layers.0.ffn-in.3`. */
-const baseOf = (group: string): string => group.replace(/\.\d+$/, '');
+/** The input of all experts of a layer for that of one, and other inputs as they are. */
+const baseOf = (group: string): string => inputOfExperts(group) ?? group;

@@ -1,5 +1,5 @@
 /** Weights of tokens in Gram matrices, where some count more than others. */
-import type { Window } from '../text/index.js';
+import { startsOf, type Window } from '../text/index.js';
 import type { Group } from './groups.js';
 
 /** What weights follow from, beside the model and the text. */
@@ -34,15 +34,10 @@ export const outputMatrices = (id: string, count: number, groups: number): reado
     ? []
     : Array.from({ length: Math.min(count, groups) }, (_, at) => `${id}/${at + 1}-of-${Math.min(count, groups)}`);
 
-/** Numbers of the first tokens of windows in their text. */
-export function startsOf(windows: readonly Window[]): ReadonlyMap<Window, number> {
-  const starts = new Map<Window, number>();
-  let tokens = 0;
-  for (const window of windows) {
-    if (!starts.has(window)) starts.set(window, tokens);
-    tokens += window.length;
-  }
-  return starts;
+/** Numbers of the first tokens of windows in their text; the first place of a window that is there more than once. */
+export function startOfEach(windows: readonly Window[]): ReadonlyMap<Window, number> {
+  const starts = startsOf(windows);
+  return new Map(windows.map((window, at) => [window, starts[at] as number] as const).toReversed());
 }
 
 /** The weights of the windows of a batch, [windows · length]. */

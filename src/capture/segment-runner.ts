@@ -20,7 +20,7 @@ import { GraphFeeder } from './graph-feeds.js';
 import { type Group, type Plan, type PlanOptions, planCapture } from './groups.js';
 import { floatsOf, openSegment } from './open-segment.js';
 import { roundStatistics } from './round-statistics.js';
-import { type RowWeighting, startsOf, type WeightedRows, weightsOfBatch } from './row-weighting.js';
+import { type RowWeighting, startOfEach, type WeightedRows, weightsOfBatch } from './row-weighting.js';
 import { SegmentFiles } from './segment-files.js';
 import { buildSegmentModel, type SegmentModel } from './segment-model.js';
 import {
@@ -91,7 +91,7 @@ export class SegmentRunner {
       weights === undefined
         ? plan
         : { ...plan, groups: plan.groups.flatMap((group) => weights.matrices(group).map((id) => ({ ...group, id }))) };
-    this.#starts = startsOf(weights === undefined ? [] : windows);
+    this.#starts = startOfEach(weights === undefined ? [] : windows);
     this.batches = batchesOf(windows, options.batch ?? fixedShapeOf(model).batch);
     this.#model = model;
     this.#analysis = analysis;

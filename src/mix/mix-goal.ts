@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fail } from '../diagnostics.js';
 import { byteSize, significant } from '../format.js';
 import { allPlaces, type SetLayout } from '../quant/layout.js';
-import { type BitsOf, storedBytes } from '../quant/layout-use.js';
+import { type BitsOf, bytesOf, storedBytes } from '../quant/layout-use.js';
 import type { OpenTemplate } from '../set/index.js';
 import { type CostOf, codeCost, type StoredForm, storedCost } from './mix-units.js';
 
@@ -63,14 +63,13 @@ export function planGoal(goal: SearchedGoal, open: OpenTemplate, form: StoredFor
   const lowest = Math.min(...layout.bits);
   // The least that they take; which precision a mix reads them at depends on its bits.
   const tables = (layout.tokenTables ?? []).reduce((sum, place) => sum + storedBytes(layout, place, lowest, false), 0);
-  const rest = layout.rest.reduce((sum, { length }) => sum + length, 0);
   const name = `mix_${byteSize(targetBytes).replace(' ', '')}`;
   return {
     name,
     option: 'goal.targetBytes',
     show: byteSize,
     cost,
-    budget: targetBytes - rest - tables - graphBytes(open),
+    budget: targetBytes - bytesOf(layout.rest) - tables - graphBytes(open),
     targetBytes,
   };
 }
@@ -85,8 +84,10 @@ function graphBytes({ set }: OpenTemplate): number {
 
 /** Bytes of the data file that a mix reads, wherever they lie. */
 export function dataBytes(layout: SetLayout, bitsOf: BitsOf): number {
-  const rest = layout.rest.reduce((sum, { length }) => sum + length, 0);
-  return allPlaces(layout).reduce((sum, place) => sum + storedBytes(layout, place, bitsOf(place.id), false), rest);
+  return allPlaces(layout).reduce(
+    (sum, place) => sum + storedBytes(layout, place, bitsOf(place.id), false),
+    bytesOf(layout.rest),
+  );
 }
 
 /** What has to be stored for a mix: about a graph, and what it reads of the data. */

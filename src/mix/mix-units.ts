@@ -1,7 +1,6 @@
 /** What a search may choose between: units of a set, with the stored size of each precision and an estimate of its damage. */
-import { effectiveBits, type ProjectionPlace, placeBlocks, type SetLayout } from '../quant/layout.js';
-import { rangesRead } from '../quant/layout-use.js';
-import { rowBytes } from '../quant/pack.js';
+import { effectiveBits, type ProjectionPlace, type SetLayout } from '../quant/layout.js';
+import { storedBytes } from '../quant/layout-use.js';
 import { containerBits, type Precision } from '../quant/precision.js';
 import type { DamageOf } from './mix-damage.js';
 import type { Unit } from './search/types.js';
@@ -17,20 +16,13 @@ export type CostOf = (place: ProjectionPlace, bits: Precision) => number;
 
 /** Bytes on disk of a projection: codes and tables. */
 export function storedCost(layout: SetLayout, form: StoredForm): CostOf {
-  return (place, bits) => {
-    const { planes, tables } = rangesRead(layout, place, bits);
-    const codes = form === 'planes' ? total(planes) : place.n * rowBytes(placeBlocks(place), containerBits(bits));
-    return codes + total(tables);
-  };
+  return (place, bits) => storedBytes(layout, place, bits, form === 'containers');
 }
 
 /** Bits of the codes as they are stored: int3 counts as 4 where it lies in a container of 4. Tables come on top. */
 export function codeCost(form: StoredForm): CostOf {
   return ({ k, n }, bits) => k * n * (form === 'planes' ? bits : containerBits(bits));
 }
-
-const total = (ranges: readonly { readonly length: number }[]): number =>
-  ranges.reduce((sum, { length }) => sum + length, 0);
 
 export interface UnitOptions {
   readonly layout: SetLayout;

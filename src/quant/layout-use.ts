@@ -72,8 +72,8 @@ export interface BitsPerWeight {
 export function storedBytes(layout: SetLayout, place: ProjectionPlace, bits: number, standalone: boolean): number {
   const { planes, tables } = rangesRead(layout, place, bits);
   const container = containerBits(effectiveBits(place, bits));
-  const codes = standalone ? place.n * rowBytes(placeBlocks(place), container) : total(planes);
-  return codes + total(tables);
+  const codes = standalone ? place.n * rowBytes(placeBlocks(place), container) : bytesOf(planes);
+  return codes + bytesOf(tables);
 }
 
 /** Bits per weight of a graph over the set, or of a self-contained model whose codes fill their containers. */
@@ -90,4 +90,5 @@ export function bitsPerWeight(layout: SetLayout, bitsOf: BitsOf, standalone: boo
   return weights === 0 ? { average: 0, stored: 0 } : { average: codeBits / weights, stored: (8 * bytes) / weights };
 }
 
-const total = (ranges: readonly Range[]): number => ranges.reduce((sum, { length }) => sum + length, 0);
+/** Bytes of ranges. */
+export const bytesOf = (ranges: readonly Range[]): number => ranges.reduce((sum, { length }) => sum + length, 0);

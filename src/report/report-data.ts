@@ -6,7 +6,7 @@ import { isFile } from '../files/file-state.js';
 import { dataBytes, measuredDamage, type SensitivityEntry } from '../mix/index.js';
 import { entropyBits, meanLevel, sliceHistogram } from '../quant/histogram.js';
 import { effectiveBits, type SetLayout } from '../quant/layout.js';
-import { type BitsOf, bitsOfMix, bitsPerWeight } from '../quant/layout-use.js';
+import { type BitsOf, bitsOfMix, bitsPerWeight, bytesOf } from '../quant/layout-use.js';
 import { digestOfSet, type OpenSet, type SetGraph, stemOf } from '../set/index.js';
 import type {
   CodeHistogram,
@@ -57,7 +57,7 @@ export function reportData(sources: ReportSources): ReportData {
       block,
       chain,
     })),
-    rest: { tensors: layout.rest.length, bytes: restBytes(layout) },
+    rest: { tensors: layout.rest.length, bytes: bytesOf(layout.rest) },
     ...(compiled !== undefined && { compiled }),
     evaluations: [
       ...(probe === undefined ? [] : [probe]),
@@ -185,8 +185,4 @@ function notesOf({ set, compiled, evaluations, sweeps, sensitivities, run }: Rep
     run === undefined &&
       `times and memory: save what \`matquant compile … --json\` prints as ${stem}.compile.json in the folder of the set.`,
   ].filter((note) => note !== false);
-}
-
-function restBytes({ rest }: SetLayout): number {
-  return rest.reduce((sum, { length }) => sum + length, 0);
 }

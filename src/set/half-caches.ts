@@ -1,12 +1,11 @@
 /** Caches of a graph that computes in float16: their inputs and outputs become float16 too, so that no step casts them. */
 import { elementTypeOf } from '../analysis/element-types.js';
-import { portOf } from '../capture/index.js';
+import { graphRoles } from '../capture/index.js';
 import { fail } from '../diagnostics.js';
 import { int } from '../onnx/ir/attribute.js';
 import { DTYPES } from '../onnx/ir/dtype.js';
 import { intAttribute, isOp, type Value } from '../onnx/ir/graph.js';
 import type { Rewriter } from '../onnx/rewrite/rewriter.js';
-import { rolesOf } from '../runtime/input-roles.js';
 
 /**
  * Makes the float32 caches of a graph float16. Their outputs must be made by a Cast from float16, as `compute-float16` leaves them;
@@ -15,7 +14,7 @@ import { rolesOf } from '../runtime/input-roles.js';
 export function halveCaches(rw: Rewriter): void {
   const { inputs, outputs } = rw.model.graph;
   const fed = inputs.filter(({ initializer }) => initializer === undefined);
-  const roles = rolesOf(fed.map(portOf), outputs.map(portOf));
+  const roles = graphRoles(rw.model);
   for (const input of fed) {
     const understood = roles.get(input.name);
     if (understood?.role !== 'cache' || input.type?.dtype !== 'float32') continue;

@@ -12,6 +12,7 @@ import {
   openStatistics,
   requireWeights,
   type Statistics,
+  type WeightFacts,
 } from '../capture/index.js';
 import { fail } from '../diagnostics.js';
 import { keptIn, type Machine } from '../files/machine.js';
@@ -103,10 +104,11 @@ async function captureWindows(
   const place = placeFor(projections, machine, part, recipe.fisher !== undefined);
   const wanted = new Set(projections);
   const facts = weightFacts(recipe, seed);
-  const { digest } = headerOfWindows(modelDigest ?? '', windows, { ...(vectors !== undefined && { vectors }) });
-  const folder = join(place.folder ?? '', 'weights');
-  const request = { source, recipe, windows, projections, machine, digest, folder };
-  const weights = facts && new FisherWeights(request, facts, context);
+  const weightsBy = (known: WeightFacts): FisherWeights => {
+    const { digest } = headerOfWindows(modelDigest ?? '', windows, { ...(vectors !== undefined && { vectors }) });
+    const folder = join(place.folder ?? '', 'weights');
+    return new FisherWeights({ source, recipe, windows, projections, machine, digest, folder }, known, context);
+  };
   const statistics = await capture(source.model, source.analysis, windows, ortRuntime, {
     machine,
     scope: (projection) => wanted.has(projection),
@@ -114,7 +116,7 @@ async function captureWindows(
     ...(modelDigest !== undefined && { modelDigest }),
     ...(vectors !== undefined && { vectors }),
     inFloat64: inFloat64(recipe),
-    weights,
+    weights: facts && weightsBy(facts),
     ...(place.folder !== undefined && { folder: place.folder }),
     signal: context.signal,
     log: context.log,

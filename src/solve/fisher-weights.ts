@@ -1,6 +1,6 @@
 /** The weights that a recipe gives to the tokens of its statistics: computed when the first is asked for, and kept beside the statistics. */
 import { createHash } from 'node:crypto';
-import type { Projection } from '../analysis/projection.js';
+import { inputOfExperts, type Projection } from '../analysis/projection.js';
 import { groupsOfOutputs, weighTokens } from '../autodiff/index.js';
 import { outputMatrices, type RowWeighting, type WeightedRows, type WeightFacts } from '../capture/index.js';
 import { fail } from '../diagnostics.js';
@@ -161,7 +161,7 @@ export class FisherWeights implements RowWeighting {
 
 /** Error code `recipe` for a model with experts: routing chooses the tokens that reach one, and no gradient goes through its choice. */
 function requireTokens({ analysis }: Source): void {
-  const expert = analysis.projections.find(({ group }) => /-in\.\d+$/.test(group));
+  const expert = analysis.projections.find(({ group }) => inputOfExperts(group) !== undefined);
   if (expert !== undefined)
     fail('recipe', expert.id, '`fisher` weighs the tokens of a model without experts: leave it out for this one');
 }

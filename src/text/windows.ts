@@ -86,3 +86,13 @@ function readAll(text: TextOptions, options: WindowsOptions): Read {
 /** Tokens in all windows. */
 export const tokensIn = (windows: readonly Int32Array[]): number =>
   windows.reduce((sum, { length }) => sum + length, 0);
+
+/** Number of the first token of each window in their text. */
+export function startsOf(windows: readonly ArrayLike<number>[]): readonly number[] {
+  let tokens = 0;
+  return windows.map(({ length }) => {
+    const start = tokens;
+    tokens += length;
+    return start;
+  });
+}

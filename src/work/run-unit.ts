@@ -9,6 +9,7 @@ import type { PlanUnit } from './plan-types.js';
 import type { UnitResult } from './results.js';
 import { unitOf, unitsToRun } from './share.js';
 import { openStore } from './store/open-store.js';
+import type { PlanLook } from './store/plan-store.js';
 
 /** Errors that say nothing of the unit: it stays open, and whoever ran it stops. */
 const NOT_OF_THE_UNIT: ReadonlySet<string> = new Set([
@@ -62,10 +63,15 @@ async function runClaimed(opened: OpenPlan, id: string, context: Context): Promi
   }
 }
 
-/** As `runUnit`, of a plan that is open; failures are thrown and not written down. */
-export async function runOpened(opened: OpenPlan, unit: PlanUnit, context: Context): Promise<UnitResult> {
+/** As `runUnit`, of a plan that is open; failures are thrown and not written down. `look` is the last look at the plan, if there was one just now. */
+export async function runOpened(
+  opened: OpenPlan,
+  unit: PlanUnit,
+  context: Context,
+  look?: PlanLook,
+): Promise<UnitResult> {
   const { machine, runner, store } = opened;
-  const found = (await store.look()).result(unit.id);
+  const found = (look ?? (await store.look())).result(unit.id);
   if (found !== undefined) return found;
   const open = await store.bring(unit.needs);
   if (open !== undefined) fail('plan-open', unit.id, `The unit needs ${open}, which is not done`);

@@ -137,10 +137,11 @@ class PlanWorker {
     const { store } = this.#opened;
     const { log, progress } = this.#context;
     // Another worker may have finished it between the look and the claim.
-    if ((await store.look()).result(unit.id) !== undefined) return;
+    const look = await store.look();
+    if (look.result(unit.id) !== undefined) return;
     try {
       // An interrupt lets the unit end.
-      const result = await runOpened(this.#opened, unit, { ...silentContext(), log, progress });
+      const result = await runOpened(this.#opened, unit, { ...silentContext(), log, progress }, look);
       this.#ran.push(result);
       sayDone(result, log);
     } catch (error) {

@@ -2,24 +2,13 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { type GroupStatistics, headerOf, statisticsInMemory, triangleIndex } from '../../src/capture/statistics.js';
 import { KernelPool } from '../../src/kernels/pool.js';
-import { lambdas, type Solved, type SolveOptions } from '../../src/solve/kernel/options.js';
+import type { Solved } from '../../src/solve/kernel/options.js';
 import { solveMeasured } from '../../src/solve/solve-measured.js';
 import { noise } from '../support/decoder.js';
+import { quickOptions } from '../support/solve-options.js';
 
 const [rows, k] = [10, 48];
-const options: SolveOptions = {
-  bits: [8, 4, 2],
-  lambda: lambdas([8, 4, 2]),
-  block: 16,
-  slice: 'prefix',
-  decode: 'ab',
-  symmetric: false,
-  range: 'grid',
-  codes: 'gptq',
-  damping: 0.01,
-  rounds: 1,
-  sweeps: 1,
-};
+const options = quickOptions(16);
 const weights = noise(rows * k, 1);
 const input = { group: 'in', k };
 

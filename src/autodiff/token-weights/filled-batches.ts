@@ -1,5 +1,5 @@
 /** Batches for graphs of fixed shapes: windows of one length, and as many in every batch. */
-import type { Batch, Window } from '../../text/index.js';
+import { type Batch, startsOf, type Window } from '../../text/index.js';
 
 /** A batch whose windows were filled up: what stands behind a window's end cannot reach back to it in a causal decoder. */
 export interface FilledBatch extends Batch {
@@ -13,12 +13,7 @@ export interface FilledBatch extends Batch {
 export function filledBatches(windows: readonly Window[], size: number): readonly FilledBatch[] {
   const length = Math.max(...windows.map((window) => window.length));
   const filled = windows.map((window) => Int32Array.from({ length }, (_, at) => window[at] ?? (window[0] as number)));
-  const starts: number[] = [];
-  let tokens = 0;
-  for (const window of windows) {
-    starts.push(tokens);
-    tokens += window.length;
-  }
+  const starts = startsOf(windows);
   return Array.from({ length: Math.ceil(windows.length / size) }, (_, index) => {
     const rows = Array.from({ length: size }, (_, at) => index * size + at);
     return {

@@ -1,27 +1,28 @@
 /** The float model forward and back, segment by segment: values at the cuts and their gradients wait in one store. */
 import { join } from 'node:path';
-import { elementTypeOf } from '../../analysis/element-types.js';
 import type { Execution } from '../../analysis/execution.js';
 import type { Segment } from '../../analysis/segments.js';
 import {
   ActivationStore,
   buildSegmentModel,
   type Edge,
+  edgesOf,
   GraphFeeder,
+  keepAllLogits,
   MemoryBudget,
   planCapture,
   SegmentFiles,
 } from '../../capture/index.js';
-import { fail } from '../../diagnostics.js';
 import type { Value } from '../../onnx/ir/graph.js';
-import { type Feeds, floats, type HostTensor, integers, withSession } from '../../runtime/runtime.js';
+import { type Feeds, floats, type HostTensor, withSession } from '../../runtime/runtime.js';
+import { adjointName, isFloat } from '../adjoint.js';
 import { type DecoderHead, headOf } from '../decoder-head.js';
 import { TrainingSession } from '../training-session.js';
 import { countedPositions, type FilledBatch } from './filled-batches.js';
 import { HeadBatch, requireRows } from './head-batch.js';
 import { groupsOfOutputs } from './mean-square.js';
 import { headPart, headRequest } from './sampled-head.js';
-import { adjointName, isFloat, outputIn, segmentRequest, type Weighed } from './segment-gradient.js';
+import { outputIn, segmentRequest, type Weighed } from './segment-gradient.js';
 import type { TokenWeightsRequest } from './token-weights.js';
 
 /** Logits of a call of the head: rows times vocabulary. */
@@ -92,7 +93,7 @@ export class FloatPass {
       let session: TrainingSession | undefined;
       try {
         for (const batch of this.#batches) {
-          const graph = await this.#feeds(this.#edges(part.graphInputs), [], batch);
+          const graph = await this.#feeds(edgesOf(part.graphInputs, this.#execution.resolve), [], batch);
           const found = new HeadBatch(await this.#value(hidden, batch), batch, projection.k, draws);
           for (let start = 0; start < found.rows; start += rows) {
             const feeds = { ...graph, ...found.feeds(hidden.name, start, rows, rank) };
@@ -147,7 +148,7 @@ export class FloatPass {
         for (const batch of this.#batches) {
           const adjoints = await this.#adjoints(values, batch);
           const feeds = {
-            ...(await this.#feeds(this.#edges(segment.graphInputs), segment.liveIn, batch)),
+            ...(await this.#feeds(edgesOf(segment.graphInputs, execution.resolve), segment.liveIn, batch)),
             ...adjoints,
           };
           const given = new Map(values.map((value) => [value, adjoints[adjointName(value)]?.dims ?? []]));
@@ -202,22 +203,10 @@ export class FloatPass {
     return (await this.#store.get(value.name, batch.index)) as HostTensor;
   }
 
-  #edges(values: readonly Value[]): readonly Edge[] {
-    return values.map((value) => {
-      const dtype = elementTypeOf(value, this.#execution.resolve);
-      return {
-        name: value.name,
-        value,
-        dtype: dtype ?? fail('unsupported-model', value.name, 'Its type is not known'),
-      };
-    });
-  }
-
   /** Inputs of the model for every position, and values of earlier segments. */
   async #feeds(edges: readonly Edge[], liveIn: readonly Value[], batch: FilledBatch): Promise<Feeds> {
     const feeds = await this.#feeder.read(edges, batch);
-    for (const [name, { dims }] of Object.entries(feeds))
-      if (/^(num_)?logits_to_keep$/.test(name)) feeds[name] = integers([0], dims);
+    keepAllLogits(feeds);
     for (const value of liveIn) feeds[value.name] = await this.#value(value, batch);
     return feeds;
   }

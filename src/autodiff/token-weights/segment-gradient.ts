@@ -1,11 +1,9 @@
 /** One segment of the float model backwards: from gradients by what it gives to those by what it takes, and by the outputs of projections. */
-import { elementTypeOf } from '../../analysis/element-types.js';
 import type { Execution } from '../../analysis/execution.js';
 import type { Projection } from '../../analysis/projection.js';
 import type { Segment } from '../../analysis/segments.js';
-import { int } from '../../onnx/ir/attribute.js';
 import type { Model, Value } from '../../onnx/ir/graph.js';
-import type { GraphBuilder } from '../../onnx/rewrite/builder.js';
+import { adjointTerm } from '../adjoint.js';
 import type { TrainingRequest } from '../training-graph.js';
 import { meanSquares } from './mean-square.js';
 
@@ -26,12 +24,6 @@ export interface SegmentGradient {
   /** What gradients are asked for. */
   readonly carried: readonly Value[];
 }
-
-/** The input with the gradient by a value. */
-export const adjointName = (value: Value): string => `adjoint/${value.name}`;
-
-/** Whether a value carries gradients. */
-export const isFloat = (value: Value, { resolve }: Execution): boolean => elementTypeOf(value, resolve) === 'float32';
 
 /** The output of a projection in a segment, or undefined where it does not run there. */
 export const outputIn = ({ sites }: Projection, { nodes }: Segment): Value | undefined =>
@@ -69,9 +61,4 @@ export function segmentRequest({
       };
     },
   };
-}
-
-function adjointTerm(b: GraphBuilder, value: Value, copy: Value, dims: readonly number[]): Value {
-  const adjoint = b.input(adjointName(value), 'float32', dims);
-  return b.op('ReduceSum', [b.op('Mul', [copy, adjoint])], { keepdims: int(0) });
 }

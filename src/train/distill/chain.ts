@@ -4,11 +4,10 @@
  * One segment that holds everything needs no recomputation; more segments need less memory.
  */
 
-import { elementTypeOf } from '../../analysis/element-types.js';
 import type { Execution } from '../../analysis/execution.js';
 import type { ModelAnalysis } from '../../analysis/projection.js';
 import { headOf } from '../../autodiff/index.js';
-import { type Edge, GraphFeeder, type Plan, planCapture, SegmentFiles } from '../../capture/index.js';
+import { edgesOf, GraphFeeder, keepAllLogits, type Plan, planCapture, SegmentFiles } from '../../capture/index.js';
 import { fail } from '../../diagnostics.js';
 import type { Machine } from '../../files/machine.js';
 import { temporaryFolder } from '../../files/temporary.js';
@@ -146,22 +145,12 @@ export class Chain {
     cuts: ReadonlyMap<Value, HostTensor>,
   ): Promise<Feeds> {
     const { graphInputs, liveIn } = part.segment;
-    const edges = graphInputs.map((value): Edge => {
-      const dtype = elementTypeOf(value, this.#execution.resolve);
-      return {
-        name: value.name,
-        value,
-        dtype: dtype ?? fail('unsupported-model', value.name, 'its type is not known'),
-      };
-    });
     const feeds: Record<string, HostTensor> = {
-      ...(await this.#feeder.read(edges, example)),
+      ...(await this.#feeder.read(edgesOf(graphInputs, this.#execution.resolve), example)),
       ...Object.fromEntries(liveIn.map((value) => [value.name, cuts.get(value) as HostTensor])),
       ...learningFeeds(part.student, tables),
     };
-    // Every position is wanted, not the last alone as for the statistics of the layers.
-    for (const { name, dims } of Object.entries(feeds).map(([name, { dims }]) => ({ name, dims })))
-      if (/^(num_)?logits_to_keep$/.test(name)) feeds[name] = integers([0], dims);
+    keepAllLogits(feeds);
     if (part !== this.#parts.at(-1)) return feeds;
     const { windows, length, share } = example;
     const dims = [windows.length, length];

@@ -7,11 +7,18 @@
 import { elementTypeOf } from '../../analysis/element-types.js';
 import type { Execution } from '../../analysis/execution.js';
 import type { Segment } from '../../analysis/segments.js';
-import { forwardPart, LOSS, TrainingGraph, type TrainingRequest, TrainingSession } from '../../autodiff/index.js';
+import {
+  adjointName,
+  adjointTerm,
+  forwardPart,
+  isFloat,
+  LOSS,
+  TrainingGraph,
+  type TrainingRequest,
+  TrainingSession,
+} from '../../autodiff/index.js';
 import type { SegmentFiles } from '../../capture/index.js';
-import { int } from '../../onnx/ir/attribute.js';
 import type { Model, Value } from '../../onnx/ir/graph.js';
-import type { GraphBuilder } from '../../onnx/rewrite/builder.js';
 import { prune } from '../../onnx/rewrite/prune.js';
 import {
   type Feeds,
@@ -63,7 +70,7 @@ export class Part {
     this.#request = request;
     this.segment = request.segment;
     this.student = request.student;
-    this.#carried = request.segment.liveIn.filter((value) => this.#isFloat(value));
+    this.#carried = request.segment.liveIn.filter((value) => isFloat(value, request.execution));
   }
 
   /** True when it has something to learn or to hand back. */
@@ -73,7 +80,7 @@ export class Part {
 
   /** The live-out values that gradients come back for. */
   get differentiated(): readonly Value[] {
-    return this.segment.liveOut.filter((value) => this.#isFloat(value));
+    return this.segment.liveOut.filter((value) => isFloat(value, this.#request.execution));
   }
 
   /** Runs the part; the last one gives the loss alone. */
@@ -144,7 +151,9 @@ export class Part {
       ...this.#part(),
       build: (b, copyOf) => {
         const tables = placeStudent(b, copyOf, this.student, this.segment.nodes);
-        const terms = this.differentiated.map((value) => adjointTerm(b, copyOf(value), cuts.get(value)?.dims ?? []));
+        const terms = this.differentiated.map((value) =>
+          adjointTerm(b, value, copyOf(value), cuts.get(value)?.dims ?? []),
+        );
         const loss = terms.reduce((sum, term) => b.op('Add', [sum, term]));
         return { loss, wrt: [...this.#sources(copyOf), ...tables] };
       },
@@ -161,21 +170,10 @@ export class Part {
   #sources(copyOf: (value: Value) => Value): readonly Value[] {
     return this.#request.goesBack ? this.#carried.map(copyOf) : [];
   }
-
-  #isFloat(value: Value): boolean {
-    return elementTypeOf(value, this.#request.execution.resolve) === 'float32';
-  }
 }
 
 const carriedType = (value: Value, { execution }: PartRequest) =>
   ({ dtype: elementTypeOf(value, execution.resolve) ?? 'float32', shape: undefined }) as const;
-
-const adjointName = (value: Value): string => `adjoint/${value.name}`;
-
-function adjointTerm(b: GraphBuilder, value: Value, dims: readonly number[]): Value {
-  const adjoint = b.input(adjointName(value), 'float32', dims);
-  return b.op('ReduceSum', [b.op('Mul', [value, adjoint])], { keepdims: int(0) });
-}
 
 function adjointFeeds(values: readonly Value[], adjoints: ReadonlyMap<Value, Float32Array>, cuts: Cuts): Feeds {
   const feeds = values.map((value) => {

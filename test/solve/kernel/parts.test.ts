@@ -1,25 +1,13 @@
 /** Wide projections solved in parts of their columns: exact when inputs of different parts are uncorrelated. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { KernelPool } from '../../../src/kernels/pool.js';
-import { lambdas, type SolveOptions } from '../../../src/solve/kernel/options.js';
 import { solveInParts } from '../../../src/solve/kernel/parts.js';
 import { solveGroup } from '../../../src/solve/kernel/solve.js';
 import { noise } from '../../support/decoder.js';
+import { quickOptions } from '../../support/solve-options.js';
 
 const [rows, cols, block, most] = [12, 144, 32, 64];
-const options: SolveOptions = {
-  bits: [8, 4, 2],
-  lambda: lambdas([8, 4, 2]),
-  block,
-  slice: 'prefix',
-  decode: 'ab',
-  symmetric: false,
-  range: 'grid',
-  codes: 'gptq',
-  damping: 0.01,
-  rounds: 1,
-  sweeps: 1,
-};
+const options = quickOptions(block);
 const weights = noise(rows * cols, 1);
 const items = [{ name: 'w', rows, weights }];
 
