@@ -5,6 +5,7 @@ import { temporaryFolder } from '../files/temporary.js';
 import type { Context } from '../log.js';
 import { exportModel } from '../onnx/convert/export.js';
 import { importModel } from '../onnx/convert/import.js';
+import type { Model } from '../onnx/ir/graph.js';
 import { Rewriter } from '../onnx/rewrite/rewriter.js';
 import { computeInFloat32, computesIn } from '../onnx/rewrite/widen-arithmetic.js';
 import type { Recipe } from '../recipe/index.js';
@@ -33,10 +34,15 @@ export function referenceOf(
     return undefined;
   }
   computeInFloat32(new Rewriter(model));
-  const folder = temporaryFolder('reference');
+  return temporaryModel(model, 'reference');
+}
+
+/** A model as a file in a temporary folder of a kind, until it is closed. */
+export function temporaryModel(model: Model, kind: string): Reference {
+  const folder = temporaryFolder(kind);
   const close = (): void => rmSync(folder, { recursive: true, force: true });
   try {
-    return { path: exportModel(model, join(folder, 'reference.onnx')).path, close };
+    return { path: exportModel(model, join(folder, `${kind}.onnx`)).path, close };
   } catch (error) {
     close();
     throw error;

@@ -2,29 +2,18 @@
  * A float16 graph as a GPU computes it, for a processor. ONNX Runtime has next to no float16 operators there: it computes their
  * neighbours in float32 and leaves out the casts between them, so that neither rounding nor overflow shows.
  */
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { constantNodes } from '../analysis/constant-nodes.js';
 import { elementTypeOf } from '../analysis/element-types.js';
-import { temporaryFolder } from '../files/temporary.js';
-import { exportModel } from '../onnx/convert/export.js';
 import { importModel } from '../onnx/convert/import.js';
 import type { Value } from '../onnx/ir/graph.js';
 import { Rewriter } from '../onnx/rewrite/rewriter.js';
-import type { Reference } from './reference.js';
+import { type Reference, temporaryModel } from './reference.js';
 
 /** Writes a copy of a model whose float16 values are rounded one by one. Sums inside an operator stay as the kernel takes them. */
 export function roundedCopy(path: string): Reference {
   const model = importModel(path);
   roundHalves(new Rewriter(model));
-  const folder = temporaryFolder('rounded');
-  const close = (): void => rmSync(folder, { recursive: true, force: true });
-  try {
-    return { path: exportModel(model, join(folder, 'rounded.onnx')).path, close };
-  } catch (error) {
-    close();
-    throw error;
-  }
+  return temporaryModel(model, 'rounded');
 }
 
 /**

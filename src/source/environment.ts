@@ -1,6 +1,6 @@
 /** Settings of the Hugging Face hub, from the variables that its own tools read. This is the only place that reads them. */
-import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { userCache } from '../files/user-cache.js';
 
 /** Settings of the hub: addresses, folders, token, and whether it may be contacted. */
 export interface HubEnvironment {
@@ -22,7 +22,7 @@ export type Variables = Readonly<Record<string, string | undefined>>;
 /** `HF_ENDPOINT`, `HF_HOME`, `HF_HUB_CACHE`, `HF_TOKEN` and `HF_HUB_OFFLINE`; an empty variable counts as absent. */
 export function hubEnvironment(variables: Variables = process.env): HubEnvironment {
   const given = (name: string): string | undefined => variables[name] || undefined;
-  const home = given('HF_HOME') ?? join(given('XDG_CACHE_HOME') ?? join(homedir(), '.cache'), 'huggingface');
+  const home = given('HF_HOME') ?? join(userCache(variables), 'huggingface');
   const token = given('HF_TOKEN');
   return {
     endpoint: (given('HF_ENDPOINT') ?? 'https://huggingface.co').replace(/\/+$/, ''),

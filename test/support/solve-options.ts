@@ -1,10 +1,11 @@
 /** Options of the solver for small problems. */
+import type { Precision } from '../../src/quant/precision.js';
 import { lambdas, type SolveOptions } from '../../src/solve/kernel/options.js';
 
-/** int8, int4 and int2 by error feedback with one round of descent. */
-export const quickOptions = (block: number): SolveOptions => ({
-  bits: [8, 4, 2],
-  lambda: lambdas([8, 4, 2]),
+/** Some precisions by error feedback, with one round of descent. */
+export const quickOptions = (block: number, bits: readonly Precision[] = [8, 4, 2]): SolveOptions => ({
+  bits,
+  lambda: lambdas(bits),
   block,
   slice: 'prefix',
   decode: 'ab',

@@ -3,10 +3,11 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { KernelPool } from '../../../src/kernels/pool.js';
 import type { Precision } from '../../../src/quant/precision.js';
 import { correctWeights } from '../../../src/solve/kernel/correct.js';
-import { lambdas, type SolveOptions } from '../../../src/solve/kernel/options.js';
+import type { SolveOptions } from '../../../src/solve/kernel/options.js';
 import { solveInParts } from '../../../src/solve/kernel/parts.js';
 import type { Solved } from '../../../src/solve/kernel/solve.js';
 import { noise } from '../../support/decoder.js';
+import { quickOptions } from '../../support/solve-options.js';
 
 const [rows, cols, block, tokens] = [20, 84, 32, 300];
 const bits: readonly Precision[] = [8, 6, 4, 3, 2];
@@ -96,19 +97,7 @@ describe('correctWeights', () => {
 });
 
 describe('goals of single precisions', () => {
-  const options: SolveOptions = {
-    bits,
-    lambda: lambdas(bits),
-    block,
-    slice: 'prefix',
-    decode: 'ab',
-    symmetric: false,
-    range: 'grid',
-    codes: 'gptq',
-    damping: 0.01,
-    rounds: 2,
-    sweeps: 2,
-  };
+  const options: SolveOptions = { ...quickOptions(block, bits), rounds: 2, sweeps: 2 };
   const solve = async (goals: ReadonlyMap<Precision, Float32Array>, alone?: Precision): Promise<Solved> => {
     const asked = alone === undefined ? options : { ...options, bits: [alone] };
     const [solved] = await solveInParts(pool, [{ name: 'w', rows, weights, goals }], cols, gram, asked);

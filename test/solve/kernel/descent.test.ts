@@ -4,6 +4,7 @@ import type { Precision } from '../../../src/quant/precision.js';
 import type { DecodeTable } from '../../../src/quant/tables.js';
 import { lambdas, type Solved, type SolveOptions } from '../../../src/solve/kernel/options.js';
 import { solveGroup } from '../../../src/solve/kernel/solve.js';
+import { quickOptions } from '../../support/solve-options.js';
 import { noise, slice } from './reference.js';
 
 interface Row {
@@ -23,19 +24,7 @@ const gram = gramOf();
 const pool = new KernelPool(1);
 afterAll(() => pool.close());
 
-const options: SolveOptions = {
-  bits: [8, 6, 4, 3, 2],
-  lambda: lambdas([8, 6, 4, 3, 2]),
-  block,
-  slice: 'prefix',
-  decode: 'tied',
-  symmetric: false,
-  range: 'grid',
-  codes: 'gptq',
-  damping: 0.01,
-  rounds: 1,
-  sweeps: 60,
-};
+const options: SolveOptions = { ...quickOptions(block, [8, 6, 4, 3, 2]), decode: 'tied', sweeps: 60 };
 
 /** XᵀX / tokens of inputs that depend on their neighbours and on a few common causes. */
 function gramOf(): Float32Array {

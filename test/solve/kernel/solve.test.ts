@@ -5,6 +5,7 @@ import type { Precision } from '../../../src/quant/precision.js';
 import { lambdas, type Solved, type SolveOptions } from '../../../src/solve/kernel/options.js';
 import { solveGroup } from '../../../src/solve/kernel/solve.js';
 import { fixture } from '../../support/paths.js';
+import { quickOptions } from '../../support/solve-options.js';
 import { noise } from './reference.js';
 
 /** One case of scripts/solver-fixtures.py. */
@@ -27,19 +28,7 @@ const pool = new KernelPool(2);
 const single = new KernelPool(1);
 afterAll(() => Promise.all([pool.close(), single.close()]));
 
-const best: SolveOptions = {
-  bits: [8, 6, 4, 3, 2],
-  lambda: lambdas([8, 6, 4, 3, 2]),
-  block: 32,
-  slice: 'prefix',
-  decode: 'ab',
-  symmetric: false,
-  range: 'minmax',
-  codes: 'gptq',
-  damping: 0.01,
-  rounds: 1,
-  sweeps: 2,
-};
+const best: SolveOptions = { ...quickOptions(32, [8, 6, 4, 3, 2]), range: 'minmax', sweeps: 2 };
 
 async function solveOne(options: SolveOptions, on: KernelPool = pool): Promise<Solved> {
   const [solved] = await solveGroup(on, [{ name: 'w', rows, weights }], cols, gram, options);

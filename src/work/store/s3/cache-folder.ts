@@ -1,9 +1,9 @@
 /** Where a worker keeps what it has of a plan on an object store: named by the plan, so that workers of one machine share it. */
 import { createHash } from 'node:crypto';
 import { realpathSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { isAbsolute, join, normalize } from 'node:path';
 import { fail } from '../../../diagnostics.js';
+import { userCache } from '../../../files/user-cache.js';
 import { openWorkFolder } from '../../../files/work-folder.js';
 import { planText } from '../../plan-file.js';
 import type { Plan } from '../../plan-types.js';
@@ -11,8 +11,7 @@ import type { Plan } from '../../plan-types.js';
 /** Path of the folder; without `workDir` in the user's folder of caches. */
 export function cacheFolder(plan: Plan, workDir: string | undefined): string {
   const digest = createHash('sha256').update(planText(plan)).digest('hex');
-  const { XDG_CACHE_HOME } = process.env;
-  return join(workDir ?? join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'matquant'), `plan-${digest.slice(0, 16)}`);
+  return join(workDir ?? join(userCache(), 'matquant'), `plan-${digest.slice(0, 16)}`);
 }
 
 /** Makes the folder; its path without links, as files in it are named. Error code `work-folder`. */
